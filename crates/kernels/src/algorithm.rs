@@ -1,0 +1,98 @@
+//! How precisely a 3x3 convolution is summed: the one switch between speed and rounding.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crate::{Error, Result};
+
+/// How stride-1 3x3 convolutions in f32 are computed, forward and both gradients.
+///
+/// Other strides and kernels are always computed directly. The environment variable `LOOKAHEAD_KERNELS_CONV` (`winograd4`,
+/// `winograd2` or `direct`) or [`set_conv_algorithm`] chooses; a graph keeps for its backward pass whatever is chosen when
+/// that runs.
+///
+/// # References
+///
+/// Lavin, Gray: Fast Algorithms for Convolutional Neural Networks, 2015. arXiv:1509.09308
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum ConvAlgorithm {
+    /// Winograd with 4x4 output tiles, a quarter of the multiplications; rounding errors five to seven times the direct sum's.
+    Winograd4 = 1,
+    /// Winograd with 2x2 output tiles, four ninths of the multiplications; rounding like the direct sum.
+    Winograd2 = 2,
+    /// The definition.
+    Direct = 3,
+}
+
+/// The name of the environment variable that chooses.
+const VARIABLE: &str = "LOOKAHEAD_KERNELS_CONV";
+
+/// 0 until the first use, then the number of a variant.
+static CHOSEN: AtomicU8 = AtomicU8::new(0);
+
+impl ConvAlgorithm {
+    fn parse(word: &str) -> Result<Self> {
+        match word {
+            "winograd4" => Ok(Self::Winograd4),
+            "winograd2" => Ok(Self::Winograd2),
+            "direct" => Ok(Self::Direct),
+            _ => {
+                let expected = "winograd4, winograd2, direct";
+                Err(Error::Environment { variable: VARIABLE, expected, value: word.to_owned() })
+            }
+        }
+    }
+}
+
+/// The algorithm in use by this process.
+///
+/// # Errors
+///
+/// [`Error::Environment`] if `LOOKAHEAD_KERNELS_CONV` holds an unknown word; operations then use the default.
+///
+/// ```
+/// println!("{:?}", lookahead_kernels::conv_algorithm()?);
+/// # Ok::<(), lookahead_kernels::Error>(())
+/// ```
+pub fn conv_algorithm() -> Result<ConvAlgorithm> {
+    if let Ok(word) = std::env::var(VARIABLE)
+        && CHOSEN.load(Ordering::Relaxed) == 0
+    {
+        ConvAlgorithm::parse(&word)?;
+    }
+    Ok(current())
+}
+
+/// Chooses the algorithm for all later calls in this process.
+///
+/// ```
+/// use lookahead_kernels::{ConvAlgorithm, set_conv_algorithm};
+/// set_conv_algorithm(ConvAlgorithm::Winograd2);
+/// ```
+pub fn set_conv_algorithm(algorithm: ConvAlgorithm) {
+    CHOSEN.store(algorithm as u8, Ordering::Relaxed);
+}
+
+/// The choice made, or the one made now.
+pub(crate) fn current() -> ConvAlgorithm {
+    let chosen = CHOSEN.load(Ordering::Relaxed);
+    let all = [ConvAlgorithm::Winograd4, ConvAlgorithm::Winograd2, ConvAlgorithm::Direct];
+    if let Some(algorithm) = all.into_iter().find(|algorithm| *algorithm as u8 == chosen) {
+        return algorithm;
+    }
+    let wished = std::env::var(VARIABLE).ok().and_then(|word| ConvAlgorithm::parse(&word).ok());
+    let algorithm = wished.unwrap_or(ConvAlgorithm::Winograd4);
+    CHOSEN.store(algorithm as u8, Ordering::Relaxed);
+    algorithm
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_words_are_refused_with_the_list() {
+        let message = ConvAlgorithm::parse("fft").unwrap_err().to_string();
+        assert_eq!(message, "LOOKAHEAD_KERNELS_CONV must be one of winograd4, winograd2, direct, got \"fft\"");
+    }
+}

@@ -1,0 +1,135 @@
+//! Which instructions the fast kernels use, found at run time.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crate::{Error, Result};
+
+/// The instructions that the f32 kernels are run with.
+///
+/// The best set that the processor has is found at the first call; nobody builds with `-C target-cpu`. The environment
+/// variable `LOOKAHEAD_KERNELS_ISA` (`avx512`, `avx2`, `portable` or `reference`) or [`set_instruction_set`] chooses
+/// another, to measure or to reproduce what a lesser machine computes. Results agree between the sets to rounding, and
+/// bit by bit between runs with one set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum InstructionSet {
+    /// The plain kernels that everything else is tested against; also what f64 and unusual channel counts run on.
+    Reference = 1,
+    /// The fast algorithms on arrays that the compiler maps to what every processor of the target has (SSE2, NEON).
+    Portable = 2,
+    /// AVX2 with fused multiply-add.
+    Avx2 = 3,
+    /// AVX-512 foundation.
+    Avx512 = 4,
+}
+
+/// The name of the environment variable that overrides detection.
+const VARIABLE: &str = "LOOKAHEAD_KERNELS_ISA";
+
+/// 0 until the first use, then the number of a variant.
+static CHOSEN: AtomicU8 = AtomicU8::new(0);
+
+const BEST_FIRST: [InstructionSet; 4] =
+    [InstructionSet::Avx512, InstructionSet::Avx2, InstructionSet::Portable, InstructionSet::Reference];
+
+impl InstructionSet {
+    /// Whether this processor can run it.
+    ///
+    /// ```
+    /// assert!(lookahead_kernels::InstructionSet::Portable.is_available());
+    /// ```
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Reference | Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => is_x86_feature_detected!("avx512f"),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 | Self::Avx512 => false,
+        }
+    }
+
+    fn parse(word: &str) -> Result<Self> {
+        let set = match word {
+            "avx512" => Self::Avx512,
+            "avx2" => Self::Avx2,
+            "portable" => Self::Portable,
+            "reference" => Self::Reference,
+            _ => {
+                let expected = "avx512, avx2, portable, reference";
+                return Err(Error::Environment { variable: VARIABLE, expected, value: word.to_owned() });
+            }
+        };
+        if set.is_available() { Ok(set) } else { Err(Error::InstructionSet(set)) }
+    }
+}
+
+/// The instructions in use by this process.
+///
+/// # Errors
+///
+/// [`Error::Environment`] or [`Error::InstructionSet`] if `LOOKAHEAD_KERNELS_ISA` holds an unknown word or a set that the
+/// processor lacks. Operations do not fail for that: they run on the best set.
+///
+/// ```
+/// println!("{:?}", lookahead_kernels::instruction_set()?);
+/// # Ok::<(), lookahead_kernels::Error>(())
+/// ```
+pub fn instruction_set() -> Result<InstructionSet> {
+    if let Ok(word) = std::env::var(VARIABLE)
+        && CHOSEN.load(Ordering::Relaxed) == 0
+    {
+        InstructionSet::parse(&word)?;
+    }
+    Ok(current())
+}
+
+/// Chooses the instructions for all later calls in this process.
+///
+/// # Errors
+///
+/// [`Error::InstructionSet`] if the processor lacks them.
+///
+/// ```
+/// use lookahead_kernels::{InstructionSet, set_instruction_set};
+/// set_instruction_set(InstructionSet::Portable)?;
+/// # Ok::<(), lookahead_kernels::Error>(())
+/// ```
+pub fn set_instruction_set(set: InstructionSet) -> Result<()> {
+    if !set.is_available() {
+        return Err(Error::InstructionSet(set));
+    }
+    CHOSEN.store(set as u8, Ordering::Relaxed);
+    Ok(())
+}
+
+/// The choice made, or the one made now: the environment's word if it is good, the best available set otherwise.
+pub(crate) fn current() -> InstructionSet {
+    let chosen = CHOSEN.load(Ordering::Relaxed);
+    if let Some(set) = BEST_FIRST.into_iter().find(|set| *set as u8 == chosen) {
+        return set;
+    }
+    let wished = std::env::var(VARIABLE).ok().and_then(|word| InstructionSet::parse(&word).ok());
+    let best = || BEST_FIRST.into_iter().find(|set| set.is_available()).unwrap_or(InstructionSet::Reference);
+    let set = wished.unwrap_or_else(best);
+    CHOSEN.store(set as u8, Ordering::Relaxed);
+    set
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_words_are_refused_with_the_list() {
+        let message = InstructionSet::parse("sse9").unwrap_err().to_string();
+        assert_eq!(message, "LOOKAHEAD_KERNELS_ISA must be one of avx512, avx2, portable, reference, got \"sse9\"");
+        assert_eq!(InstructionSet::parse("reference").unwrap(), InstructionSet::Reference);
+    }
+
+    #[test]
+    fn the_best_available_set_is_in_use() {
+        assert!(current().is_available());
+    }
+}

@@ -1,0 +1,137 @@
+//! Residual blocks, any number of them, as one node of candle's graph: the public side.
+
+use candle_core::{DType, Tensor};
+
+use crate::batch_norm::require_values;
+use crate::conv2d::conv_shape;
+use crate::error::{activation, require_cpu, require_dtype};
+use crate::geometry::ConvShape;
+use crate::residual_op::{BlocksOp, Plan, UnitPlan};
+use crate::{BatchNorm, Error, Mode, Result};
+
+/// A convolution without bias, followed by batch norm.
+///
+/// | field | default | meaning |
+/// | --- | --- | --- |
+/// | `weight` | | filters (O, I, Kh, Kw) |
+/// | `stride`, `padding` | | as for [`conv2d`](crate::conv2d()) |
+/// | `norm` | | batch norm over the O output channels |
+#[derive(Debug, Clone)]
+pub struct ConvBatchNorm {
+    /// Filters (O, I, Kh, Kw).
+    pub weight: Tensor,
+    /// Step of the window, both ways.
+    pub stride: usize,
+    /// Zeros on each side, both ways.
+    pub padding: usize,
+    /// Batch norm over the output channels.
+    pub norm: BatchNorm,
+}
+
+/// A residual block: `relu(path(x) + shortcut(x))`.
+///
+/// The layers of `path` follow one another with a rectifier between them: two 3x3 convolutions make He et al.'s basic
+/// block, 1x1, 3x3, 1x1 the bottleneck. Without a `shortcut` the input itself is added.
+///
+/// # References
+///
+/// He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2015. arXiv:1512.03385
+#[derive(Debug, Clone)]
+pub struct ResidualBlock {
+    /// At least one layer; the last one's output is added to the shortcut.
+    pub path: Vec<ConvBatchNorm>,
+    /// The projection of the input where the path changes its shape.
+    pub shortcut: Option<ConvBatchNorm>,
+}
+
+/// Residual blocks one after the other, as a single node of the graph.
+///
+/// Equal to building them from [`conv2d_batch_norm`](crate::conv2d_batch_norm), and faster: for every tensor between two
+/// nodes, candle clears, reads and writes a whole gradient; here the gradients inside are handed on in place, sums of
+/// gradients are formed where the last term is computed, and all memory in between is kept from step to step. Give it the
+/// whole trunk of a network.
+///
+/// `x` is (N, H, W, C), f32 or f64. Gradients go to `x` and to all weights, scales and shifts. In [`Mode::Train`] every
+/// layer's running statistics are updated.
+///
+/// # Errors
+///
+/// Those of [`conv2d`](crate::conv2d()) and [`batch_norm`](crate::batch_norm()); [`Error::Argument`] for a path without
+/// layers; [`Error::Shape`] if path and shortcut disagree.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor, Var};
+/// use lookahead_kernels::{BatchNorm, ConvBatchNorm, Mode, ResidualBlock, residual_blocks};
+///
+/// let layer = || -> candle_core::Result<ConvBatchNorm> {
+///     let (ones, zeros) = (Tensor::ones(16, DType::F32, &Device::Cpu)?, Tensor::zeros(16, DType::F32, &Device::Cpu)?);
+///     let norm = BatchNorm::new(ones.clone(), zeros.clone(), Var::from_tensor(&zeros)?, Var::from_tensor(&ones)?)?;
+///     let weight = Tensor::randn(0f32, 0.1, (16, 16, 3, 3), &Device::Cpu)?;
+///     Ok(ConvBatchNorm { weight, stride: 1, padding: 1, norm })
+/// };
+/// let block = ResidualBlock { path: vec![layer()?, layer()?], shortcut: None };
+/// let x = Tensor::randn(0f32, 1., (2, 8, 8, 16), &Device::Cpu)?;
+/// assert_eq!(residual_blocks(&x, &[block], Mode::Train)?.dims(), x.dims());
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn residual_blocks(x: &Tensor, blocks: &[ResidualBlock], mode: Mode) -> Result<Tensor> {
+    let op = "residual_blocks";
+    let mut extents = activation(op, "x", x)?;
+    let mut plans = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        if block.path.is_empty() {
+            return Err(Error::Argument { op, argument: "path", rule: "at least one layer", value: "none".into() });
+        }
+        let input = extents;
+        let mut path = Vec::with_capacity(block.path.len());
+        for layer in &block.path {
+            let (shape, plan) = check(op, x, layer, extents, mode)?;
+            extents = (shape.batch, shape.output.0, shape.output.1, shape.channels_out);
+            path.push(plan);
+        }
+        let shortcut = match &block.shortcut {
+            Some(layer) => {
+                let (shape, plan) = check(op, x, layer, input, mode)?;
+                let output = (shape.batch, shape.output.0, shape.output.1, shape.channels_out);
+                if output != extents {
+                    let got = vec![output.0, output.1, output.2, output.3];
+                    let expected = format!("{extents:?} to be added to the path's output");
+                    return Err(Error::Shape { op, argument: "shortcut", expected, got });
+                }
+                Some(plan)
+            }
+            None if input != extents => {
+                let expected = format!("{input:?}, the input's, in a block without a shortcut");
+                let got = vec![extents.0, extents.1, extents.2, extents.3];
+                return Err(Error::Shape { op, argument: "path", expected, got });
+            }
+            None => None,
+        };
+        plans.push(Plan { path, shortcut });
+    }
+    if blocks.is_empty() {
+        return Ok(x.clone());
+    }
+    let x = x.contiguous()?;
+    Ok(match x.dtype() {
+        DType::F64 => BlocksOp::<f64>::apply(&x, plans, extents, mode)?,
+        _ => BlocksOp::<f32>::apply(&x, plans, extents, mode)?,
+    })
+}
+
+/// Checks one layer against the extents of what it is given.
+fn check(
+    op: &'static str,
+    x: &Tensor,
+    layer: &ConvBatchNorm,
+    input: (usize, usize, usize, usize),
+    mode: Mode,
+) -> Result<(ConvShape, UnitPlan)> {
+    require_cpu(op, "weight", &layer.weight)?;
+    require_dtype(op, "weight", &layer.weight, x.dtype())?;
+    let shape = conv_shape(op, input, &layer.weight, layer.stride, layer.padding)?;
+    layer.norm.check(op, shape.channels_out, x.dtype())?;
+    require_values(op, mode, shape.batch * shape.output.0 * shape.output.1)?;
+    let weight = layer.weight.contiguous()?;
+    Ok((shape, UnitPlan { shape, weight, norm: layer.norm.clone() }))
+}

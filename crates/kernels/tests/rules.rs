@@ -1,0 +1,215 @@
+//! What a user relies on beside the numbers: errors that name the culprit, empty batches, the same bits from run to run and on
+//! any number of threads, and operations that agree with one another.
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use lookahead_kernels as kernels;
+use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Error, Mode, ResidualBlock};
+
+fn numbers(shape: impl Into<candle_core::Shape>, seed: u32) -> Result<Tensor> {
+    let shape = shape.into();
+    let values: Vec<f32> = (0..shape.elem_count() as u32)
+        .map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed * 977)) >> 8) as f32 / 8_388_608.0 - 1.0)
+        .collect();
+    Tensor::from_vec(values, shape, &Device::Cpu)
+}
+
+fn norm(channels: usize) -> Result<BatchNorm> {
+    let (ones, zeros) =
+        (Tensor::ones(channels, DType::F32, &Device::Cpu)?, Tensor::zeros(channels, DType::F32, &Device::Cpu)?);
+    Ok(BatchNorm::new(ones.clone(), zeros.clone(), Var::from_tensor(&zeros)?, Var::from_tensor(&ones)?)?)
+}
+
+fn layer(from: usize, to: usize, kernel: usize, stride: usize, seed: u32) -> Result<(Var, ConvBatchNorm)> {
+    let weight = Var::from_tensor(&(numbers((to, from, kernel, kernel), seed)? * 0.2)?)?;
+    let tensor = weight.as_tensor().clone();
+    Ok((weight, ConvBatchNorm { weight: tensor, stride, padding: kernel / 2, norm: norm(to)? }))
+}
+
+fn bits(tensor: &Tensor) -> Result<Vec<u32>> {
+    Ok(tensor.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f32::to_bits).collect())
+}
+
+/// A small network through every operation: the loss and all gradients, as bits.
+fn step() -> Result<Vec<Vec<u32>>> {
+    let (stem, stem_layer) = layer(3, 32, 3, 1, 1)?;
+    let parts = [layer(32, 32, 3, 1, 2)?, layer(32, 48, 3, 2, 3)?, layer(48, 48, 3, 1, 4)?, layer(32, 48, 1, 2, 5)?];
+    let [first, second, third, shortcut] = parts.each_ref().map(|(_, layer)| layer.clone());
+    let blocks = [
+        ResidualBlock { path: vec![first], shortcut: None },
+        ResidualBlock { path: vec![second, third], shortcut: Some(shortcut) },
+    ];
+    let images = numbers((37, 3, 12, 11), 7)?;
+    let x = kernels::to_channels_last(&images)?;
+    let x = kernels::conv2d_batch_norm(&x, &stem, 1, 1, &stem_layer.norm, After::Relu, Mode::Train)?;
+    let x = kernels::max_pool2d(&x, 3, 2, 1)?;
+    let x = kernels::avg_pool2d(&kernels::residual_blocks(&x, &blocks, Mode::Train)?, 2, 1, 1)?;
+    let logits = kernels::global_avg_pool(&kernels::relu(&x)?)?;
+    let classes = Tensor::from_iter((0..37u32).map(|i| i * 7 % 48), &Device::Cpu)?;
+    let loss = kernels::cross_entropy_indices(&logits, &classes, 0.1)?;
+    let gradients = loss.backward()?;
+    let mut all = vec![bits(&loss)?];
+    for variable in parts.iter().map(|(variable, _)| variable).chain([&stem]) {
+        let gradient = gradients.get(variable).ok_or_else(|| candle_core::Error::msg("no gradient"))?;
+        all.push(bits(gradient)?);
+    }
+    all.push(bits(&stem_layer.norm.running_var)?);
+    Ok(all)
+}
+
+#[test]
+fn a_step_has_the_same_bits_on_any_number_of_threads_and_from_run_to_run() -> Result<()> {
+    let first = step()?;
+    assert_eq!(step()?, first);
+    for threads in [1, 2, 8] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(candle_core::Error::wrap)?;
+        assert!(pool.install(step)? == first, "{threads} threads");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_block_equals_the_operations_it_is_made_of() -> Result<()> {
+    let x = Var::from_tensor(&numbers((3, 8, 6, 16), 1)?)?;
+    let (w1, first) = layer(16, 32, 3, 2, 2)?;
+    let (w2, second) = layer(32, 32, 3, 1, 3)?;
+    let (w3, shortcut) = layer(16, 32, 1, 2, 4)?;
+    let run = |layer: &ConvBatchNorm, x: &Tensor, after| {
+        kernels::conv2d_batch_norm(x, &layer.weight, layer.stride, layer.padding, &layer.norm, after, Mode::Train)
+    };
+    let residual = run(&shortcut, &x, After::Nothing)?;
+    let expected = run(&second, &run(&first, &x, After::Relu)?, After::AddRelu(&residual))?;
+    let running = second.norm.running_var.as_detached_tensor().copy()?;
+    for layer in [&first, &second, &shortcut] {
+        layer.norm.running_mean.set(&layer.norm.running_mean.zeros_like()?)?;
+        layer.norm.running_var.set(&layer.norm.running_var.ones_like()?)?;
+    }
+    let norm = second.norm.clone();
+    let block = ResidualBlock { path: vec![first, second], shortcut: Some(shortcut) };
+    let got = kernels::residual_blocks(&x, &[block], Mode::Train)?;
+    assert_eq!(bits(&got)?, bits(&expected)?);
+    assert_eq!(bits(&norm.running_var)?, bits(&running)?);
+    let weigh = numbers(got.shape().clone(), 9)?;
+    let (got, expected) = ((got * &weigh)?.sum_all()?.backward()?, (expected * &weigh)?.sum_all()?.backward()?);
+    for (name, variable) in [("x", &x), ("first", &w1), ("second", &w2), ("shortcut", &w3)] {
+        let (Some(got), Some(expected)) = (got.get(variable), expected.get(variable)) else { panic!("{name}") };
+        let worst = (got - expected)?.abs()?.max_all()?.to_scalar::<f32>()?;
+        let scale = expected.abs()?.max_all()?.to_scalar::<f32>()?;
+        assert!(worst <= 2e-6 * scale, "{name}: {worst} of {scale}");
+    }
+    Ok(())
+}
+
+#[test]
+fn f32_agrees_with_f64_where_channels_fill_no_vector() -> Result<()> {
+    let x = numbers((2, 5, 6, 7), 1)?;
+    let weight = numbers((9, 7, 3, 3), 2)?;
+    let narrow = kernels::conv2d(&x, &weight, 1, 1)?.to_dtype(DType::F64)?;
+    let wide = kernels::conv2d(&x.to_dtype(DType::F64)?, &weight.to_dtype(DType::F64)?, 1, 1)?;
+    assert!((narrow - wide)?.abs()?.max_all()?.to_scalar::<f64>()? < 1e-4);
+    Ok(())
+}
+
+#[test]
+fn evaluation_leaves_the_running_statistics_and_training_moves_them() -> Result<()> {
+    let (norm, x) = (norm(16)?, numbers((2, 3, 3, 16), 1)?);
+    let before = bits(&norm.running_mean)?;
+    kernels::batch_norm(&x, &norm, After::Relu, Mode::Eval)?;
+    assert_eq!(bits(&norm.running_mean)?, before);
+    kernels::batch_norm(&x, &norm, After::Relu, Mode::Train)?;
+    assert_ne!(bits(&norm.running_mean)?, before);
+    Ok(())
+}
+
+#[test]
+fn two_backward_passes_over_one_graph_agree() -> Result<()> {
+    let (weight, block) = layer(16, 16, 3, 1, 2)?;
+    let x = numbers((2, 6, 6, 16), 1)?;
+    let y = kernels::residual_blocks(&x, &[ResidualBlock { path: vec![block], shortcut: None }], Mode::Train)?;
+    let loss = (y * numbers((2, 6, 6, 16), 3)?)?.sum_all()?;
+    let (first, second) = (loss.backward()?, loss.backward()?);
+    let (Some(first), Some(second)) = (first.get(&weight), second.get(&weight)) else { panic!("no gradient") };
+    assert_eq!(bits(first)?, bits(second)?);
+    Ok(())
+}
+
+#[test]
+fn empty_batches_give_empty_results() -> Result<()> {
+    for channels in [16, 3] {
+        let x = Var::zeros((0, 6, 6, channels), DType::F32, &Device::Cpu)?;
+        let weight = Var::ones((16, channels, 3, 3), DType::F32, &Device::Cpu)?;
+        let y = kernels::conv2d(&x, &weight, 1, 1)?;
+        assert_eq!(y.dims(), [0, 6, 6, 16]);
+        let y = kernels::batch_norm(&y, &norm(16)?, After::Relu, Mode::Eval)?;
+        assert_eq!(kernels::max_pool2d(&y, 2, 2, 0)?.dims(), [0, 3, 3, 16]);
+        assert_eq!(kernels::avg_pool2d(&y, 3, 2, 1)?.dims(), [0, 3, 3, 16]);
+        assert_eq!(kernels::global_avg_pool(&kernels::relu(&y)?)?.dims(), [0, 16]);
+        let gradients = y.sum_all()?.backward()?;
+        let gradient = gradients.get(&weight).ok_or_else(|| candle_core::Error::msg("no gradient"))?;
+        assert_eq!(gradient.abs()?.max_all()?.to_scalar::<f32>()?, 0.0);
+    }
+    let error = kernels::batch_norm(&numbers((0, 2, 2, 16), 1)?, &norm(16)?, After::Nothing, Mode::Train).unwrap_err();
+    assert!(error.to_string().contains("at least 2"), "{error}");
+    let logits = Tensor::zeros((0, 10), DType::F32, &Device::Cpu)?;
+    let error = kernels::cross_entropy(&logits, &logits, 0.0).unwrap_err();
+    assert_eq!(error.to_string(), "cross_entropy: logits must be at least one row and one class, got 0 x 10");
+    Ok(())
+}
+
+#[test]
+fn wrong_calls_are_errors_that_name_argument_and_value() -> Result<()> {
+    let device = Device::Cpu;
+    let x = Tensor::zeros((2, 6, 6, 16), DType::F32, &device)?;
+    let weight = Tensor::zeros((32, 16, 3, 3), DType::F32, &device)?;
+    let wide = weight.to_dtype(DType::F64)?;
+    let flat = x.flatten_all()?;
+    let says = |error: Error, words: &str| assert_eq!(error.to_string(), words);
+    says(kernels::conv2d(&flat, &weight, 1, 1).unwrap_err(), "conv2d: x must have shape (N, H, W, C), got [1152]");
+    says(kernels::conv2d(&x, &wide, 1, 1).unwrap_err(), "conv2d: weight must be F32, as x is, got F64");
+    says(kernels::conv2d(&x.to_dtype(DType::U8)?, &weight, 1, 1).unwrap_err(), "conv2d: x must be F32 or F64, got U8");
+    says(
+        kernels::conv2d(&x, &weight.flatten_all()?, 1, 1).unwrap_err(),
+        "conv2d: weight must have shape (O, 16, Kh, Kw) to match x, got [4608]",
+    );
+    says(kernels::conv2d(&x, &weight, 0, 1).unwrap_err(), "conv2d: stride must be at least 1, got 0");
+    says(
+        kernels::max_pool2d(&x, 2, 2, 2).unwrap_err(),
+        "max_pool2d: padding must be at most half the kernel, or a window could lie outside the image, got 2",
+    );
+    says(
+        kernels::batch_norm(&x, &norm(8)?, After::Relu, Mode::Train).unwrap_err(),
+        "batch_norm: weight must have shape (16), got [8]",
+    );
+    says(
+        kernels::batch_norm(&x, &norm(16)?, After::AddRelu(&flat), Mode::Train).unwrap_err(),
+        "batch_norm: residual must have shape (2, 6, 6, 16), got [1152]",
+    );
+    let faulty = BatchNorm { eps: f64::NAN, ..norm(16)? };
+    says(
+        kernels::batch_norm(&x, &faulty, After::Relu, Mode::Train).unwrap_err(),
+        "batch_norm: eps must be above 0, got NaN",
+    );
+    let faulty = BatchNorm { momentum: 1.5, ..norm(16)? };
+    says(
+        kernels::batch_norm(&x, &faulty, After::Relu, Mode::Train).unwrap_err(),
+        "batch_norm: momentum must be in [0, 1], got 1.5",
+    );
+    let block = ResidualBlock { path: vec![layer(16, 32, 3, 1, 1)?.1], shortcut: None };
+    says(
+        kernels::residual_blocks(&x, &[block], Mode::Train).unwrap_err(),
+        "residual_blocks: path must have shape (2, 6, 6, 16), the input's, in a block without a shortcut, got [2, 6, 6, 32]",
+    );
+    let logits = Tensor::zeros((2, 3), DType::F32, &device)?;
+    says(
+        kernels::cross_entropy_indices(&logits, &Tensor::new(&[0u32, 3], &device)?, 0.0).unwrap_err(),
+        "cross_entropy_indices: targets must be below the number of classes, got 3 of 3",
+    );
+    says(
+        kernels::cross_entropy(&logits, &logits, -0.1).unwrap_err(),
+        "cross_entropy: label_smoothing must be in [0, 1], got -0.1",
+    );
+    says(
+        kernels::to_channels_last(&logits).unwrap_err(),
+        "to_channels_last: images must have shape (N, C, H, W), got [2, 3]",
+    );
+    Ok(())
+}
