@@ -1,0 +1,218 @@
+//! Averages of the weights over time: Polyak's and exponential.
+
+use crate::error::in_range;
+use crate::pull::{Pull, swap_pairs};
+use crate::{Error, Optimizer, Parameter, Result, State};
+use candle_core::backprop::GradStore;
+use candle_core::{Tensor, Var};
+
+/// Which average [`Averaged`] keeps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Average {
+    /// The mean of the weights after each step, from step `start` on (counted from 0, so 0 means all steps). Until then the
+    /// average is the weights themselves.
+    Polyak {
+        /// The first step whose weights count.
+        start: usize,
+    },
+    /// `average <- decay * average + (1 - decay) * weights` after each step, from the initial weights; `decay` in `[0, 1]`.
+    Ema {
+        /// What the old average weighs.
+        decay: f64,
+    },
+}
+
+/// An optimizer that also keeps an average of its weights, and evaluates at it. Training goes on as without it.
+///
+/// The built-in optimizers update the average in the pass of the step. A parameter that never had a gradient is not averaged. It
+/// composes: around [`Lookahead`](crate::Lookahead) it averages the fast weights as they are after each step, synced or not.
+///
+/// ```
+/// use candle_core::{Device, Var};
+/// use lookahead_optim::{with_evaluation_weights, Average, Averaged, Optimizer, Sgd, SgdConfig};
+///
+/// let w = Var::new(3f64, &Device::Cpu)?;
+/// let sgd = Sgd::new(vec![("w".into(), w.clone())], SgdConfig { learning_rate: 1.0, ..SgdConfig::default() })?;
+/// let mut optimizer = Averaged::new(sgd, Average::Polyak { start: 0 })?;
+/// for _ in 0..3 {
+///     optimizer.step(&w.backward()?)?; // 3 -> 2 -> 1 -> 0
+/// }
+/// let mean = with_evaluation_weights(&mut optimizer, || Ok::<_, lookahead_optim::Error>(w.to_scalar::<f64>()?))?;
+/// assert_eq!((mean, w.to_scalar::<f64>()?), (1.0, 0.0));
+/// # Ok::<(), lookahead_optim::Error>(())
+/// ```
+///
+/// # References
+/// Polyak, Juditsky: *Acceleration of stochastic approximation by averaging*, 1992. PyTorch's `AveragedModel` copies the weights at its first
+/// update also for the exponential average; here that starts at the initial weights.
+#[derive(Debug)]
+pub struct Averaged<O> {
+    inner: O,
+    average: Average,
+    values: Vec<Var>,
+    /// Which parameters ever had a gradient.
+    moved: Vec<bool>,
+    steps: usize,
+    average_in_place: bool,
+}
+
+impl<O: Optimizer> Averaged<O> {
+    /// Averages the weights of `inner`.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a decay outside `[0, 1]`, NaN included.
+    pub fn new(inner: O, average: Average) -> Result<Self> {
+        if let Average::Ema { decay } = average {
+            in_range((0.0..=1.0).contains(&decay), "decay", decay, "[0, 1]")?;
+        }
+        // `from_tensor` copies what is not a variable, and a detached tensor is none.
+        let values = inner
+            .parameters()
+            .iter()
+            .map(|p| Ok(Var::from_tensor(&p.weights().as_detached_tensor())?))
+            .collect::<Result<Vec<_>>>()?;
+        let moved = vec![false; values.len()];
+        Ok(Self { inner, average, values, moved, steps: 0, average_in_place: false })
+    }
+
+    /// The inner optimizer.
+    pub fn inner(&self) -> &O {
+        &self.inner
+    }
+
+    /// The inner optimizer, to change its settings.
+    pub fn inner_mut(&mut self) -> &mut O {
+        &mut self.inner
+    }
+
+    /// How far the average goes towards the weights after step `steps`; `None` before the first that counts.
+    fn rate(&self) -> Option<f64> {
+        match self.average {
+            Average::Polyak { start } => {
+                let counted = (self.steps + 1).checked_sub(start).filter(|n| *n > 0)?;
+                Some(1.0 / counted as f64)
+            }
+            Average::Ema { decay } => Some(1.0 - decay),
+        }
+    }
+
+    fn has_average(&self) -> bool {
+        match self.average {
+            Average::Polyak { start } => self.steps > start,
+            Average::Ema { .. } => true,
+        }
+    }
+
+    fn advance(&mut self, grads: &GradStore, outer: Option<&Pull<'_>>) -> Result<()> {
+        self.check_weights_in_place("take a step")?;
+        let mut moved = self.moved.clone();
+        for (moved, parameter) in moved.iter_mut().zip(self.inner.parameters()) {
+            *moved |= grads.get(parameter.var()).is_some();
+        }
+        match (self.rate(), outer) {
+            (None, None) => self.inner.step(grads)?,
+            (None, Some(outer)) => self.inner.step_and_pull(grads, outer)?,
+            (Some(rate), outer) => {
+                let pull = Pull { anchors: &self.values, takes_part: &moved, rate, write_back: false };
+                self.inner.step_and_pull(grads, &pull)?;
+                if let Some(outer) = outer {
+                    outer.apply(self.inner.parameters())?;
+                }
+            }
+        }
+        self.moved = moved;
+        self.steps += 1;
+        Ok(())
+    }
+
+    fn check_weights_in_place(&self, operation: &'static str) -> Result<()> {
+        if self.average_in_place { Err(Error::EvaluationWeightsInPlace { operation }) } else { Ok(()) }
+    }
+}
+
+impl<O: Optimizer> Optimizer for Averaged<O> {
+    fn parameters(&self) -> &[Parameter] {
+        self.inner.parameters()
+    }
+
+    fn step(&mut self, grads: &GradStore) -> Result<()> {
+        self.advance(grads, None)
+    }
+
+    fn step_and_pull(&mut self, grads: &GradStore, pull: &Pull<'_>) -> Result<()> {
+        self.advance(grads, Some(pull))
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.inner.learning_rate()
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.inner.set_learning_rate(learning_rate);
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        self.inner.momentum()
+    }
+
+    fn set_momentum(&mut self, momentum: f64) -> Result<()> {
+        self.inner.set_momentum(momentum)
+    }
+
+    fn state(&self) -> Result<State> {
+        self.check_weights_in_place("save the state")?;
+        let mut state = State::new("averaged").with_inner(self.inner.state()?);
+        state.settings_mut().set("average", format!("{:?}", self.average));
+        state.count("steps", self.steps);
+        for ((parameter, value), moved) in self.parameters().iter().zip(&self.values).zip(&self.moved) {
+            state.insert(format!("average.{}", parameter.name()), value)?;
+            state.count(format!("moved.{}", parameter.name()), moved);
+        }
+        Ok(state)
+    }
+
+    fn load_state(&mut self, state: &State) -> Result<()> {
+        state.check_fits(&self.state()?)?;
+        let steps = state.counter("steps")?;
+        let moved =
+            self.parameters().iter().map(|p| state.counter(&format!("moved.{}", p.name()))).collect::<Result<_>>()?;
+        self.inner.load_state(&state.inner())?;
+        for (parameter, value) in self.inner.parameters().iter().zip(&self.values) {
+            value.set(&state.tensor(&format!("average.{}", parameter.name()))?.to_device(value.device())?)?;
+        }
+        self.moved = moved;
+        self.steps = steps;
+        Ok(())
+    }
+
+    /// Starts over: the inner state anew, the average at the present weights.
+    fn reset_state(&mut self) -> Result<()> {
+        self.check_weights_in_place("reset the state")?;
+        self.inner.reset_state()?;
+        for (parameter, value) in self.inner.parameters().iter().zip(&self.values) {
+            value.set(&parameter.weights().as_detached_tensor())?;
+        }
+        self.moved.fill(false);
+        self.steps = 0;
+        Ok(())
+    }
+
+    fn second_moments(&self) -> Result<Option<Vec<Tensor>>> {
+        self.inner.second_moments()
+    }
+
+    fn steps_since_sync(&self) -> Option<usize> {
+        self.inner.steps_since_sync()
+    }
+
+    fn swap_evaluation_weights(&mut self) -> Result<()> {
+        if !self.has_average() {
+            return self.inner.swap_evaluation_weights();
+        }
+        let parameters = self.inner.parameters();
+        let moved = (0..parameters.len()).filter(|&i| self.moved[i]).collect::<Vec<_>>();
+        swap_pairs(&moved.iter().map(|&i| (parameters[i].weights(), &self.values[i])).collect::<Vec<_>>())?;
+        self.average_in_place = !self.average_in_place;
+        moved.iter().try_for_each(|&i| parameters[i].publish())
+    }
+}

@@ -1,0 +1,44 @@
+//! Weight decay, its two kinds.
+
+use crate::Result;
+use crate::error::in_range;
+
+/// How weights are drawn towards zero.
+///
+/// | kind | what it does | where from |
+/// | --- | --- | --- |
+/// | `None` | nothing | |
+/// | `L2(d)` | adds `d * w` to the gradient, before momentum and moments | PyTorch's `SGD`, `Adam`, `RMSprop` |
+/// | `Decoupled(d)` | multiplies the weight by `1 - learning_rate * d`, before the step | PyTorch's `AdamW`; Loshchilov and Hutter, *Decoupled Weight Decay Regularization*, 2019, [arXiv:1711.05101](https://arxiv.org/abs/1711.05101) |
+///
+/// The coefficient is at least 0 and finite. A parameter without a gradient is not decayed.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum WeightDecay {
+    /// No decay.
+    #[default]
+    None,
+    /// A penalty on the squared weights, through the gradient.
+    L2(f64),
+    /// A shrinkage beside the gradient step.
+    Decoupled(f64),
+}
+
+impl WeightDecay {
+    pub(crate) fn validate(self) -> Result<()> {
+        let value = match self {
+            Self::None => return Ok(()),
+            Self::L2(value) | Self::Decoupled(value) => value,
+        };
+        in_range((0.0..f64::INFINITY).contains(&value), "weight_decay", value, "[0, inf)")
+    }
+
+    /// What is multiplied by the weight and added to the gradient.
+    pub(crate) fn penalty(self, scale: f64) -> f64 {
+        if let Self::L2(value) = self { value * scale } else { 0.0 }
+    }
+
+    /// What the weight is multiplied by before the step.
+    pub(crate) fn shrinkage(self, scale: f64, learning_rate: f64) -> f64 {
+        if let Self::Decoupled(value) = self { 1.0 - learning_rate * (value * scale) } else { 1.0 }
+    }
+}

@@ -1,0 +1,211 @@
+//! What is done to gradients before an update: clipping and a look for numbers that are none.
+
+use crate::error::in_range;
+use crate::kernel::{CHUNK, Preparation, vectorised};
+use crate::slices::Element;
+use crate::{Error, Parameter, Result};
+use candle_core::{DType, Device, Storage, Tensor};
+use rayon::prelude::*;
+
+/// Treatment of gradients, part of every configuration.
+///
+/// | field | default | meaning |
+/// | --- | --- | --- |
+/// | `clip` | `None` | [`Clip`] |
+/// | `check_finite` | false | a NaN or an infinity is [`Error::NonFiniteGradient`], with the parameter's name, and nothing is changed |
+///
+/// Clipping never waits for the device. The check waits once a step, and again only to find the name.
+///
+/// ```
+/// use candle_core::{Device, Var};
+/// use lookahead_optim::{Clip, Gradients, Optimizer, Sgd, SgdConfig};
+///
+/// let w = Var::new(&[0f64, 0.0], &Device::Cpu)?;
+/// let gradients = Gradients { clip: Some(Clip::GlobalNorm(1.0)), ..Gradients::default() };
+/// let config = SgdConfig { learning_rate: 1.0, gradients, ..SgdConfig::default() };
+/// let mut sgd = Sgd::new(vec![("w".into(), w.clone())], config)?;
+/// let slope = candle_core::Tensor::new(&[3f64, 4.0], &Device::Cpu)?;
+/// sgd.step(&(w.as_tensor() * slope)?.sum_all()?.backward()?)?;
+/// assert!((w.to_vec1::<f64>()?[0] + 0.6).abs() < 1e-6);
+/// # Ok::<(), lookahead_optim::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Gradients {
+    /// Clipping.
+    pub clip: Option<Clip>,
+    /// Report NaN and infinity.
+    pub check_finite: bool,
+}
+
+/// Gradient clipping; the limit is above 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Clip {
+    /// All gradients are multiplied by `min(1, limit / (norm + 1e-6))`, where `norm` is the Euclidean norm of all of them together, as
+    /// in PyTorch's `clip_grad_norm_`. Parameters without a gradient do not count.
+    GlobalNorm(f64),
+    /// Every element is clamped to `[-limit, limit]`.
+    Value(f64),
+}
+
+/// A parameter's gradient, made ready: contiguous, in the dtype updates are computed in, with storage of its own.
+pub(crate) struct Ready {
+    pub(crate) index: usize,
+    pub(crate) gradient: Tensor,
+}
+
+/// What the whole set of gradients is to go through.
+pub(crate) struct Treatment {
+    scale: Scale,
+    limit: f64,
+}
+
+enum Scale {
+    Number(f64),
+    /// Left on the device, so that nobody waits.
+    Tensor(Tensor),
+}
+
+impl Gradients {
+    pub(crate) fn validate(self) -> Result<()> {
+        match self.clip {
+            Some(Clip::GlobalNorm(limit) | Clip::Value(limit)) => {
+                in_range(limit > 0.0 && limit.is_finite(), "clip", limit, "(0, inf)")
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Measures the gradients as far as the options need it.
+    pub(crate) fn treat(self, ready: &[Ready], parameters: &[Parameter]) -> Result<Treatment> {
+        let limit = if let Some(Clip::Value(limit)) = self.clip { limit } else { f64::INFINITY };
+        let max_norm = if let Some(Clip::GlobalNorm(limit)) = self.clip { Some(limit) } else { None };
+        let mut scale = Scale::Number(1.0);
+        if max_norm.is_some() || self.check_finite {
+            let squares = SumOfSquares::of(ready)?;
+            if self.check_finite && !squares.to_f64()?.is_finite() {
+                for r in ready {
+                    // The sum may have overflowed from finite gradients: only an element decides.
+                    if !all_finite(&r.gradient)? {
+                        return Err(Error::NonFiniteGradient { name: parameters[r.index].name().to_string() });
+                    }
+                }
+            }
+            if let Some(limit) = max_norm {
+                scale = squares.clip_scale(limit)?;
+            }
+        }
+        Ok(Treatment { scale, limit })
+    }
+}
+
+impl Treatment {
+    /// For the fused loop.
+    pub(crate) fn preparation<T: Element>(&self) -> Result<Preparation<T>> {
+        let scale = match &self.scale {
+            Scale::Number(scale) => *scale,
+            Scale::Tensor(tensor) => f64::from(tensor.to_scalar::<f32>()?),
+        };
+        Ok(Preparation { scale: T::from_f64(scale), limit: T::from_f64(self.limit) })
+    }
+
+    /// For plain tensor operations.
+    pub(crate) fn apply(&self, gradient: &Tensor) -> Result<Tensor> {
+        let scaled = match &self.scale {
+            Scale::Number(scale) if *scale == 1.0 => gradient.clone(),
+            Scale::Number(scale) => (gradient * *scale)?,
+            Scale::Tensor(scale) => {
+                gradient.broadcast_mul(&scale.to_device(gradient.device())?.to_dtype(gradient.dtype())?)?
+            }
+        };
+        Ok(if self.limit.is_finite() { scaled.clamp(-self.limit, self.limit)? } else { scaled })
+    }
+}
+
+/// The squared norm: a number for gradients on the CPU, a scalar tensor for those on a device.
+struct SumOfSquares {
+    host: f64,
+    device: Option<Tensor>,
+}
+
+impl SumOfSquares {
+    fn of(ready: &[Ready]) -> Result<Self> {
+        let mut host = 0.0;
+        let mut device: Option<Tensor> = None;
+        for r in ready {
+            if r.gradient.device().is_cpu() {
+                host += with_elements(&r.gradient, sum_of_squares::<f32>, sum_of_squares::<f64>)?;
+            } else {
+                let sum = r.gradient.to_dtype(DType::F32)?.sqr()?.sum_all()?;
+                device = Some(match device {
+                    Some(total) => (total.to_device(sum.device())? + sum)?,
+                    None => sum,
+                });
+            }
+        }
+        Ok(Self { host, device })
+    }
+
+    fn to_f64(&self) -> Result<f64> {
+        let device = self.device.as_ref().map_or(Ok(0.0), |t| t.to_scalar::<f32>())?;
+        Ok(self.host + f64::from(device))
+    }
+
+    fn clip_scale(&self, limit: f64) -> Result<Scale> {
+        Ok(match &self.device {
+            None => Scale::Number((limit / (self.host.sqrt() + 1e-6)).min(1.0)),
+            Some(sum) => {
+                let norm = (sum + self.host)?.sqrt()?;
+                Scale::Tensor(((norm + 1e-6)?.recip()? * limit)?.minimum(1f64)?)
+            }
+        })
+    }
+}
+
+/// The sum over fixed chunks, added up in their order: the bits do not depend on the threads.
+fn sum_of_squares<T: Element>(elements: &[T]) -> f64 {
+    if elements.len() <= 2 * CHUNK {
+        return elements.chunks(CHUNK).map(chunk_sum_of_squares).sum();
+    }
+    elements.par_chunks(CHUNK).map(chunk_sum_of_squares).collect::<Vec<_>>().iter().sum()
+}
+
+fn chunk_sum_of_squares<T: Element>(chunk: &[T]) -> f64 {
+    vectorised(
+        #[inline(always)]
+        || {
+            // Sums side by side, since one sum would be one long chain of additions.
+            let mut sums = [0f64; 32];
+            let (groups, rest) = chunk.as_chunks::<32>();
+            for group in groups {
+                for (sum, x) in sums.iter_mut().zip(group) {
+                    *sum += x.to_f64() * x.to_f64();
+                }
+            }
+            sums.iter().sum::<f64>() + rest.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>()
+        },
+    )
+}
+
+fn all_finite(gradient: &Tensor) -> Result<bool> {
+    let gradient = gradient.to_device(&Device::Cpu)?;
+    let sum = with_elements(&gradient, finite_or_nan, finite_or_nan)?;
+    Ok(sum == 0.0)
+}
+
+fn finite_or_nan<T: Element>(elements: &[T]) -> f64 {
+    if elements.iter().all(|x| x.to_f64().is_finite()) { 0.0 } else { f64::NAN }
+}
+
+fn with_elements(gradient: &Tensor, f: impl Fn(&[f32]) -> f64, d: impl Fn(&[f64]) -> f64) -> Result<f64> {
+    let (storage, layout) = gradient.storage_and_layout();
+    let (Storage::Cpu(storage), Some((start, end))) = (&*storage, layout.contiguous_offsets()) else {
+        return Err(candle_core::Error::Msg("a gradient made ready is contiguous and here".into()).into());
+    };
+    if let Some(elements) = f32::slice(storage) {
+        return Ok(f(&elements[start..end]));
+    }
+    match f64::slice(storage) {
+        Some(elements) => Ok(d(&elements[start..end])),
+        None => Err(candle_core::Error::Msg("a gradient made ready is f32 or f64".into()).into()),
+    }
+}

@@ -1,0 +1,145 @@
+//! Parameter groups: which parameters take another learning rate or another decay.
+
+use crate::error::in_range;
+use crate::{Error, Parameter, Result};
+
+/// A set of parameters with its own scales; of several groups that match a parameter, the first counts.
+///
+/// | field | default | meaning | range |
+/// | --- | --- | --- | --- |
+/// | `select` | - | which parameters | |
+/// | `learning_rate_scale` | 1 | multiplies the learning rate, whatever a schedule makes of it | `[0, inf)` |
+/// | `weight_decay_scale` | 1 | multiplies the decay; 0 switches it off | `[0, inf)` |
+///
+/// ```
+/// use lookahead_optim::{Group, SgdConfig, WeightDecay};
+///
+/// // No decay on biases and batch norm, and the classifier learns ten times as fast.
+/// let config = SgdConfig {
+///     weight_decay: WeightDecay::L2(5e-4),
+///     groups: vec![Group::no_decay_on_vectors(), Group { learning_rate_scale: 10.0, ..Group::named("fc.*") }],
+///     ..SgdConfig::default()
+/// };
+/// # let _ = config;
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Which parameters belong to it.
+    pub select: Select,
+    /// Multiplies the learning rate.
+    pub learning_rate_scale: f64,
+    /// Multiplies the weight decay.
+    pub weight_decay_scale: f64,
+}
+
+/// Which parameters a [`Group`] holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Select {
+    /// Those whose whole name matches a pattern, in which `*` stands for any text (dots too) and `?` for one character.
+    Name(String),
+    /// Those of rank 0 or 1: biases and the scales and shifts of normalisation layers, whatever they are called.
+    Vectors,
+}
+
+impl Group {
+    /// Everything of rank 0 or 1, without decay: biases and batch norm.
+    pub fn no_decay_on_vectors() -> Self {
+        Self { select: Select::Vectors, learning_rate_scale: 1.0, weight_decay_scale: 0.0 }
+    }
+
+    /// The parameters whose name matches `pattern`, scales 1.
+    pub fn named(pattern: impl Into<String>) -> Self {
+        Self { select: Select::Name(pattern.into()), learning_rate_scale: 1.0, weight_decay_scale: 1.0 }
+    }
+
+    fn holds(&self, parameter: &Parameter) -> bool {
+        match &self.select {
+            Select::Name(pattern) => matches(pattern.as_bytes(), parameter.name().as_bytes()),
+            Select::Vectors => parameter.var().rank() <= 1,
+        }
+    }
+}
+
+/// The scales of one parameter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scales {
+    /// Multiplies the learning rate.
+    pub learning_rate: f64,
+    /// Multiplies the weight decay.
+    pub weight_decay: f64,
+}
+
+/// The scales of every parameter.
+///
+/// A pattern that matches nothing is an error, since it is most likely misspelt.
+pub(crate) fn scales(groups: &[Group], parameters: &[Parameter]) -> Result<Vec<Scales>> {
+    for group in groups {
+        for (what, value) in
+            [("learning_rate_scale", group.learning_rate_scale), ("weight_decay_scale", group.weight_decay_scale)]
+        {
+            in_range((0.0..f64::INFINITY).contains(&value), what, value, "[0, inf)")?;
+        }
+        if let Select::Name(pattern) = &group.select
+            && !parameters.is_empty()
+            && !parameters.iter().any(|p| group.holds(p))
+        {
+            return Err(Error::UnmatchedGroup { pattern: pattern.clone() });
+        }
+    }
+    Ok(parameters
+        .iter()
+        .map(|parameter| match groups.iter().find(|group| group.holds(parameter)) {
+            Some(g) => Scales { learning_rate: g.learning_rate_scale, weight_decay: g.weight_decay_scale },
+            None => Scales { learning_rate: 1.0, weight_decay: 1.0 },
+        })
+        .collect())
+}
+
+/// Glob matching in O(pattern * text): on a mismatch, the last `*` takes one more character.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut retry = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                retry = Some((p, t));
+                p += 1;
+            }
+            Some(&c) if c == b'?' || c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => match retry {
+                Some((star, from)) => {
+                    retry = Some((star, from + 1));
+                    p = star + 1;
+                    t = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|&c| c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn patterns_match_whole_names() {
+        for (pattern, text, expected) in [
+            ("fc.*", "fc.weight", true),
+            ("fc.*", "layer1.fc.weight", false),
+            ("*.bn?.*", "layer1.0.bn2.bias", true),
+            ("*.bn?.*", "layer1.0.conv2.bias", false),
+            ("*bias", "a.bias.bias", true),
+            ("*", "", true),
+            ("?", "", false),
+            ("a*b*c", "a1b2b3c", true),
+            ("a*b*c", "a1b2b3", false),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} on {text}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! RMSProp.
+
+use crate::error::in_range;
+use crate::group::{Group, Scales};
+use crate::rule::{Clock, Rule};
+use crate::state::Settings;
+use crate::{Fused, Gradients, Number, Result, WeightDecay};
+
+/// RMSProp, plain, centred and with momentum; see [`RmsPropConfig`].
+pub type RmsProp = Fused<RmsPropConfig>;
+
+/// Hyper-parameters of [`RmsProp`].
+///
+/// With gradient `g`, smoothing `a`, momentum `mu` and learning rate `lr`:
+///
+/// ```text
+/// g <- g + decay * w   (L2)                     w <- w * (1 - lr * decay)   (decoupled)
+/// v <- a * v + (1 - a) * g^2
+/// n <- a * n + (1 - a) * g;  x = v - n^2        (centred; else x = v)
+/// d = g / (sqrt(x) + epsilon)
+/// b <- mu * b + d;  w <- w - lr * b             (momentum; else w <- w - lr * d)
+/// ```
+///
+/// | field | default | meaning | range |
+/// | --- | --- | --- | --- |
+/// | `learning_rate` | 1e-2 | step length | `[0, inf)` |
+/// | `smoothing` | 0.99 | rate of the averages (PyTorch's `alpha`) | `[0, 1)` |
+/// | `epsilon` | 1e-8 | added to the root (TensorFlow adds it under the root) | `[0, inf)` |
+/// | `momentum` | `None` | `None` has no buffer and none can be scheduled | `[0, 1)` |
+/// | `centered` | false | divide by the standard deviation | |
+/// | `weight_decay` | `None` | [`WeightDecay`] | |
+/// | `groups`, `gradients` | none | as in [`SgdConfig`](crate::SgdConfig) | |
+///
+/// The arithmetic and the defaults are those of `torch.optim.RMSprop`. Rounding can leave `v - n^2` slightly negative, where
+/// PyTorch takes the root of it and gets a NaN; here the difference is taken as at least 0.
+///
+/// ```
+/// use candle_core::{Device, Var};
+/// use lookahead_optim::{Optimizer, RmsProp, RmsPropConfig};
+///
+/// let w = Var::new(&[1f64], &Device::Cpu)?;
+/// let mut optimizer = RmsProp::new(vec![("w".into(), w.clone())], RmsPropConfig::default())?;
+/// optimizer.step(&w.affine(7.0, 0.0)?.sum_all()?.backward()?)?;
+/// // v = 0.01 * 49, so the first step is lr * 7 / 0.7.
+/// assert!((w.to_vec1::<f64>()?[0] - 0.9).abs() < 1e-8);
+/// # Ok::<(), lookahead_optim::Error>(())
+/// ```
+///
+/// # References
+/// Tieleman, Hinton: lecture 6.5 of *Neural Networks for Machine Learning*, 2012. Graves: *Generating Sequences With Recurrent Neural
+/// Networks*, 2013, [arXiv:1308.0850](https://arxiv.org/abs/1308.0850) (centred).
+#[derive(Debug, Clone, PartialEq)]
+pub struct RmsPropConfig {
+    /// Step length.
+    pub learning_rate: f64,
+    /// Rate of the averages.
+    pub smoothing: f64,
+    /// Added to the root.
+    pub epsilon: f64,
+    /// Momentum of the normalised steps.
+    pub momentum: Option<f64>,
+    /// Divide by the standard deviation instead of the root mean square.
+    pub centered: bool,
+    /// Weight decay.
+    pub weight_decay: WeightDecay,
+    /// Parameters with other scales.
+    pub groups: Vec<Group>,
+    /// What is done to gradients first.
+    pub gradients: Gradients,
+}
+
+impl Default for RmsPropConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-2,
+            smoothing: 0.99,
+            epsilon: 1e-8,
+            momentum: None,
+            centered: false,
+            weight_decay: WeightDecay::None,
+            groups: Vec::new(),
+            gradients: Gradients::default(),
+        }
+    }
+}
+
+/// One RMSProp update of one parameter; public because it is named by [`Rule`].
+#[derive(Debug, Clone, Copy)]
+pub struct RmsPropUpdate {
+    penalty: f64,
+    shrinkage: f64,
+    keep: f64,
+    take: f64,
+    epsilon: f64,
+    momentum: f64,
+    learning_rate: f64,
+    centered: bool,
+}
+
+impl Rule for RmsPropConfig {
+    const NAME: &'static str = "rmsprop";
+    type Update = RmsPropUpdate;
+
+    fn validate(&self) -> Result<()> {
+        in_range((0.0..1.0).contains(&self.smoothing), "smoothing", self.smoothing, "[0, 1)")?;
+        in_range((0.0..f64::INFINITY).contains(&self.epsilon), "epsilon", self.epsilon, "[0, inf)")?;
+        if let Some(momentum) = self.momentum {
+            in_range((0.0..1.0).contains(&momentum), "momentum", momentum, "[0, 1)")?;
+        }
+        self.weight_decay.validate()
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.learning_rate = learning_rate;
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        self.momentum
+    }
+
+    fn set_momentum(&mut self, momentum: f64) {
+        self.momentum = Some(momentum);
+    }
+
+    fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    fn gradients(&self) -> Gradients {
+        self.gradients
+    }
+
+    fn slots(&self) -> Vec<&'static str> {
+        let mut slots = vec!["square_average"];
+        if self.centered {
+            slots.push("average");
+        }
+        if self.momentum.is_some() {
+            slots.push("momentum");
+        }
+        slots
+    }
+
+    fn second_moment(&self) -> Option<(usize, f64)> {
+        Some((0, self.smoothing))
+    }
+
+    fn update(&self, _clock: &Clock, scales: Scales) -> RmsPropUpdate {
+        let learning_rate = self.learning_rate * scales.learning_rate;
+        RmsPropUpdate {
+            penalty: self.weight_decay.penalty(scales.weight_decay),
+            shrinkage: self.weight_decay.shrinkage(scales.weight_decay, learning_rate),
+            keep: self.smoothing,
+            take: 1.0 - self.smoothing,
+            epsilon: self.epsilon,
+            momentum: self.momentum.unwrap_or(0.0),
+            learning_rate,
+            centered: self.centered,
+        }
+    }
+
+    #[inline(always)]
+    fn element<X: Number, const N: usize>(u: &RmsPropUpdate, w: X, g: X, mut state: [X; N]) -> (X, [X; N]) {
+        let g = g + w.clone().scale(u.penalty);
+        let w = w.scale(u.shrinkage);
+        let v = state[0].clone().scale(u.keep) + (g.clone() * g.clone()).scale(u.take);
+        state[0] = v.clone();
+        let mut divisor = v;
+        if N > 1 && u.centered {
+            let n = state[1].clone() + (g.clone() - state[1].clone()).scale(u.take);
+            state[1] = n.clone();
+            let variance = divisor - n.clone() * n;
+            divisor = variance.clone().maximum(variance.scale(0.0));
+        }
+        let step = g / divisor.sqrt().offset(u.epsilon);
+        if N == 3 || (N == 2 && !u.centered) {
+            let buffer = state[N - 1].clone().scale(u.momentum) + step;
+            state[N - 1] = buffer.clone();
+            return (w - buffer.scale(u.learning_rate), state);
+        }
+        (w - step.scale(u.learning_rate), state)
+    }
+
+    fn settings(&self, settings: &mut Settings) {
+        settings.set("smoothing", self.smoothing);
+        settings.set("epsilon", self.epsilon);
+        settings.set("has_momentum", self.momentum.is_some());
+        settings.set("centered", self.centered);
+        settings.set("weight_decay", format!("{:?}", self.weight_decay));
+    }
+}

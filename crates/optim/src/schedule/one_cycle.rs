@@ -1,0 +1,202 @@
+//! One cycle: up to a peak and down again, in the three spellings in use.
+
+use super::{Schedule, half_cosine};
+use crate::Result;
+use crate::error::in_range;
+
+/// One cycle of a learning rate (up, then down to nearly nothing) or of a momentum (down, then up).
+///
+/// Of `total` steps, numbered from 0, with `cos(s, e, p) = e + (s - e) / 2 * (1 + cos(pi p))`:
+///
+/// | | [`torch`](Self::torch) | [`fastai_v1`](Self::fastai_v1) | [`fastai_v2`](Self::fastai_v2) |
+/// | --- | --- | --- | --- |
+/// | learning rate | peak/25, peak, peak/250000 | peak/25, peak, peak/250000 | peak/25, peak, peak/100000 |
+/// | momentum | 0.95, 0.85, 0.95 | the same | the same |
+/// | peak at step | 0.3 total - 1 | floor(0.3 total) | 0.25 total |
+/// | last step | the last value exactly | one step short of it | one step short of it |
+///
+/// The positions may fall between steps. [`three_phase`](Self::three_phase) is torch's option: back to the first value as fast as up,
+/// then on to the last.
+///
+/// ```
+/// use lookahead_optim::{OneCycle, Schedule};
+///
+/// let rate = OneCycle::torch(0.1, 100)?;
+/// assert!((rate.at(0) - 0.004).abs() < 1e-12);
+/// assert!((rate.at(29) - 0.1).abs() < 1e-12);
+/// assert!((rate.at(99) - 4e-7).abs() < 1e-12);
+/// assert_eq!(rate.at(5000), rate.at(99));
+///
+/// let momentum = OneCycle::torch_momentum(100)?;
+/// assert!((momentum.at(29) - 0.85).abs() < 1e-12);
+/// # Ok::<(), lookahead_optim::Error>(())
+/// ```
+///
+/// # References
+/// Smith, Topin: *Super-Convergence*, 2018, [arXiv:1708.07120](https://arxiv.org/abs/1708.07120). `torch.optim.lr_scheduler.OneCycleLR`;
+/// fastai 1.0 `callbacks/one_cycle.py`; fastai 2 `callback/schedule.py`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OneCycle {
+    total: usize,
+    anneal: Anneal,
+    phases: Vec<Phase>,
+}
+
+/// How a [`OneCycle`] goes from value to value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Anneal {
+    /// Along half a cosine.
+    #[default]
+    Cosine,
+    /// Straight.
+    Linear,
+}
+
+/// From `start` to `end` between two steps, which need not be whole; it covers the steps up to `covers`, itself included.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Phase {
+    from: f64,
+    to: f64,
+    covers: f64,
+    start: f64,
+    end: f64,
+}
+
+/// torch's and fastai's `div_factor`.
+const DIVISOR: f64 = 25.0;
+/// torch's and fastai v1's `final_div_factor`, on top of the other.
+const LAST_DIVISOR: f64 = 1e4;
+/// fastai v2's, of the peak.
+const LAST_DIVISOR_V2: f64 = 1e5;
+const HIGH_MOMENTUM: f64 = 0.95;
+const LOW_MOMENTUM: f64 = 0.85;
+
+impl OneCycle {
+    /// PyTorch's `OneCycleLR(max_lr=peak, total_steps=total)`.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) if the peak is negative or no number, or there are no steps.
+    pub fn torch(peak: f64, total: usize) -> Result<Self> {
+        Self::torch_values(peak / DIVISOR, peak, peak / DIVISOR / LAST_DIVISOR, 0.3, total)
+    }
+
+    /// The momentum of `OneCycleLR`: 0.95, 0.85, 0.95.
+    ///
+    /// # Errors
+    /// As [`torch`](Self::torch).
+    pub fn torch_momentum(total: usize) -> Result<Self> {
+        Self::torch_values(HIGH_MOMENTUM, LOW_MOMENTUM, HIGH_MOMENTUM, 0.3, total)
+    }
+
+    /// torch's shape between values of your own, the middle one after `fraction` of the steps (in `[0, 1]`, torch's `pct_start`).
+    ///
+    /// # Errors
+    /// As [`torch`](Self::torch).
+    pub fn torch_values(first: f64, middle: f64, last: f64, fraction: f64, total: usize) -> Result<Self> {
+        check(first, middle, last, fraction, total)?;
+        let (turn, end) = (fraction * total as f64 - 1.0, total as f64 - 1.0);
+        Self::of(total, &[(0.0, turn, first, middle), (turn, end, middle, last)])
+    }
+
+    /// torch's `three_phase=True`: up, down again to `first` in as many steps, then to `last`, where a momentum stays at `first`.
+    ///
+    /// # Errors
+    /// As [`torch`](Self::torch).
+    pub fn three_phase(first: f64, middle: f64, last: f64, fraction: f64, total: usize) -> Result<Self> {
+        check(first, middle, last, fraction, total)?;
+        in_range(fraction <= 0.5, "fraction", fraction, "[0, 0.5]")?;
+        let n = total as f64;
+        let (up, down, end) = (fraction * n - 1.0, 2.0 * fraction * n - 2.0, n - 1.0);
+        Self::of(total, &[(0.0, up, first, middle), (up, down, middle, first), (down, end, first, last)])
+    }
+
+    /// fastai v1's `fit_one_cycle(max_lr=peak)`.
+    ///
+    /// # Errors
+    /// As [`torch`](Self::torch).
+    pub fn fastai_v1(peak: f64, total: usize) -> Result<Self> {
+        Self::fastai_v1_values(peak / DIVISOR, peak, peak / (DIVISOR * LAST_DIVISOR), 0.3, total)
+    }
+
+    /// The momentum of fastai v1: 0.95, 0.85, 0.95.
+    ///
+    /// # Errors
+    /// As [`torch`](Self::torch).
+    pub fn fastai_v1_momentum(total: usize) -> Result<Self> {
+        Self::fastai_v1_values(HIGH_MOMENTUM, LOW_MOMENTUM, HIGH_MOMENTUM, 0.3, total)
+    }
+
+    /// fastai v1's shape between values of your own, the middle one after `fraction` of the steps (in `[0, 1]`).
+    ///
+    /// # Errors
+    /// As [`torch`](Self::torch).
+    pub fn fastai_v1_values(first: f64, middle: f64, last: f64, fraction: f64, total: usize) -> Result<Self> {
+        check(first, middle, last, fraction, total)?;
+        let (turn, end) = ((fraction * total as f64).floor(), total as f64);
+        Self::of(total, &[(0.0, turn, first, middle), (turn, end, middle, last)])
+    }
+
+    /// fastai v2's `fit_one_cycle(lr_max=peak)`.
+    ///
+    /// # Errors
+    /// As [`torch`](Self::torch).
+    pub fn fastai_v2(peak: f64, total: usize) -> Result<Self> {
+        Self::fastai_v2_values(peak / DIVISOR, peak, peak / LAST_DIVISOR_V2, 0.25, total)
+    }
+
+    /// The momentum of fastai v2: 0.95, 0.85, 0.95.
+    ///
+    /// # Errors
+    /// As [`torch`](Self::torch).
+    pub fn fastai_v2_momentum(total: usize) -> Result<Self> {
+        Self::fastai_v2_values(HIGH_MOMENTUM, LOW_MOMENTUM, HIGH_MOMENTUM, 0.25, total)
+    }
+
+    /// fastai v2's shape between values of your own, the middle one after `fraction` of the steps (in `[0, 1]`).
+    ///
+    /// # Errors
+    /// As [`torch`](Self::torch).
+    pub fn fastai_v2_values(first: f64, middle: f64, last: f64, fraction: f64, total: usize) -> Result<Self> {
+        check(first, middle, last, fraction, total)?;
+        let (turn, end) = (fraction * total as f64, total as f64);
+        let mut cycle = Self::of(total, &[(0.0, turn, first, middle), (turn, end, middle, last)])?;
+        // fastai v2 counts the step at the turn to the second phase, which starts with the same value.
+        cycle.phases[0].covers = if turn >= end { end } else { turn.ceil() - 1.0 };
+        Ok(cycle)
+    }
+
+    /// The same cycle with another way between its values.
+    #[must_use]
+    pub fn with_anneal(mut self, anneal: Anneal) -> Self {
+        self.anneal = anneal;
+        self
+    }
+
+    fn of(total: usize, phases: &[(f64, f64, f64, f64)]) -> Result<Self> {
+        let phases = phases.iter().map(|&(from, to, start, end)| Phase { from, to, covers: to, start, end }).collect();
+        Ok(Self { total, anneal: Anneal::Cosine, phases })
+    }
+}
+
+impl Schedule for OneCycle {
+    fn at(&self, step: usize) -> f64 {
+        let step = step.min(self.total - 1) as f64;
+        let last = self.phases.len() - 1;
+        let index = self.phases.iter().position(|phase| step <= phase.covers).unwrap_or(last);
+        let Phase { from, to, start, end, .. } = self.phases[index];
+        // A phase without length is over as soon as it begins.
+        let fraction = if to > from { (step - from) / (to - from) } else { 1.0 };
+        match self.anneal {
+            Anneal::Cosine => half_cosine(start, end, fraction),
+            Anneal::Linear => start + (end - start) * fraction,
+        }
+    }
+}
+
+fn check(first: f64, middle: f64, last: f64, fraction: f64, total: usize) -> Result<()> {
+    for (what, value) in [("first", first), ("middle", middle), ("last", last)] {
+        in_range((0.0..f64::INFINITY).contains(&value), what, value, "[0, inf)")?;
+    }
+    in_range((0.0..=1.0).contains(&fraction), "fraction", fraction, "[0, 1]")?;
+    in_range(total > 0, "total", total as f64, "[1, inf)")
+}

@@ -1,0 +1,189 @@
+//! Saved state: tensors and counters by name, and the settings they belong to.
+
+use crate::{Error, Result};
+use candle_core::{Device, Tensor, Var};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::path::Path;
+
+/// Everything an optimizer remembers, by name.
+///
+/// * *tensors*, such as `momentum.fc.weight`: copies that later steps do not change;
+/// * *counters*, such as the steps since the last sync: numbers as text that reads back to the same bits;
+/// * *settings*, such as the sync period and each parameter's shape: they are not loaded but must agree.
+///
+/// The fast weights are the model's and not part of it (but the f32 master copies of bf16 and f16 weights are);
+/// [`save_checkpoint`](crate::save_checkpoint) puts both into one file. A wrapper keeps what it wraps under `inner.`.
+///
+/// ```
+/// use candle_core::{Device, Var};
+/// use lookahead_optim::{Momentum, Optimizer, Sgd, SgdConfig, State};
+///
+/// let w = Var::new(&[3f32], &Device::Cpu)?;
+/// let config = SgdConfig { momentum: Momentum::classical(0.9), ..SgdConfig::default() };
+/// let mut sgd = Sgd::new(vec![("w".into(), w.clone())], config.clone())?;
+/// sgd.step(&w.sqr()?.sum_all()?.backward()?)?;
+///
+/// let folder = tempfile::tempdir().unwrap();
+/// let path = folder.path().join("optimizer.safetensors");
+/// sgd.state()?.save(&path)?;
+///
+/// let mut resumed = Sgd::new(vec![("w".into(), w)], config)?;
+/// resumed.load_state(&State::load(&path, &Device::Cpu)?)?;
+/// assert_eq!(resumed.state()?.tensor("momentum.w")?.to_vec1::<f32>()?, [6.0]);
+/// # Ok::<(), lookahead_optim::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    pub(crate) settings: Settings,
+    pub(crate) counters: BTreeMap<String, String>,
+    pub(crate) tensors: BTreeMap<String, Tensor>,
+}
+
+/// What must agree between a saved state and the optimizer that loads it: keys and values as text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings(pub(crate) BTreeMap<String, String>);
+
+impl Settings {
+    /// Writes down one setting.
+    pub fn set(&mut self, key: impl Into<String>, value: impl Display) {
+        self.0.insert(key.into(), value.to_string());
+    }
+}
+
+impl State {
+    /// The empty state of an optimizer with this name.
+    pub fn new(optimizer: &str) -> Self {
+        let mut state = Self::default();
+        state.settings.set("optimizer", optimizer);
+        state
+    }
+
+    /// The settings, to add to.
+    pub fn settings_mut(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
+
+    /// A setting's text.
+    pub fn setting(&self, key: &str) -> Option<&str> {
+        self.settings.0.get(key).map(String::as_str)
+    }
+
+    /// Adds a copy of a variable.
+    ///
+    /// # Errors
+    /// What candle reports.
+    pub fn insert(&mut self, key: impl Into<String>, var: &Var) -> Result<()> {
+        self.tensors.insert(key.into(), var.as_detached_tensor().copy()?);
+        Ok(())
+    }
+
+    /// A tensor.
+    ///
+    /// # Errors
+    /// [`Error::StateMissing`].
+    pub fn tensor(&self, key: &str) -> Result<&Tensor> {
+        self.tensors.get(key).ok_or_else(|| Error::StateMissing { key: key.to_string() })
+    }
+
+    /// The tensors in name order.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.tensors.iter().map(|(key, tensor)| (key.as_str(), tensor))
+    }
+
+    /// Writes a counter down. The text of an `f64` in Rust reads back to the same bits.
+    pub fn count(&mut self, key: impl Into<String>, value: impl Display) {
+        self.counters.insert(key.into(), value.to_string());
+    }
+
+    /// Reads a counter.
+    ///
+    /// # Errors
+    /// [`Error::StateMissing`]; [`Error::StateValue`] if it is no such number.
+    pub fn counter<T: std::str::FromStr>(&self, key: &str) -> Result<T> {
+        let text = self.counters.get(key).ok_or_else(|| Error::StateMissing { key: key.to_string() })?;
+        text.parse().map_err(|_| Error::StateValue { key: key.to_string(), value: text.clone() })
+    }
+
+    /// Takes in the state of what is wrapped, under `inner.`.
+    #[must_use]
+    pub fn with_inner(mut self, inner: Self) -> Self {
+        let nested = |key: String| format!("inner.{key}");
+        self.settings.0.extend(inner.settings.0.into_iter().map(|(k, v)| (nested(k), v)));
+        self.counters.extend(inner.counters.into_iter().map(|(k, v)| (nested(k), v)));
+        self.tensors.extend(inner.tensors.into_iter().map(|(k, v)| (nested(k), v)));
+        self
+    }
+
+    /// The state of what is wrapped.
+    #[must_use]
+    pub fn inner(&self) -> Self {
+        fn unnested<V: Clone>(map: &BTreeMap<String, V>) -> BTreeMap<String, V> {
+            map.iter().filter_map(|(k, v)| Some((k.strip_prefix("inner.")?.to_string(), v.clone()))).collect()
+        }
+        Self {
+            settings: Settings(unnested(&self.settings.0)),
+            counters: unnested(&self.counters),
+            tensors: unnested(&self.tensors),
+        }
+    }
+
+    /// Checks that `self`, which was saved, fits an optimizer whose state is `here`: the optimizer's kind first, then settings,
+    /// tensors (names, shapes, dtypes) and counters (names) in name order. An optimizer calls it before it changes anything.
+    ///
+    /// # Errors
+    /// The first difference: [`Error::StateSetting`], [`Error::StateMissing`], [`Error::StateUnexpected`] or [`Error::StateTensor`].
+    pub fn check_fits(&self, here: &Self) -> Result<()> {
+        let keys = |a: &BTreeMap<String, String>, b: &BTreeMap<String, String>| {
+            a.keys().chain(b.keys()).cloned().collect::<BTreeSet<_>>()
+        };
+        let kind = std::iter::once("optimizer".to_string());
+        for key in kind.chain(keys(&self.settings.0, &here.settings.0)) {
+            let (saved, now) = (self.settings.0.get(&key), here.settings.0.get(&key));
+            if let (Some(saved), Some(now)) = (saved, now)
+                && saved != now
+            {
+                return Err(Error::StateSetting { key, saved: saved.clone(), here: now.clone() });
+            }
+            present_in_both(saved, now, &key)?;
+        }
+        for key in self.tensors.keys().chain(here.tensors.keys()).collect::<BTreeSet<_>>() {
+            let (saved, now) = (self.tensors.get(key), here.tensors.get(key));
+            if let (Some(saved), Some(now)) = (saved, now)
+                && (saved.dims(), saved.dtype()) != (now.dims(), now.dtype())
+            {
+                let text = |t: &Tensor| format!("{:?} {:?}", t.dims(), t.dtype());
+                return Err(Error::StateTensor { key: key.clone(), saved: text(saved), here: text(now) });
+            }
+            present_in_both(saved, now, key)?;
+        }
+        for key in keys(&self.counters, &here.counters) {
+            present_in_both(self.counters.get(&key), here.counters.get(&key), &key)?;
+        }
+        Ok(())
+    }
+
+    /// Writes one safetensors file: to a temporary name beside `path`, then renamed, so that a crash leaves the old file whole.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Format`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        crate::checkpoint::Archive::of_state(self).save(path.as_ref())
+    }
+
+    /// Reads what [`save`](Self::save) or [`save_checkpoint`](crate::save_checkpoint) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Format`].
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        Ok(crate::checkpoint::Archive::load(path.as_ref(), device)?.state())
+    }
+}
+
+fn present_in_both<V>(saved: Option<V>, here: Option<V>, key: &str) -> Result<()> {
+    match (saved, here) {
+        (None, Some(_)) => Err(Error::StateMissing { key: key.to_string() }),
+        (Some(_), None) => Err(Error::StateUnexpected { key: key.to_string() }),
+        _ => Ok(()),
+    }
+}
