@@ -1,0 +1,112 @@
+//! Augmentation throughput on one thread: one JSON line per case, the cases and sizes of torchvision's counterpart.
+//!
+//! `cargo run --release -p lookahead-data --example bench_augment -- [--images DIR] [--count N]`
+//!
+//! `--images` names a folder of JPEG files, searched recursively; without it only the case that needs no files runs.
+
+use std::error::Error;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use lookahead_data::{
+    CHANNELS, Dataset, DecodedCache, ImageFolder, ImageSize, InMemory, Normalize, NormalizeTable, Pipeline, SampleRng,
+};
+
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("bench_augment: {error}");
+        std::process::exit(2);
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let (mut images, mut count): (Option<PathBuf>, usize) = (None, 400);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let value = arguments.next().ok_or(format!("{argument} needs a value"))?;
+        match argument.as_str() {
+            "--images" => images = Some(value.into()),
+            "--count" => count = value.parse()?,
+            _ => return Err(format!("unknown argument {argument}").into()),
+        }
+    }
+    let table = Normalize::CIFAR10.table();
+    cifar(&table)?;
+    if let Some(dir) = images {
+        folder(&dir, count, &table)?;
+    }
+    Ok(())
+}
+
+/// 3000 images of 32 x 32, as torchvision's case has, ten times over: one pass takes 10 ms.
+fn cifar(table: &NormalizeTable) -> Result<(), Box<dyn Error>> {
+    let size = ImageSize::square(32);
+    let pixels = (0..3000 * size.bytes()).map(|i| ((i * 2_654_435_761) >> 7) as u8).collect();
+    let set = InMemory::new("random", vec!["a".into()], size, pixels, vec![0; 3000])?;
+    let pipeline = Pipeline::cifar();
+    let mut bytes = vec![0; size.bytes()];
+    let mut out = vec![0.0f32; size.bytes()];
+    report("pad4-crop32-flip-normalize", 30_000, |i| {
+        let view = set.view(i % 3000).ok_or("no view")?;
+        pipeline.write(view, &mut SampleRng::new(0, i / 3000, i % 3000), &mut bytes)?;
+        table.write(&bytes, &mut out);
+        black_box(&out);
+        Ok(())
+    })
+}
+
+fn folder(dir: &Path, count: usize, table: &NormalizeTable) -> Result<(), Box<dyn Error>> {
+    let set: Arc<dyn Dataset> = Arc::new(ImageFolder::open("images", dir, None)?);
+    // The first files in order of their names, as the counterpart takes them.
+    let count = count.min(set.len());
+    report("decode", count, |i| {
+        black_box(set.get(i)?);
+        Ok(())
+    })?;
+    let pipeline = Pipeline::imagenet_train(128, 0.35)?;
+    crops("decode-rrc128-flip-normalize", set.as_ref(), count, &pipeline, table)?;
+    let cache_dir = std::env::temp_dir().join(format!("lookahead-bench-{}", std::process::id()));
+    let cached = DecodedCache::open(set, &cache_dir, 147, &mut |_, _| {}).map(|cache| {
+        // Once through, so that the file is in memory.
+        (0..count).try_for_each(|i| cache.get(i).map(|_| ()))?;
+        crops("cached-rrc128-flip-normalize", &cache, count, &pipeline, table)
+    });
+    std::fs::remove_dir_all(&cache_dir)?;
+    cached?
+}
+
+fn crops(
+    case: &str,
+    set: &dyn Dataset,
+    count: usize,
+    pipeline: &Pipeline,
+    table: &NormalizeTable,
+) -> Result<(), Box<dyn Error>> {
+    let mut bytes = vec![0; 128 * 128 * CHANNELS];
+    let mut out = vec![0.0f32; bytes.len()];
+    report(case, count, |i| {
+        let sample = set.get(i)?;
+        pipeline.write(sample.image.view(), &mut SampleRng::new(0, 0, i), &mut bytes)?;
+        table.write(&bytes, &mut out);
+        black_box(&out);
+        Ok(())
+    })
+}
+
+/// Runs `f` over `count` images on this thread, once untimed first, and prints the rate.
+fn report(
+    case: &str,
+    count: usize,
+    mut f: impl FnMut(usize) -> Result<(), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    f(0)?;
+    let start = Instant::now();
+    for i in 0..count {
+        f(i)?;
+    }
+    let rate = count as f64 / start.elapsed().as_secs_f64();
+    println!(r#"{{"peer": "lookahead", "case": "{case}", "images_per_second": {rate:.1}}}"#);
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Augmentation: transforms, and pipelines of them.
+//!
+//! A transform is a plain value; its random parameters are drawn from the sample's own stream, in the order of the pipeline, so
+//! the same (seed, epoch, index) gives the same bytes everywhere.
+
+mod center_crop;
+mod color_jitter;
+mod erase;
+mod fastai;
+mod flip;
+mod pad_crop;
+mod pipeline;
+mod resize;
+mod resized_crop;
+#[cfg(test)]
+mod torch_parity;
+mod window;
+
+use serde::{Deserialize, Serialize};
+
+pub use center_crop::CenterCrop;
+pub use color_jitter::ColorJitter;
+pub use erase::{Cutout, RandomErasing};
+pub use fastai::FastaiAugment;
+pub use flip::{AlternatingFlip, Flip};
+pub use pad_crop::{Border, PadCrop};
+pub use pipeline::Pipeline;
+pub use resize::ShortSide;
+pub use resized_crop::RandomResizedCrop;
+
+use crate::{Error, Result};
+
+/// One step of a [`Pipeline`].
+///
+/// In a file each is a table with its name under `op` and its settings beside it; what is left out has its default:
+/// `{ op = "flip", p = 0.5 }`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Transform {
+    /// Pads all sides and cuts out a random window.
+    PadCrop(PadCrop),
+    /// Mirrors left and right at random.
+    Flip(Flip),
+    /// Mirrors left and right every other epoch.
+    AlternatingFlip(AlternatingFlip),
+    /// Scales the shorter side.
+    ShortSide(ShortSide),
+    /// Cuts out the centre.
+    CenterCrop(CenterCrop),
+    /// Cuts out a random part and scales it.
+    RandomResizedCrop(RandomResizedCrop),
+    /// fastai v1's `get_transforms()` in one sampling.
+    FastaiAugment(FastaiAugment),
+    /// Changes brightness, contrast, saturation and hue.
+    ColorJitter(ColorJitter),
+    /// Paints a random rectangle over.
+    RandomErasing(RandomErasing),
+    /// Paints a square over.
+    Cutout(Cutout),
+}
+
+/// Fails unless `value` lies in [0, 1].
+fn check_probability(setting: &'static str, value: f64) -> Result<()> {
+    check(setting, value, (0.0..=1.0).contains(&value), "in [0, 1]")
+}
+
+/// Fails unless `ok`. Comparisons with NaN are false, so NaN fails.
+fn check(setting: &'static str, value: impl ToString, ok: bool, rule: &'static str) -> Result<()> {
+    if ok { Ok(()) } else { Err(Error::setting(setting, value, rule)) }
+}
+
+/// Largest side any transform may ask for: keeps one sample below 200 MB.
+const MAX_SIDE: usize = 8192;
+
+fn check_side(setting: &'static str, side: usize) -> Result<()> {
+    check(setting, side, (1..=MAX_SIDE).contains(&side), "in 1..=8192")
+}

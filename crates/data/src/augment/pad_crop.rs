@@ -1,0 +1,156 @@
+//! Zero-pad (or reflect) and random crop.
+
+use serde::{Deserialize, Serialize};
+
+use super::window::Window;
+use super::{check, check_side};
+use crate::{ImageSize, Result, SampleRng};
+
+/// What lies outside an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Border {
+    /// Black: value 0 before normalisation, as torchvision pads.
+    #[default]
+    Zero,
+    /// The image mirrored at its edge pixels, which are not repeated: `c b | a b c | b a`.
+    Reflect,
+}
+
+impl Border {
+    /// Where along an axis of `len` pixels the pixel at `position` comes from.
+    pub(crate) fn place(self, position: isize, len: usize) -> Option<usize> {
+        if (0..len as isize).contains(&position) {
+            return Some(position as usize);
+        }
+        match self {
+            Self::Zero => None,
+            Self::Reflect if len == 1 => Some(0),
+            Self::Reflect => {
+                let period = 2 * (len as isize - 1);
+                let folded = position.rem_euclid(period);
+                Some(folded.min(period - folded) as usize)
+            }
+        }
+    }
+}
+
+/// Pads all four sides, then cuts out a window of the image's own or a given size at a random place.
+///
+/// | field | default | meaning | range |
+/// |---|---|---|---|
+/// | `pad` | 4 | pixels added on each side | 0..=8192 |
+/// | `size` | none | side of the (square) window; none keeps the image's height and width | 1..=8192 |
+/// | `border` | zero | what the padding holds | zero, reflect |
+/// | `jitter` | 1 | part of the possible offsets in use, around the middle | \[0, 1\] |
+///
+/// With `jitter` 1 the corner is uniform over all places where the window fits, 9 x 9 of them for pad 4 on an unchanged size. Below 1
+/// it is floor(places * u) with u uniform in (1 - jitter) / 2 to (1 + jitter) / 2: 0.2 gives the offsets 3, 4 and 5 of the original
+/// experiments. A window larger than the padded image reaches over its border on both sides alike.
+///
+/// # References
+/// torchvision 0.29, `transforms.v2.RandomCrop(32, padding=4)`; David Page and airbench reflect instead. fastai v1 `crop_pad` with
+/// `row_pct`, `col_pct` for `jitter`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PadCrop {
+    /// Pixels added on each side.
+    pub pad: usize,
+    /// Side of the window; none keeps the image's size.
+    pub size: Option<usize>,
+    /// What the padding holds.
+    pub border: Border,
+    /// Part of the possible offsets in use, around the middle.
+    pub jitter: f64,
+}
+
+impl Default for PadCrop {
+    fn default() -> Self {
+        Self { pad: 4, size: None, border: Border::Zero, jitter: 1.0 }
+    }
+}
+
+impl PadCrop {
+    pub(super) fn validate(&self) -> Result<()> {
+        check("pad-crop.pad", self.pad, self.pad <= super::MAX_SIDE, "at most 8192")?;
+        check("pad-crop.jitter", self.jitter, (0.0..=1.0).contains(&self.jitter), "in [0, 1]")?;
+        self.size.map_or(Ok(()), |side| check_side("pad-crop.size", side))
+    }
+
+    pub(super) fn output_size(&self, input: ImageSize) -> ImageSize {
+        self.size.map_or(input, ImageSize::square)
+    }
+
+    pub(super) fn window(&self, input: ImageSize, rng: &mut SampleRng) -> Window {
+        let size = self.output_size(input);
+        let top = self.offset(input.height, size.height, rng);
+        let left = self.offset(input.width, size.width, rng);
+        Window { top, left, size, border: self.border, mirrored: false }
+    }
+
+    fn offset(&self, have: usize, want: usize, rng: &mut SampleRng) -> isize {
+        let padded = have + 2 * self.pad;
+        let start = if padded < want {
+            // Nothing to choose: the window is centred over the image.
+            -((want - padded) as isize / 2)
+        } else {
+            let places = padded - want + 1;
+            if self.jitter == 1.0 {
+                rng.below(places as u32) as isize
+            } else {
+                let u = rng.range(0.5 - self.jitter / 2.0, 0.5 + self.jitter / 2.0);
+                ((places as f64 * u) as usize).min(places - 1) as isize
+            }
+        };
+        start - self.pad as isize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offsets(crop: PadCrop, draws: usize) -> [[i32; 9]; 9] {
+        let mut counts = [[0; 9]; 9];
+        for index in 0..draws {
+            let w = crop.window(ImageSize::square(32), &mut SampleRng::new(3, 0, index));
+            counts[(w.top + 4) as usize][(w.left + 4) as usize] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn offsets_are_uniform_over_nine_by_nine() {
+        // 1000 expected in each of 81 places; chi-squared with 80 degrees of freedom is below 150 but once in 200,000 times.
+        let counts = offsets(PadCrop::default(), 81_000);
+        let chi: f64 = counts.iter().flatten().map(|&c| f64::from(c - 1000).powi(2) / 1000.0).sum();
+        assert!(chi < 150.0, "{chi} {counts:?}");
+    }
+
+    #[test]
+    fn the_original_moved_one_pixel_only() {
+        let counts = offsets(PadCrop { jitter: 0.2, ..PadCrop::default() }, 10_000);
+        let rows: Vec<i32> = counts.iter().map(|row| row.iter().sum()).collect();
+        assert_eq!(rows.iter().filter(|&&n| n > 0).count(), 3);
+        // floor(9 u) for u in (0.4, 0.6): 3 below 4/9, 5 from 5/9 on: 22.2, 55.6 and 22.2 %.
+        assert!(
+            (rows[3] - 2222).abs() < 250 && (rows[4] - 5556).abs() < 250 && (rows[5] - 2222).abs() < 250,
+            "{rows:?}"
+        );
+    }
+
+    #[test]
+    fn a_window_larger_than_the_image_is_centred() {
+        let crop = PadCrop { pad: 0, size: Some(8), ..PadCrop::default() };
+        let w = crop.window(ImageSize::new(4, 16), &mut SampleRng::new(0, 0, 0));
+        assert_eq!((w.top, w.size), (-2, ImageSize::square(8)));
+        assert!((0..=8).contains(&w.left));
+    }
+
+    #[test]
+    fn reflection_folds_as_often_as_needed() {
+        let at = |p| Border::Reflect.place(p, 3).unwrap();
+        assert_eq!((-5..8).map(at).collect::<Vec<_>>(), [1, 0, 1, 2, 1, 0, 1, 2, 1, 0, 1, 2, 1]);
+        assert_eq!(Border::Reflect.place(-7, 1), Some(0));
+    }
+}

@@ -1,0 +1,130 @@
+//! Against torchvision, with the random parameters given: `tests/fixtures/generate.py` made the expected images.
+
+use safetensors::SafeTensors;
+
+use super::color_jitter::Adjustment;
+use super::erase::paint;
+use super::fastai::FastaiDraw;
+use super::resize::{Rect, resize};
+use super::window::Window;
+use super::{Border, CenterCrop, ShortSide};
+use crate::{Image, ImageSize, Normalize};
+
+const FILE: &[u8] = include_bytes!("../../tests/fixtures/torchvision.safetensors");
+
+fn expected(name: &str) -> Image {
+    let file = SafeTensors::deserialize(FILE).unwrap();
+    let tensor = file.tensor(name).unwrap();
+    Image::new(ImageSize::new(tensor.shape()[0], tensor.shape()[1]), tensor.data().to_vec()).unwrap()
+}
+
+fn floats(name: &str) -> Vec<f32> {
+    let file = SafeTensors::deserialize(FILE).unwrap();
+    let bytes = file.tensor(name).unwrap().data().as_chunks::<4>().0.iter();
+    bytes.map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+/// Fails unless sizes agree and no value differs by more than `levels`; at most a `share` of the values may differ at all.
+fn assert_close(found: &Image, name: &str, levels: u8, share: f64) {
+    let expected = expected(name);
+    assert_eq!(found.size(), expected.size(), "{name}");
+    let pairs: Vec<(usize, u8, u8)> =
+        found.pixels().iter().zip(expected.pixels()).enumerate().map(|(i, (&a, &b))| (i, a, b)).collect();
+    let wrong: Vec<_> = pairs.iter().filter(|(_, a, b)| a.abs_diff(*b) > levels).take(5).collect();
+    assert!(wrong.is_empty(), "{name}: (position, found, expected) {wrong:?}");
+    let differing = pairs.iter().filter(|(_, a, b)| a != b).count();
+    assert!(differing as f64 <= share * pairs.len() as f64, "{name}: {differing} of {} differ", pairs.len());
+}
+
+fn window(name: &str, window: Window) {
+    let mut out = Image::black(window.size);
+    window.copy(expected("image").view(), out.pixels_mut());
+    assert_close(&out, name, 0, 0.0);
+}
+
+#[test]
+fn crops_and_flips_are_exact() {
+    let size = expected("image").size();
+    let whole = Window::whole(size);
+    window("pad4-crop-top1-left7", Window { top: 1 - 4, left: 7 - 4, ..whole });
+    window("reflect4-crop-top8-left0", Window { top: 8 - 4, left: -4, border: Border::Reflect, ..whole });
+    window("flip", whole.flipped());
+    window("center-crop-16", CenterCrop::new(16).window(size));
+    window("center-crop-30", CenterCrop::new(30).window(size));
+}
+
+#[test]
+fn resizing_is_within_one_level() {
+    // Both round to u8 after each of two passes, from fixed-point weights of different widths: a fifth of the values part, by one.
+    let image = expected("image");
+    for [top, left, height, width, size] in [[2, 3, 19, 31, 16], [5, 0, 7, 9, 16], [0, 0, 23, 37, 8], [22, 36, 1, 1, 4]]
+    {
+        let part = Rect { top, left, size: ImageSize::new(height, width) };
+        let out = resize(image.view(), part, ImageSize::square(size)).unwrap();
+        assert_close(&out, &format!("resized-crop-{top}-{left}-{height}-{width}-{size}"), 1, 0.3);
+    }
+    for size in [11, 23, 40] {
+        assert_close(&ShortSide { size }.apply(image.view()).unwrap(), &format!("short-side-{size}"), 1, 0.3);
+    }
+}
+
+#[test]
+fn colours_are_exact() {
+    let adjusted = |name: String, adjustment: Adjustment, levels, share| {
+        let mut image = expected("image");
+        adjustment.apply(&mut image);
+        assert_close(&image, &name, levels, share);
+    };
+    for factor in [0.6, 1.4] {
+        adjusted(format!("brightness-{factor}"), Adjustment::Brightness(factor), 0, 0.0);
+        // PyTorch may fuse the blend's multiplication and addition, which moves a value that lies on a whole number.
+        adjusted(format!("contrast-{factor}"), Adjustment::Contrast(factor), 1, 0.01);
+        adjusted(format!("saturation-{factor}"), Adjustment::Saturation(factor), 1, 0.01);
+    }
+    for turn in [-0.3, 0.1, 0.5] {
+        adjusted(format!("hue-{turn}"), Adjustment::Hue(turn), 1, 0.01);
+    }
+    let mut image = expected("image");
+    paint(&mut image, Rect { top: 3, left: 5, size: ImageSize::new(7, 11) }, [10, 20, 30]);
+    assert_close(&image, "erase-3-5-7-11", 0, 0.0);
+}
+
+#[test]
+fn normalised_and_mixed_values() {
+    let (image, other) = (expected("image"), expected("other"));
+    let table = Normalize::CIFAR10.table();
+    let mut out = vec![0.0; image.pixels().len()];
+    table.write(image.pixels(), &mut out);
+    assert_eq!(out, floats("normalized"));
+    table.write_mixed(image.pixels(), other.pixels(), 0.3, &mut out);
+    // 1 - 0.3 is rounded once more here, in f32.
+    for (found, expected) in out.iter().zip(floats("mixup-0.3")) {
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    }
+}
+
+#[test]
+fn fastai_is_within_one_level() {
+    // Samples in f32 here and in f64 there, and light by a table of 256 values here: one level, two where light stretches it.
+    let image = expected("image");
+    let all = FastaiDraw {
+        crop: [0.3, 0.8],
+        flip: true,
+        warp: Some([0.1, -0.2, 0.15, 0.05]),
+        rotate: Some(8.0),
+        zoom: Some([1.07, 0.2, 0.9]),
+        brightness: Some(0.57),
+        contrast: Some(1.2),
+    };
+    assert_close(&all.apply(image.view(), 20), "fastai-all", 2, 0.5);
+    let affine = FastaiDraw {
+        crop: [0.0, 0.5],
+        flip: false,
+        warp: Some([-0.2, 0.2, 0.1, -0.1]),
+        rotate: Some(-10.0),
+        zoom: Some([1.1, 0.7, 0.1]),
+        brightness: None,
+        contrast: None,
+    };
+    assert_close(&affine.apply(image.view(), 23), "fastai-affine", 1, 0.01);
+}

@@ -1,0 +1,179 @@
+//! The hub's parquet files: a struct column `img` with encoded images in `bytes`, and a column of labels.
+//!
+//! candle-datasets reads the same files, but hands every image on transposed (rows and columns exchanged), in 0.11.1 as before; this
+//! reader keeps them upright.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type};
+use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use rayon::prelude::*;
+
+use super::{Kind, SIZE, class_names};
+use crate::decode::{Origin, decode};
+use crate::{Error, InMemory, Result};
+
+/// Column of the encoded images.
+const IMAGES: &str = "img.bytes";
+
+/// Most bytes the columns of a file may say they hold: eight times CIFAR as PNG.
+const MAX_BYTES: i64 = 1 << 30;
+
+/// Most rows a file may say it has.
+const MAX_ROWS: i64 = 1 << 20;
+
+/// The train and test files below `dir`, each list sorted; none where there are no parquet files.
+pub(super) fn files(dir: &Path) -> Result<Option<(Vec<PathBuf>, Vec<PathBuf>)>> {
+    for dir in [dir.to_path_buf(), dir.join("plain_text"), dir.join("cifar100")] {
+        let (train, test) = (part(&dir, "train")?, part(&dir, "test")?);
+        if !train.is_empty() && !test.is_empty() {
+            return Ok(Some((train, test)));
+        }
+    }
+    Ok(None)
+}
+
+/// `dir/NAME*.parquet`, or else `dir/NAME/*.parquet`.
+fn part(dir: &Path, name: &str) -> Result<Vec<PathBuf>> {
+    let beside = parquet_files(dir, name)?;
+    if beside.is_empty() { parquet_files(&dir.join(name), "") } else { Ok(beside) }
+}
+
+fn parquet_files(dir: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
+    if !dir.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(|e| Error::io(dir, e))? {
+        let name = entry.map_err(|e| Error::io(dir, e))?.file_name();
+        let path = dir.join(&name);
+        let name = name.to_string_lossy();
+        if name.starts_with(prefix) && name.ends_with(".parquet") && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Reads all rows of `paths`, in order.
+pub(super) fn read(paths: &[PathBuf], kind: &Kind) -> Result<InMemory> {
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+    for path in paths {
+        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        // The parquet crate panics on some damaged files, so what it does is kept apart. Whatever it left behind is dropped.
+        let (pixels, labels) = (&mut pixels, &mut labels);
+        let read = catch_unwind(AssertUnwindSafe(move || {
+            let reader = SerializedFileReader::new(file).map_err(|e| damaged(path, e))?;
+            read_file(&reader, path, kind, pixels, labels)
+        }));
+        read.unwrap_or_else(|_| Err(damaged(path, "the parquet reader gave up on it")))?;
+    }
+    InMemory::new(kind.name, class_names(kind), SIZE, pixels, labels)
+}
+
+fn damaged(path: &Path, problem: impl ToString) -> Error {
+    let problem = problem.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    Error::Parquet { path: path.to_path_buf(), problem }
+}
+
+/// Appends all rows of one open file; `path` names it in errors.
+pub(super) fn read_file(
+    reader: &dyn FileReader,
+    path: &Path,
+    kind: &Kind,
+    pixels: &mut Vec<u8>,
+    labels: &mut Vec<u32>,
+) -> Result<()> {
+    let (images, label) = columns(reader, path, kind)?;
+    for group in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(group).map_err(|e| damaged(path, e))?;
+        read_group(group.as_ref(), path, kind, (images, label), pixels, labels)?;
+    }
+    Ok(())
+}
+
+/// Positions of the image and the label column, after a look at what the file says of itself.
+fn columns(reader: &dyn FileReader, path: &Path, kind: &Kind) -> Result<(usize, usize)> {
+    let metadata = reader.metadata();
+    let rows = metadata.file_metadata().num_rows();
+    let bytes = metadata.row_groups().iter().map(|group| group.total_byte_size()).fold(0i64, i64::saturating_add);
+    if !(0..=MAX_ROWS).contains(&rows) || !(0..=MAX_BYTES).contains(&bytes) {
+        return Err(damaged(path, format!("it says it holds {rows} rows in {bytes} bytes")));
+    }
+    let names: Vec<String> =
+        metadata.file_metadata().schema_descr().columns().iter().map(|column| column.path().string()).collect();
+    let position = |name: &str| names.iter().position(|n| n == name);
+    match (position(IMAGES), position(kind.label_column)) {
+        (Some(images), Some(label)) => Ok((images, label)),
+        _ => Err(Error::Columns {
+            path: path.to_path_buf(),
+            expected: format!("{IMAGES}, {}", kind.label_column),
+            found: names.join(", "),
+        }),
+    }
+}
+
+fn read_group(
+    group: &dyn RowGroupReader,
+    path: &Path,
+    kind: &Kind,
+    (images, label): (usize, usize),
+    pixels: &mut Vec<u8>,
+    labels: &mut Vec<u32>,
+) -> Result<()> {
+    let rows = usize::try_from(group.metadata().num_rows()).map_err(|e| damaged(path, e))?;
+    let first_row = labels.len();
+    let wrong = |name: &str| Error::Columns {
+        path: path.to_path_buf(),
+        expected: format!("{IMAGES} of bytes and {} of 64-bit integers", kind.label_column),
+        found: format!("{name} of another type"),
+    };
+    let found: Vec<i64> = match group.get_column_reader(label).map_err(|e| damaged(path, e))? {
+        ColumnReader::Int64ColumnReader(column) => values::<Int64Type>(column, rows, path)?,
+        _ => return Err(wrong(kind.label_column)),
+    };
+    let encoded: Vec<ByteArray> = match group.get_column_reader(images).map_err(|e| damaged(path, e))? {
+        ColumnReader::ByteArrayColumnReader(column) => values::<ByteArrayType>(column, rows, path)?,
+        _ => return Err(wrong(IMAGES)),
+    };
+    for (i, &label) in found.iter().enumerate() {
+        let row = first_row + i;
+        let known = u32::try_from(label).ok().filter(|&label| (label as usize) < kind.classes.len());
+        let out_of_range = || Error::Label { path: path.to_path_buf(), row, label, classes: kind.classes.len() };
+        labels.push(known.ok_or_else(out_of_range)?);
+    }
+    let start = pixels.len();
+    pixels.resize(start + rows * SIZE.bytes(), 0);
+    pixels[start..].par_chunks_exact_mut(SIZE.bytes()).zip(&encoded).enumerate().try_for_each(|(i, (out, bytes))| {
+        let row = Some(first_row + i);
+        let image = decode(bytes.data(), Origin { path, row })?;
+        if image.size() != SIZE {
+            return Err(Error::Size { path: path.to_path_buf(), row, expected: SIZE, found: image.size() });
+        }
+        out.copy_from_slice(image.pixels());
+        Ok(())
+    })
+}
+
+/// All `rows` values of a column; a missing value is damage.
+fn values<T: DataType>(mut column: ColumnReaderImpl<T>, rows: usize, path: &Path) -> Result<Vec<T::T>> {
+    let mut values = Vec::new();
+    let mut levels = Vec::new();
+    let mut read = 0;
+    while read < rows {
+        let (records, _, _) =
+            column.read_records(rows - read, Some(&mut levels), None, &mut values).map_err(|e| damaged(path, e))?;
+        if records == 0 {
+            break;
+        }
+        read += records;
+    }
+    if values.len() != rows {
+        return Err(damaged(path, format!("{} values in a column of {rows} rows", values.len())));
+    }
+    Ok(values)
+}

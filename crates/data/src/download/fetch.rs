@@ -1,0 +1,156 @@
+//! One file over HTTP, resumed where it was cut, and its checksum.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use md5::{Digest as _, Md5};
+
+use super::{Phase, Published, Report};
+use crate::{Error, Result};
+
+/// Times a cut connection is taken up again without a byte of progress.
+const ATTEMPTS: usize = 3;
+
+/// Longest silence on a connection.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Bytes read at a time, and between two reports.
+const CHUNK: usize = 1 << 20;
+
+/// Fetches `set` to `file`, going on from what is there.
+pub(super) fn fetch(set: &Published, file: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
+    let failed = |problem: String| Error::Download {
+        url: set.url.to_string(),
+        problem: problem.split_whitespace().collect::<Vec<_>>().join(" "),
+        path: target.to_path_buf(),
+    };
+    let mut failures = 0;
+    loop {
+        let before = length(file)?;
+        match attempt(set.url, file, before, report) {
+            Ok(()) => return Ok(()),
+            Err(Failure::Local(e)) => return Err(Error::io(file, e)),
+            Err(Failure::Final(problem)) => return Err(failed(problem)),
+            Err(Failure::Cut(problem)) => {
+                failures = if length(file)? > before { 0 } else { failures + 1 };
+                if failures >= ATTEMPTS {
+                    return Err(failed(problem));
+                }
+            }
+        }
+    }
+}
+
+enum Failure {
+    /// Trying again cannot help.
+    Final(String),
+    /// Trying again may help.
+    Cut(String),
+    /// The disk failed, not the network.
+    Local(std::io::Error),
+}
+
+fn length(file: &Path) -> Result<u64> {
+    match std::fs::metadata(file) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(e) => Err(Error::io(file, e)),
+    }
+}
+
+/// One request for the bytes from `start` on, appended to `file`.
+fn attempt(url: &str, file: &Path, start: u64, report: &mut Report<'_>) -> std::result::Result<(), Failure> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_connect(Some(SILENCE))
+        .timeout_per_read(Some(SILENCE))
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let request = agent.get(url);
+    let request = if start > 0 { request.header("Range", format!("bytes={start}-")) } else { request };
+    let mut response = request.call().map_err(|e| Failure::Cut(e.to_string()))?;
+    let start = match response.status().as_u16() {
+        200 => 0,
+        206 if content_start(&response) == Some(start) => start,
+        // What is there is longer than the whole, or the server sent another part: begin anew.
+        206 | 416 => {
+            std::fs::remove_file(file).map_err(Failure::Local)?;
+            return Err(Failure::Cut("the server could not go on from where the download stopped".to_string()));
+        }
+        status @ (429 | 500..=599) => return Err(Failure::Cut(format!("the server answered {status}"))),
+        status => return Err(Failure::Final(format!("the server answered {status}"))),
+    };
+    let announced = response.body().content_length();
+    let total = announced.map(|length| start + length);
+    let mut out = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .append(start > 0)
+        .truncate(start == 0)
+        .open(file)
+        .map_err(Failure::Local)?;
+    let end = copy(&mut response.body_mut().as_reader(), &mut out, start, total, report)?;
+    out.sync_all().map_err(Failure::Local)?;
+    match total {
+        Some(total) if end != total => {
+            Err(Failure::Cut(format!("the connection was cut after {end} of {total} bytes")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// First byte of a partial answer: the 5 of `Content-Range: bytes 5-9/10`.
+fn content_start(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
+    let range = response.headers().get("content-range")?.to_str().ok()?;
+    range.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
+}
+
+fn copy(
+    from: &mut impl Read,
+    out: &mut File,
+    start: u64,
+    total: Option<u64>,
+    report: &mut Report<'_>,
+) -> std::result::Result<u64, Failure> {
+    let mut buffer = vec![0; CHUNK];
+    let (mut done, mut reported) = (start, start);
+    report(Phase::Download, done, total);
+    loop {
+        let count = from.read(&mut buffer).map_err(|e| Failure::Cut(e.to_string()))?;
+        if count == 0 {
+            report(Phase::Download, done, total);
+            return Ok(done);
+        }
+        out.write_all(&buffer[..count]).map_err(Failure::Local)?;
+        done += count as u64;
+        if done - reported >= CHUNK as u64 {
+            reported = done;
+            report(Phase::Download, done, total);
+        }
+    }
+}
+
+/// Compares `file` with the published checksum, and removes it where they differ.
+pub(super) fn verify(set: &Published, file: &Path, report: &mut Report<'_>) -> Result<()> {
+    let io = |e| Error::io(file, e);
+    let mut input = File::open(file).map_err(io)?;
+    let total = input.metadata().map_err(io)?.len();
+    let (mut hash, mut buffer, mut done) = (Md5::new(), vec![0; CHUNK], 0);
+    loop {
+        let count = input.read(&mut buffer).map_err(io)?;
+        if count == 0 {
+            break;
+        }
+        hash.update(&buffer[..count]);
+        done += count as u64;
+        report(Phase::Verify, done, Some(total));
+    }
+    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    if found == set.md5 {
+        return Ok(());
+    }
+    std::fs::remove_file(file).map_err(io)?;
+    Err(Error::Checksum { path: file.to_path_buf(), expected: set.md5.to_string(), found })
+}

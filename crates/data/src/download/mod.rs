@@ -1,0 +1,171 @@
+//! Getting the published data sets.
+
+mod fetch;
+#[cfg(feature = "hub")]
+mod hub;
+mod unpack;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::catalog::{folder, is_present};
+use crate::{Error, Result};
+
+/// A data set that its authors publish as an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// Its name here, and that of its folder.
+    pub name: &'static str,
+    /// Address of the archive (.tar.gz).
+    pub url: &'static str,
+    /// MD5 sum of the archive in hexadecimal.
+    pub md5: &'static str,
+    /// Length of the archive in bytes, where it is published.
+    pub bytes: Option<u64>,
+    /// The same images on the hub, where [`download`] turns if the archive cannot be had (feature `hub`).
+    pub hub: Option<&'static str>,
+}
+
+/// Every data set that [`download`] knows.
+pub fn published() -> &'static [Published] {
+    &PUBLISHED
+}
+
+const PUBLISHED: [Published; 5] = [
+    Published {
+        name: "cifar10",
+        url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+        md5: "c32a1d4ab5d03f1284b67883e8d87530",
+        bytes: Some(170_052_171),
+        hub: Some("uoft-cs/cifar10"),
+    },
+    Published {
+        name: "cifar100",
+        url: "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+        md5: "03b5dce01913d631647c71ecec9e9cb8",
+        bytes: Some(168_513_733),
+        hub: Some("uoft-cs/cifar100"),
+    },
+    Published {
+        name: "imagenette2-160",
+        url: "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz",
+        md5: "e793b78cc4c9e9a4ccc0c1155377a412",
+        bytes: None,
+        hub: None,
+    },
+    Published {
+        name: "imagenette2-320",
+        url: "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz",
+        md5: "3df6f0d01a2c9592104656642f5e78a3",
+        bytes: None,
+        hub: None,
+    },
+    Published {
+        name: "imagenette2",
+        url: "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2.tgz",
+        md5: "fe2fc210e6bb7c5664d602c3cd71e612",
+        bytes: None,
+        hub: None,
+    },
+];
+
+/// What a download is at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// Name of the data set.
+    pub name: String,
+    /// What is done to it.
+    pub phase: Phase,
+    /// Bytes done.
+    pub done: u64,
+    /// Bytes to do, where known.
+    pub total: Option<u64>,
+}
+
+/// The steps of a download, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Another process fetches the same data set: waiting for it to finish.
+    Wait,
+    /// Bytes come in.
+    Download,
+    /// The checksum is taken.
+    Verify,
+    /// The archive is unpacked.
+    Unpack,
+}
+
+/// Makes sure that the data set `name` is below `root`, and gives its folder. Where it is there already, nothing is done.
+///
+/// The archive is fetched to a hidden file (a cut download goes on where it stopped, also when called again), compared with its published
+/// checksum, unpacked to a hidden folder and renamed, so that a half-written data set never looks like a whole one. Two processes that ask for the
+/// same data set take turns: the second waits and finds it done. `progress` is told how far it is, every megabyte or so.
+///
+/// # Errors
+/// [`Error::Name`] for a name that is not [`published`]; [`Error::Download`] without a network, with what to put where by hand;
+/// [`Error::Checksum`], [`Error::Member`] or [`Error::Io`] for an archive that is damaged or cannot be stored.
+pub fn download(root: &Path, name: &str, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
+    let name = if name == "cifar100-coarse" { "cifar100" } else { name };
+    let set = PUBLISHED.iter().find(|set| set.name == name).ok_or_else(|| Error::Name { name: name.to_string() })?;
+    download_from(set, root, progress)
+}
+
+/// [`download`] of any archive of the same kind, published or one's own.
+///
+/// # Errors
+/// As [`download`].
+pub fn download_from(set: &Published, root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
+    let target = folder(root, set.name)?;
+    if is_present(root, set.name)? {
+        return Ok(target);
+    }
+    std::fs::create_dir_all(root).map_err(|e| Error::io(root, e))?;
+    let mut report = |phase, done, total| progress(Progress { name: set.name.to_string(), phase, done, total });
+    let _turn = lock(&root.join(format!(".{}.lock", set.name)), &mut report)?;
+    if is_present(root, set.name)? {
+        return Ok(target);
+    }
+    match fetch_archive(set, root, &target, &mut report) {
+        #[cfg(feature = "hub")]
+        Err(error @ Error::Download { .. }) => match set.hub {
+            // Where the hub fails too, the archive's error says more: it names an address people can open.
+            Some(id) => hub::fetch(id, set.name, &target).map_err(|_| error)?,
+            None => return Err(error),
+        },
+        other => other?,
+    }
+    Ok(target)
+}
+
+/// Unpacks an archive that was fetched by hand, as [`download`] would: to `root/NAME`, members that lead out of it refused.
+///
+/// # Errors
+/// [`Error::Name`] for a name that is no plain folder name; [`Error::Member`] or [`Error::Io`] for an archive that is hostile, damaged or cannot be stored.
+pub fn unpack_archive(name: &str, archive: &Path, root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
+    let target = folder(root, name)?;
+    let mut report = |phase, done, total| progress(Progress { name: name.to_string(), phase, done, total });
+    unpack::unpack(name, archive, root, &target, &mut report)?;
+    Ok(target)
+}
+
+type Report<'a> = dyn FnMut(Phase, u64, Option<u64>) + 'a;
+
+fn fetch_archive(set: &Published, root: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
+    let archive = root.join(format!(".{}.part", set.name));
+    fetch::fetch(set, &archive, target, report)?;
+    fetch::verify(set, &archive, report)?;
+    unpack::unpack(set.name, &archive, root, target, report)?;
+    std::fs::remove_file(&archive).map_err(|e| Error::io(&archive, e))
+}
+
+/// Waits for its turn. The system gives the lock back when the process ends, however it ends; the empty file stays.
+fn lock(path: &Path, report: &mut Report<'_>) -> Result<File> {
+    let file = File::create(path).map_err(|e| Error::io(path, e))?;
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => report(Phase::Wait, 0, None),
+        Err(std::fs::TryLockError::Error(e)) => return Err(Error::io(path, e)),
+    }
+    file.lock().map_err(|e| Error::io(path, e))?;
+    Ok(file)
+}

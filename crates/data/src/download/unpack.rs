@@ -1,0 +1,114 @@
+//! Unpacking a `.tar.gz` that nobody has to trust.
+
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::{Component, Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::{Phase, Report};
+use crate::{Error, Result};
+
+/// Most bytes an archive may unpack to: full Imagenette takes 1.5 GB.
+const MAX_BYTES: u64 = 1 << 34;
+
+/// Most members an archive may have: Imagenette has 13,500.
+const MAX_MEMBERS: u64 = 1 << 20;
+
+/// Unpacks `archive` to a hidden folder below `root`, then renames what is in it to `target`.
+///
+/// A single folder named as the data set becomes `target` itself; anything else goes into it. Only files and folders with plain
+/// relative names are unpacked.
+pub(super) fn unpack(name: &str, archive: &Path, root: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
+    let hidden = root.join(format!(".{name}.unpacking"));
+    remove(&hidden)?;
+    fs::create_dir_all(&hidden).map_err(|e| Error::io(&hidden, e))?;
+    let unpacked = members(archive, &hidden, report).and_then(|()| place(name, &hidden, target));
+    let removed = remove(&hidden);
+    unpacked.and(removed)
+}
+
+fn remove(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(dir, e)),
+        _ => Ok(()),
+    }
+}
+
+fn members(archive: &Path, into: &Path, report: &mut Report<'_>) -> Result<()> {
+    let io = |e| Error::io(archive, e);
+    let file = File::open(archive).map_err(io)?;
+    let mut tar = tar::Archive::new(MultiGzDecoder::new(BufReader::new(file)).take(MAX_BYTES));
+    let (mut count, mut done) = (0, 0);
+    for member in tar.entries().map_err(io)? {
+        let mut member = member.map_err(io)?;
+        let path = member.path().map_err(io)?.into_owned();
+        let refused = |problem| Error::Member {
+            archive: archive.to_path_buf(),
+            member: path.to_string_lossy().into_owned(),
+            problem,
+        };
+        count += 1;
+        done += member.size();
+        if count > MAX_MEMBERS || done > MAX_BYTES {
+            return Err(refused("the archive holds more than any data set known here"));
+        }
+        let place =
+            plain(&path).map(|path| into.join(path)).ok_or_else(|| refused("its name leads out of the folder"))?;
+        match member.header().entry_type() {
+            tar::EntryType::Directory => fs::create_dir_all(&place).map_err(|e| Error::io(&place, e))?,
+            tar::EntryType::Regular | tar::EntryType::Continuous => write(&mut member, archive, &place)?,
+            tar::EntryType::XGlobalHeader => {}
+            _ => return Err(refused("neither a file nor a folder")),
+        }
+        report(Phase::Unpack, done, None);
+    }
+    // To the end of the stream, where its checksum is.
+    std::io::copy(&mut tar.into_inner(), &mut std::io::sink()).map_err(io)?;
+    Ok(())
+}
+
+/// The path without `.` parts; none where a part is `..`, a root or a drive, or nothing is left but the folder itself.
+fn plain(path: &Path) -> Option<PathBuf> {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(part) => plain.push(part),
+            Component::CurDir => {}
+            _ => return None,
+        }
+    }
+    Some(plain)
+}
+
+fn write(member: &mut impl Read, archive: &Path, place: &Path) -> Result<()> {
+    let io = |e| Error::io(place, e);
+    if let Some(parent) = place.parent() {
+        fs::create_dir_all(parent).map_err(io)?;
+    }
+    // Anew, never through something an earlier member left there.
+    let mut out = File::create_new(place).map_err(io)?;
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        // What fails here is the archive, there the disk.
+        let count = member.read(&mut buffer).map_err(|e| Error::io(archive, e))?;
+        if count == 0 {
+            return Ok(());
+        }
+        std::io::Write::write_all(&mut out, &buffer[..count]).map_err(io)?;
+    }
+}
+
+fn place(name: &str, hidden: &Path, target: &Path) -> Result<()> {
+    let own = hidden.join(name);
+    if own.is_dir() {
+        return fs::rename(&own, target).map_err(|e| Error::io(target, e));
+    }
+    fs::create_dir_all(target).map_err(|e| Error::io(target, e))?;
+    for entry in fs::read_dir(hidden).map_err(|e| Error::io(hidden, e))? {
+        let entry = entry.map_err(|e| Error::io(hidden, e))?;
+        let to = target.join(entry.file_name());
+        fs::rename(entry.path(), &to).map_err(|e| Error::io(&to, e))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! What can go wrong, each with the path, row or value it went wrong at.
+
+use std::path::{Path, PathBuf};
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Every failure of this crate. Messages are one line and name what to change.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The data set is not below the data folder.
+    #[error(
+        "data set `{name}` is not at {path}: fetch it with `just data {name}`, or put its files there by hand \
+         (LOOKAHEAD_DATA or --data names the folder above it)"
+    )]
+    Missing {
+        /// Name of the data set, also that of its folder.
+        name: String,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A name that would leave the data folder, or an empty one.
+    #[error(
+        "`{name}` is not the name of a data set: use cifar10, cifar100, cifar100-coarse, shapes or a folder's name"
+    )]
+    Name {
+        /// The name given.
+        name: String,
+    },
+    /// A folder of images without the parts or classes it should have.
+    #[error("{path}: {problem}")]
+    Layout {
+        /// The folder.
+        path: PathBuf,
+        /// What it lacks.
+        problem: String,
+    },
+    /// A file or folder could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is shorter or longer than its format says.
+    #[error("{path}: {found} bytes where the format needs {expected}; the file is cut off or not what its name says")]
+    Length {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that the format needs.
+        expected: u64,
+        /// Bytes there are.
+        found: u64,
+    },
+    /// A parquet file without the columns of the hub's layout.
+    #[error("{path}: needs the columns {expected}, has {found}")]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// What the layout needs.
+        expected: String,
+        /// What the file has.
+        found: String,
+    },
+    /// A parquet file that is damaged.
+    #[error("{path}: damaged parquet file, {problem}")]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the parquet reader said.
+        problem: String,
+    },
+    /// A label that names no class.
+    #[error("{path}: label {label} in row {row}, but the classes are 0 to {last}", last = .classes - 1)]
+    Label {
+        /// The file.
+        path: PathBuf,
+        /// Row of the sample, from 0.
+        row: usize,
+        /// The label found.
+        label: i64,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// Bytes that are no image, or a damaged one.
+    #[error("{path}{}: not a readable image, {problem}", row_suffix(.row))]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// Row of the sample, from 0, where the file holds many.
+        row: Option<usize>,
+        /// What the decoder said.
+        problem: String,
+    },
+    /// An image of another size than the data set's or the batch's.
+    #[error("{path}{}: image of {found}, expected {expected}", row_suffix(.row))]
+    Size {
+        /// The file, or the data set's name.
+        path: PathBuf,
+        /// Row of the sample, from 0.
+        row: Option<usize>,
+        /// Size that was needed (height x width).
+        expected: crate::ImageSize,
+        /// Size found (height x width).
+        found: crate::ImageSize,
+    },
+    /// An index past the end of a data set.
+    #[error("sample {index} of a data set of {len}")]
+    Index {
+        /// The index asked for.
+        index: usize,
+        /// Samples there are.
+        len: usize,
+    },
+    /// A setting out of its range.
+    #[error("{setting} is {value}, but must be {rule}")]
+    Setting {
+        /// Name of the setting.
+        setting: &'static str,
+        /// The value given.
+        value: String,
+        /// The range it must be in.
+        rule: &'static str,
+    },
+    /// Pixels that do not fill an image of the given size.
+    #[error("{found} bytes of pixels for an image of {size} with 3 channels, which needs {}", .size.bytes())]
+    Pixels {
+        /// The size given (height x width).
+        size: crate::ImageSize,
+        /// Bytes given.
+        found: usize,
+    },
+    /// The thread that prepares batches ended without its last word.
+    #[error("the thread that prepares batches stopped: {problem}")]
+    Loader {
+        /// What is known.
+        problem: String,
+    },
+    /// A download that did not come through.
+    #[error("{url}: {problem}; without a network, put the files at {path} by hand")]
+    Download {
+        /// The address.
+        url: String,
+        /// What went wrong.
+        problem: String,
+        /// Where the files belong.
+        path: PathBuf,
+    },
+    /// A download whose bytes are not the published ones.
+    #[error("{path}: checksum {found}, but the published one is {expected}; the file was removed, try again")]
+    Checksum {
+        /// The file.
+        path: PathBuf,
+        /// The published MD5 sum.
+        expected: String,
+        /// The MD5 sum found.
+        found: String,
+    },
+    /// An archive with a member that has no place below the folder it is unpacked to.
+    #[error("{archive}: member `{member}` refused, {problem}")]
+    Member {
+        /// The archive.
+        archive: PathBuf,
+        /// The member's name.
+        member: String,
+        /// Why it was refused.
+        problem: &'static str,
+    },
+    /// candle could not make a tensor.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+fn row_suffix(row: &Option<usize>) -> String {
+    row.map(|row| format!(" row {row}")).unwrap_or_default()
+}
+
+impl Error {
+    /// Exit status for a program that fails with this error: 2 for a bad setting, 3 for data that is missing or damaged,
+    /// 1 for the rest.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Self::Name { .. } | Self::Setting { .. } | Self::Index { .. } | Self::Pixels { .. } => 2,
+            Self::Loader { .. } | Self::Candle(_) => 1,
+            _ => 3,
+        }
+    }
+
+    pub(crate) fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Self::Io { path: path.as_ref().to_path_buf(), source }
+    }
+
+    pub(crate) fn setting(setting: &'static str, value: impl ToString, rule: &'static str) -> Self {
+        Self::Setting { setting, value: value.to_string(), rule }
+    }
+}

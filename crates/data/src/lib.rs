@@ -1,0 +1,46 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod augment;
+mod batch;
+mod cache;
+mod catalog;
+mod cifar;
+mod dataset;
+mod decode;
+#[cfg(feature = "download")]
+mod download;
+mod error;
+mod folder;
+mod image;
+#[cfg(feature = "hub")]
+mod interop;
+mod loader;
+mod mixing;
+mod normalize;
+mod order;
+mod rng;
+mod shapes;
+
+pub use augment::{
+    AlternatingFlip, Border, CenterCrop, ColorJitter, Cutout, FastaiAugment, Flip, PadCrop, Pipeline, RandomErasing,
+    RandomResizedCrop, ShortSide, Transform,
+};
+pub use batch::{Batch, DeviceBatch};
+pub use cache::DecodedCache;
+pub use catalog::{is_present, open};
+pub use cifar::{CifarLabels, cifar10, cifar100};
+pub use dataset::{Dataset, InMemory, Sample, Splits, Subset, limit};
+pub use decode::MAX_PIXELS;
+#[cfg(feature = "download")]
+pub use download::{Phase, Progress, Published, download, download_from, published, unpack_archive};
+pub use error::{Error, Result};
+pub use folder::{ImageFolder, image_folder};
+pub use image::{CHANNELS, Image, ImageSize, ImageView};
+#[cfg(feature = "hub")]
+pub use interop::to_candle_datasets;
+pub use loader::{Batches, Loader, LoaderConfig};
+pub use mixing::{Mix, Mixing, PastedBox};
+pub use normalize::{Normalize, NormalizeTable};
+pub use rng::SampleRng;
+pub use shapes::{Shapes, ShapesConfig};

@@ -1,0 +1,359 @@
+//! Batches, prepared ahead on a thread of their own by all cores.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::order::epoch_order;
+use crate::rng::Purpose;
+use crate::{Batch, Dataset, Error, ImageSize, Mixing, Pipeline, Result, SampleRng};
+
+/// How a [`Loader`] makes batches.
+///
+/// | field | default | meaning | range |
+/// |---|---|---|---|
+/// | `batch_size` | 128 | images in a batch | >= 1 |
+/// | `seed` | 0 | of order, augmentation and mixing | any |
+/// | `shuffle` | true | a new random order each epoch, else as the set stands | |
+/// | `drop_last` | true | leave out a last batch that is not full | |
+/// | `prefetch` | 2 | batches prepared ahead; 0 prepares each when it is asked for | any |
+/// | `limit` | none | use at most so many samples, [evenly spaced](crate::limit) | >= 1 |
+/// | `threads` | none | threads of an own pool; none uses rayon's global one | >= 1 |
+/// | `mixing` | none | mixup or CutMix | |
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoaderConfig {
+    /// Images in a batch.
+    pub batch_size: usize,
+    /// Seed of order, augmentation and mixing.
+    pub seed: u64,
+    /// A new random order each epoch.
+    pub shuffle: bool,
+    /// Leave out a last batch that is not full.
+    pub drop_last: bool,
+    /// Batches prepared ahead.
+    pub prefetch: usize,
+    /// Use at most so many samples, evenly spaced.
+    pub limit: Option<usize>,
+    /// Threads of an own pool.
+    pub threads: Option<usize>,
+    /// Mixup or CutMix.
+    pub mixing: Mixing,
+}
+
+impl Default for LoaderConfig {
+    fn default() -> Self {
+        Self {
+            batch_size: 128,
+            seed: 0,
+            shuffle: true,
+            drop_last: true,
+            prefetch: 2,
+            limit: None,
+            threads: None,
+            mixing: Mixing::None,
+        }
+    }
+}
+
+impl LoaderConfig {
+    /// For validation: every sample once, in order, unmixed.
+    pub fn evaluation(batch_size: usize) -> Self {
+        Self { batch_size, shuffle: false, drop_last: false, ..Self::default() }
+    }
+
+    fn validate(&self) -> Result<()> {
+        for (setting, value) in
+            [("batch_size", Some(self.batch_size)), ("limit", self.limit), ("threads", self.threads)]
+        {
+            if value == Some(0) {
+                return Err(Error::setting(setting, 0, "at least 1"));
+            }
+        }
+        self.mixing.validate()
+    }
+}
+
+/// Turns a data set into augmented batches: the same bytes for the same seed, whatever the threads.
+///
+/// ```
+/// use lookahead_data::{Loader, LoaderConfig, Pipeline, Shapes, ShapesConfig};
+///
+/// let shapes = Shapes::draw(&ShapesConfig { train: 100, valid: 10, ..ShapesConfig::default() })?;
+/// let config = LoaderConfig { batch_size: 32, ..LoaderConfig::default() };
+/// let loader = Loader::new(shapes.train, Pipeline::cifar(), config)?;
+/// assert_eq!(loader.batches_per_epoch(), 3); // the last 4 images make no full batch
+/// for batch in loader.epoch(0, 0) {
+///     let batch = batch?.to_device(&candle_core::Device::Cpu, &shapes.normalize)?;
+///     assert_eq!(batch.images.dims(), [32, 3, 32, 32]);
+/// }
+/// # Ok::<(), lookahead_data::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Loader {
+    shared: Arc<Shared>,
+}
+
+/// What the loader and its thread both read.
+#[derive(Debug)]
+struct Shared {
+    dataset: Arc<dyn Dataset>,
+    pipeline: Pipeline,
+    config: LoaderConfig,
+    pool: Option<rayon::ThreadPool>,
+}
+
+impl Loader {
+    /// A loader over `dataset`, whose images `pipeline` augments.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a value out of its range or a pool that cannot be started.
+    pub fn new(dataset: Arc<dyn Dataset>, pipeline: Pipeline, config: LoaderConfig) -> Result<Self> {
+        config.validate()?;
+        let dataset = match config.limit {
+            Some(count) => crate::limit(dataset, count),
+            None => dataset,
+        };
+        if u32::try_from(dataset.len()).is_err() {
+            return Err(Error::setting("samples", dataset.len(), "at most 2^32 - 1"));
+        }
+        let pool = match config.threads {
+            Some(threads) => {
+                let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+                Some(builder.build().map_err(|e| Error::setting("threads", format!("{threads} ({e})"), "startable"))?)
+            }
+            None => None,
+        };
+        Ok(Self { shared: Arc::new(Shared { dataset, pipeline, config, pool }) })
+    }
+
+    /// The samples in use: the data set, or the part that `limit` leaves.
+    pub fn dataset(&self) -> &Arc<dyn Dataset> {
+        &self.shared.dataset
+    }
+
+    /// The augmentation.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.shared.pipeline
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &LoaderConfig {
+        &self.shared.config
+    }
+
+    /// Batches of one epoch.
+    pub fn batches_per_epoch(&self) -> usize {
+        let (len, size) = (self.shared.dataset.len(), self.shared.config.batch_size);
+        if self.shared.config.drop_last { len / size } else { len.div_ceil(size) }
+    }
+
+    /// Images that one epoch delivers.
+    pub fn samples_per_epoch(&self) -> usize {
+        (self.batches_per_epoch() * self.shared.config.batch_size).min(self.shared.dataset.len())
+    }
+
+    /// The batches of `epoch` from number `first_batch` on, in order.
+    ///
+    /// A run that was cut off after n batches goes on with `first_batch` n and sees the same bytes.
+    pub fn epoch(&self, epoch: usize, first_batch: usize) -> Batches {
+        let count = self.batches_per_epoch();
+        let plan = Plan {
+            shared: Arc::clone(&self.shared),
+            order: epoch_order(self.shared.config.seed, epoch, self.shared.dataset.len(), self.shared.config.shuffle),
+            epoch,
+            next: first_batch.min(count),
+            end: count,
+        };
+        Batches::start(plan)
+    }
+}
+
+/// The batches of one epoch that are still to be made.
+#[derive(Debug)]
+struct Plan {
+    shared: Arc<Shared>,
+    order: Vec<u32>,
+    epoch: usize,
+    next: usize,
+    end: usize,
+}
+
+impl Iterator for Plan {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Result<Batch>> {
+        if self.next >= self.end {
+            return None;
+        }
+        let number = self.next;
+        self.next += 1;
+        let size = self.shared.config.batch_size;
+        let indices = &self.order[number * size..self.order.len().min((number + 1) * size)];
+        let make = || self.shared.make(indices, self.epoch, number);
+        let batch = match &self.shared.pool {
+            Some(pool) => pool.install(make),
+            None => make(),
+        };
+        if batch.is_err() {
+            self.next = self.end;
+        }
+        Some(batch)
+    }
+}
+
+impl Shared {
+    fn make(&self, indices: &[u32], epoch: usize, number: usize) -> Result<Batch> {
+        let size = self.output_size(indices)?;
+        let mut images = vec![0; size.bytes() * indices.len()];
+        let labels = images
+            .par_chunks_mut(size.bytes().max(1))
+            .with_min_len((BYTES_PER_TASK / size.bytes().max(1)).max(1))
+            .zip(indices)
+            .map(|(out, &index)| self.write(index as usize, epoch, size, out))
+            .collect::<Result<Vec<u32>>>()?;
+        let mut rng = SampleRng::keyed(self.config.seed, Purpose::Mixing, epoch as u64, number as u64);
+        let mix = self.config.mixing.draw(indices.len(), size, &mut rng)?;
+        if let Some((mix, pasted)) = mix.as_ref().and_then(|mix| Some((mix, mix.pasted?))) {
+            pasted.paste(&mut images, size, &mix.partner);
+        }
+        let classes = self.dataset.classes().len();
+        Ok(Batch { size, images, labels, indices: indices.to_vec(), mix, classes })
+    }
+
+    /// Augments sample `index` into `out` and gives its label.
+    fn write(&self, index: usize, epoch: usize, size: ImageSize, out: &mut [u8]) -> Result<u32> {
+        let rng = &mut SampleRng::new(self.config.seed, epoch, index);
+        if let Some(view) = self.dataset.view(index) {
+            self.check(index, self.pipeline.output_size(view.size()), size)?;
+            self.pipeline.write(view, rng, out)?;
+            return self.dataset.label(index);
+        }
+        let sample = self.dataset.get(index)?;
+        self.check(index, self.pipeline.output_size(sample.image.size()), size)?;
+        self.pipeline.write(sample.image.view(), rng, out)?;
+        Ok(sample.label)
+    }
+
+    fn check(&self, index: usize, found: ImageSize, expected: ImageSize) -> Result<()> {
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::Size { path: self.dataset.name().into(), row: Some(index), expected, found })
+    }
+
+    /// The one size of a batch's images: the pipeline's where it fixes one, else the data set's, else that of the first image.
+    fn output_size(&self, indices: &[u32]) -> Result<ImageSize> {
+        if let Some(size) = self.pipeline.fixed_size() {
+            return Ok(size);
+        }
+        let input = match (self.dataset.image_size(), indices.first()) {
+            (Some(size), _) => size,
+            (None, Some(&first)) => self.dataset.get(first as usize)?.image.size(),
+            (None, None) => ImageSize::new(0, 0),
+        };
+        Ok(self.pipeline.output_size(input))
+    }
+}
+
+/// Output bytes that make a task of a batch worth starting: 32 images of CIFAR, or a single photograph.
+const BYTES_PER_TASK: usize = 96 * 1024;
+
+/// The batches of an epoch: an iterator that ends after the last one or after the first error.
+///
+/// Dropping it early stops its thread.
+#[derive(Debug)]
+pub struct Batches {
+    source: Source,
+    waited: Duration,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Made when asked for.
+    Direct(Plan),
+    /// Made ahead by a thread.
+    Ahead { receiver: Option<Receiver<Result<Batch>>>, thread: Option<JoinHandle<()>>, left: usize },
+}
+
+impl Batches {
+    fn start(plan: Plan) -> Self {
+        let prefetch = plan.shared.config.prefetch;
+        let left = plan.end - plan.next;
+        let source = if prefetch == 0 || left == 0 { Source::Direct(plan) } else { Self::spawn(plan, prefetch, left) };
+        Self { source, waited: Duration::ZERO }
+    }
+
+    fn spawn(plan: Plan, prefetch: usize, left: usize) -> Source {
+        let (sender, receiver) = sync_channel(prefetch);
+        let work = move || {
+            for batch in plan {
+                // The other side is gone: nobody wants the rest.
+                if sender.send(batch).is_err() {
+                    return;
+                }
+            }
+        };
+        // A thread that cannot be started drops `sender`, which the first `next` reports.
+        let thread = std::thread::Builder::new().name("lookahead-loader".into()).spawn(work).ok();
+        Source::Ahead { receiver: Some(receiver), thread, left }
+    }
+
+    /// Time that [`next`](Iterator::next) has waited for data so far.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Result<Batch>> {
+        let start = Instant::now();
+        let batch = match &mut self.source {
+            Source::Direct(plan) => plan.next(),
+            Source::Ahead { left: 0, .. } => None,
+            Source::Ahead { receiver, thread, left } => {
+                *left -= 1;
+                let received = receiver.as_ref().and_then(|receiver| receiver.recv().ok());
+                let batch = received.unwrap_or_else(|| Err(stopped(thread.take())));
+                if batch.is_err() {
+                    *left = 0;
+                }
+                Some(batch)
+            }
+        };
+        self.waited += start.elapsed();
+        batch
+    }
+}
+
+fn stopped(thread: Option<JoinHandle<()>>) -> Error {
+    let problem = match thread.map(JoinHandle::join) {
+        None => "it could not be started".to_string(),
+        Some(Ok(())) => "it ended early".to_string(),
+        Some(Err(panic)) => {
+            match panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref().copied()) {
+                Some(message) => format!("it panicked: {message}"),
+                None => "it panicked".to_string(),
+            }
+        }
+    };
+    Error::Loader { problem }
+}
+
+impl Drop for Batches {
+    fn drop(&mut self) {
+        if let Source::Ahead { receiver, thread, .. } = &mut self.source {
+            drop(receiver.take());
+            if let Some(thread) = thread.take() {
+                // Its panic, if any, was reported by `next` or is of no more interest.
+                let _ = thread.join();
+            }
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Damaged, odd and hostile files: a clear error with path and row, or the right image.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use image::ImageFormat;
+use lookahead_data::{Dataset as _, Error, ImageFolder, ImageSize, Sample, cifar10, image_folder, open};
+use support::{encoded, pixels, record, write_cifar10};
+
+#[test]
+fn nothing_there() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["cifar10", "cifar100", "imagenette2-160"] {
+        let error = open(root.path(), name).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, Error::Missing { .. }), "{text}");
+        for part in
+            [&root.path().join(name).display().to_string(), &format!("just data {name}"), "--data", "LOOKAHEAD_DATA"]
+        {
+            assert!(text.contains(part), "{text}");
+        }
+        assert_eq!((error.exit_code(), text.lines().count()), (3, 1));
+    }
+}
+
+#[test]
+fn binary_files_cut_off_or_mislabelled() {
+    let dir = tempfile::tempdir().unwrap();
+    write_cifar10(dir.path());
+    let path = dir.path().join("data_batch_3.bin");
+    let mut two = [record(&[2], 2), record(&[10], 3)].concat();
+    fs::write(&path, &two).unwrap();
+    let error = cifar10(dir.path()).unwrap_err();
+    assert!(matches!(&error, Error::Label { path: p, row: 1, label: 10, classes: 10 } if *p == path), "{error}");
+    two.truncate(5000);
+    fs::write(&path, &two).unwrap();
+    let error = cifar10(dir.path()).unwrap_err();
+    assert!(matches!(&error, Error::Length { path: p, expected: 6146, found: 5000 } if *p == path), "{error}");
+    fs::write(&path, []).unwrap();
+    assert!(matches!(cifar10(dir.path()), Err(Error::Length { found: 0, .. })));
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(cifar10(dir.path()), Err(Error::Io { .. })));
+}
+
+/// A folder with one class whose file 0.jpg holds `bytes`.
+fn folder_with(dir: &Path, bytes: &[u8]) -> ImageFolder {
+    let class = dir.join("a");
+    fs::create_dir_all(&class).unwrap();
+    fs::write(class.join("0.jpg"), bytes).unwrap();
+    ImageFolder::open("test", dir, None).unwrap()
+}
+
+fn read(bytes: &[u8]) -> Result<Sample, Error> {
+    let dir = tempfile::tempdir().unwrap();
+    folder_with(dir.path(), bytes).get(0)
+}
+
+fn refused(bytes: &[u8], what: &str) {
+    match read(bytes) {
+        Err(Error::Decode { path, problem, .. }) => {
+            assert!(path.ends_with("a/0.jpg") && !problem.contains('\n'), "{what}: {problem}");
+        }
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+fn jpeg() -> Vec<u8> {
+    encoded(pixels(90), 32, 32, ImageFormat::Jpeg)
+}
+
+#[test]
+fn jpegs_cut_off_anywhere_are_refused() {
+    let jpeg = jpeg();
+    for length in 0..jpeg.len() - 2 {
+        refused(&jpeg[..length], &format!("{length} of {} bytes", jpeg.len()));
+    }
+    assert!(read(&jpeg).is_ok());
+}
+
+#[test]
+fn flipped_bits_give_an_image_or_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    for (bytes, format) in [(jpeg(), "jpeg"), (support::png(3), "png")] {
+        let mut errors = 0;
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (at % 8);
+            errors += usize::from(folder_with(dir.path(), &damaged).get(0).is_err());
+        }
+        assert!(errors > bytes.len() / 10, "{format}: {errors} of {}", bytes.len());
+    }
+}
+
+#[test]
+fn headers_that_promise_too_much_are_refused_before_anything_is_allocated() {
+    let mut jpeg = jpeg();
+    let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0xea, 0x60, 0xea, 0x60]);
+    match read(&jpeg) {
+        Err(Error::Decode { problem, .. }) => assert!(problem.contains("60000x60000"), "{problem}"),
+        other => panic!("{other:?}"),
+    }
+    let mut png = support::png(0);
+    png[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
+    refused(&png, "png");
+}
+
+#[test]
+fn no_images() {
+    refused(b"", "empty");
+    refused(b"GIF89a", "gif");
+    refused(&[0xff, 0xd8, 0xff], "three bytes");
+    refused(&[0x89, b'P', b'N', b'G', 13, 10, 26, 10], "png signature alone");
+}
+
+#[test]
+fn grey_and_transparent_and_deep_images_become_rgb() {
+    let mut grey = std::io::Cursor::new(Vec::new());
+    image::GrayImage::from_pixel(5, 3, image::Luma([77])).write_to(&mut grey, ImageFormat::Jpeg).unwrap();
+    let sample = read(grey.get_ref()).unwrap();
+    assert_eq!(sample.image.size(), ImageSize::new(3, 5));
+    assert!(sample.image.pixels().iter().all(|&v| v.abs_diff(77) <= 1));
+
+    let sample = read(include_bytes!("fixtures/cmyk.jpg")).unwrap();
+    assert_eq!(sample.image.size(), ImageSize::new(6, 8));
+    let [red, green, blue] = sample.image.view().pixel(2, 2);
+    assert!(red > 245 && green < 10 && blue < 10, "{red} {green} {blue}");
+
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbaImage::from_pixel(2, 1, image::Rgba([1, 2, 3, 0])).write_to(&mut png, ImageFormat::Png).unwrap();
+    // A PNG named .jpg: what counts is the content.
+    assert_eq!(read(png.get_ref()).unwrap().image.pixels(), [1, 2, 3, 1, 2, 3]);
+
+    let mut deep = std::io::Cursor::new(Vec::new());
+    let image = image::ImageBuffer::from_pixel(1, 1, image::Rgb([0u16, 0x80ff, 0xffff]));
+    image::DynamicImage::ImageRgb16(image).write_to(&mut deep, ImageFormat::Png).unwrap();
+    let deep = read(deep.get_ref()).unwrap();
+    assert_eq!((deep.image.pixels()[0], deep.image.pixels()[2]), (0, 255));
+    assert!(deep.image.pixels()[1].abs_diff(0x81) <= 1);
+}
+
+#[test]
+fn folders_without_the_parts_they_need() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = dir.path().join("set");
+    fs::create_dir_all(set.join("train")).unwrap();
+    let problem = |set: &Path| match image_folder(set) {
+        Err(Error::Layout { problem, path }) => (path, problem),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(problem(&set).0, set);
+    fs::create_dir_all(set.join("val/a")).unwrap();
+    assert!(problem(&set).1.contains("no class folders"));
+    fs::create_dir_all(set.join("train/a")).unwrap();
+    assert_eq!(problem(&set).0, set.join("train/a"));
+    fs::write(set.join("train/a/0.JPEG"), jpeg()).unwrap();
+    fs::write(set.join("train/a/.hidden.jpg"), b"").unwrap();
+    fs::write(set.join("train/a/notes.txt"), b"").unwrap();
+    assert_eq!(problem(&set).0, set.join("val/a"));
+    fs::write(set.join("val/a/0.jpg"), jpeg()).unwrap();
+    assert_eq!(image_folder(&set).unwrap().train.len(), 1);
+    fs::create_dir_all(set.join("val/b")).unwrap();
+    assert!(problem(&set).1.contains("training part"));
+}
+
+#[cfg(unix)]
+#[test]
+fn names_that_are_not_utf8_links_and_unreadable_files() {
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::symlink;
+
+    let dir = tempfile::tempdir().unwrap();
+    folder_with(dir.path(), &jpeg());
+    let odd = std::ffi::OsStr::from_bytes(b"\xff.jpg");
+    fs::write(dir.path().join("a").join(odd), jpeg()).unwrap();
+    // A link to a file is read; one that leads nowhere is an error when it is.
+    symlink(dir.path().join("a/0.jpg"), dir.path().join("a/1.jpg")).unwrap();
+    symlink("/nowhere", dir.path().join("a/2.jpg")).unwrap();
+    let set = ImageFolder::open("test", dir.path(), None).unwrap();
+    assert_eq!(set.len(), 4);
+    assert!(set.get(0).is_ok() && set.get(1).is_ok() && set.get(3).is_ok());
+    assert!(matches!(set.get(2), Err(Error::Io { path, .. }) if path.ends_with("a/2.jpg")));
+
+    // A link that leads back up ends in an error, not in a loop.
+    symlink(dir.path(), dir.path().join("a/up")).unwrap();
+    assert!(matches!(ImageFolder::open("test", dir.path(), None), Err(Error::Layout { .. })));
+    fs::remove_file(dir.path().join("a/up")).unwrap();
+
+    fs::create_dir(dir.path().join(std::ffi::OsStr::from_bytes(b"\xfe"))).unwrap();
+    assert!(matches!(ImageFolder::open("test", dir.path(), None), Err(Error::Layout { .. })));
+}
+
+#[cfg(feature = "parquet")]
+mod hub {
+    use super::*;
+    use support::hub::{schema, write};
+
+    fn in_place(train: impl FnOnce(&Path)) -> (tempfile::TempDir, Result<usize, Error>) {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("test.parquet"), &schema(&["label"]), &[support::png(1)], &[vec![1]]);
+        train(&dir.path().join("train.parquet"));
+        let result = cifar10(dir.path()).map(|splits| splits.train.len());
+        (dir, result)
+    }
+
+    fn rows(images: Vec<Vec<u8>>, labels: Vec<i64>) -> Result<usize, Error> {
+        in_place(|path| write(path, &schema(&["label"]), &images, &[labels])).1
+    }
+
+    #[test]
+    fn wrong_columns_labels_and_images() {
+        let images = vec![support::png(0), support::png(1)];
+        let (_dir, result) = in_place(|path| write(path, &schema(&["class"]), &images, &[vec![0, 1]]));
+        assert!(matches!(&result, Err(Error::Columns { found, .. }) if found.contains("class")), "{result:?}");
+        for label in [10, -1, i64::MAX] {
+            let result = rows(images.clone(), vec![0, label]);
+            assert!(matches!(&result, Err(Error::Label { row: 1, label: l, .. }) if *l == label), "{result:?}");
+        }
+        let result = rows(vec![support::png(0), b"no image".to_vec()], vec![0, 1]);
+        assert!(matches!(&result, Err(Error::Decode { row: Some(1), .. })), "{result:?}");
+        let small = encoded(vec![0; 12], 2, 2, ImageFormat::Png);
+        let result = rows(vec![small, support::png(0)], vec![0, 1]);
+        assert!(matches!(&result, Err(Error::Size { row: Some(0), .. })), "{result:?}");
+        assert_eq!(rows(images, vec![0, 9]).unwrap(), 2);
+    }
+
+    #[test]
+    fn cut_and_flipped_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("whole.parquet");
+        let images: Vec<Vec<u8>> = (0..3).map(support::png).collect();
+        write(&path, &schema(&["label"]), &images, &[vec![0, 1, 2]]);
+        let whole = fs::read(&path).unwrap();
+        for length in [0, 3, 4, 12, whole.len() / 2, whole.len() - 9, whole.len() - 1] {
+            let (dir, result) = in_place(|path| fs::write(path, &whole[..length]).unwrap());
+            let train = dir.path().join("train.parquet");
+            assert!(matches!(&result, Err(Error::Parquet { path, .. }) if *path == train), "{length}: {result:?}");
+        }
+        // One flipped bit anywhere: rows or an error, never a panic.
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1 << (at % 8);
+            let _ = in_place(|path| fs::write(path, &damaged).unwrap());
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Downloads from a server of the test's own: whole, cut, resumed, refused, damaged.
+#![cfg(feature = "download")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod support;
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use lookahead_data::{Error, Phase, Progress, Published, download, download_from, is_present};
+use md5::{Digest as _, Md5};
+
+/// How the server misbehaves.
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    Plain,
+    /// Ends each connection after so many bytes.
+    Cut(usize),
+    /// As `Cut`, and answers 200 with the whole whatever was asked for.
+    CutWithoutRanges(usize),
+    /// Never sends a byte of the body.
+    Silent,
+    Status(u16),
+    /// Answers the first request with another address on the same server.
+    Redirect,
+}
+
+struct Server {
+    url: &'static str,
+    requests: Arc<AtomicUsize>,
+    ranges: Arc<Mutex<Vec<String>>>,
+}
+
+/// Serves `body` until the test process ends.
+fn serve(body: Vec<u8>, manner: Manner) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/archive.tgz", listener.local_addr().unwrap());
+    let server = Server { url: Box::leak(url.into_boxed_str()), requests: Arc::default(), ranges: Arc::default() };
+    let (requests, ranges) = (Arc::clone(&server.requests), Arc::clone(&server.ranges));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let (mut path, mut start) = (String::new(), None);
+            while let Some(Ok(line)) = lines.next() {
+                if line.is_empty() {
+                    break;
+                }
+                if let Some(rest) = line.strip_prefix("GET ") {
+                    path = rest.to_string();
+                }
+                if let Some(range) = line.to_ascii_lowercase().strip_prefix("range: bytes=") {
+                    ranges.lock().unwrap().push(range.to_string());
+                    start = range.trim_end_matches('-').parse::<usize>().ok();
+                }
+            }
+            let number = requests.fetch_add(1, Ordering::SeqCst);
+            let _ = answer(&mut stream, &body, manner, start, number, path.starts_with("/moved"));
+        }
+    });
+    server
+}
+
+fn answer(
+    stream: &mut std::net::TcpStream,
+    body: &[u8],
+    manner: Manner,
+    start: Option<usize>,
+    _number: usize,
+    moved: bool,
+) -> std::io::Result<()> {
+    match manner {
+        Manner::Status(code) => {
+            return write!(stream, "HTTP/1.1 {code} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+        Manner::Redirect if !moved => {
+            return write!(
+                stream,
+                "HTTP/1.1 302 Found\r\nLocation: /moved\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+        }
+        _ => {}
+    }
+    let ranges = !matches!(manner, Manner::CutWithoutRanges(_));
+    let start = start.filter(|_| ranges);
+    if start.is_some_and(|start| start >= body.len()) {
+        return write!(stream, "HTTP/1.1 416 Range\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    }
+    let part = &body[start.unwrap_or(0)..];
+    let head = match start {
+        Some(start) => format!("206 Partial\r\nContent-Range: bytes {start}-{}/{}", body.len() - 1, body.len()),
+        None => "200 OK".to_string(),
+    };
+    write!(stream, "HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", part.len())?;
+    let sent = match manner {
+        Manner::Cut(bytes) | Manner::CutWithoutRanges(bytes) => bytes.min(part.len()),
+        Manner::Silent => 0,
+        _ => part.len(),
+    };
+    stream.write_all(&part[..sent])
+}
+
+fn md5_of(bytes: &[u8]) -> &'static str {
+    let sum: String = Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    Box::leak(sum.into_boxed_str())
+}
+
+fn tgz(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    for (path, bytes) in members {
+        let mut header = tar::Header::new_gnu();
+        // Written into the header as it stands: `set_path` would refuse what a hostile archive holds.
+        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        tar.append(&header, bytes.as_slice()).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
+/// CIFAR-10's archive with one image a file.
+fn cifar_archive() -> Vec<u8> {
+    let train = (0..5u8).map(|i| (format!("cifar-10-batches-bin/data_batch_{}.bin", i + 1), support::record(&[i], i)));
+    let members: Vec<(String, Vec<u8>)> =
+        train.chain([("cifar-10-batches-bin/test_batch.bin".to_string(), support::record(&[9], 9))]).collect();
+    tgz(&members.iter().map(|(path, bytes)| (path.as_str(), bytes.clone())).collect::<Vec<_>>())
+}
+
+fn set(server: &Server, archive: &[u8]) -> Published {
+    Published { name: "cifar10", url: server.url, md5: md5_of(archive), bytes: None, hub: None }
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_whole_download_leaves_the_data_set_and_nothing_else() {
+    let archive = cifar_archive();
+    for manner in [Manner::Plain, Manner::Redirect] {
+        let server = serve(archive.clone(), manner);
+        let root = tempfile::tempdir().unwrap();
+        let mut seen: Vec<Progress> = Vec::new();
+        let dir = download_from(&set(&server, &archive), root.path(), &mut |p| seen.push(p)).unwrap();
+        assert_eq!(lookahead_data::cifar10(&dir).unwrap().train.len(), 5);
+        assert_eq!(names(root.path()), [".cifar10.lock", "cifar10"]);
+        let phases: Vec<Phase> = seen.iter().map(|p| p.phase).collect();
+        assert!(
+            phases.contains(&Phase::Download) && phases.contains(&Phase::Verify) && phases.contains(&Phase::Unpack)
+        );
+        assert!(seen.iter().any(|p| p.phase == Phase::Download && p.done == archive.len() as u64));
+        // A second call asks for nothing.
+        let before = server.requests.load(Ordering::SeqCst);
+        download_from(&set(&server, &archive), root.path(), &mut |_| {}).unwrap();
+        assert_eq!(server.requests.load(Ordering::SeqCst), before);
+    }
+}
+
+#[test]
+fn a_cut_download_goes_on_where_it_stopped() {
+    let archive = cifar_archive();
+    let step = archive.len() / 3 + 1;
+    let server = serve(archive.clone(), Manner::Cut(step));
+    let root = tempfile::tempdir().unwrap();
+    download_from(&set(&server, &archive), root.path(), &mut |_| {}).unwrap();
+    assert!(is_present(root.path(), "cifar10").unwrap());
+    assert_eq!(*server.ranges.lock().unwrap(), [format!("{step}-"), format!("{}-", 2 * step)]);
+
+    // So it does in another process, which finds the part.
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join(".cifar10.part"), &archive[..100]).unwrap();
+    let server = serve(archive.clone(), Manner::Plain);
+    download_from(&set(&server, &archive), root.path(), &mut |_| {}).unwrap();
+    assert_eq!(*server.ranges.lock().unwrap(), ["100-"]);
+
+    // A part that is whole already is only verified: the server answers 416, or nothing is left to send.
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join(".cifar10.part"), &archive).unwrap();
+    download_from(&set(&server, &archive), root.path(), &mut |_| {}).unwrap();
+    assert!(is_present(root.path(), "cifar10").unwrap());
+}
+
+#[test]
+fn a_server_without_ranges_sends_the_whole_again() {
+    let archive = cifar_archive();
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join(".cifar10.part"), b"left over").unwrap();
+    let server = serve(archive.clone(), Manner::CutWithoutRanges(usize::MAX));
+    download_from(&set(&server, &archive), root.path(), &mut |_| {}).unwrap();
+    assert!(is_present(root.path(), "cifar10").unwrap());
+
+    // Cut each time at the same place, it never gets there, and says so.
+    let root = tempfile::tempdir().unwrap();
+    let server = serve(archive.clone(), Manner::CutWithoutRanges(archive.len() / 2));
+    let error = download_from(&set(&server, &archive), root.path(), &mut |_| {}).unwrap_err();
+    assert!(matches!(error, Error::Download { .. }), "{error}");
+}
+
+#[test]
+fn failures_say_what_to_do_and_leave_no_data_set() {
+    let archive = cifar_archive();
+    for manner in [Manner::Status(404), Manner::Status(503), Manner::Silent] {
+        let server = serve(archive.clone(), manner);
+        let root = tempfile::tempdir().unwrap();
+        let error = download_from(&set(&server, &archive), root.path(), &mut |_| {}).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, Error::Download { .. }), "{text}");
+        assert!(
+            text.contains(server.url) && text.contains(&root.path().join("cifar10").display().to_string()),
+            "{text}"
+        );
+        assert!(!text.contains('\n') && error.exit_code() == 3);
+        assert!(!is_present(root.path(), "cifar10").unwrap());
+        if manner == Manner::Status(404) {
+            assert_eq!(server.requests.load(Ordering::SeqCst), 1, "404 is final");
+        }
+    }
+    // Nobody listens: as without a network.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url: &'static str = Box::leak(format!("http://{port}/x.tgz").into_boxed_str());
+    let offline = Published { name: "cifar10", url, md5: "", bytes: None, hub: None };
+    let root = tempfile::tempdir().unwrap();
+    let error = download_from(&offline, root.path(), &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("by hand"), "{error}");
+}
+
+#[test]
+fn other_bytes_than_the_published_ones_are_removed() {
+    let archive = cifar_archive();
+    let server = serve(archive.clone(), Manner::Plain);
+    let root = tempfile::tempdir().unwrap();
+    let wrong = Published { md5: "00000000000000000000000000000000", ..set(&server, &archive) };
+    let error = download_from(&wrong, root.path(), &mut |_| {}).unwrap_err();
+    assert!(matches!(&error, Error::Checksum { found, .. } if found == md5_of(&archive)), "{error}");
+    assert_eq!(names(root.path()), [".cifar10.lock"]);
+}
+
+fn unpack(archive: &[u8]) -> (tempfile::TempDir, Result<(), Error>) {
+    let server = serve(archive.to_vec(), Manner::Plain);
+    let root = tempfile::tempdir().unwrap();
+    let folder = Published { name: "flowers", ..set(&server, archive) };
+    let result = download_from(&folder, &root.path().join("data"), &mut |_| {}).map(|_| ());
+    (root, result)
+}
+
+#[test]
+fn members_that_leave_the_folder_are_refused() {
+    for name in ["../x", "flowers/../../x", "/tmp/x"] {
+        let (root, result) = unpack(&tgz(&[("flowers/train/a/0.jpg", vec![1]), (name, vec![2])]));
+        assert!(matches!(&result, Err(Error::Member { member, .. }) if member == name), "{name} {result:?}");
+        assert_eq!(names(root.path()), ["data"]);
+        assert!(!root.path().join("data/flowers").exists() && !root.path().join("data/.flowers.unpacking").exists());
+    }
+}
+
+#[test]
+fn links_are_refused() {
+    for kind in [tar::EntryType::Symlink, tar::EntryType::Link, tar::EntryType::Fifo] {
+        let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(0);
+        tar.append_link(&mut header, "flowers/train", "/etc").unwrap();
+        let (_root, result) = unpack(&tar.into_inner().unwrap().finish().unwrap());
+        assert!(matches!(result, Err(Error::Member { .. })), "{kind:?} {result:?}");
+    }
+}
+
+#[test]
+fn a_damaged_archive_with_the_right_checksum_is_an_error_all_the_same() {
+    let noise: Vec<u8> = (0..20_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let whole = tgz(&[("flowers/train/a/0.jpg", noise.clone()), ("flowers/val/a/0.jpg", noise)]);
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 0x10;
+    for archive in [&whole[..whole.len() / 2], &flipped, b"not an archive".as_slice()] {
+        let (root, result) = unpack(archive);
+        assert!(matches!(result, Err(Error::Io { .. })), "{result:?}");
+        assert!(!root.path().join("data/flowers").exists());
+    }
+    assert!(unpack(&whole).1.is_ok());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_named() {
+    let archive = cifar_archive();
+    let server = serve(archive.clone(), Manner::Plain);
+    let root = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/full", root.path().join(".cifar10.part")).unwrap();
+    let error = download_from(&set(&server, &archive), root.path(), &mut |_| {}).unwrap_err();
+    assert!(matches!(&error, Error::Io { source, .. } if source.raw_os_error() == Some(28)), "{error:?}");
+}
+
+#[test]
+fn two_at_once_fetch_once() {
+    let archive = cifar_archive();
+    let server = serve(archive.clone(), Manner::Plain);
+    let root = tempfile::tempdir().unwrap();
+    let set = set(&server, &archive);
+    std::thread::scope(|scope| {
+        let both = [(); 2].map(|()| scope.spawn(|| download_from(&set, root.path(), &mut |_| {})));
+        both.into_iter().for_each(|thread| drop(thread.join().unwrap().unwrap()));
+    });
+    assert_eq!(server.requests.load(Ordering::SeqCst), 1);
+    assert_eq!(names(root.path()), [".cifar10.lock", "cifar10"]);
+}
+
+#[test]
+fn unknown_names_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["mnist", "../cifar10", ""] {
+        assert!(matches!(download(root.path(), name, &mut |_| {}), Err(Error::Name { .. })), "{name}");
+    }
+}

@@ -1,0 +1,236 @@
+//! The same bytes on any number of threads, twice, and from the middle of an epoch.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+use std::sync::Arc;
+
+use lookahead_data::{
+    Batch, CHANNELS, ColorJitter, Dataset, Error, ImageSize, InMemory, Loader, LoaderConfig, Mixing, Normalize,
+    PadCrop, Pipeline, Result, Sample, Shapes, ShapesConfig, Transform,
+};
+
+fn shapes(count: usize) -> Arc<dyn Dataset> {
+    Shapes::draw(&ShapesConfig { seed: 0, train: count, valid: 1 }).unwrap().train
+}
+
+fn busy() -> Pipeline {
+    let jitter = ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 };
+    let mut steps = Pipeline::cifar().steps().to_vec();
+    steps.push(Transform::ColorJitter(jitter));
+    Pipeline::new(steps).unwrap()
+}
+
+fn batches(config: &LoaderConfig, epoch: usize, first: usize) -> Vec<Batch> {
+    let loader = Loader::new(shapes(200), busy(), config.clone()).unwrap();
+    loader.epoch(epoch, first).collect::<Result<Vec<_>>>().unwrap()
+}
+
+const MIXINGS: [Mixing; 4] =
+    [Mixing::None, Mixing::Mixup { alpha: 1.0 }, Mixing::MixupPerSample { alpha: 0.4 }, Mixing::CutMix { alpha: 1.0 }];
+
+#[test]
+fn threads_and_prefetching_change_nothing() {
+    for mixing in MIXINGS {
+        let config = LoaderConfig { batch_size: 64, seed: 9, mixing, ..LoaderConfig::default() };
+        let expected = batches(&config, 3, 0);
+        assert_eq!(expected.len(), 3);
+        for (threads, prefetch) in [(1, 0), (1, 2), (2, 1), (8, 0), (8, 5), (8, 2)] {
+            let config = LoaderConfig { threads: Some(threads), prefetch, ..config.clone() };
+            assert_eq!(batches(&config, 3, 0), expected, "{threads} threads, {prefetch} ahead, {mixing:?}");
+        }
+    }
+}
+
+#[test]
+fn an_epoch_taken_up_in_the_middle_goes_on_as_it_would_have() {
+    for mixing in MIXINGS {
+        let config = LoaderConfig { batch_size: 30, drop_last: false, mixing, ..LoaderConfig::default() };
+        let whole = batches(&config, 1, 0);
+        assert_eq!(whole.len(), 7);
+        assert_eq!(whole[6].len(), 20);
+        for first in [0, 1, 6, 7, 99] {
+            assert_eq!(batches(&config, 1, first), whole[first.min(7)..]);
+        }
+    }
+}
+
+#[test]
+fn epochs_and_seeds_differ() {
+    let config = LoaderConfig { batch_size: 50, ..LoaderConfig::default() };
+    let first = batches(&config, 0, 0);
+    assert_ne!(first, batches(&config, 1, 0));
+    assert_ne!(first, batches(&LoaderConfig { seed: 1, ..config }, 0, 0));
+    let mut seen: Vec<u32> = first.iter().flat_map(|batch| batch.indices().to_vec()).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..200).collect::<Vec<_>>());
+}
+
+#[test]
+fn evaluation_is_in_order_and_complete() {
+    let set = shapes(70);
+    let loader = Loader::new(Arc::clone(&set), Pipeline::default(), LoaderConfig::evaluation(32)).unwrap();
+    assert_eq!((loader.batches_per_epoch(), loader.samples_per_epoch()), (3, 70));
+    let mut index = 0;
+    for batch in loader.epoch(0, 0) {
+        let batch = batch.unwrap();
+        for (image, &label) in batch.images().chunks(32 * 32 * CHANNELS).zip(batch.labels()) {
+            let sample = set.get(index).unwrap();
+            assert_eq!((sample.image.pixels(), sample.label), (image, label));
+            index += 1;
+        }
+    }
+    assert_eq!(index, 70);
+}
+
+#[test]
+fn mixed_targets_and_images_by_hand() {
+    // Two images of one pixel: value 0 of class 0 and value 255 of class 2.
+    let classes = vec!["a".into(), "b".into(), "c".into()];
+    let pixels = vec![0, 0, 0, 255, 255, 255];
+    let set = InMemory::new("two", classes, ImageSize::square(1), pixels, vec![0, 2]).unwrap();
+    let config = LoaderConfig {
+        batch_size: 2,
+        shuffle: false,
+        mixing: Mixing::MixupPerSample { alpha: 0.4 },
+        ..LoaderConfig::default()
+    };
+    let loader = Loader::new(Arc::new(set), Pipeline::default(), config).unwrap();
+    let mut swapped = false;
+    for epoch in 0..20 {
+        let batch = loader.epoch(epoch, 0).next().unwrap().unwrap();
+        let mix = batch.mix().unwrap().clone();
+        assert!(mix.weight.iter().all(|w| (0.5..=1.0).contains(w)));
+        let ready = batch.to_device(&candle_core::Device::Cpu, &Normalize::UNIT).unwrap();
+        let targets = ready.soft_targets.unwrap().to_vec2::<f32>().unwrap();
+        let images = ready.images.flatten_all().unwrap().reshape((2, 3)).unwrap().to_vec2::<f32>().unwrap();
+        if mix.partner == [1, 0] {
+            swapped = true;
+            let [w0, w1] = [mix.weight[0], mix.weight[1]];
+            assert_eq!(targets, [[w0, 0.0, 1.0 - w0], [1.0 - w1, 0.0, w1]]);
+            assert_eq!(images, [[1.0 - w0; 3], [w1; 3]]);
+        } else {
+            assert_eq!(targets[0][1], 0.0);
+            assert!((targets[0][0] - 1.0).abs() < 1e-6 && (images[1][0] - 1.0).abs() < 1e-6);
+        }
+    }
+    assert!(swapped);
+}
+
+#[test]
+fn a_cutmix_weight_is_the_area_kept() {
+    let config = LoaderConfig { batch_size: 40, mixing: Mixing::CutMix { alpha: 1.0 }, ..LoaderConfig::default() };
+    let loader = Loader::new(shapes(200), Pipeline::default(), config).unwrap();
+    let set = shapes(200);
+    for batch in loader.epoch(0, 0) {
+        let batch = batch.unwrap();
+        let mix = batch.mix().unwrap();
+        let cut = mix.pasted.unwrap();
+        let area = (cut.bottom - cut.top) * (cut.right - cut.left);
+        assert!((mix.weight[0] - (1.0 - area as f32 / 1024.0)).abs() < 1e-6);
+        for (i, image) in batch.images().chunks(32 * 32 * CHANNELS).enumerate() {
+            let own = set.get(batch.indices()[i] as usize).unwrap().image;
+            let other = set.get(batch.indices()[mix.partner[i] as usize] as usize).unwrap().image;
+            for (y, x) in (0..32).flat_map(|y| (0..32).map(move |x| (y, x))) {
+                let inside = (cut.top..cut.bottom).contains(&y) && (cut.left..cut.right).contains(&x);
+                let expected = if inside { &other } else { &own }.view().pixel(y, x);
+                assert_eq!(image[(y * 32 + x) * 3..][..3], expected);
+            }
+        }
+    }
+}
+
+/// Ten samples of which the seventh cannot be read, and one is larger.
+#[derive(Debug)]
+struct Damaged {
+    classes: Vec<String>,
+    bad: usize,
+}
+
+impl Dataset for Damaged {
+    fn name(&self) -> &str {
+        "damaged"
+    }
+    fn len(&self) -> usize {
+        10
+    }
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+    fn label(&self, _: usize) -> Result<u32> {
+        Ok(0)
+    }
+    fn get(&self, index: usize) -> Result<Sample> {
+        if index == self.bad {
+            return Err(Error::Decode { path: "x.jpg".into(), row: None, problem: "broken".into() });
+        }
+        let size = ImageSize::square(if index == 8 { 9 } else { 8 });
+        Ok(Sample { image: lookahead_data::Image::new(size, vec![0; size.bytes()])?, label: 0 })
+    }
+    fn digest(&self) -> Result<String> {
+        Ok(String::new())
+    }
+}
+
+#[test]
+fn the_first_error_ends_an_epoch() {
+    for prefetch in [0, 2] {
+        let run = |bad, pipeline| {
+            let set = Arc::new(Damaged { classes: vec!["a".into()], bad });
+            let config = LoaderConfig { batch_size: 2, shuffle: false, prefetch, ..LoaderConfig::default() };
+            let loader = Loader::new(set, pipeline, config).unwrap();
+            loader.epoch(0, 0).collect::<Vec<_>>()
+        };
+        let seen = run(6, Pipeline::default());
+        assert_eq!(seen.len(), 4);
+        assert!(matches!(seen[3], Err(Error::Decode { .. })));
+        let seen = run(99, Pipeline::default());
+        assert!(matches!(&seen[4], Err(Error::Size { row: Some(9), found, .. }) if found.height == 8), "{:?}", seen[4]);
+        let crop = Transform::PadCrop(PadCrop { pad: 0, size: Some(8), ..PadCrop::default() });
+        assert_eq!(run(99, Pipeline::new(vec![crop]).unwrap()).into_iter().filter(Result::is_ok).count(), 5);
+    }
+}
+
+#[test]
+fn dropping_an_epoch_early_stops_its_thread() {
+    let config = LoaderConfig { batch_size: 1, prefetch: 3, ..LoaderConfig::default() };
+    let set = shapes(200);
+    let loader = Loader::new(Arc::clone(&set), Pipeline::cifar(), config).unwrap();
+    for epoch in 0..50 {
+        assert!(loader.epoch(epoch, 0).next().unwrap().is_ok());
+    }
+    drop(loader);
+    // Threads that lived on would hold on to the set.
+    assert_eq!(Arc::strong_count(&set), 1);
+}
+
+#[test]
+fn settings_out_of_range_are_refused() {
+    let refused = |config: LoaderConfig| match Loader::new(shapes(1), Pipeline::default(), config) {
+        Err(Error::Setting { setting, .. }) => setting,
+        other => panic!("{other:?}"),
+    };
+    let config = LoaderConfig::default;
+    assert_eq!(refused(LoaderConfig { batch_size: 0, ..config() }), "batch_size");
+    assert_eq!(refused(LoaderConfig { threads: Some(0), ..config() }), "threads");
+    assert_eq!(refused(LoaderConfig { limit: Some(0), ..config() }), "limit");
+    for alpha in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert_eq!(refused(LoaderConfig { mixing: Mixing::Mixup { alpha }, ..config() }), "mixing.alpha");
+    }
+}
+
+/// What seeded users get must not change: order, crops, flips and mixing of one batch.
+#[test]
+fn one_batch_is_pinned() {
+    let config =
+        LoaderConfig { batch_size: 8, seed: 1, mixing: Mixing::CutMix { alpha: 1.0 }, ..LoaderConfig::default() };
+    let pixels: Vec<u8> = (0..50usize * 4 * 4 * 3).map(|i| (i * 31 % 256) as u8).collect();
+    let set = InMemory::new("pinned", vec!["a".into()], ImageSize::square(4), pixels, vec![0; 50]).unwrap();
+    let pipeline = Pipeline::new(vec![Transform::PadCrop(PadCrop { pad: 1, ..PadCrop::default() })]).unwrap();
+    let batch = Loader::new(Arc::new(set), pipeline, config).unwrap().epoch(2, 3).next().unwrap().unwrap();
+    assert_eq!(batch.indices(), INDICES);
+    assert_eq!(batch.images().iter().map(|&v| u64::from(v)).sum::<u64>(), SUM);
+    assert_eq!(batch.mix().unwrap().partner, PARTNERS);
+}
+const INDICES: [u32; 8] = [0, 48, 25, 41, 6, 22, 13, 23];
+const PARTNERS: [u32; 8] = [6, 2, 0, 4, 5, 3, 1, 7];
+const SUM: u64 = 33_690;
