@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod error;
+mod init;
+mod layers;
+mod resnet;
+mod store;
+
+pub use error::{Error, Result};
+pub use resnet::{BlockKind, Head, ResNet, ResNetConfig, Stem};
+
+/// What a forward pass is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// Training: the graph is kept; batch norm uses the batch's statistics and updates the running ones.
+    Train {
+        /// Numbers the dropout masks, so that a resumed run draws the same ones: the count of steps done. Only [`Head::Fastai`] has dropout.
+        step: u64,
+    },
+    /// Evaluation: no graph, running statistics, no dropout.
+    Eval,
+}

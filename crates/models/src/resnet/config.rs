@@ -1,0 +1,182 @@
+use crate::{Error, Result};
+
+/// What stands before the first stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stem {
+    /// One 3x3 convolution with stride 1: for images of 32x32 pixels.
+    Cifar,
+    /// A 7x7 convolution with stride 2, then a 3x3 max pool with stride 2: for images of 64 pixels and more.
+    ImageNet,
+}
+
+/// The unit that is repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockKind {
+    /// Two 3x3 convolutions, the first one strided.
+    Basic,
+    /// 1x1, 3x3 and 1x1 convolutions, the middle one strided (as torchvision's; He et al. stride the first), the last four times as wide.
+    Bottleneck,
+}
+
+impl BlockKind {
+    /// Channels a block gives for each channel of its stage.
+    pub(crate) const fn expansion(self) -> usize {
+        match self {
+            BlockKind::Basic => 1,
+            BlockKind::Bottleneck => 4,
+        }
+    }
+}
+
+/// What stands behind the last stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Head {
+    /// Global average pool and one linear layer, `fc`.
+    Linear,
+    /// What fastai v1's `cnn_learner` puts there: global maximum and mean beside each other, batch norm, dropout 0.25, a linear layer to 512, relu,
+    /// batch norm, dropout 0.5 and a linear layer; He-normal weights, no biases at the start. Feature maps must be square.
+    Fastai,
+}
+
+/// The shape of a [`ResNet`](crate::ResNet).
+///
+/// | field     | meaning                                             | range                        |
+/// |-----------|-----------------------------------------------------|------------------------------|
+/// | `stem`    | what stands before the first stage                  | [`Stem`]                     |
+/// | `block`   | the unit that is repeated                           | [`BlockKind`]                |
+/// | `widths`  | channels of each stage; the stem has the first      | at least one stage, each >= 1|
+/// | `depths`  | blocks in each stage                                | as many as widths, each >= 1 |
+/// | `head`    | what stands behind the last stage                   | [`Head`], linear by default  |
+/// | `classes` | width of the last layer                             | >= 1                         |
+///
+/// Every stage but the first halves height and width in its first block. Where a block changes the shape, its shortcut is a 1x1
+/// convolution with batch norm (option B of He et al.).
+///
+/// ```
+/// use lookahead_models::{ResNetConfig, Stem};
+///
+/// let config = ResNetConfig::by_name("resnet18", Stem::Cifar, 10)?;
+/// assert_eq!(config, ResNetConfig::resnet18(Stem::Cifar, 10));
+/// assert_eq!(config.widths, [64, 128, 256, 512]);
+/// # Ok::<(), lookahead_models::Error>(())
+/// ```
+///
+/// # References
+///
+/// He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2016. arXiv:1512.03385
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResNetConfig {
+    /// What stands before the first stage.
+    pub stem: Stem,
+    /// The unit that is repeated.
+    pub block: BlockKind,
+    /// Channels of each stage.
+    pub widths: Vec<usize>,
+    /// Blocks in each stage.
+    pub depths: Vec<usize>,
+    /// What stands behind the last stage.
+    pub head: Head,
+    /// Width of the last layer.
+    pub classes: usize,
+}
+
+impl ResNetConfig {
+    /// The names that [`by_name`](Self::by_name) knows.
+    pub const NAMES: [&str; 4] = ["resnet20", "resnet18", "resnet34", "resnet50"];
+
+    /// The CIFAR network of He et al. section 4.2 with 20 layers: stages of 16, 32 and 64 channels, three basic blocks each, and the 3x3 stem.
+    /// With 1x1 projections where the paper pads with zeros: 272,474 parameters for 10 classes.
+    pub fn resnet20(classes: usize) -> Self {
+        let (stem, block) = (Stem::Cifar, BlockKind::Basic);
+        Self { stem, block, widths: vec![16, 32, 64], depths: vec![3; 3], head: Head::Linear, classes }
+    }
+
+    /// ResNet-18: 11,173,962 parameters for 10 classes with the 3x3 stem, 11,689,512 for 1,000 with the 7x7 one.
+    pub fn resnet18(stem: Stem, classes: usize) -> Self {
+        Self::imagenet(stem, BlockKind::Basic, [2, 2, 2, 2], classes)
+    }
+
+    /// ResNet-34: 21,797,672 parameters for 1,000 classes with the 7x7 stem.
+    pub fn resnet34(stem: Stem, classes: usize) -> Self {
+        Self::imagenet(stem, BlockKind::Basic, [3, 4, 6, 3], classes)
+    }
+
+    /// ResNet-50: 25,557,032 parameters for 1,000 classes with the 7x7 stem.
+    pub fn resnet50(stem: Stem, classes: usize) -> Self {
+        Self::imagenet(stem, BlockKind::Bottleneck, [3, 4, 6, 3], classes)
+    }
+
+    fn imagenet(stem: Stem, block: BlockKind, depths: [usize; 4], classes: usize) -> Self {
+        Self { stem, block, widths: vec![64, 128, 256, 512], depths: depths.to_vec(), head: Head::Linear, classes }
+    }
+
+    /// The network of that name, one of [`NAMES`](Self::NAMES). `resnet20` has only the [`Stem::Cifar`] and ignores `stem`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownModel`] for any other name.
+    pub fn by_name(name: &str, stem: Stem, classes: usize) -> Result<Self> {
+        match name {
+            "resnet20" => Ok(Self::resnet20(classes)),
+            "resnet18" => Ok(Self::resnet18(stem, classes)),
+            "resnet34" => Ok(Self::resnet34(stem, classes)),
+            "resnet50" => Ok(Self::resnet50(stem, classes)),
+            _ => Err(Error::UnknownModel(name.to_string())),
+        }
+    }
+
+    /// Checks every field against the table above.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] naming the first field out of range.
+    pub fn validate(&self) -> Result<()> {
+        let at_least_one = "a list of at least one number, each 1 or more";
+        let check = |field, list: &[usize]| {
+            if list.is_empty() || list.contains(&0) {
+                return Err(Error::Config { field, value: format!("{list:?}"), rule: at_least_one });
+            }
+            Ok(())
+        };
+        check("widths", &self.widths)?;
+        check("depths", &self.depths)?;
+        if self.widths.len() != self.depths.len() {
+            let value = format!("{:?} beside widths {:?}", self.depths, self.widths);
+            return Err(Error::Config { field: "depths", value, rule: "as long as widths" });
+        }
+        if self.classes == 0 {
+            return Err(Error::Config { field: "classes", value: "0".to_string(), rule: "1 or more" });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_known_and_no_other() {
+        for name in ResNetConfig::NAMES {
+            assert!(ResNetConfig::by_name(name, Stem::ImageNet, 10).is_ok());
+        }
+        let message = ResNetConfig::by_name("resnet21", Stem::Cifar, 10).unwrap_err().to_string();
+        assert_eq!(message, "unknown model \"resnet21\": the models are resnet20, resnet18, resnet34, resnet50");
+    }
+
+    #[test]
+    fn fields_out_of_range_are_named() {
+        let good = ResNetConfig::resnet20(10);
+        let broken = [
+            ResNetConfig { widths: vec![], ..good.clone() },
+            ResNetConfig { depths: vec![3, 0, 3], ..good.clone() },
+            ResNetConfig { depths: vec![3, 3], ..good.clone() },
+            ResNetConfig { classes: 0, ..good.clone() },
+        ];
+        let fields = ["widths", "depths", "depths", "classes"];
+        for (config, field) in broken.into_iter().zip(fields) {
+            assert!(config.validate().unwrap_err().to_string().starts_with(field), "{config:?}");
+        }
+        good.validate().unwrap();
+    }
+}

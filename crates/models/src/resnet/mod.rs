@@ -1,0 +1,138 @@
+mod block;
+mod config;
+mod head;
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor, Var};
+use lookahead_kernels::{max_pool2d, residual_blocks, to_channels_last};
+
+use self::{block::Block, head::HeadLayers};
+use crate::{
+    Pass, Result,
+    layers::{ConvNorm, mode},
+    store::Store,
+};
+
+pub use self::config::{BlockKind, Head, ResNetConfig, Stem};
+
+/// Channels of an image: red, green and blue.
+const IMAGE_CHANNELS: usize = 3;
+
+/// A residual network for image classification.
+///
+/// Images are (N, 3, H, W), normalised; logits are (N, classes). Inside, activations are channels-last, so images that are stored that
+/// way (a permuted view of (N, H, W, 3)) go in without a copy. Parameters carry torchvision's names and shapes.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use lookahead_models::{Pass, ResNet, ResNetConfig};
+///
+/// let device = Device::Cpu;
+/// let net = ResNet::new(&ResNetConfig::resnet20(10), 1, DType::F32, &device)?;
+/// assert_eq!(net.parameter_count(), 272_474);
+///
+/// let images = Tensor::zeros((2, 3, 32, 32), DType::F32, &device)?;
+/// let logits = net.forward(&images, Pass::Eval)?;
+/// assert_eq!(logits.dims(), [2, 10]);
+/// # Ok::<(), lookahead_models::Error>(())
+/// ```
+///
+/// # References
+///
+/// He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2016. arXiv:1512.03385
+#[derive(Debug)]
+pub struct ResNet {
+    config: ResNetConfig,
+    stem: ConvNorm,
+    blocks: Vec<Block>,
+    head: HeadLayers,
+    store: Store,
+}
+
+impl ResNet {
+    /// A network with fresh weights, which depend on `seed` and the parameters' names alone: convolutions as He et al. 2015 (normal,
+    /// outgoing connections), batch norm 1 and 0, the last layer as PyTorch's default.
+    ///
+    /// `dtype` is that of weights, buffers and images.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) where the configuration describes no network.
+    pub fn new(config: &ResNetConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
+        config.validate()?;
+        let mut store = Store::new(seed, dtype, device);
+        let width = config.widths[0];
+        let stem = match config.stem {
+            Stem::Cifar => ConvNorm::new(&mut store, "conv1", "bn1", [width, IMAGE_CHANNELS, 3, 3], 1)?,
+            Stem::ImageNet => ConvNorm::new(&mut store, "conv1", "bn1", [width, IMAGE_CHANNELS, 7, 7], 2)?,
+        };
+
+        let mut blocks = Vec::new();
+        let mut channels = width;
+        for (stage, (&width, &depth)) in config.widths.iter().zip(&config.depths).enumerate() {
+            for index in 0..depth {
+                let name = format!("layer{}.{index}", stage + 1);
+                let stride = if index == 0 && stage > 0 { 2 } else { 1 };
+                blocks.push(Block::new(&mut store, &name, config.block, channels, width, stride)?);
+                channels = width * config.block.expansion();
+            }
+        }
+        let head = HeadLayers::new(&mut store, config.head, channels, config.classes, seed)?;
+        Ok(Self { config: config.clone(), stem, blocks, head, store })
+    }
+
+    /// Logits (N, classes) of images (N, 3, H, W).
+    ///
+    /// In training the graph is kept and batch norm uses and updates the batch's statistics; in evaluation neither.
+    ///
+    /// # Errors
+    ///
+    /// Images of another shape, dtype or device.
+    pub fn forward(&self, images: &Tensor, pass: Pass) -> Result<Tensor> {
+        let x = to_channels_last(images)?;
+        let mut x = self.stem.forward_relu(&x, pass)?;
+        if self.config.stem == Stem::ImageNet {
+            x = max_pool2d(&x, 3, 2, 1)?;
+        }
+        // One node of the graph for the whole trunk: between nodes, candle clears and adds whole gradients.
+        let blocks = self.blocks.iter().map(|block| block.kernel(pass)).collect::<Result<Vec<_>>>()?;
+        let x = residual_blocks(&x, &blocks, mode(pass))?;
+        self.head.forward(&x, pass)
+    }
+
+    /// What is trained, sorted by name.
+    pub fn parameters(&self) -> Vec<(String, Var)> {
+        self.store.parameters.iter().map(|(name, var)| (name.clone(), var.clone())).collect()
+    }
+
+    /// BatchNorm's running means and variances, sorted by name. They are not trained: no optimizer, decay or averaging touches them.
+    pub fn buffers(&self) -> Vec<(String, Var)> {
+        self.store.buffers.iter().map(|(name, var)| (name.clone(), var.clone())).collect()
+    }
+
+    /// How many numbers are trained.
+    pub fn parameter_count(&self) -> usize {
+        self.store.parameters.values().map(|var| var.elem_count()).sum()
+    }
+
+    /// The shape this network was built with.
+    pub fn config(&self) -> &ResNetConfig {
+        &self.config
+    }
+
+    /// Parameters and buffers, sorted by name: what a checkpoint of the network holds. The tensors are the live ones, not copies.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        self.store.state()
+    }
+
+    /// Copies parameters and buffers from `state`, on any device.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`](crate::Error::State) with the first name, in sorted order, that is missing, surplus or of another shape or dtype; the
+    /// network is then as it was.
+    pub fn load_state(&self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+        self.store.load_state(state)
+    }
+}

@@ -1,0 +1,142 @@
+//! What every network promises, whatever its shape.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+use lookahead_models::{Head, Pass, ResNet, ResNetConfig, Stem};
+
+fn images(n: usize, height: usize, width: usize) -> Tensor {
+    let values: Vec<f32> = (0..n * 3 * height * width).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
+    Tensor::from_vec(values, (n, 3, height, width), &Device::Cpu).unwrap()
+}
+
+fn small() -> ResNetConfig {
+    ResNetConfig { widths: vec![4, 8], depths: vec![1, 1], ..ResNetConfig::resnet20(5) }
+}
+
+fn build(config: &ResNetConfig, seed: u64) -> ResNet {
+    ResNet::new(config, seed, DType::F32, &Device::Cpu).unwrap()
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn parameter_counts_are_those_documented() {
+    let cifar = |name| ResNetConfig::by_name(name, Stem::Cifar, 10).unwrap();
+    let imagenet = |name| ResNetConfig::by_name(name, Stem::ImageNet, 1000).unwrap();
+    let expected = [
+        (cifar("resnet20"), 272_474),
+        (cifar("resnet18"), 11_173_962),
+        (cifar("resnet34"), 21_282_122),
+        (cifar("resnet50"), 23_520_842),
+        (imagenet("resnet18"), 11_689_512),
+        (imagenet("resnet34"), 21_797_672),
+        (imagenet("resnet50"), 25_557_032),
+    ];
+    for (config, count) in expected {
+        assert_eq!(build(&config, 0).parameter_count(), count, "{config:?}");
+    }
+}
+
+#[test]
+fn odd_sizes_and_batches_go_through() {
+    let net = build(&small(), 0);
+    for (n, height, width) in [(1, 7, 5), (3, 32, 32), (2, 9, 16)] {
+        for pass in [Pass::Train { step: 0 }, Pass::Eval] {
+            assert_eq!(net.forward(&images(n, height, width), pass).unwrap().dims(), [n, 5]);
+        }
+    }
+    let stem = ResNetConfig { stem: Stem::ImageNet, ..small() };
+    assert_eq!(build(&stem, 0).forward(&images(2, 65, 48), Pass::Eval).unwrap().dims(), [2, 5]);
+}
+
+#[test]
+fn evaluation_keeps_no_graph_and_changes_nothing() {
+    let net = build(&small(), 0);
+    let before: Vec<Vec<f32>> = net.buffers().iter().map(|(_, var)| values(var)).collect();
+    let logits = net.forward(&images(2, 8, 8), Pass::Eval).unwrap();
+    let gradients = logits.sum_all().unwrap().backward().unwrap();
+    assert!(net.parameters().iter().all(|(_, var)| gradients.get(var).is_none()));
+    let after: Vec<Vec<f32>> = net.buffers().iter().map(|(_, var)| values(var)).collect();
+    assert_eq!(before, after);
+}
+
+#[test]
+fn the_seed_decides_the_weights() {
+    let weights = |seed| build(&small(), seed).state().iter().map(|(_, t)| values(t)).collect::<Vec<_>>();
+    assert_eq!(weights(1), weights(1));
+    assert_ne!(weights(1), weights(2));
+}
+
+#[test]
+fn names_are_sorted_and_buffers_are_not_parameters() {
+    let net = build(&small(), 0);
+    let names = |list: Vec<(String, candle_core::Var)>| list.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let (parameters, buffers) = (names(net.parameters()), names(net.buffers()));
+    assert!(parameters.is_sorted() && buffers.is_sorted());
+    assert!(parameters.iter().all(|name| !name.contains("running")));
+    assert!(buffers.iter().all(|name| name.contains("running")));
+}
+
+#[test]
+fn state_travels_to_another_network() {
+    let (one, other) = (build(&small(), 1), build(&small(), 2));
+    one.forward(&images(4, 8, 8), Pass::Train { step: 0 }).unwrap();
+    other.load_state(&one.state().into_iter().collect()).unwrap();
+    let x = images(2, 8, 8);
+    assert_eq!(values(&one.forward(&x, Pass::Eval).unwrap()), values(&other.forward(&x, Pass::Eval).unwrap()));
+}
+
+#[test]
+fn state_of_another_network_is_refused_by_its_first_name() {
+    let net = build(&small(), 1);
+    let before = values(&net.state()[0].1);
+    let whole: BTreeMap<String, Tensor> = build(&small(), 2).state().into_iter().collect();
+
+    let mut missing = whole.clone();
+    missing.remove("fc.bias");
+    assert_eq!(net.load_state(&missing).unwrap_err().to_string(), "fc.bias: missing");
+
+    let mut surplus = whole.clone();
+    surplus.insert("bn9.weight".to_string(), whole["bn1.weight"].clone());
+    assert_eq!(net.load_state(&surplus).unwrap_err().to_string(), "bn9.weight: not a tensor of this network");
+
+    let mut misshapen = whole.clone();
+    misshapen.insert("fc.bias".to_string(), Tensor::zeros(6, DType::F32, &Device::Cpu).unwrap());
+    assert_eq!(net.load_state(&misshapen).unwrap_err().to_string(), "fc.bias: shape [6], the network's is [5]");
+
+    assert_eq!(before, values(&net.state()[0].1), "a refused state leaves the network as it was");
+}
+
+#[test]
+fn wrong_images_are_errors() {
+    let net = build(&small(), 0);
+    let device = &Device::Cpu;
+    let wrong = [
+        Tensor::zeros((2, 4, 8, 8), DType::F32, device).unwrap(),
+        Tensor::zeros((3, 8, 8), DType::F32, device).unwrap(),
+        Tensor::zeros((2, 3, 8, 8), DType::U8, device).unwrap(),
+    ];
+    for images in wrong {
+        assert!(net.forward(&images, Pass::Train { step: 0 }).is_err(), "{:?} {:?}", images.dims(), images.dtype());
+    }
+}
+
+#[test]
+fn fastais_head_drops_out_by_step_and_not_in_evaluation() {
+    let config = ResNetConfig { head: Head::Fastai, ..small() };
+    let x = images(4, 8, 8);
+    let run = |step| values(&build(&config, 3).forward(&x, Pass::Train { step }).unwrap());
+    assert_eq!(run(0), run(0));
+    assert_ne!(run(0), run(1));
+    let net = build(&config, 3);
+    let eval = || values(&net.forward(&x, Pass::Eval).unwrap());
+    assert_eq!(eval(), eval());
+    // Two batch norms of (2 * 8) and 512 features, linear layers 16 -> 512 -> 5.
+    let head: usize = 2 * 16 + 2 * 512 + (16 * 512 + 512) + (512 * 5 + 5);
+    let trunk = build(&small(), 0).parameter_count() - (8 * 5 + 5);
+    assert_eq!(net.parameter_count(), trunk + head);
+}
