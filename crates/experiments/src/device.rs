@@ -1,0 +1,63 @@
+//! From a device's name to the device.
+
+use candle_core::Device;
+
+use crate::error::{Error, Result};
+
+/// The device of a name: `cpu`, `cuda`, `cuda:N`, `metal`, `metal:N`, or `auto`, the first of CUDA, Metal and CPU that this
+/// build and this machine have. Returns the resolved name too.
+///
+/// # Errors
+/// [`Error::Device`] for an unknown name, and for a device that the build or the machine lacks.
+///
+/// ```
+/// let (device, name) = lookahead_experiments::open_device("cpu")?;
+/// assert!(device.is_cpu());
+/// assert_eq!(name, "cpu");
+/// assert!(lookahead_experiments::open_device("gpu").is_err());
+/// # Ok::<(), lookahead_experiments::Error>(())
+/// ```
+pub fn open_device(name: &str) -> Result<(Device, String)> {
+    let failed = |reason: String| Error::Device { device: name.to_owned(), reason };
+    let (kind, index) = match name.split_once(':') {
+        Some((kind, index)) => {
+            let index = index.parse::<usize>().map_err(|_| failed(format!("`{index}` is no device number")))?;
+            (kind, index)
+        }
+        None => (name, 0),
+    };
+    match kind {
+        "cpu" if !name.contains(':') => Ok((Device::Cpu, "cpu".to_owned())),
+        "auto" if !name.contains(':') => Ok(first_there_is()),
+        "cuda" => {
+            if !candle_core::utils::cuda_is_available() {
+                return Err(failed("this build has no CUDA support; use --device cpu".to_owned()));
+            }
+            let device = Device::new_cuda(index).map_err(|error| failed(first_line(&error)))?;
+            Ok((device, format!("cuda:{index}")))
+        }
+        "metal" => {
+            if !candle_core::utils::metal_is_available() {
+                return Err(failed("this build has no Metal support; use --device cpu".to_owned()));
+            }
+            let device = Device::new_metal(index).map_err(|error| failed(first_line(&error)))?;
+            Ok((device, format!("metal:{index}")))
+        }
+        _ => Err(failed("unknown; expected auto, cpu, cuda, cuda:N, metal or metal:N".to_owned())),
+    }
+}
+
+fn first_there_is() -> (Device, String) {
+    for (there, name) in
+        [(candle_core::utils::cuda_is_available(), "cuda"), (candle_core::utils::metal_is_available(), "metal")]
+    {
+        if there && let Ok(found) = open_device(name) {
+            return found;
+        }
+    }
+    (Device::Cpu, "cpu".to_owned())
+}
+
+fn first_line(error: &candle_core::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}

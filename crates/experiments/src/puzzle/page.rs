@@ -1,0 +1,142 @@
+//! The page of the puzzle: table, figure, and what the differences say.
+
+use std::fmt::Write as _;
+
+use super::variants::{RATES, VARIANTS, Variant};
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::plot::{Chart, Line};
+use crate::stats::{PairedDifference, Spread};
+
+/// A variant's runs: final figures by seed, and accuracy by epoch.
+#[derive(Debug, Clone)]
+pub(super) struct Outcome {
+    pub(super) variant: Variant,
+    /// (seed, accuracy, validation loss) of the runs that ended.
+    pub(super) ends: Vec<(u64, f64, f64)>,
+    /// Mean accuracy after each epoch.
+    pub(super) curve: Vec<(f64, f64)>,
+    /// Seeds whose loss became infinite or not a number.
+    pub(super) diverged: Vec<u64>,
+}
+
+/// Writes the page; `figure` is the path of the SVG as the page sees it.
+pub(super) fn page(outcomes: &[Outcome], config: &Config, environment: &Environment, figure: &str) -> String {
+    let mut text = format!(
+        "# Why did Lookahead/AdamW collapse?\n\n\
+         The original project found Lookahead around AdamW the worst of its optimizers (44 to 77 % where others had 54 to 85 %) and \
+         suspected the averages that AdamW keeps. Its notebooks hold two other suspects: inside Lookahead AdamW had the \
+         learning rate {} of Lookahead/SGD instead of its own {}, and the reset set the moments to zero but kept the step \
+         counter, so that the bias correction no longer fitted. Each is tried alone here, and together.\n\n\
+         {} on {}, {} epochs, batch {}, weight decay {}, beta2 {}, sync period {}, slow step size {}; the learning rate is divided by 5 \
+         after the epochs {:?}. Validation at the slow weights.\n\n",
+        RATES.1,
+        RATES.0,
+        config.model.name,
+        config.experiment,
+        config.train.epochs,
+        config.train.batch_size,
+        config.adamw.weight_decay,
+        config.adamw.beta2,
+        config.lookahead.sync_period,
+        config.lookahead.slow_step_size,
+        config.schedule.milestones,
+    );
+    text.push_str("| | accuracy | validation loss | seeds | to AdamW, paired | 95 % interval | |\n");
+    text.push_str("| --- | ---: | ---: | ---: | ---: | ---: | --- |\n");
+    for outcome in outcomes {
+        text.push_str(&row(outcome, &outcomes[0]));
+    }
+    let _ = write!(text, "\n![Validation accuracy by epoch]({figure})\n\n## What explains the collapse\n\n");
+    for (question, ours, theirs) in QUESTIONS {
+        text.push_str(&answer(outcomes, question, ours, theirs));
+    }
+    let _ = write!(
+        text,
+        "\nWritten by `{}` at commit {}{}, on {} with {} threads.\n",
+        environment.command,
+        environment.commit,
+        if environment.dirty { " (changed)" } else { "" },
+        environment.cpu,
+        environment.threads
+    );
+    text
+}
+
+/// What each pair of variants tells.
+const QUESTIONS: &[(&str, &str, &str)] = &[
+    ("Lookahead itself, state kept", "keep", "adamw"),
+    ("A correct reset instead of keeping", "reset", "keep"),
+    ("Interpolating instead of keeping", "interpolate", "keep"),
+    ("Resetting moments without the counter, instead of a correct reset", "moments", "reset"),
+    ("The learning rate 0.1 in AdamW alone", "adamw-0.1", "adamw"),
+    ("The learning rate 0.1 under Lookahead, state kept", "keep-0.1", "keep"),
+    ("Lookahead at the learning rate 0.1, to AdamW at 0.1", "keep-0.1", "adamw-0.1"),
+    ("Both mistakes, to the learning rate alone", "moments-0.1", "keep-0.1"),
+];
+
+fn row(outcome: &Outcome, baseline: &Outcome) -> String {
+    let figure = |values: Vec<f64>, digits: usize| match (Spread::of(&values), values.len()) {
+        (None, _) => "-".to_owned(),
+        (Some(spread), 1) => format!("{:.digits$}", spread.mean),
+        (Some(spread), _) => format!("{:.digits$} ± {:.digits$}", spread.mean, spread.std),
+    };
+    let accuracy = figure(outcome.ends.iter().map(|end| end.1).collect(), 2);
+    let loss = figure(outcome.ends.iter().map(|end| end.2).collect(), 3);
+    let (difference, interval, verdict) = match PairedDifference::of(&pairs(outcome, baseline)) {
+        Some(d) if outcome.variant != baseline.variant => (
+            format!("{:+.2}", d.mean),
+            format!("{:+.2} .. {:+.2}", d.low, d.high),
+            if d.is_distinguishable() { "" } else { "not distinguishable" },
+        ),
+        _ => (String::new(), String::new(), ""),
+    };
+    let verdict = match outcome.diverged.as_slice() {
+        [] => verdict.to_owned(),
+        seeds => format!("diverged with seeds {seeds:?}"),
+    };
+    format!(
+        "| {} | {accuracy} % | {loss} | {} | {difference} | {interval} | {verdict} |\n",
+        outcome.variant.title,
+        outcome.ends.len()
+    )
+}
+
+fn answer(outcomes: &[Outcome], question: &str, ours: &str, theirs: &str) -> String {
+    let find = |name: &str| outcomes.iter().find(|outcome| outcome.variant.name == name);
+    let (Some(ours), Some(theirs)) = (find(ours), find(theirs)) else { return String::new() };
+    match PairedDifference::of(&pairs(ours, theirs)) {
+        None => format!("- {question}: too few runs that ended to tell.\n"),
+        Some(d) => format!(
+            "- {question}: {:+.2} points ({:+.2} .. {:+.2}), {}.\n",
+            d.mean,
+            d.low,
+            d.high,
+            if d.is_distinguishable() { "more than noise" } else { "not distinguishable from noise" }
+        ),
+    }
+}
+
+fn pairs(ours: &Outcome, theirs: &Outcome) -> Vec<(f64, f64)> {
+    ours.ends
+        .iter()
+        .filter_map(|our| theirs.ends.iter().find(|their| their.0 == our.0).map(|their| (our.1, their.1)))
+        .collect()
+}
+
+/// Accuracy by epoch, a line a variant.
+pub(super) fn figure(outcomes: &[Outcome]) -> String {
+    debug_assert!(outcomes.len() <= VARIANTS.len());
+    Chart {
+        title: "AdamW, alone and inside Lookahead".to_owned(),
+        x_label: "epoch".to_owned(),
+        y_label: "validation accuracy, %".to_owned(),
+        x_is_logarithmic: false,
+        lines: outcomes
+            .iter()
+            .map(|outcome| Line { name: outcome.variant.name.to_owned(), points: outcome.curve.clone() })
+            .collect(),
+        mark: None,
+    }
+    .to_svg()
+}

@@ -1,0 +1,115 @@
+// The table of rows, the table of runs, and sorting.
+
+// `columns`: { title, className, value(item), cell(item), sort: false }; the first click on a heading sorts downwards for
+// numbers and upwards for text.
+function sortable(caption, columns, items) {
+  const body = el("tbody");
+  let [by, direction] = [null, 0];
+  const heads = columns.map((column, index) => {
+    if (column.sort === false) return el("th", { scope: "col", class: column.className }, column.title);
+    return el("th", { scope: "col", class: column.className, "aria-sort": "none" },
+      el("button", { type: "button", onclick: () => order(index) }, column.title));
+  });
+  const fillBody = (list) => body.replaceChildren(...list.map((item) => el("tr", item.attributes || {}, columns.map((column, index) => {
+    const value = column.value ? column.value(item) : null;
+    return el(index ? "td" : "th", { class: column.className, scope: index ? null : "row", "data-value": value === null || value === undefined ? null : String(value) }, column.cell(item));
+  }))));
+  function order(index) {
+    const numeric = items.some((item) => typeof columns[index].value(item) === "number");
+    direction = by === index ? -direction : numeric ? -1 : 1;
+    by = index;
+    heads.forEach((head, i) => head.hasAttribute("aria-sort") && head.setAttribute("aria-sort", i === by ? (direction > 0 ? "ascending" : "descending") : "none"));
+    const key = (item) => columns[index].value(item);
+    const missing = (value) => value === null || value === undefined || value === "";
+    fillBody([...items].sort((a, b) => {
+      const [p, q] = [key(a), key(b)];
+      if (missing(p) || missing(q)) return missing(p) - missing(q);
+      return direction * (typeof p === "number" ? p - q : String(p).localeCompare(String(q), "en", { numeric: true }));
+    }));
+  }
+  fillBody(items);
+  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    el("table", { class: "figures" }, el("thead", {}, el("tr", {}, heads)), body));
+}
+
+const metricIndex = (key) => data.metrics.findIndex((metric) => metric.key === key);
+
+const isDone = (index) => data.runs[index].status === "done";
+
+// Whether more of a metric is better; losses and seconds are not.
+const isMoreBetter = (key) => ["top1", "top5", "images_per_second"].includes(key);
+
+const isSpeed = (key) => ["seconds", "images_per_second"].includes(key);
+
+function bestOf(index) {
+  const means = data.rows.map((row) => row.numbers[index]?.mean).filter((mean) => mean !== undefined);
+  if (means.length < 2) return null;
+  return isMoreBetter(data.metrics[index].key) ? Math.max(...means) : Math.min(...means);
+}
+
+function spreadCell(row, index) {
+  const spread = row.numbers[index];
+  if (!spread) return "–";
+  const { digits } = data.metrics[index];
+  const several = row.runs.filter(isDone).length > 1;
+  const mean = fixed(spread.mean, digits);
+  const shown = spread.mean === bestOf(index) ? el("b", {}, mean) : mean;
+  const deviation = several ? ` ± ${fixed(spread.std, digits)}` : "";
+  // The two columns of speed are the machine's; their spread is a note to whoever asks.
+  if (isSpeed(data.metrics[index].key)) return el("span", { title: mean + deviation }, shown);
+  return [shown, el("span", { class: "pm", style: { "min-width": `${digits + 5}ch` } }, deviation)];
+}
+
+// Every seed's top-1 accuracy on one scale for all rows.
+function strip(row, low, high) {
+  const [width, height] = [96, 22];
+  const at = linearScale(low, high, 8, width - 8);
+  const top1 = metricIndex("top1");
+  const done = row.runs.filter(isDone).map((run) => data.runs[run]);
+  const spread = row.numbers[top1];
+  const dots = done.map((run) => svg("circle", { cx: at(run.numbers[top1]), cy: height / 2, r: 3.4, fill: colour(row) },
+    svg("title", {}, `seed ${run.seed}: ${run.numbers[top1].toFixed(2)} %`)));
+  return svg("svg", { class: "strip", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `seeds ${done.map((run) => run.numbers[top1].toFixed(2)).join(", ")}` },
+    svg("line", { class: "grid", x1: 2, x2: width - 2, y1: height / 2, y2: height / 2 }),
+    dots,
+    spread && svg("line", { class: "mean", x1: at(spread.mean), x2: at(spread.mean), y1: 2, y2: height - 2, stroke: colour(row) }));
+}
+
+function resultsSection() {
+  if (data.findings.length) byId("findings").append(...data.findings.map((text) => el("li", {}, text)));
+  const top1 = metricIndex("top1");
+  const all = data.runs.filter((run) => run.status === "done").map((run) => run.numbers[top1]);
+  const [low, high] = [Math.min(...all), Math.max(...all)];
+  const their = (row, source) => row.references.find((reference) => reference.source === source);
+  const columns = [
+    { title: "Optimizer", className: "name", value: rowLabel, cell: rowName },
+    { title: "Runs", className: "number", value: (row) => row.runs.filter(isDone).length, cell: (row) => {
+      const done = row.runs.filter(isDone).length;
+      return done === row.runs.length ? String(done) : `${done} of ${row.runs.length}`;
+    } },
+    ...(all.length ? [{ title: "Seeds", className: "strip-cell", sort: false, cell: (row) => strip(row, low, high) }] : []),
+    ...data.metrics.map((metric, index) => ({
+      title: metric.title, className: "number", value: (row) => row.numbers[index]?.mean ?? null, cell: (row) => spreadCell(row, index),
+    })),
+    ...data.sources.map((source) => ({
+      title: source.title, className: "number theirs", value: (row) => their(row, source.source)?.top1 ?? null,
+      cell: (row) => fixed(their(row, source.source)?.top1 ?? NaN, 2),
+    })),
+  ];
+  if (!data.sources.length) byId("about-theirs").remove();
+  byId("results-table").append(sortable("Results", columns, data.rows));
+  const runs = data.rows.flatMap((row) => row.runs.map((index) => ({ row, run: data.runs[index], attributes: { class: data.runs[index].status } })));
+  byId("runs-table").append(sortable("Every run", [
+    { title: "Run", className: "name", value: (item) => item.run.name, cell: (item) => [swatch(item.row), item.run.name] },
+    { title: "Seed", className: "number", value: (item) => item.run.seed, cell: (item) => String(item.run.seed) },
+    { title: "Status", className: "", value: (item) => item.run.status, cell: (item) => item.run.status },
+    ...data.metrics.map((metric, index) => ({
+      title: metric.title, className: "number", value: (item) => item.run.numbers[index] ?? null,
+      cell: (item) => fixed(item.run.numbers[index] ?? NaN, metric.digits),
+    })),
+    { title: "Best top-1 %", className: "number", value: (item) => item.run.best_top1, cell: (item) => fixed(item.run.best_top1, 2) },
+    { title: "at epoch", className: "number", value: (item) => item.run.best_epoch, cell: (item) => fixed(item.run.best_epoch, 0) },
+    { title: "Calibration error", className: "number", value: (item) => item.run.ece, cell: (item) => fixed(item.run.ece, 4) },
+  ], runs));
+  return true;
+}

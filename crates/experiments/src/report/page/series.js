@@ -1,0 +1,95 @@
+// Curves as they come in the data, and what is drawn of them: smoothed, averaged over seeds, by step, epoch or time.
+
+for (const curve of data.curves) {
+  let step = 0;
+  curve.step = curve.x.map((difference) => (step += difference));
+}
+
+// Seconds at a step, along the straight lines between the points of the run's clock.
+function secondsAt(run, step) {
+  const [steps, seconds] = run.clock;
+  if (!steps.length) return NaN;
+  if (step <= steps[0]) return steps[0] ? (seconds[0] * step) / steps[0] : seconds[0];
+  let low = 0;
+  let high = steps.length - 1;
+  if (step >= steps[high]) return seconds[high];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (steps[middle] <= step) low = middle;
+    else high = middle;
+  }
+  return seconds[low] + ((seconds[high] - seconds[low]) * (step - steps[low])) / (steps[high] - steps[low]);
+}
+
+const AXES = {
+  step: { title: "Step", at: (run, step) => step, text: (value) => `step ${Math.round(value)}` },
+  epoch: { title: "Epoch", at: (run, step) => (run.steps_per_epoch ? step / run.steps_per_epoch : NaN), text: (value) => `epoch ${value.toFixed(2)}` },
+  time: { title: "Training time", at: secondsAt, text: duration },
+};
+
+// The exponential mean that TensorBoard draws: debiased, so that the first value counts no more than others.
+function smoothed(values, weight) {
+  if (!weight) return values;
+  let sum = 0;
+  let mass = 0;
+  return values.map((value) => {
+    sum = weight * sum + (1 - weight) * value;
+    mass = weight * mass + (1 - weight);
+    return sum / mass;
+  });
+}
+
+// What a chart draws of one row: [{ row, name, x, y, low, high }], several only where each run has its own line.
+function seriesOf(row, key, state) {
+  const axis = AXES[state.axis];
+  const runs = row.runs.map((index) => data.runs[index]).filter((run) => key in run.curves);
+  const curves = runs.map((run) => data.curves[run.curves[key]]);
+  const lines = curves.map((curve) => smoothed(curve.y, state.smoothing));
+  if (state.show === "runs") {
+    return runs.map((run, i) => withoutHoles({
+      row, name: `${rowLabel(row)} · seed ${run.seed}`,
+      x: curves[i].step.map((step) => axis.at(run, step)), y: lines[i], low: [], high: [],
+    }));
+  }
+  const points = new Map();
+  curves.forEach((curve, i) => curve.step.forEach((step, j) => {
+    if (!points.has(step)) points.set(step, []);
+    points.get(step).push({ run: runs[i], y: lines[i][j], lo: (curve.lo || curve.y)[j], hi: (curve.hi || curve.y)[j] });
+  }));
+  const series = { row, name: rowLabel(row), x: [], y: [], low: [], high: [] };
+  for (const step of [...points.keys()].sort((a, b) => a - b)) {
+    const here = points.get(step);
+    const n = here.length;
+    const mean = here.reduce((sum, point) => sum + point.y, 0) / n;
+    series.x.push(here.reduce((sum, point) => sum + axis.at(point.run, step), 0) / n);
+    series.y.push(mean);
+    if (state.show === "range") {
+      series.low.push(Math.min(...here.map((point) => point.lo)));
+      series.high.push(Math.max(...here.map((point) => point.hi)));
+    } else {
+      const deviation = n > 1 ? Math.sqrt(here.reduce((sum, point) => sum + (point.y - mean) ** 2, 0) / (n - 1)) : 0;
+      series.low.push(mean - deviation);
+      series.high.push(mean + deviation);
+    }
+  }
+  return series.x.length ? [withoutHoles(series)] : [];
+}
+
+// Without the points that have no place on the axis, as before the first time that a run has noted.
+function withoutHoles(series) {
+  if (series.x.every(Number.isFinite)) return series;
+  const keep = (values) => values.filter((_, index) => Number.isFinite(series.x[index]));
+  return { ...series, x: keep(series.x), y: keep(series.y), low: keep(series.low), high: keep(series.high) };
+}
+
+// Position of the value nearest to x in rising values.
+function nearest(values, x) {
+  let low = 0;
+  let high = values.length - 1;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (values[middle] <= x) low = middle;
+    else high = middle;
+  }
+  return Math.abs(values[low] - x) <= Math.abs(values[high] - x) ? low : high;
+}

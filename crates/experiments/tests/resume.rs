@@ -1,0 +1,219 @@
+//! Stopped runs go on as if they had never stopped.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// One run of the demo, 16 steps of ResNet-20, saved after each.
+#[derive(Debug, Clone)]
+struct Case {
+    optimizer: &'static str,
+    state: &'static str,
+    threads: &'static str,
+}
+
+impl Case {
+    fn command(&self, folder: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+        command.args(["--optimizers", self.optimizer, "--seeds", "1", "--epochs", "2", "--batch-size", "8"]);
+        command.args(["--limit-train", "64", "--limit-valid", "16", "--checkpoint-every", "1", "--log-every", "3"]);
+        command.args(["--threads", self.threads, "--out", "runs"]);
+        if self.optimizer.starts_with("lookahead") {
+            command.args(["--state", self.state]);
+        }
+        command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+
+    fn folder(&self, root: &Path) -> PathBuf {
+        let state = if self.optimizer.starts_with("lookahead") { format!("-{}", self.state) } else { String::new() };
+        root.join(format!("runs/demo/{}{state}-s1", self.optimizer))
+    }
+
+    /// Runs to the end and gives the digest of the final weights and the metrics without their times.
+    fn finish(&self, root: &Path) -> (String, Vec<String>) {
+        let output = self.command(root).output().unwrap();
+        assert!(output.status.success(), "{self:?}: {}", String::from_utf8_lossy(&output.stderr));
+        self.result(root)
+    }
+
+    fn result(&self, root: &Path) -> (String, Vec<String>) {
+        let summary = read(&self.folder(root).join("summary.json"));
+        let metrics = fs::read_to_string(self.folder(root).join("metrics.jsonl")).unwrap();
+        let lines = metrics.lines().map(|line| {
+            let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+            for timed in ["seconds", "images_per_second"] {
+                line.as_object_mut().unwrap().remove(timed);
+            }
+            line.to_string()
+        });
+        (summary["weights_sha256"].as_str().unwrap().to_owned(), lines.collect())
+    }
+}
+
+fn read(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// A stream of numbers to draw moments from; its seed is printed where a test fails.
+struct Moments(u64);
+
+impl Moments {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+}
+
+/// Kills the child after `delay` unless it ends first; says whether it was killed.
+fn kill_after(mut child: Child, delay: Duration) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < delay {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap(); // SIGKILL
+    child.wait().unwrap();
+    true
+}
+
+/// Kills one case again and again at random moments until it is through; returns the number of kills.
+fn torture(case: &Case, seed: u64, longest: Duration) -> usize {
+    let straight = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    let expected = case.finish(straight.path());
+    let whole = begun.elapsed().min(longest);
+    let broken = tempfile::tempdir().unwrap();
+    let mut moments = Moments(seed);
+    let mut kills = 0;
+    // A run that is killed sooner than it can save would never end, so the last tries are left alone.
+    for _ in 0..12 {
+        let delay = Duration::from_millis(moments.next(whole.as_millis() as u64 + 50));
+        if !kill_after(case.command(broken.path()).spawn().unwrap(), delay) {
+            break;
+        }
+        kills += 1;
+    }
+    assert_eq!(case.finish(broken.path()), expected, "{case:?} after {kills} kills, seed {seed}");
+    kills
+}
+
+#[test]
+fn a_killed_run_ends_as_one_that_was_not() {
+    let case = Case { optimizer: "lookahead-sgd", state: "interpolate", threads: "2" };
+    assert!(torture(&case, 7, Duration::from_secs(5)) >= 1);
+}
+
+/// Every optimizer and state policy on one thread and on two, at least fifty kills in all:
+/// `cargo test --release -p lookahead-experiments --test resume -- --ignored --nocapture`
+#[test]
+#[ignore = "minutes"]
+fn fifty_kills() {
+    let mut total = 0;
+    let mut seed = 100;
+    for (optimizer, states) in [
+        ("sgd", &["keep"][..]),
+        ("adamw", &["keep"]),
+        ("rmsprop", &["keep"]),
+        ("polyak", &["keep"]),
+        ("lookahead-sgd", &["keep", "reset", "interpolate"]),
+        ("lookahead-adamw", &["keep", "reset", "interpolate"]),
+        ("lookahead-rmsprop", &["keep", "reset", "interpolate"]),
+    ] {
+        for &state in states {
+            let mut digests = Vec::new();
+            for threads in ["1", "2"] {
+                let case = Case { optimizer, state, threads };
+                seed += 1;
+                let kills = torture(&case, seed, Duration::from_secs(8));
+                total += kills;
+                println!("{optimizer} {state} threads {threads}: {kills} kills, same weights and metrics");
+                let root = tempfile::tempdir().unwrap();
+                digests.push(case.finish(root.path()).0);
+            }
+            assert_eq!(digests[0], digests[1], "{optimizer} {state} depends on the number of threads");
+        }
+    }
+    println!("{total} kills");
+    assert!(total >= 50, "only {total} kills");
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let digest = |threads| {
+        let root = tempfile::tempdir().unwrap();
+        Case { optimizer: "lookahead-adamw", state: "keep", threads }.finish(root.path())
+    };
+    assert_eq!(digest("1"), digest("2"));
+}
+
+/// SIGTERM, as a queue system sends it: all is saved, status 130, the same command goes on.
+#[cfg(unix)]
+#[test]
+fn a_run_asked_to_stop_saves_and_goes_on() {
+    let case = Case { optimizer: "sgd", state: "keep", threads: "2" };
+    let straight = tempfile::tempdir().unwrap();
+    let expected = case.finish(straight.path());
+
+    let root = tempfile::tempdir().unwrap();
+    let mut child = case.command(root.path()).spawn().unwrap();
+    let metrics = case.folder(root.path()).join("metrics.jsonl");
+    // The first line of the metrics shows that the loop is at work.
+    let begun = Instant::now();
+    while fs::metadata(&metrics).map_or(0, |file| file.len()) == 0 && child.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no step was logged");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.contains("the same command goes on from there"), "{text}");
+    assert!(!case.folder(root.path()).join("summary.json").exists());
+    assert_eq!(case.finish(root.path()), expected);
+}
+
+/// A damaged checkpoint is noticed; the one before it leads to the same end.
+#[test]
+fn a_damaged_checkpoint_falls_back_to_the_one_before() {
+    let case = Case { optimizer: "lookahead-adamw", state: "reset", threads: "2" };
+    let root = tempfile::tempdir().unwrap();
+    let expected = case.finish(root.path());
+    let folder = case.folder(root.path());
+    // As if the power had failed before the summary was written.
+    fs::remove_file(folder.join("summary.json")).unwrap();
+    let checkpoint = folder.join("checkpoint");
+    let latest = checkpoint.join(read(&checkpoint.join("latest.json"))["manifest"]["file"].as_str().unwrap());
+    let mut bytes = fs::read(&latest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&latest, bytes).unwrap();
+
+    let output = case.command(root.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}");
+    assert!(
+        text.contains("the latest checkpoint is damaged") && text.contains("going on from the one before"),
+        "{text}"
+    );
+    assert_eq!(case.result(root.path()), expected);
+
+    // With both damaged there is nothing to go on from.
+    fs::remove_file(folder.join("summary.json")).unwrap();
+    for name in ["latest.json", "previous.json"] {
+        let path = checkpoint.join(name);
+        if path.exists() {
+            fs::write(&path, "{").unwrap();
+        }
+    }
+    let output = case.command(root.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("is damaged") && text.contains("--fresh"), "{text}");
+}

@@ -1,0 +1,79 @@
+# The front door. Everything after a recipe's name goes to its program: `just cifar10 --epochs 2`, `just demo --help`.
+set positional-arguments
+
+run := "cargo run --release --package lookahead-experiments --bin"
+
+_default:
+    @just --list --unsorted
+
+# train every optimizer on the embedded data set, no download: minutes on two cores
+demo *args:
+    @cargo run --release --package lookahead-experiments --no-default-features --bin demo -- "$@"
+
+# the CIFAR-10 experiment: downloads what is missing, trains, prints the table
+cifar10 *args:
+    @{{run}} cifar10 -- "$@"
+
+# the CIFAR-100 experiment
+cifar100 *args:
+    @{{run}} cifar100 -- "$@"
+
+# the Imagenette experiment, or any folder of class folders with --dataset-dir
+imagenette *args:
+    @{{run}} imagenette -- "$@"
+
+# download, verify and unpack a data set, or say what to put where
+data *args:
+    @{{run}} data -- "$@"
+
+# learning-rate range test, with a plot
+lr-find *args:
+    @{{run}} lr-find -- "$@"
+
+# tables and the interactive page from run folders
+report *args:
+    @{{run}} report -- "$@"
+
+# a contact sheet (PNG) of augmented samples
+preview *args:
+    @cargo run --release --package lookahead-data --example preview -- "$@"
+
+# all tests
+test *args:
+    cargo test --release --workspace "$@"
+
+# the report page in a real browser; needs chromium and chromedriver
+test-browser:
+    cargo test --release --package lookahead-experiments --test report_browser -- --ignored --nocapture
+
+# formatting, clippy and the arrows between the crates
+lint: layers
+    cargo fmt --all --check
+    cargo clippy --release --workspace --all-targets -- -D warnings
+
+# the documentation, warnings denied
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
+
+# what CI runs
+ready: lint docs test
+
+# criterion benches
+bench *args:
+    cargo bench --workspace --benches "$@"
+
+# training-step throughput, JSON lines
+bench-step *args:
+    @{{run}} bench-step -- "$@"
+
+# augmentation throughput on one thread, JSON lines
+bench-augment *args:
+    @cargo run --release --package lookahead-data --example bench_augment -- "$@"
+
+# optimizer-step time over ResNet-18's parameters, JSON lines
+bench-optim *args:
+    @cargo run --release --package lookahead-optim --example bench-optim -- "$@"
+
+# check which crate depends on which
+layers:
+    @.ci/layers
