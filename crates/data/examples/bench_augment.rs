@@ -2,7 +2,10 @@
 //!
 //! `cargo run --release -p lookahead-data --example bench_augment -- [--images DIR] [--count N]`
 //!
-//! `--images` names a folder of JPEG files, searched recursively; without it only the case that needs no files runs.
+//! `--images` names a folder of JPEG files, searched recursively; without it only the cases that need no files run.
+//!
+//! Two cases have no counterpart: `loader-...` is the first one in batches, as training asks for them, with none prepared ahead; `cached-...` is
+//! the last one from a [`DecodedCache`] that is in memory.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -11,7 +14,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lookahead_data::{
-    CHANNELS, Dataset, DecodedCache, ImageFolder, ImageSize, InMemory, Normalize, NormalizeTable, Pipeline, SampleRng,
+    CHANNELS, Dataset, DecodedCache, ImageFolder, ImageSize, InMemory, Loader, LoaderConfig, Normalize, NormalizeTable,
+    Pipeline, SampleRng,
 };
 
 fn main() {
@@ -48,20 +52,39 @@ fn cifar(table: &NormalizeTable) -> Result<(), Box<dyn Error>> {
     let pipeline = Pipeline::cifar();
     let mut bytes = vec![0; size.bytes()];
     let mut out = vec![0.0f32; size.bytes()];
-    report("pad4-crop32-flip-normalize", 30_000, |i| {
+    report("pad4-crop32-flip-normalize", 30_000, 1, |i| {
         let view = set.view(i % 3000).ok_or("no view")?;
         pipeline.write(view, &mut SampleRng::new(0, i / 3000, i % 3000), &mut bytes)?;
         table.write(&bytes, &mut out);
         black_box(&out);
         Ok(())
+    })?;
+    let config = LoaderConfig { batch_size: BATCH, threads: Some(1), prefetch: 0, ..LoaderConfig::default() };
+    let loader = Loader::new(Arc::new(set), pipeline, config)?;
+    let mut epochs = 0..;
+    let mut batches = loader.epoch(0, 0);
+    // `to_device` takes its threads from the pool that it is called in.
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+    report("loader-pad4-crop32-flip-normalize", 200, BATCH, |_| {
+        let batch = loop {
+            match batches.next() {
+                Some(batch) => break batch?,
+                None => batches = loader.epoch(epochs.next().unwrap_or(0), 0),
+            }
+        };
+        black_box(one.install(|| batch.to_device(&candle_core::Device::Cpu, &Normalize::CIFAR10))?);
+        Ok(())
     })
 }
+
+/// Images in a batch of the loader.
+const BATCH: usize = 128;
 
 fn folder(dir: &Path, count: usize, table: &NormalizeTable) -> Result<(), Box<dyn Error>> {
     let set: Arc<dyn Dataset> = Arc::new(ImageFolder::open("images", dir, None)?);
     // The first files in order of their names, as the counterpart takes them.
     let count = count.min(set.len());
-    report("decode", count, |i| {
+    report("decode", count, 1, |i| {
         black_box(set.get(i)?);
         Ok(())
     })?;
@@ -86,7 +109,7 @@ fn crops(
 ) -> Result<(), Box<dyn Error>> {
     let mut bytes = vec![0; 128 * 128 * CHANNELS];
     let mut out = vec![0.0f32; bytes.len()];
-    report(case, count, |i| {
+    report(case, count, 1, |i| {
         let sample = set.get(i)?;
         pipeline.write(sample.image.view(), &mut SampleRng::new(0, 0, i), &mut bytes)?;
         table.write(&bytes, &mut out);
@@ -95,10 +118,11 @@ fn crops(
     })
 }
 
-/// Runs `f` over `count` images on this thread, once untimed first, and prints the rate.
+/// Runs `f` `count` times on this thread, once untimed first, and prints the rate of images, of which it makes `each` at a time.
 fn report(
     case: &str,
     count: usize,
+    each: usize,
     mut f: impl FnMut(usize) -> Result<(), Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {
     f(0)?;
@@ -106,7 +130,7 @@ fn report(
     for i in 0..count {
         f(i)?;
     }
-    let rate = count as f64 / start.elapsed().as_secs_f64();
+    let rate = (count * each) as f64 / start.elapsed().as_secs_f64();
     println!(r#"{{"peer": "lookahead", "case": "{case}", "images_per_second": {rate:.1}}}"#);
     Ok(())
 }

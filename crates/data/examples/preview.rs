@@ -4,10 +4,11 @@
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use lookahead_data::{
-    AlternatingFlip, Border, CHANNELS, ColorJitter, Cutout, Image, ImageSize, PadCrop, Pipeline, RandomErasing,
-    SampleRng, ShortSide, Transform, limit, open,
+    AlternatingFlip, Border, CHANNELS, CenterCrop, ColorJitter, Cutout, Dataset, Image, ImageSize, Loader,
+    LoaderConfig, Mixing, Normalize, PadCrop, Pipeline, RandomErasing, SampleRng, ShortSide, Transform, limit, open,
 };
 
 /// Pixels of a cell, and between cells.
@@ -36,7 +37,7 @@ fn main() {
 }
 
 fn options() -> Result<Options, Box<dyn Error>> {
-    let data = std::env::var_os("LOOKAHEAD_DATA").unwrap_or("datasets".into());
+    let data = std::env::var_os("LOOKAHEAD_DATA").filter(|data| !data.is_empty()).unwrap_or("datasets".into());
     let mut options =
         Options { dataset: String::new(), data: data.into(), rows: 8, seed: 0, out: PathBuf::from("preview.png") };
     let mut arguments = std::env::args().skip(1);
@@ -44,8 +45,8 @@ fn options() -> Result<Options, Box<dyn Error>> {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         match argument.as_str() {
             "--data" => options.data = value()?.into(),
-            "--rows" => options.rows = value()?.parse()?,
-            "--seed" => options.seed = value()?.parse()?,
+            "--rows" => options.rows = number(&argument, &value()?)?,
+            "--seed" => options.seed = number(&argument, &value()?)?,
             "--out" => options.out = value()?.into(),
             name if !name.starts_with('-') && options.dataset.is_empty() => options.dataset = argument,
             _ => return Err(format!("unknown argument {argument}").into()),
@@ -57,13 +58,17 @@ fn options() -> Result<Options, Box<dyn Error>> {
     Ok(options)
 }
 
+fn number<T: std::str::FromStr>(argument: &str, value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| format!("{argument} takes a whole number, not `{value}`"))
+}
+
 fn sheet(options: &Options) -> Result<(), Box<dyn Error>> {
     let samples = limit(open(&options.data, &options.dataset)?.train, options.rows.max(1));
     let first = samples.get(0)?.image.size();
     let columns = columns(first)?;
     let side = |count: usize| GAP + count * (CELL + GAP);
-    let mut sheet =
-        image::RgbImage::from_pixel(side(columns.len()) as u32, side(samples.len()) as u32, image::Rgb([255; 3]));
+    let (width, height) = (side(columns.len() + MIXINGS.len()), side(samples.len()));
+    let mut sheet = image::RgbImage::from_pixel(width as u32, height as u32, image::Rgb([255; 3]));
     for row in 0..samples.len() {
         let sample = samples.get(row)?;
         for (column, pipeline) in columns.iter().enumerate() {
@@ -71,10 +76,36 @@ fn sheet(options: &Options) -> Result<(), Box<dyn Error>> {
             paste(&mut sheet, &image, side(column), side(row));
         }
     }
+    for (i, mixing) in MIXINGS.into_iter().enumerate() {
+        for (row, image) in mixed(&samples, &columns[0], mixing, options.seed)?.iter().enumerate() {
+            paste(&mut sheet, image, side(columns.len() + i), side(row));
+        }
+    }
     sheet.save(&options.out)?;
     println!("{}: {} samples of {}, columns from the left:", options.out.display(), samples.len(), samples.name());
     columns.iter().for_each(|pipeline| println!("  {pipeline}"));
+    MIXINGS.iter().for_each(|mixing| println!("  {mixing:?}, the rows being the batch"));
     Ok(())
+}
+
+/// The last columns.
+const MIXINGS: [Mixing; 2] = [Mixing::MixupPerSample { alpha: 1.0 }, Mixing::CutMix { alpha: 1.0 }];
+
+/// All samples as one mixed batch: on its way to the device, where mixup's blend is made, and back.
+fn mixed(
+    samples: &Arc<dyn Dataset>,
+    pipeline: &Pipeline,
+    mixing: Mixing,
+    seed: u64,
+) -> Result<Vec<Image>, Box<dyn Error>> {
+    let config = LoaderConfig { mixing, seed, ..LoaderConfig::evaluation(samples.len()) };
+    let loader = Loader::new(Arc::clone(samples), pipeline.clone(), config)?;
+    let batch = loader.epoch(0, 0).next().ok_or("no samples")??;
+    let images = batch.to_device(&candle_core::Device::Cpu, &Normalize::UNIT)?.images;
+    let values = images.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1::<f32>()?;
+    let bytes: Vec<u8> = values.iter().map(|v| (v * 255.0).round() as u8).collect();
+    let size = batch.image_size();
+    bytes.chunks_exact(size.bytes()).map(|pixels| Ok(Image::new(size, pixels.to_vec())?)).collect()
 }
 
 /// The sample as it is, then one augmentation after the other.
@@ -83,7 +114,7 @@ fn columns(size: ImageSize) -> Result<Vec<Pipeline>, lookahead_data::Error> {
     let side = if small { size.height } else { CELL };
     let alone = |step: Transform| {
         let scale = Transform::ShortSide(ShortSide { size: side });
-        let centre = Transform::CenterCrop(lookahead_data::CenterCrop::new(side));
+        let centre = Transform::CenterCrop(CenterCrop::new(side));
         Pipeline::new(if small { vec![step] } else { vec![scale, centre, step] })
     };
     let jitter = ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 };

@@ -43,6 +43,18 @@ pub fn is_present(root: &Path, name: &str) -> Result<bool> {
     }
 }
 
+/// What to do about a data set that is not there.
+pub(crate) fn how_to_get(name: &str) -> String {
+    match name {
+        "cifar10" | "cifar100" | "cifar100-coarse" | "imagenette2-160" | "imagenette2-320" | "imagenette2" => {
+            format!("fetch it with `just data {name}`, or put its files there by hand")
+        }
+        _ => "put class folders of images into its folders train and val, or name one that is known: shapes, cifar10, cifar100, \
+              cifar100-coarse, imagenette2-160, imagenette2-320, imagenette2"
+            .to_string(),
+    }
+}
+
 /// Where the files of `name` belong.
 pub(crate) fn folder(root: &Path, name: &str) -> Result<PathBuf> {
     let mut parts = Path::new(name).components();
@@ -55,6 +67,21 @@ pub(crate) fn folder(root: &Path, name: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A name that can be fetched is told how; a mistyped one is not sent to a command that does not know it.
+    #[test]
+    fn what_is_missing_can_be_had() {
+        let message = |name| open(Path::new("/nowhere"), name).unwrap_err().to_string();
+        assert!(message("cifar100").contains("`just data cifar100`"));
+        let unknown = message("cifar-10");
+        assert!(
+            !unknown.contains("just data") && unknown.contains("/nowhere/cifar-10") && unknown.contains("cifar10,")
+        );
+        #[cfg(feature = "download")]
+        for set in crate::published() {
+            assert!(message(set.name).contains("just data"), "{}", set.name);
+        }
+    }
 
     #[test]
     fn names_stay_below_the_data_folder() {

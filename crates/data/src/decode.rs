@@ -59,11 +59,9 @@ fn decode_jpeg(bytes: &[u8], origin: Origin<'_>) -> Result<Image> {
 /// True where an end-of-image marker follows the last start of a scan. The decoder forgives the loss of the last few bytes, which would
 /// be grey blocks in a picture. Neither marker can occur inside a scan, and a thumbnail's both lie before the image's own.
 fn is_ended(bytes: &[u8]) -> bool {
-    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
-    match (last(0xda), last(0xd9)) {
-        (Some(scan), Some(end)) => scan < end,
-        _ => false,
-    }
+    // Sought from the end, where a sound file has it: the scan itself is not looked through.
+    let end = bytes.windows(2).rposition(|pair| pair == [0xff, 0xd9]);
+    end.is_some_and(|end| !bytes[end..].windows(2).any(|pair| pair == [0xff, 0xda]))
 }
 
 fn decode_png(bytes: &[u8], origin: Origin<'_>) -> Result<Image> {

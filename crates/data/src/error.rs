@@ -11,8 +11,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// The data set is not below the data folder.
     #[error(
-        "data set `{name}` is not at {path}: fetch it with `just data {name}`, or put its files there by hand \
-         (LOOKAHEAD_DATA or --data names the folder above it)"
+        "data set `{name}` is not at {path}: {} (LOOKAHEAD_DATA or --data names the folder above it)",
+        crate::catalog::how_to_get(.name)
     )]
     Missing {
         /// Name of the data set, also that of its folder.
@@ -25,6 +25,15 @@ pub enum Error {
         "`{name}` is not the name of a data set: use cifar10, cifar100, cifar100-coarse, shapes or a folder's name"
     )]
     Name {
+        /// The name given.
+        name: String,
+    },
+    /// A data set that nobody publishes as an archive known here.
+    #[error(
+        "`{name}` is nothing to download: cifar10, cifar100, imagenette2-160, imagenette2-320 and imagenette2 are; shapes needs no files, and \
+         a set of your own goes into the data folder as it is"
+    )]
+    Unpublished {
         /// The name given.
         name: String,
     },
@@ -182,7 +191,11 @@ impl Error {
     /// 1 for the rest.
     pub fn exit_code(&self) -> i32 {
         match self {
-            Self::Name { .. } | Self::Setting { .. } | Self::Index { .. } | Self::Pixels { .. } => 2,
+            Self::Name { .. }
+            | Self::Unpublished { .. }
+            | Self::Setting { .. }
+            | Self::Index { .. }
+            | Self::Pixels { .. } => 2,
             Self::Loader { .. } | Self::Candle(_) => 1,
             _ => 3,
         }

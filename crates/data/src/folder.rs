@@ -170,8 +170,10 @@ fn is_image_name(path: &Path) -> bool {
 fn read_image_file(path: &Path) -> Result<Vec<u8>> {
     use std::io::Read as _;
 
-    let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+    let length = file.metadata().map_err(|e| Error::io(path, e))?.len().min(MAX_FILE_BYTES);
+    // One more than there are, so that the end is found without growing.
+    let mut bytes = Vec::with_capacity(length as usize + 1);
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         let found = bytes.len() as u64;

@@ -134,3 +134,83 @@ impl PastedBox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COUNT: usize = 100_000;
+
+    fn draw(mixing: Mixing, count: usize, batch: u64) -> Mix {
+        let rng = &mut SampleRng::keyed(5, crate::rng::Purpose::Mixing, 0, batch);
+        mixing.draw(count, ImageSize::square(32), rng).unwrap().unwrap()
+    }
+
+    /// Mean and variance.
+    fn moments(values: impl Iterator<Item = f64>) -> (f64, f64) {
+        let values: Vec<f64> = values.collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        (mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64)
+    }
+
+    #[test]
+    fn weights_have_the_moments_of_their_beta_distribution() {
+        for alpha in [0.2, 0.4, 1.0] {
+            // Beta(a, a): mean 1/2, variance 1 / (4 (2a + 1)). Both deviate by some 0.001 in 100,000 draws.
+            let variance = 1.0 / (4.0 * (2.0 * alpha + 1.0));
+            let a_batch = (0..COUNT as u64).map(|batch| f64::from(draw(Mixing::Mixup { alpha }, 1, batch).weight[0]));
+            let (mean, found) = moments(a_batch);
+            assert!((mean - 0.5).abs() < 0.007 && (found - variance).abs() < 0.005, "{alpha}: {mean} {found}");
+
+            // Folded at 1/2, what is left of the variance around 1/2 is the same.
+            let mix = draw(Mixing::MixupPerSample { alpha }, COUNT, 0);
+            assert!(mix.weight.iter().all(|w| (0.5..=1.0).contains(w)));
+            let around: f64 = mix.weight.iter().map(|&w| (f64::from(w) - 0.5).powi(2)).sum::<f64>() / COUNT as f64;
+            assert!((around - variance).abs() < 0.005, "{alpha}: {around}");
+        }
+    }
+
+    #[test]
+    fn one_weight_a_batch_or_one_an_image() {
+        let mix = draw(Mixing::Mixup { alpha: 1.0 }, 50, 1);
+        assert!(mix.weight.iter().all(|w| *w == mix.weight[0]));
+        let mix = draw(Mixing::MixupPerSample { alpha: 1.0 }, 50, 1);
+        assert!(mix.weight.iter().any(|w| *w != mix.weight[0]));
+        let mut partners = mix.partner;
+        partners.sort_unstable();
+        assert_eq!(partners, (0..50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn cutmix_boxes_have_uniform_centres_and_timms_sides() {
+        let size = ImageSize::square(32);
+        let mut clipped = 0;
+        for index in 0..2000 {
+            let rng = &mut SampleRng::new(0, 0, index);
+            let PastedBox { top, bottom, left, right } = PastedBox::draw(0.75, size, rng);
+            // Half of 32 is the side: 8 rows on either side of a centre in 0..32, clipped.
+            assert!(bottom - top <= 16 && right - left <= 16 && bottom <= 32 && right <= 32);
+            assert!(bottom - top >= 8 && right - left >= 8);
+            clipped += usize::from(bottom - top < 16);
+        }
+        // Centres 0 to 7 and 25 to 31 of 32: 15 / 32 of 2000, deviation 22.
+        assert!((clipped as f64 - 937.5).abs() < 112.0, "{clipped}");
+        let nothing = PastedBox::draw(1.0, size, &mut SampleRng::new(0, 0, 0));
+        assert_eq!((nothing.top, nothing.left), (nothing.bottom, nothing.right));
+    }
+
+    #[test]
+    fn mixes_are_pinned() {
+        let found =
+            [Mixing::Mixup { alpha: 0.4 }, Mixing::MixupPerSample { alpha: 0.4 }, Mixing::CutMix { alpha: 1.0 }]
+                .map(|mixing| format!("{:.5?}", draw(mixing, 4, 7)));
+        assert_eq!(found, PINNED);
+    }
+    /// A change of these is a line of the CHANGELOG.
+    const PINNED: [&str; 3] = [
+        "Mix { partner: [0, 3, 2, 1], weight: [0.49779, 0.49779, 0.49779, 0.49779], pasted: None }",
+        "Mix { partner: [0, 3, 2, 1], weight: [0.50221, 0.99977, 0.99749, 0.87628], pasted: None }",
+        "Mix { partner: [0, 3, 2, 1], weight: [0.74219, 0.74219, 0.74219, 0.74219], \
+         pasted: Some(PastedBox { top: 2, bottom: 24, left: 0, right: 12 }) }",
+    ];
+}

@@ -72,19 +72,25 @@ fn jpeg() -> Vec<u8> {
     encoded(pixels(90), 32, 32, ImageFormat::Jpeg)
 }
 
+/// 19 x 17, in several scans, as the web has them.
+const PROGRESSIVE: &[u8] = include_bytes!("fixtures/progressive.jpg");
+
 #[test]
 fn jpegs_cut_off_anywhere_are_refused() {
-    let jpeg = jpeg();
-    for length in 0..jpeg.len() - 2 {
-        refused(&jpeg[..length], &format!("{length} of {} bytes", jpeg.len()));
+    for jpeg in [jpeg(), PROGRESSIVE.to_vec()] {
+        for length in 0..jpeg.len() - 2 {
+            refused(&jpeg[..length], &format!("{length} of {} bytes", jpeg.len()));
+        }
+        assert!(read(&jpeg).is_ok());
+        // What follows the end is no part of the picture.
+        assert!(read(&[jpeg.as_slice(), b"appended"].concat()).is_ok());
     }
-    assert!(read(&jpeg).is_ok());
 }
 
 #[test]
 fn flipped_bits_give_an_image_or_an_error() {
     let dir = tempfile::tempdir().unwrap();
-    for (bytes, format) in [(jpeg(), "jpeg"), (support::png(3), "png")] {
+    for (bytes, format) in [(jpeg(), "jpeg"), (PROGRESSIVE.to_vec(), "progressive"), (support::png(3), "png")] {
         let mut errors = 0;
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();

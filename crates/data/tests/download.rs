@@ -28,6 +28,10 @@ enum Manner {
     Status(u16),
     /// Answers the first request with another address on the same server.
     Redirect,
+    /// Answers with another address every time.
+    RedirectForEver,
+    /// Asked to go on, sends a part that begins elsewhere.
+    OtherRange,
 }
 
 struct Server {
@@ -59,8 +63,8 @@ fn serve(body: Vec<u8>, manner: Manner) -> Server {
                     start = range.trim_end_matches('-').parse::<usize>().ok();
                 }
             }
-            let number = requests.fetch_add(1, Ordering::SeqCst);
-            let _ = answer(&mut stream, &body, manner, start, number, path.starts_with("/moved"));
+            requests.fetch_add(1, Ordering::SeqCst);
+            let _ = answer(&mut stream, &body, manner, start, path.starts_with("/moved"));
         }
     });
     server
@@ -71,14 +75,13 @@ fn answer(
     body: &[u8],
     manner: Manner,
     start: Option<usize>,
-    _number: usize,
     moved: bool,
 ) -> std::io::Result<()> {
     match manner {
         Manner::Status(code) => {
             return write!(stream, "HTTP/1.1 {code} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         }
-        Manner::Redirect if !moved => {
+        Manner::Redirect | Manner::RedirectForEver if !moved || manner == Manner::RedirectForEver => {
             return write!(
                 stream,
                 "HTTP/1.1 302 Found\r\nLocation: /moved\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -89,8 +92,11 @@ fn answer(
     let ranges = !matches!(manner, Manner::CutWithoutRanges(_));
     let start = start.filter(|_| ranges);
     if start.is_some_and(|start| start >= body.len()) {
-        return write!(stream, "HTTP/1.1 416 Range\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let length =
+            if manner == Manner::Plain { format!("Content-Range: bytes */{}\r\n", body.len()) } else { String::new() };
+        return write!(stream, "HTTP/1.1 416 Range\r\n{length}Content-Length: 0\r\nConnection: close\r\n\r\n");
     }
+    let start = start.map(|start| if manner == Manner::OtherRange { start / 2 } else { start });
     let part = &body[start.unwrap_or(0)..];
     let head = match start {
         Some(start) => format!("206 Partial\r\nContent-Range: bytes {start}-{}/{}", body.len() - 1, body.len()),
@@ -182,9 +188,27 @@ fn a_cut_download_goes_on_where_it_stopped() {
     download_from(&set(&server, &archive), root.path(), &mut |_| {}).unwrap();
     assert_eq!(*server.ranges.lock().unwrap(), ["100-"]);
 
-    // A part that is whole already is only verified: the server answers 416, or nothing is left to send.
+    // A server that sends another part than it was asked for is asked for the whole.
     let root = tempfile::tempdir().unwrap();
-    std::fs::write(root.path().join(".cifar10.part"), &archive).unwrap();
+    std::fs::write(root.path().join(".cifar10.part"), &archive[..100]).unwrap();
+    let other = serve(archive.clone(), Manner::OtherRange);
+    download_from(&set(&other, &archive), root.path(), &mut |_| {}).unwrap();
+    assert!(is_present(root.path(), "cifar10").unwrap());
+    assert_eq!(other.requests.load(Ordering::SeqCst), 2);
+
+    // A part that is whole already is only verified, where the server says how long the whole is; else it is fetched anew.
+    for (manner, requests) in [(Manner::Plain, 1), (Manner::OtherRange, 2)] {
+        let server = serve(archive.clone(), manner);
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join(".cifar10.part"), &archive).unwrap();
+        download_from(&set(&server, &archive), root.path(), &mut |_| {}).unwrap();
+        assert!(is_present(root.path(), "cifar10").unwrap());
+        assert_eq!(server.requests.load(Ordering::SeqCst), requests);
+    }
+
+    // One that is too long is fetched anew as well.
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join(".cifar10.part"), [archive.as_slice(), b"more"].concat()).unwrap();
     download_from(&set(&server, &archive), root.path(), &mut |_| {}).unwrap();
     assert!(is_present(root.path(), "cifar10").unwrap());
 }
@@ -208,7 +232,7 @@ fn a_server_without_ranges_sends_the_whole_again() {
 #[test]
 fn failures_say_what_to_do_and_leave_no_data_set() {
     let archive = cifar_archive();
-    for manner in [Manner::Status(404), Manner::Status(503), Manner::Silent] {
+    for manner in [Manner::Status(404), Manner::Status(503), Manner::Silent, Manner::RedirectForEver] {
         let server = serve(archive.clone(), manner);
         let root = tempfile::tempdir().unwrap();
         let error = download_from(&set(&server, &archive), root.path(), &mut |_| {}).unwrap_err();
@@ -314,10 +338,78 @@ fn two_at_once_fetch_once() {
     assert_eq!(names(root.path()), [".cifar10.lock", "cifar10"]);
 }
 
+/// Not a test of its own: what [`two_processes_at_once_fetch_once`] runs in each of its processes.
+#[test]
+fn one_of_two_processes() {
+    let Some(root) = std::env::var_os("LOOKAHEAD_TEST_ROOT") else { return };
+    let variable = |name| &*Box::leak(std::env::var(name).unwrap().into_boxed_str());
+    let (url, md5) = (variable("LOOKAHEAD_TEST_URL"), variable("LOOKAHEAD_TEST_MD5"));
+    let set = Published { name: "cifar10", url, md5, bytes: None, hub: None };
+    download_from(&set, root.as_ref(), &mut |_| {}).unwrap();
+}
+
+#[test]
+fn two_processes_at_once_fetch_once() {
+    let archive = cifar_archive();
+    let server = serve(archive.clone(), Manner::Plain);
+    let root = tempfile::tempdir().unwrap();
+    let both = [(); 2].map(|()| {
+        std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "one_of_two_processes"])
+            .env("LOOKAHEAD_TEST_ROOT", root.path())
+            .env("LOOKAHEAD_TEST_URL", server.url)
+            .env("LOOKAHEAD_TEST_MD5", md5_of(&archive))
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    });
+    for mut process in both {
+        assert!(process.wait().unwrap().success());
+    }
+    assert_eq!(server.requests.load(Ordering::SeqCst), 1);
+    assert_eq!(names(root.path()), [".cifar10.lock", "cifar10"]);
+    assert_eq!(lookahead_data::cifar10(&root.path().join("cifar10")).unwrap().train.len(), 5);
+}
+
+/// A few hundred bytes of gzip that hold a name of 64 MB, and a header whose size would overflow a sum.
+#[test]
+fn archives_that_blow_up_are_refused() {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::GNULongName);
+    header.as_old_mut().name[..13].copy_from_slice(b"././@LongLink");
+    header.set_size(64 << 20);
+    header.set_cksum();
+    let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
+    gz.write_all(header.as_bytes()).unwrap();
+    (0..64).for_each(|_| gz.write_all(&vec![b'n'; 1 << 20]).unwrap());
+    let (_root, result) = unpack(&gz.finish().unwrap());
+    assert!(
+        matches!(&result, Err(Error::Io { source, .. }) if source.to_string().contains("more in it")),
+        "{result:?}"
+    );
+
+    let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
+    for size in [3, u64::MAX] {
+        let mut header = tar::Header::new_gnu();
+        header.as_old_mut().name[..5].copy_from_slice(b"a/b/c");
+        header.set_size(size);
+        header.set_cksum();
+        gz.write_all(header.as_bytes()).unwrap();
+        gz.write_all(&[0; 512]).unwrap();
+    }
+    let (_root, result) = unpack(&gz.finish().unwrap());
+    assert!(matches!(result, Err(Error::Member { .. })), "{result:?}");
+}
+
 #[test]
 fn unknown_names_are_refused() {
     let root = tempfile::tempdir().unwrap();
-    for name in ["mnist", "../cifar10", ""] {
-        assert!(matches!(download(root.path(), name, &mut |_| {}), Err(Error::Name { .. })), "{name}");
+    for name in ["mnist", "cifar-10", "shapes", "../cifar10", ""] {
+        let error = download(root.path(), name, &mut |_| {}).unwrap_err();
+        assert!(matches!(error, Error::Unpublished { .. }) && error.exit_code() == 2, "{name}");
+        assert!(lookahead_data::published().iter().all(|set| error.to_string().contains(set.name)), "{error}");
     }
+    let server = serve(Vec::new(), Manner::Plain);
+    let outside = Published { name: "../cifar10", ..set(&server, b"") };
+    assert!(matches!(download_from(&outside, root.path(), &mut |_| {}), Err(Error::Name { .. })));
 }

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod support;
+
 use std::sync::Arc;
 
 use lookahead_data::{
-    Batch, CHANNELS, ColorJitter, Dataset, Error, ImageSize, InMemory, Loader, LoaderConfig, Mixing, Normalize,
-    PadCrop, Pipeline, Result, Sample, Shapes, ShapesConfig, Transform,
+    Batch, CHANNELS, ColorJitter, Dataset, DecodedCache, Error, ImageFolder, ImageSize, InMemory, Loader, LoaderConfig,
+    Mixing, Normalize, PadCrop, Pipeline, Result, Sample, Shapes, ShapesConfig, Transform,
 };
 
 fn shapes(count: usize) -> Arc<dyn Dataset> {
@@ -34,10 +36,46 @@ fn threads_and_prefetching_change_nothing() {
         let config = LoaderConfig { batch_size: 64, seed: 9, mixing, ..LoaderConfig::default() };
         let expected = batches(&config, 3, 0);
         assert_eq!(expected.len(), 3);
-        for (threads, prefetch) in [(1, 0), (1, 2), (2, 1), (8, 0), (8, 5), (8, 2)] {
+        for (threads, prefetch) in [(1, 0), (1, 2), (2, 1), (2, 2), (8, 0), (8, 5), (8, 2)] {
             let config = LoaderConfig { threads: Some(threads), prefetch, ..config.clone() };
             assert_eq!(batches(&config, 3, 0), expected, "{threads} threads, {prefetch} ahead, {mixing:?}");
         }
+    }
+}
+
+/// Photographs of several sizes in a folder, read as they are and through a cache.
+#[test]
+fn photographs_are_the_same_on_any_number_of_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    for i in 0..24u32 {
+        let class = dir.path().join(format!("class{}", i % 3));
+        std::fs::create_dir_all(&class).unwrap();
+        let (width, height) = (40 + i, 70 - i);
+        let pixels = (0..width * height * 3).map(|j| ((i + 1) * j / 7 % 256) as u8).collect();
+        let photo = support::encoded(pixels, width, height, image::ImageFormat::Jpeg);
+        std::fs::write(class.join(format!("{i:02}.jpg")), photo).unwrap();
+    }
+    let folder: Arc<dyn Dataset> = Arc::new(ImageFolder::open("photos", dir.path(), None).unwrap());
+    let pipelines = [Pipeline::imagenet_train(32, 0.35).unwrap(), Pipeline::fastai_train(32).unwrap()];
+    for (pipeline, cached) in pipelines.iter().flat_map(|pipeline| [(pipeline, false), (pipeline, true)]) {
+        let run = |threads: usize, first: usize| {
+            let cache_dir = tempfile::tempdir().unwrap();
+            let set: Arc<dyn Dataset> = match cached {
+                true => {
+                    Arc::new(DecodedCache::open(Arc::clone(&folder), cache_dir.path(), 36, &mut |_, _| {}).unwrap())
+                }
+                false => Arc::clone(&folder),
+            };
+            let config = LoaderConfig { batch_size: 5, threads: Some(threads), ..LoaderConfig::default() };
+            let loader = Loader::new(set, pipeline.clone(), config).unwrap();
+            loader.epoch(1, first).collect::<Result<Vec<_>>>().unwrap()
+        };
+        let expected = run(1, 0);
+        assert_eq!(expected.len(), 4);
+        for threads in [1, 2, 8] {
+            assert_eq!(run(threads, 0), expected, "{threads} threads, {pipeline}, cached {cached}");
+        }
+        assert_eq!(run(2, 2), expected[2..], "{pipeline}, cached {cached}");
     }
 }
 

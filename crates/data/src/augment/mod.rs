@@ -5,6 +5,8 @@
 
 mod center_crop;
 mod color_jitter;
+#[cfg(test)]
+mod draws;
 mod erase;
 mod fastai;
 mod flip;

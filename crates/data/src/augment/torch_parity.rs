@@ -8,7 +8,7 @@ use super::fastai::FastaiDraw;
 use super::resize::{Rect, resize};
 use super::window::Window;
 use super::{Border, CenterCrop, ShortSide};
-use crate::{Image, ImageSize, Normalize};
+use crate::{Batch, Image, ImageSize, Mix, Normalize, PastedBox};
 
 const FILE: &[u8] = include_bytes!("../../tests/fixtures/torchvision.safetensors");
 
@@ -18,7 +18,7 @@ fn expected(name: &str) -> Image {
     Image::new(ImageSize::new(tensor.shape()[0], tensor.shape()[1]), tensor.data().to_vec()).unwrap()
 }
 
-fn floats(name: &str) -> Vec<f32> {
+pub(super) fn floats(name: &str) -> Vec<f32> {
     let file = SafeTensors::deserialize(FILE).unwrap();
     let bytes = file.tensor(name).unwrap().data().as_chunks::<4>().0.iter();
     bytes.map(|bytes| f32::from_le_bytes(*bytes)).collect()
@@ -90,17 +90,49 @@ fn colours_are_exact() {
 }
 
 #[test]
-fn normalised_and_mixed_values() {
-    let (image, other) = (expected("image"), expected("other"));
-    let table = Normalize::CIFAR10.table();
+fn normalised_values_are_exact() {
+    let image = expected("image");
     let mut out = vec![0.0; image.pixels().len()];
-    table.write(image.pixels(), &mut out);
+    Normalize::CIFAR10.table().write(image.pixels(), &mut out);
     assert_eq!(out, floats("normalized"));
-    table.write_mixed(image.pixels(), other.pixels(), 0.3, &mut out);
-    // 1 - 0.3 is rounded once more here, in f32.
-    for (found, expected) in out.iter().zip(floats("mixup-0.3")) {
-        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+}
+
+/// The two images of labels 2 and 0 out of 4, each the other's partner.
+fn batch_of_two(weight: f32, pasted: Option<PastedBox>) -> Batch {
+    let (image, other) = (expected("image"), expected("other"));
+    let size = image.size();
+    let mix = Some(Mix { partner: vec![1, 0], weight: vec![weight; 2], pasted });
+    let images = [image.into_pixels(), other.into_pixels()].concat();
+    Batch { size, images, labels: vec![2, 0], indices: vec![0, 1], mix, classes: 4 }
+}
+
+fn assert_near(found: &[f32], name: &str) {
+    let expected = floats(name);
+    assert_eq!(found.len(), expected.len(), "{name}");
+    // torchvision's 1 - 0.3 is rounded to f32 once, after the subtraction in f64; here it is a difference of two f32.
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-6, "{name}: {found} {expected}");
     }
+}
+
+#[test]
+fn mixup_is_torchvisions() {
+    let batch = batch_of_two(0.3, None);
+    assert_near(&batch.soft_targets().unwrap(), "mixup-0.3-targets");
+    let device = batch.to_device(&candle_core::Device::Cpu, &Normalize::CIFAR10).unwrap();
+    let first = device.images.get(0).unwrap().permute((1, 2, 0)).unwrap().flatten_all().unwrap();
+    assert_near(&first.to_vec1::<f32>().unwrap(), "mixup-0.3");
+}
+
+#[test]
+fn cutmix_is_torchvisions() {
+    let pasted = PastedBox { top: 3, bottom: 17, left: 5, right: 21 };
+    let kept = 1.0 - ((21 - 5) * (17 - 3)) as f32 / (23 * 37) as f32;
+    let mut batch = batch_of_two(kept, Some(pasted));
+    assert_near(&batch.soft_targets().unwrap(), "cutmix-5-3-21-17-targets");
+    pasted.paste(&mut batch.images, batch.size, &[1, 0]);
+    let first = Image::new(batch.size, batch.images[..batch.size.bytes()].to_vec()).unwrap();
+    assert_close(&first, "cutmix-5-3-21-17", 0, 0.0);
 }
 
 #[test]

@@ -74,6 +74,8 @@ fn attempt(url: &str, file: &Path, start: u64, report: &mut Report<'_>) -> std::
     let start = match response.status().as_u16() {
         200 => 0,
         206 if content_start(&response) == Some(start) => start,
+        // All of it is there: an earlier run was stopped before it was unpacked.
+        416 if whole_length(&response) == Some(start) => return Ok(()),
         // What is there is longer than the whole, or the server sent another part: begin anew.
         206 | 416 => {
             std::fs::remove_file(file).map_err(Failure::Local)?;
@@ -105,6 +107,11 @@ fn attempt(url: &str, file: &Path, start: u64, report: &mut Report<'_>) -> std::
 fn content_start(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
     let range = response.headers().get("content-range")?.to_str().ok()?;
     range.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
+}
+
+/// Length of the whole in a refusal: the 10 of `Content-Range: bytes */10`.
+fn whole_length(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
+    response.headers().get("content-range")?.to_str().ok()?.strip_prefix("bytes */")?.trim().parse().ok()
 }
 
 fn copy(

@@ -102,18 +102,19 @@ pub enum Phase {
 /// same data set take turns: the second waits and finds it done. `progress` is told how far it is, every megabyte or so.
 ///
 /// # Errors
-/// [`Error::Name`] for a name that is not [`published`]; [`Error::Download`] without a network, with what to put where by hand;
+/// [`Error::Unpublished`] for a name that is not [`published`]; [`Error::Download`] without a network, with what to put where by hand;
 /// [`Error::Checksum`], [`Error::Member`] or [`Error::Io`] for an archive that is damaged or cannot be stored.
 pub fn download(root: &Path, name: &str, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
     let name = if name == "cifar100-coarse" { "cifar100" } else { name };
-    let set = PUBLISHED.iter().find(|set| set.name == name).ok_or_else(|| Error::Name { name: name.to_string() })?;
+    let set =
+        PUBLISHED.iter().find(|set| set.name == name).ok_or_else(|| Error::Unpublished { name: name.to_string() })?;
     download_from(set, root, progress)
 }
 
 /// [`download`] of any archive of the same kind, published or one's own.
 ///
 /// # Errors
-/// As [`download`].
+/// [`Error::Name`] for a name that is no plain folder name, and as [`download`].
 pub fn download_from(set: &Published, root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
     let target = folder(root, set.name)?;
     if is_present(root, set.name)? {

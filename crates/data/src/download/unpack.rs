@@ -1,5 +1,6 @@
 //! Unpacking a `.tar.gz` that nobody has to trust.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
@@ -14,6 +15,9 @@ const MAX_BYTES: u64 = 1 << 34;
 
 /// Most members an archive may have: Imagenette has 13,500.
 const MAX_MEMBERS: u64 = 1 << 20;
+
+/// Most bytes between one file's content and the next: headers, long names and extensions, which the tar reader holds in memory.
+const MAX_HEADER_BYTES: u64 = 1 << 20;
 
 /// Unpacks `archive` to a hidden folder below `root`, then renames what is in it to `target`.
 ///
@@ -38,10 +42,13 @@ fn remove(dir: &Path) -> Result<()> {
 fn members(archive: &Path, into: &Path, report: &mut Report<'_>) -> Result<()> {
     let io = |e| Error::io(archive, e);
     let file = File::open(archive).map_err(io)?;
-    let mut tar = tar::Archive::new(MultiGzDecoder::new(BufReader::new(file)).take(MAX_BYTES));
+    let allowance = Cell::new(MAX_HEADER_BYTES);
+    let unpacked = Metered { inner: MultiGzDecoder::new(BufReader::new(file)), allowance: &allowance };
+    let mut tar = tar::Archive::new(unpacked);
     let (mut count, mut done) = (0, 0);
     for member in tar.entries().map_err(io)? {
         let mut member = member.map_err(io)?;
+        allowance.set(MAX_BYTES);
         let path = member.path().map_err(io)?.into_owned();
         let refused = |problem| Error::Member {
             archive: archive.to_path_buf(),
@@ -49,7 +56,7 @@ fn members(archive: &Path, into: &Path, report: &mut Report<'_>) -> Result<()> {
             problem,
         };
         count += 1;
-        done += member.size();
+        done = member.size().saturating_add(done);
         if count > MAX_MEMBERS || done > MAX_BYTES {
             return Err(refused("the archive holds more than any data set known here"));
         }
@@ -62,10 +69,30 @@ fn members(archive: &Path, into: &Path, report: &mut Report<'_>) -> Result<()> {
             _ => return Err(refused("neither a file nor a folder")),
         }
         report(Phase::Unpack, done, None);
+        allowance.set(MAX_HEADER_BYTES);
     }
     // To the end of the stream, where its checksum is.
+    allowance.set(MAX_BYTES);
     std::io::copy(&mut tar.into_inner(), &mut std::io::sink()).map_err(io)?;
     Ok(())
+}
+
+/// A reader that gives no more than it is allowed at the time: a few megabytes of gzip can hold a name of many gigabytes.
+struct Metered<'a, R> {
+    inner: R,
+    allowance: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Metered<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let allowed = usize::try_from(self.allowance.get()).map_or(buffer.len(), |allowed| allowed.min(buffer.len()));
+        if allowed == 0 && !buffer.is_empty() {
+            return Err(std::io::Error::other("more in it than any data set known here has"));
+        }
+        let count = self.inner.read(&mut buffer[..allowed])?;
+        self.allowance.set(self.allowance.get() - count as u64);
+        Ok(count)
+    }
 }
 
 /// The path without `.` parts; none where a part is `..`, a root or a drive, or nothing is left but the folder itself.
