@@ -166,11 +166,10 @@ pub(crate) fn download(root: &Path, name: &str, progress: &Progress) -> Result<P
     });
     bar.finish_and_clear();
     downloaded.map_err(|error| match error {
-        lookahead_data::Error::Name { .. } => error.into(),
+        lookahead_data::Error::Name { .. } | lookahead_data::Error::Unpublished { .. } => error.into(),
         reason => Error::DataMissing {
             hint: format!(
-                "{} is missing and cannot be downloaded here: {reason}; run `just data {name}` where there is a network, or \
-                 put the files there by hand as datasets/README.md says",
+                "{} is missing and cannot be downloaded here: {reason} (datasets/README.md says which, and where to get them)",
                 root.join(name).display()
             ),
         },
