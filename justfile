@@ -26,6 +26,10 @@ imagenette *args:
 data *args:
     @{{run}} data -- "$@"
 
+# why Lookahead/AdamW collapsed in the original project: its suspects, each alone and together
+puzzle *args:
+    @{{run}} puzzle -- "$@"
+
 # learning-rate range test, with a plot
 lr-find *args:
     @{{run}} lr-find -- "$@"

@@ -122,6 +122,15 @@ pub fn data_root(flag: Option<&Path>) -> PathBuf {
 /// [`Error::Data`] where they are damaged.
 pub fn open(experiment: Experiment, root: &Path, dataset_dir: Option<&Path>, progress: &Progress) -> Result<Splits> {
     if let Some(folder) = dataset_dir {
+        if !folder.is_dir() {
+            return Err(Error::DataMissing {
+                hint: format!(
+                    "--dataset-dir {}: there is no such folder; give one that holds train and val, each with a folder of images \
+                     for each class",
+                    folder.display()
+                ),
+            });
+        }
         return Ok(lookahead_data::image_folder(folder)?);
     }
     let name = match experiment {

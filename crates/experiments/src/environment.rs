@@ -26,7 +26,7 @@ pub struct Environment {
     pub threads: usize,
     /// `cpu`, `cuda:0`, ...
     pub device: String,
-    /// The command line.
+    /// The command line, quoted where a shell needs it.
     pub command: String,
 }
 
@@ -49,7 +49,7 @@ impl Environment {
             cpu: processor().unwrap_or_else(unknown),
             threads,
             device: device.to_owned(),
-            command: std::iter::once(program).chain(arguments).collect::<Vec<_>>().join(" "),
+            command: std::iter::once(program).chain(arguments.map(quoted)).collect::<Vec<_>>().join(" "),
         }
     }
 }
@@ -62,6 +62,15 @@ fn output(program: &str, arguments: &[&str]) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// An argument as a POSIX shell takes it back.
+fn quoted(argument: String) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,:+@%".contains(c);
+    if !argument.is_empty() && argument.chars().all(is_plain) {
+        return argument;
+    }
+    format!("'{}'", argument.replace('\'', "'\\''"))
+}
+
 fn processor() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok();
     let from_linux = text.as_deref().and_then(|text| {
@@ -69,4 +78,18 @@ fn processor() -> Option<String> {
         Some(line.split_once(':')?.1.trim().to_owned())
     });
     from_linux.or_else(|| output("sysctl", &["-n", "machdep.cpu.brand_string"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_that_a_shell_would_split_are_quoted() {
+        let quote = |text: &str| quoted(text.to_owned());
+        assert_eq!(quote("--set=sgd.momentum=0.9"), "--set=sgd.momentum=0.9");
+        assert_eq!(quote("seeds=[1, 2]"), "'seeds=[1, 2]'");
+        assert_eq!(quote("it's"), r"'it'\''s'");
+        assert_eq!(quote(""), "''");
+    }
 }

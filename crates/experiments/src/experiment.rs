@@ -73,6 +73,8 @@ pub fn run(experiment: Experiment, flags: &Flags) -> Result<()> {
 
     if flags.tui {
         let names: Vec<String> = runs.iter().map(RunConfig::name).collect();
+        // The bars are taken away before the screen is: later they could not be reached.
+        progress.close();
         progress = Progress::on_screen(&experiment.to_string(), &names, &options.interrupt)?;
     }
 
@@ -101,7 +103,7 @@ pub fn run(experiment: Experiment, flags: &Flags) -> Result<()> {
         progress.run_ended(&run.name(), has_diverged);
     }
 
-    progress.leave_screen();
+    progress.close();
     let summary = summarize(&config, done, diverged.iter().map(|(name, _)| name.clone()).collect());
     atomic::write_json(&folder.join("summary.json"), &summary)?;
     write_report(&folder, &progress);
@@ -140,7 +142,8 @@ pub(crate) fn summarize(config: &Config, mut runs: Vec<RunSummary>, diverged: Ve
     }
 }
 
-fn to_toml(config: &Config) -> String {
+/// As `--print-config` prints it and `--config` takes it.
+pub(crate) fn to_toml(config: &Config) -> String {
     toml::to_string(&config.to_table()).unwrap_or_default()
 }
 

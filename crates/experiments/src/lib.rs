@@ -3,6 +3,7 @@
 
 mod atomic;
 mod bench;
+mod chart;
 mod checkpoint;
 mod cli;
 mod config;
@@ -22,7 +23,6 @@ mod metrics;
 mod model;
 mod names;
 mod optimizers;
-mod plot;
 mod progress;
 mod protocol;
 mod puzzle;
@@ -68,7 +68,7 @@ pub use optimizers::build as build_optimizer;
 pub use progress::Progress;
 pub use puzzle::{MomentsReset, PuzzleFlags, puzzle};
 pub use range_test::{RangeFlags, RangeTest, find_learning_rate};
-pub use reference::{TheirRow, TheirTable, their_tables};
+pub use reference::{Reference, Source, references};
 pub use run_folder::{RunFolder, RunState};
 pub use schedules::Schedules;
 pub use stats::{PairedDifference, Spread};

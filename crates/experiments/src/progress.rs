@@ -1,7 +1,6 @@
 //! What the user sees while it runs: bars on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
-use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -40,7 +39,7 @@ impl Progress {
         let target = if mode == Mode::Bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
         let all = bars.add(ProgressBar::new(runs as u64));
-        all.set_style(style("{prefix:>28} {bar:30} {pos}/{len} runs, {elapsed_precise}"));
+        all.set_style(style("{prefix:>24} {bar:24} {pos}/{len} runs, {elapsed_precise}"));
         all.set_prefix("experiment");
         Self { bars, runs: all, mode, view: None }
     }
@@ -50,19 +49,22 @@ impl Progress {
         Self::new(0, true)
     }
 
-    /// Full screen, until [`Progress::leave_screen`] or drop; `q` there asks `interrupt` to stop.
+    /// Full screen, until [`Progress::close`] or drop; `q` there asks `interrupt` to stop.
     ///
     /// # Errors
     /// Where standard output is no terminal.
     pub(crate) fn on_screen(experiment: &str, runs: &[String], interrupt: &Interrupt) -> Result<Self> {
         let interrupt = interrupt.clone();
         let view = View::start(experiment, runs, move || interrupt.ask())?;
-        Ok(Self { view: Some(view), ..Self::quiet() })
+        let mut progress = Self::quiet();
+        progress.view = Some(view);
+        Ok(progress)
     }
 
-    /// Gives the terminal back; what follows is told in lines.
-    pub(crate) fn leave_screen(&mut self) {
-        if self.view.take().is_some() {
+    /// Gives the terminal back, without bars or a screen; what follows is told in lines.
+    pub(crate) fn close(&mut self) {
+        self.runs.finish_and_clear();
+        if self.view.take().is_some() || self.mode == Mode::Bars {
             self.mode = Mode::Lines;
         }
     }
@@ -83,7 +85,7 @@ impl Progress {
     /// A run begins, or goes on from `position`.
     pub(crate) fn begin(&self, name: &str, epochs: usize, steps: usize, position: usize) -> RunProgress<'_> {
         let bar = self.bars.insert_before(&self.runs, ProgressBar::new(steps as u64));
-        bar.set_style(style("{prefix:>28} {bar:30} {pos}/{len} {msg} eta {eta}"));
+        bar.set_style(style("{prefix:>24} {bar:24} {pos}/{len} {msg} eta {eta}"));
         bar.set_prefix(name.to_owned());
         bar.set_position(position as u64);
         bar.reset_eta();
@@ -100,7 +102,7 @@ impl Progress {
     #[cfg(feature = "hub")]
     pub(crate) fn bytes(&self) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new(0));
-        bar.set_style(style("{msg:>28} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}"));
+        bar.set_style(style("{msg:>24} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}"));
         bar
     }
 
@@ -115,6 +117,12 @@ impl Progress {
         if let Some(view) = &self.view {
             view.board().end(name, if diverged { RunState::Diverged } else { RunState::Done });
         }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -151,9 +159,9 @@ impl RunProgress<'_> {
             Record::Step { train_loss, images_per_second, .. } => {
                 self.bar.set_message(format!("loss {train_loss:.3}, {images_per_second:.0} images/s,"));
             }
+            // 100 columns with the longest usual name.
             Record::Epoch { epoch, train_loss, valid_loss, top1, top5, seconds, .. } => self.progress.note(&format!(
-                "{:<28} epoch {epoch}/{}  train loss {train_loss:.4}  valid loss {valid_loss:.4}  accuracy {top1:.2} %  \
-                 top-5 {top5:.2} %  {}",
+                "{:<24} epoch {epoch}/{}  loss {train_loss:.4}, valid {valid_loss:.4}  top-1 {top1:.2} %  top-5 {top5:.2} %  {}",
                 self.name,
                 self.epochs,
                 clock(*seconds)
@@ -173,9 +181,9 @@ impl Drop for RunProgress<'_> {
     }
 }
 
-/// Minutes and seconds, or hours too.
+/// `m:ss` or `h:mm:ss`, to the nearest second.
 pub(crate) fn clock(seconds: f64) -> String {
-    let whole = Duration::from_secs_f64(seconds.max(0.0)).as_secs();
+    let whole = seconds.round() as u64;
     match whole / 3600 {
         0 => format!("{}:{:02}", whole / 60, whole % 60),
         hours => format!("{hours}:{:02}:{:02}", whole / 60 % 60, whole % 60),
@@ -193,8 +201,6 @@ mod tests {
 
     #[test]
     fn seconds_read_as_a_clock() {
-        assert_eq!(clock(0.4), "0:00");
-        assert_eq!(clock(61.9), "1:01");
-        assert_eq!(clock(3_725.0), "1:02:05");
+        assert_eq!([0.4, 59.6, 61.2, 3_599.0, 3_725.0].map(clock), ["0:00", "1:00", "1:01", "59:59", "1:02:05"]);
     }
 }

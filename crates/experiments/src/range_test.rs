@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use candle_core::Device;
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use lookahead_models::Pass;
 use serde::Serialize;
 
+use crate::chart::{Chart, Line, Stroke};
 use crate::cli::Flags;
 use crate::config::RunConfig;
 use crate::datasets::{self, Data};
@@ -14,8 +17,8 @@ use crate::device::open_device;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::names::Experiment;
-use crate::plot::{Chart, Line};
 use crate::progress::Progress;
+use crate::stats::Spread;
 use crate::{atomic, experiment, model, optimizers, train};
 
 /// Trains while the learning rate rises exponentially, and shows where the loss falls fastest and where it breaks.
@@ -25,7 +28,8 @@ use crate::{atomic, experiment, model, optimizers, train};
 #[command(
     name = "lr-find",
     version,
-    after_help = "Examples:\n  just lr-find demo --optimizers sgd\n  just lr-find cifar10 --optimizers adamw --highest 1"
+    after_help = "Examples:\n  just lr-find demo --optimizers sgd\n  just lr-find cifar10 --optimizers adamw --highest 1\n\n\
+                  Exit status: 0 done; 2 bad usage or configuration; 3 data missing or damaged; 130 interrupted."
 )]
 pub struct RangeFlags {
     /// The experiment whose data, network and settings to use
@@ -42,6 +46,27 @@ pub struct RangeFlags {
     pub steps: usize,
     #[command(flatten)]
     flags: Flags,
+}
+
+/// Flags of an experiment that mean nothing to a range test.
+const WITHOUT_MEANING: [&str; 8] =
+    ["state", "epochs", "lr", "fresh", "checkpoint_every", "log_every", "tui", "completions"];
+
+impl RangeFlags {
+    /// Parses the program's arguments; prints help or the error and ends the program where clap says so (0 or 2).
+    pub fn parse_arguments() -> Self {
+        let mut command = Self::command();
+        for flag in WITHOUT_MEANING {
+            command = command.mut_arg(flag, |arg| arg.hide(true));
+        }
+        let matches = command.get_matches_mut();
+        let given = |flag: &&&str| matches.value_source(flag) == Some(ValueSource::CommandLine);
+        if let Some(flag) = WITHOUT_MEANING.iter().find(given) {
+            let message = format!("--{} means nothing to a range test", flag.replace('_', "-"));
+            command.error(ErrorKind::ArgumentConflict, message).exit();
+        }
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
 }
 
 /// What a range test found.
@@ -69,6 +94,10 @@ const BROKEN: f64 = 4.0;
 pub fn find_learning_rate(flags: &RangeFlags) -> Result<()> {
     let mut config = flags.flags.resolve(flags.experiment)?;
     check(flags)?;
+    if flags.flags.print_config {
+        print!("{}", experiment::to_toml(&config));
+        return Ok(());
+    }
     let (device, name) = open_device(&config.device)?;
     config.device = name;
     experiment::set_threads(flags.flags.threads);
@@ -152,24 +181,49 @@ fn range_test(
     Ok(RangeTest { optimizer: run.optimizer.to_string(), curve, steepest, tenth_of_lowest })
 }
 
-/// The rate of the steepest fall, and a tenth of that of the lowest loss. The first tenth of the curve, where smoothing has
-/// little to go by, does not count.
+/// The rate of the steepest fall, and a tenth of that of the lowest loss before it broke.
+///
+/// The first tenth of the curve, where smoothing has little to go by, does not count. A slope is taken over a tenth of the
+/// curve, so that no single batch decides.
 fn suggestions(curve: &[(f64, f64)]) -> (Option<f64>, Option<f64>) {
     let settled = &curve[curve.len() / 10..];
-    let slopes = settled.windows(2).map(|w| (w[0].0, (w[1].1 - w[0].1) / (w[1].0 / w[0].0).ln()));
+    let fall = before_the_break(settled);
+    let reach = (curve.len() / 20).max(1);
+    let slopes = fall.windows(2 * reach + 1).map(|part| {
+        let (first, last) = (part[0], part[2 * reach]);
+        (part[reach].0, (last.1 - first.1) / (last.0 / first.0).ln())
+    });
     let steepest = slopes.min_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, slope)| *slope < 0.0).map(|(rate, _)| rate);
-    let lowest = settled.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map(|(rate, _)| rate / 10.0);
-    (steepest, lowest)
+    (steepest, fall.last().map(|(rate, _)| rate / 10.0))
+}
+
+/// The curve up to its lowest loss. A loss that has risen by a quarter of the whole fall is broken: how low it gets on its
+/// way back says nothing of sound rates.
+fn before_the_break(curve: &[(f64, f64)]) -> &[(f64, f64)] {
+    let lowest = curve.iter().map(|point| point.1).fold(f64::INFINITY, f64::min);
+    let highest = curve.iter().map(|point| point.1).take_while(|&loss| loss > lowest).fold(lowest, f64::max);
+    let mut end = 0;
+    for (at, &(_, loss)) in curve.iter().enumerate() {
+        if loss < curve[end].1 {
+            end = at;
+        } else if loss > curve[end].1 + 0.25 * (highest - lowest) {
+            break;
+        }
+    }
+    &curve[..curve.len().min(end + 1)]
 }
 
 fn write(test: &RangeTest, experiment: Experiment, stem: &Path) -> Result<()> {
+    let points = test.curve.iter().map(|&(rate, mean)| (rate, Spread { mean, std: 0.0 }));
+    let stroke = Stroke { colour: "#0a4a86", width: 2.0, dash: "" };
     let chart = Chart {
         title: format!("Learning-rate range test: {} on {experiment}", test.optimizer),
-        x_label: "learning rate".to_owned(),
-        y_label: "smoothed training loss".to_owned(),
+        x_title: "Learning rate",
+        y_title: "Smoothed training loss (nats)",
         x_is_logarithmic: true,
-        lines: vec![Line { name: test.optimizer.clone(), points: test.curve.clone() }],
-        mark: test.steepest.map(|rate| (rate, "steepest".to_owned())),
+        y_is_logarithmic: false,
+        lines: vec![Line { name: test.optimizer.clone(), stroke, points: points.collect() }],
+        mark: test.steepest.map(|rate| (rate, format!("steepest, {rate:.1e}"))),
     };
     atomic::write(&stem.with_extension("svg"), chart.to_svg().as_bytes())?;
     atomic::write_json(&stem.with_extension("json"), test)
@@ -185,12 +239,28 @@ mod tests {
         assert!((rates[0] - 0.01).abs() < 1e-12 && (rates[1] - 0.1).abs() < 1e-12 && (rates[2] - 1.0).abs() < 1e-12);
     }
 
-    /// Flat, then one steep step between 0.1 and 1, then rising: the steepest fall begins at 0.1, the lowest is at 1.
+    /// Flat, then one steep step between 0.1 and 1, then rising: the steepest fall is around 0.1, the lowest is at 1.
     #[test]
     fn the_suggestions_are_where_the_curve_says() {
         let curve = [(1e-3, 2.3), (1e-2, 2.29), (1e-1, 2.2), (1.0, 1.2), (10.0, 3.0)];
         assert_eq!(suggestions(&curve), (Some(1e-1), Some(1e-1)));
         assert_eq!(suggestions(&[(1.0, 1.0), (2.0, 2.0)]).0, None);
         assert_eq!(suggestions(&[]), (None, None));
+    }
+
+    /// One lucky batch before the fall, and a steeper fall of a loss that broke and comes back, are not what is asked for.
+    #[test]
+    fn neither_a_lucky_batch_nor_a_loss_on_its_way_back_is_the_steepest() {
+        let loss = |i: usize| match i {
+            20 => 2.8,
+            0..40 => 3.0,
+            40..60 => 3.0 - 0.05 * (i - 40) as f64,
+            60 => 2.0,
+            _ => 9.0 - 0.5 * (i - 61) as f64,
+        };
+        let curve: Vec<(f64, f64)> = (0..80).map(|i| (1.1f64.powi(i as i32), loss(i))).collect();
+        let (steepest, tenth_of_lowest) = suggestions(&curve);
+        assert!((curve[40].0..curve[60].0).contains(&steepest.unwrap()), "{steepest:?}");
+        assert_eq!(tenth_of_lowest, Some(curve[60].0 / 10.0));
     }
 }

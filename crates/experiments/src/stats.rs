@@ -75,6 +75,12 @@ impl PairedDifference {
     }
 }
 
+/// `(ours, theirs)` of the seeds that both have, given as `(seed, value)`: what [`PairedDifference::of`] takes.
+pub(crate) fn by_seed(ours: &[(u64, f64)], theirs: &[(u64, f64)]) -> Vec<(f64, f64)> {
+    let same = |seed: u64| theirs.iter().find(|their| their.0 == seed);
+    ours.iter().filter_map(|&(seed, value)| Some((value, same(seed)?.1))).collect()
+}
+
 /// The value below which Student's t with `freedom` degrees stays with probability `p`, by bisection of its distribution.
 fn t_quantile(p: f64, freedom: f64) -> f64 {
     let (mut low, mut high) = (-1e3, 1e3);
@@ -159,6 +165,11 @@ mod tests {
         }
         // Near zero the beta form loses half of the digits.
         close(t_quantile(0.5, 3.0), 0.0, 1e-6);
+    }
+
+    #[test]
+    fn only_seeds_that_both_have_are_paired() {
+        assert_eq!(by_seed(&[(1, 80.0), (2, 81.0)], &[(3, 71.0), (2, 70.0)]), [(81.0, 70.0)]);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use crate::names::{OptimizerName, State};
 use crate::progress::clock;
-use crate::reference::{TheirTable, their_tables};
-use crate::stats::{PairedDifference, Spread};
+use crate::reference::{Reference, Source, references};
+use crate::stats::{PairedDifference, Spread, by_seed};
 use crate::summary::{ExperimentSummary, RunSummary};
 
 /// The whole text printed at the end of an experiment: our table, the paired differences, their tables.
@@ -24,8 +24,12 @@ pub fn render(summary: &ExperimentSummary) -> String {
         let _ = writeln!(text, "diverged, and left out above: {}", summary.diverged.join(", "));
     }
     text.push_str(&differences(&summary.runs));
-    for table in their_tables(summary.experiment) {
-        let _ = write!(text, "\n{}\n{}\n", table.title, theirs(&table));
+    let quoted = references(summary.experiment);
+    for source in Source::ALL {
+        let rows: Vec<&Reference> = quoted.iter().filter(|row| row.source == source).collect();
+        if !rows.is_empty() {
+            let _ = write!(text, "\n{} (their figures, {})\n{}\n", source.title(), source.runs(), theirs(&rows));
+        }
     }
     text
 }
@@ -59,19 +63,15 @@ fn ours(summary: &ExperimentSummary) -> Table {
     table
 }
 
-fn theirs(table: &TheirTable) -> Table {
+fn theirs(rows: &[&Reference]) -> Table {
     let mut printed = new_table(&["", "training loss", "validation loss", "accuracy", "top-5"]);
     let absent = || "-".to_owned();
-    for row in &table.rows {
-        let accuracy = match row.top1_std {
-            Some(std) => format!("{:.2} ± {std:.2} %", row.top1),
-            None => format!("{:.2} %", row.top1),
-        };
+    for row in rows {
         printed.add_row([
             row.optimizer.title().to_owned(),
             row.train_loss.map_or_else(absent, |value| value.to_string()),
             row.valid_loss.map_or_else(absent, |value| value.to_string()),
-            accuracy,
+            format!("{:.2} %", row.top1),
             row.top5.map_or_else(absent, |value| format!("{value:.2} %")),
         ]);
     }
@@ -107,7 +107,7 @@ fn differences(runs: &[RunSummary]) -> String {
 type Key = (OptimizerName, State);
 
 /// Which rows are compared, without repetition: Lookahead with its inner optimizer first.
-pub(crate) fn comparisons(runs: &[RunSummary]) -> Vec<(Key, Key)> {
+fn comparisons(runs: &[RunSummary]) -> Vec<(Key, Key)> {
     let mut keys: Vec<Key> = Vec::new();
     for run in runs {
         if !keys.contains(&(run.optimizer, run.state)) {
@@ -131,15 +131,16 @@ pub(crate) fn comparisons(runs: &[RunSummary]) -> Vec<(Key, Key)> {
 }
 
 /// Accuracies of the seeds that both have.
-pub(crate) fn paired(runs: &[RunSummary], ours: Key, theirs: Key) -> Vec<(f64, f64)> {
-    let of = |key: Key| runs.iter().filter(move |run| (run.optimizer, run.state) == key);
-    of(ours)
-        .filter_map(|our| of(theirs).find(|their| their.seed == our.seed).map(|their| (our.top1, their.top1)))
-        .collect()
+fn paired(runs: &[RunSummary], ours: Key, theirs: Key) -> Vec<(f64, f64)> {
+    let of = |key: Key| -> Vec<(u64, f64)> {
+        let own = runs.iter().filter(|run| (run.optimizer, run.state) == key);
+        own.map(|run| (run.seed, run.top1)).collect()
+    };
+    by_seed(&of(ours), &of(theirs))
 }
 
 /// `Lookahead/SGD` or, where the policy is not the usual one, `Lookahead/SGD, reset`.
-pub(crate) fn title(optimizer: OptimizerName, state: State) -> String {
+fn title(optimizer: OptimizerName, state: State) -> String {
     match state {
         State::Keep => optimizer.title().to_owned(),
         state => format!("{}, {state}", optimizer.title()),
@@ -164,7 +165,7 @@ mod tests {
     use crate::names::{Experiment, ModelName, Protocol};
     use crate::summary::{SCHEMA, rows};
 
-    pub(crate) fn run(optimizer: OptimizerName, state: State, seed: u64, top1: f64) -> RunSummary {
+    fn run(optimizer: OptimizerName, state: State, seed: u64, top1: f64) -> RunSummary {
         RunSummary {
             optimizer,
             state,
@@ -222,17 +223,5 @@ mod tests {
         let text = render(&summary(runs));
         assert!(text.contains("one seed: no difference above can be told from noise"), "{text}");
         assert!(!text.contains('±') || text.contains("their figures"), "{text}");
-    }
-
-    #[test]
-    fn only_seeds_that_both_have_are_paired() {
-        use OptimizerName::{AdamW, Sgd};
-        let runs = vec![
-            run(Sgd, State::Keep, 1, 80.0),
-            run(Sgd, State::Keep, 2, 81.0),
-            run(AdamW, State::Keep, 2, 70.0),
-            run(AdamW, State::Keep, 3, 71.0),
-        ];
-        assert_eq!(paired(&runs, (AdamW, State::Keep), (Sgd, State::Keep)), [(70.0, 81.0)]);
     }
 }

@@ -325,7 +325,7 @@ fn describe_divergence(error: Error, run: &RunConfig, peak: f64, checkpoints: &C
             loss,
             checkpoint: checkpoints.describe_last(),
             hint: format!(
-                "try a lower learning rate (--optimizers {} --lr {}), or `just lr-find` to see where it breaks",
+                "try a lower learning rate (--optimizers {} --lr {:.1e}), or `just lr-find` to see where it breaks",
                 run.optimizer,
                 peak / 3.0
             ),

@@ -82,6 +82,8 @@ fn configuration_errors_name_the_key_and_the_rule() {
         (&["--device", "abacus"], "expected auto, cpu"),
         (&["--config", "absent.toml"], "cannot read absent.toml"),
         (&["--dataset-dir", "."], "business of `imagenette`"),
+        (&["--log-every", "0"], "`--log-every` must be 1 or more, but is 0"),
+        (&["--tui"], "no terminal"),
     ];
     for (arguments, expected) in cases {
         let line = fails_with(&demo(folder.path(), arguments), 2);
@@ -91,6 +93,7 @@ fn configuration_errors_name_the_key_and_the_rule() {
     for (arguments, expected) in [
         (["--optimizers", "lookahead-sgd", "--sync-period", "0"], "must be 1 or more, but is 0"),
         (["--optimizers", "lookahead-sgd", "--slow-step-size", "NaN"], "must be in [0, 1], but is NaN"),
+        (["--optimizers", "sgd", "--seeds", "1,1"], "`seeds` must be a list without repetition, but is 1,1"),
     ] {
         let line = fails_with(&run(env!("CARGO_BIN_EXE_demo"), folder.path(), &arguments), 2);
         assert!(line.contains(expected), "{line}");
@@ -102,6 +105,27 @@ fn configuration_errors_name_the_key_and_the_rule() {
     assert!(line.contains("--lr and SGD beside AdamW or RMSProp conflict"), "{line}");
     let runs: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
     assert!(runs.is_empty() || !folder.path().join("runs/demo/summary.json").exists());
+}
+
+#[test]
+fn flags_that_exclude_each_other_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let both = ["--dataset-dir", "photos", "--data", "datasets"];
+    let line = fails_with(&run(env!("CARGO_BIN_EXE_imagenette"), folder.path(), &both), 2);
+    assert!(line.contains("--dataset-dir and --data conflict"), "{line}");
+    let line = fails_with(&demo(folder.path(), &["--tui", "--quiet"]), 2);
+    assert!(line.contains("'--tui' cannot be used with '--quiet'"), "{line}");
+    let line = fails_with(&run(env!("CARGO_BIN_EXE_lr-find"), folder.path(), &["demo", "--epochs", "3"]), 2);
+    assert!(line.contains("--epochs means nothing"), "{line}");
+    let line = fails_with(&run(env!("CARGO_BIN_EXE_puzzle"), folder.path(), &["--seeds", "1,1"]), 2);
+    assert!(line.contains("without repetition"), "{line}");
+    // A printed configuration is a file, of its own experiment alone.
+    let printed = run(env!("CARGO_BIN_EXE_demo"), folder.path(), &["--protocol", "paper", "--print-config"]).stdout;
+    fs::write(folder.path().join("c.toml"), &printed).unwrap();
+    let again = run(env!("CARGO_BIN_EXE_demo"), folder.path(), &["--config", "c.toml", "--print-config"]);
+    assert_eq!(again.stdout, printed);
+    let line = fails_with(&run(env!("CARGO_BIN_EXE_cifar10"), folder.path(), &["--config", "c.toml"]), 2);
+    assert!(line.contains("for another experiment"), "{line}");
 }
 
 #[test]
@@ -127,6 +151,14 @@ fn missing_data_are_named_with_the_ways_to_get_them() {
     assert!(line.contains("empty/cifar10") && line.contains("cannot be downloaded"), "{line}");
     assert!(line.contains("by hand"), "{line}");
     assert!(!folder.path().join("runs").exists(), "a run folder was made without data");
+
+    let line = fails_with(&run(env!("CARGO_BIN_EXE_imagenette"), folder.path(), &["--dataset-dir", "nowhere"]), 3);
+    assert!(
+        line.contains("--dataset-dir nowhere: there is no such folder") && line.contains("train and val"),
+        "{line}"
+    );
+    let line = fails_with(&run(env!("CARGO_BIN_EXE_imagenette"), folder.path(), &["--dataset-dir", "empty"]), 3);
+    assert!(line.contains("train and val"), "{line}");
 }
 
 #[test]
@@ -202,6 +234,30 @@ fn a_full_disk_ends_the_run_and_leaves_nothing_that_looks_whole() {
     assert!(!run_folder.join("checkpoint/latest.json").exists());
     // With room again the same command goes through.
     assert!(demo(folder.path(), &[]).status.success());
+}
+
+/// A file system of one mebibyte; mounting one takes root, so elsewhere this is skipped.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_really_full_is_named() {
+    struct Mounted<'a>(&'a Path);
+    impl Drop for Mounted<'_> {
+        fn drop(&mut self) {
+            let _ = Command::new("umount").arg("-l").arg(self.0).status();
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let small = folder.path().join("small");
+    fs::create_dir(&small).unwrap();
+    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(&small).output();
+    if !mount.is_ok_and(|output| output.status.success()) {
+        return eprintln!("skipped: only root can mount a small file system");
+    }
+    let _mounted = Mounted(&small);
+    let line = fails_with(&demo(folder.path(), &["--out", "small"]), 2);
+    assert!(line.contains("No space left on device") && line.contains("small/demo/sgd-s1"), "{line}");
+    let left: Vec<_> = fs::read_dir(small.join("demo/sgd-s1/checkpoint")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

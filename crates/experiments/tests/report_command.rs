@@ -43,7 +43,9 @@ fn two_experiments_give_two_pages_tables_and_figures() {
     let output = report(root.path(), &["runs", "nowhere", "--figures", "--metrics", "--results", "docs/RESULTS.md"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("nowhere: is not there"));
-    assert_eq!(text(&output.stdout).matches("| Lookahead/SGD ").count(), 4);
+    // Two rows of the table and two differences, for each.
+    assert_eq!(text(&output.stdout).matches("| Lookahead/SGD ").count(), 8, "{}", text(&output.stdout));
+    assert_eq!(text(&output.stdout).matches("| Lookahead/SGD (keep) \u{2212} SGD ").count(), 2);
     for file in ["demo/report.html", "cifar10/report.html", "demo/figures/top1.svg", "cifar10/metrics.csv"] {
         assert!(root.path().join("runs").join(file).is_file(), "{file}");
     }
@@ -58,6 +60,25 @@ fn two_experiments_give_two_pages_tables_and_figures() {
 
     let output = report(root.path(), &["runs/demo", "--quiet", "--out", "one.html"]);
     assert!(root.path().join("one.html").is_file() && output.stdout.is_empty());
+}
+
+#[test]
+fn experiments_of_one_name_do_not_overwrite_each_other() {
+    let root = tempfile::tempdir().unwrap();
+    for parent in ["new", "old"] {
+        Synthetic { seeds: 1, epochs: 1, steps_per_epoch: 20, ..Synthetic::small("demo") }
+            .write(&root.path().join(parent));
+    }
+    let output = report(root.path(), &["new", "old", "--quiet", "--out", "pages", "--figures=figures"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    for file in ["pages/demo.html", "pages/demo-2.html", "figures/demo/top1.svg", "figures/demo-2/top1.svg"] {
+        assert!(root.path().join(file).is_file(), "{file}");
+    }
+    for flags in [["--out", "one.html"], ["--metrics=all.csv", "--quiet"]] {
+        let output = report(root.path(), &[&["new", "old"], &flags[..]].concat());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains("and 2 experiments conflict"), "{}", text(&output.stderr));
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use lookahead_experiments::report::{
-    Experiment, LeftOut, Status, csv, figures, find, markdown, metrics_csv, page, results,
+    Experiment, LeftOut, Status, csv, figures, find, markdown, markdown_differences, metrics_csv, page, results,
 };
 use serde_json::Value;
 use synthetic::Synthetic;
@@ -191,8 +191,15 @@ fn tables_hold_the_numbers_of_the_summary() {
         "{:?}",
         metrics.lines().nth(1)
     );
+    assert!(metrics.lines().all(|line| line.split(',').count() == 17));
+    let differences = markdown_differences(&experiment);
+    let of_reset = differences.lines().find(|line| line.contains("Lookahead/SGD (reset) \u{2212} SGD")).unwrap();
+    let [mean, theirs] = [2, 0].map(|row: usize| summary["rows"][row]["top1"]["mean"].as_f64().unwrap());
+    assert!(of_reset.contains(&format!("\u{2212}{:.2}", theirs - mean)) && of_reset.contains(" to "), "{of_reset}");
+    assert_eq!(differences.lines().count(), 2 + 5, "three Lookaheads to what is inside, two others to the first");
     let page = results(&[experiment]);
-    assert!(page.contains(&table) && page.contains("`0123456789ab`") && page.contains("not edited by hand"));
+    assert!(page.contains(&table) && page.contains(&differences) && page.contains("`just cifar10 --epochs 8`"));
+    assert!(page.contains("`0123456789ab`") && page.contains("not edited by hand"));
 }
 
 #[test]

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use lookahead_experiments::{RangeFlags, exit_with, find_learning_rate};
 
 fn main() -> ExitCode {
-    exit_with(find_learning_rate(&RangeFlags::parse()))
+    exit_with(find_learning_rate(&RangeFlags::parse_arguments()))
 }

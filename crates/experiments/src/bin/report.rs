@@ -9,11 +9,18 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use lookahead_experiments::report::{self, Experiment, Found, LeftOut};
-use lookahead_experiments::{Error, Result};
+use lookahead_experiments::{ConfigError, Error, Result, exit_with};
 
 /// Tables and the interactive page from run folders.
 #[derive(Debug, Parser)]
-#[command(name = "report", version)]
+#[command(
+    name = "report",
+    version,
+    max_term_width = 110,
+    after_help = "Examples:\n  just report\n  just report runs/cifar10 --figures --metrics\n  \
+                  just report runs/cifar10 runs/imagenette --results docs/RESULTS.md\n\n\
+                  Exit status: 0 done; 2 bad usage or output that cannot be written; 3 no run folder found."
+)]
 struct Arguments {
     /// Run folders, experiments (folders of runs) or folders of experiments
     #[arg(default_value = "runs")]
@@ -45,13 +52,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(error.exit_status())
-        }
-    }
+    exit_with(run(&Arguments::parse()))
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
@@ -63,13 +64,31 @@ fn run(arguments: &Arguments) -> Result<()> {
         let hint = format!("no run folder in {}: nothing to report; `just demo` makes some", looked.join(", "));
         return Err(Error::DataMissing { hint });
     }
-    let mut experiments = Vec::new();
+    let several = found.len() > 1;
+    for (flag, path) in [("--out", &arguments.out), ("--metrics", &arguments.metrics.clone().flatten())] {
+        let Some(path) = path.as_ref().filter(|path| several && (flag == "--metrics" || !is_folder(path))) else {
+            continue;
+        };
+        return Err(Error::Config(ConfigError::Conflict {
+            first: format!("{flag} {}", path.display()),
+            second: format!("{} experiments", found.len()),
+            why: "one file cannot hold them all; name one experiment, or a folder for --out".to_owned(),
+        }));
+    }
+    let mut experiments: Vec<Experiment> = Vec::new();
     let mut failed = None;
     for found in &found {
         let experiment = Experiment::read(found);
         tell(&experiment.left_out);
+        if !arguments.quiet {
+            print(arguments, &experiment, experiments.is_empty());
+        }
+        // Experiments of the same name get files of different names.
+        let earlier = experiments.iter().filter(|earlier| earlier.name == experiment.name).count();
+        let suffix = if earlier > 0 { format!("-{}", earlier + 1) } else { String::new() };
+        let name = file_name(&experiment.name) + &suffix;
         // One experiment that cannot be written keeps none of the others back.
-        if let Err(error) = write(arguments, found, &experiment, &left_out, experiments.is_empty()) {
+        if let Err(error) = write(arguments, found, &experiment, &left_out, several.then_some(&name)) {
             tell(&[LeftOut::new(&experiment.name, error.to_string())]);
             failed = Some(error);
         }
@@ -81,27 +100,32 @@ fn run(arguments: &Arguments) -> Result<()> {
     failed.map_or(Ok(()), Err)
 }
 
+fn print(arguments: &Arguments, experiment: &Experiment, is_first: bool) {
+    if arguments.csv {
+        // One header for all experiments.
+        let text = report::csv(experiment);
+        print!("{}", if is_first { &text } else { text.split_once("\r\n").map_or("", |(_, rows)| rows) });
+    } else {
+        println!("{}\n\n{}", experiment.name, report::markdown(experiment));
+        let differences = report::markdown_differences(experiment);
+        if !differences.is_empty() {
+            println!("{differences}");
+        }
+    }
+}
+
+/// Writes the page and what else is asked for; `name` tells several experiments' files apart.
 fn write(
     arguments: &Arguments,
     found: &Found,
     experiment: &Experiment,
     left_out: &[LeftOut],
-    first: bool,
+    name: Option<&String>,
 ) -> Result<()> {
-    if !arguments.quiet {
-        match arguments.csv {
-            // One header for all experiments.
-            true => print!(
-                "{}",
-                report::csv(experiment).splitn(2, "\r\n").skip(usize::from(!first)).collect::<Vec<_>>().join("\r\n")
-            ),
-            false => println!("{}\n\n{}", experiment.name, report::markdown(experiment)),
-        }
-    }
     let page = match &arguments.out {
         None => found.folder.join("report.html"),
-        Some(out) if out.is_dir() || out.extension().is_none() => {
-            out.join(format!("{}.html", file_name(&experiment.name)))
+        Some(out) if is_folder(out) => {
+            out.join(format!("{}.html", name.cloned().unwrap_or_else(|| file_name(&experiment.name))))
         }
         Some(out) => out.clone(),
     };
@@ -109,7 +133,11 @@ fn write(
     report::write_page(experiment, left_out, &page)?;
     told(&page, arguments.quiet);
     if let Some(folder) = &arguments.figures {
-        let folder = folder.clone().unwrap_or_else(|| found.folder.join("figures"));
+        let folder = match (folder, name) {
+            (None, _) => found.folder.join("figures"),
+            (Some(folder), None) => folder.clone(),
+            (Some(folder), Some(name)) => folder.join(name),
+        };
         for (name, svg) in report::figures(experiment) {
             save(&folder.join(name), &svg, arguments.quiet)?;
         }
@@ -119,6 +147,11 @@ fn write(
         save(&path, &report::metrics_csv(experiment), arguments.quiet)?;
     }
     Ok(())
+}
+
+/// Whether `--out` means a folder: it is one, or its name has no extension.
+fn is_folder(path: &Path) -> bool {
+    path.is_dir() || path.extension().is_none()
 }
 
 /// An experiment's name as a file's: what could lead elsewhere becomes a dash.

@@ -132,10 +132,9 @@ impl Config {
 }
 
 fn unique<T: PartialEq + ToString>(key: &str, values: &[T]) -> Result<(), ConfigError> {
-    match values.iter().enumerate().find(|(at, value)| values[..*at].contains(value)) {
-        Some((_, value)) => check(false, key, "a list without repetition", format!("twice {}", value.to_string())),
-        None => Ok(()),
-    }
+    let repeats = values.iter().enumerate().any(|(at, value)| values[..at].contains(value));
+    let list = || values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    if repeats { check(false, key, "a list without repetition", list()) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -174,7 +173,7 @@ mod tests {
     fn a_message_names_key_rule_and_value() {
         assert_eq!(broken(|c| c.train.epochs = 0), "`train.epochs` must be 1 or more, but is 0");
         assert!(broken(|c| c.train.accumulate = 3).contains("a divisor of train.batch_size, but is 3"));
-        assert!(broken(|c| c.optimizers.push(OptimizerName::Sgd)).contains("twice sgd"));
+        assert!(broken(|c| c.optimizers = vec![OptimizerName::Sgd; 2]).ends_with("without repetition, but is sgd,sgd"));
         assert!(broken(|c| c.seeds.clear()).contains("`seeds`"));
         assert!(broken(|c| c.lookahead_sgd.momentum = 0.0).contains("lookahead-sgd.nesterov"));
     }

@@ -49,12 +49,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
     };
     match experiment {
         Experiment::Cifar10 | Experiment::Cifar100 => base,
-        Experiment::Demo => Config {
-            seeds: vec![1],
-            train: TrainSettings { epochs: 4, ..base.train },
-            data: DataSettings { normalize: Normalization::Dataset, ..base.data.clone() },
-            ..base
-        },
+        Experiment::Demo => Config { seeds: vec![1], train: TrainSettings { epochs: 4, ..base.train }, ..base },
         // The whole Imagenette recipe on small images.
         Experiment::Imagenette => Config {
             seeds: vec![1],

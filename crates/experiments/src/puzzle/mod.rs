@@ -22,12 +22,20 @@ use crate::interrupt::Interrupt;
 use crate::names::Experiment;
 use crate::progress::Progress;
 use crate::run_folder::{RunFolder, RunState};
+use crate::stats::Spread;
 use crate::train::{LoopOptions, train_with};
 use crate::{atomic, experiment};
 
 /// Runs AdamW inside Lookahead with each of the original's suspects, alone and together, and writes a page.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "puzzle", version)]
+#[command(
+    name = "puzzle",
+    version,
+    max_term_width = 110,
+    after_help = "Examples:\n  just puzzle\n  just puzzle --experiment cifar10 --limit-train 10000 --page docs/ADAMW_PUZZLE.md\n\n\
+                  The same command again goes on with what was interrupted and skips what is done.\n\n\
+                  Exit status: 0 done; 2 bad usage or configuration; 3 data missing or damaged; 130 interrupted, resumable."
+)]
 pub struct PuzzleFlags {
     /// The data set, at the sizes of its protocol `quick`
     #[arg(long, value_enum, default_value = "demo", value_name = "EXPERIMENT")]
@@ -74,6 +82,7 @@ pub fn puzzle(flags: &PuzzleFlags) -> Result<()> {
     let mut base = variants::base(flags.experiment, flags.epochs);
     base.device = name;
     (base.data.limit_train, base.data.limit_valid) = (flags.limit_train, flags.limit_valid);
+    base.seeds.clone_from(&flags.seeds);
     base.validate()?;
     let progress = Progress::new(VARIANTS.len() * flags.seeds.len(), flags.quiet);
     let root = datasets::data_root(flags.data.as_deref());
@@ -103,8 +112,8 @@ pub fn puzzle(flags: &PuzzleFlags) -> Result<()> {
             }
             progress.run_done();
         }
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-        outcome.curve = curves.iter().map(|(epoch, values)| (*epoch as f64, mean(values))).collect();
+        let at = |(epoch, values): (&u64, &Vec<f64>)| Some((*epoch as f64, Spread::of(values)?));
+        outcome.curve = curves.iter().filter_map(at).collect();
         outcomes.push(outcome);
     }
     write(flags, &outcomes, &base, &environment)

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::variants::{RATES, VARIANTS, Variant};
+use super::variants::{RATES, Variant};
+use crate::chart::{Chart, Line};
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::plot::{Chart, Line};
-use crate::stats::{PairedDifference, Spread};
+use crate::stats::{PairedDifference, Spread, by_seed};
 
 /// A variant's runs: final figures by seed, and accuracy by epoch.
 #[derive(Debug, Clone)]
@@ -14,8 +14,8 @@ pub(super) struct Outcome {
     pub(super) variant: Variant,
     /// (seed, accuracy, validation loss) of the runs that ended.
     pub(super) ends: Vec<(u64, f64, f64)>,
-    /// Mean accuracy after each epoch.
-    pub(super) curve: Vec<(f64, f64)>,
+    /// Epochs, and the accuracy after each over seeds.
+    pub(super) curve: Vec<(f64, Spread)>,
     /// Seeds whose loss became infinite or not a number.
     pub(super) diverged: Vec<u64>,
 }
@@ -118,23 +118,25 @@ fn answer(outcomes: &[Outcome], question: &str, ours: &str, theirs: &str) -> Str
 }
 
 fn pairs(ours: &Outcome, theirs: &Outcome) -> Vec<(f64, f64)> {
-    ours.ends
-        .iter()
-        .filter_map(|our| theirs.ends.iter().find(|their| their.0 == our.0).map(|their| (our.1, their.1)))
-        .collect()
+    let accuracies = |outcome: &Outcome| outcome.ends.iter().map(|end| (end.0, end.1)).collect::<Vec<_>>();
+    by_seed(&accuracies(ours), &accuracies(theirs))
 }
 
 /// Accuracy by epoch, a line a variant.
 pub(super) fn figure(outcomes: &[Outcome]) -> String {
-    debug_assert!(outcomes.len() <= VARIANTS.len());
     Chart {
         title: "AdamW, alone and inside Lookahead".to_owned(),
-        x_label: "epoch".to_owned(),
-        y_label: "validation accuracy, %".to_owned(),
+        x_title: "Epoch",
+        y_title: "Validation accuracy (%)",
         x_is_logarithmic: false,
+        y_is_logarithmic: false,
         lines: outcomes
             .iter()
-            .map(|outcome| Line { name: outcome.variant.name.to_owned(), points: outcome.curve.clone() })
+            .map(|outcome| Line {
+                name: outcome.variant.title.to_owned(),
+                stroke: outcome.variant.stroke(),
+                points: outcome.curve.clone(),
+            })
             .collect(),
         mark: None,
     }

@@ -4,6 +4,7 @@ use candle_core::Var;
 use lookahead_optim::Optimizer;
 
 use super::MomentsReset;
+use crate::chart::Stroke;
 use crate::config::{Config, RunConfig, ScheduleKind};
 use crate::error::Result;
 use crate::names::{Experiment, OptimizerName, Protocol, State};
@@ -85,6 +86,18 @@ pub(super) fn base(experiment: Experiment, epochs: usize) -> Config {
 }
 
 impl Variant {
+    /// One colour for what becomes of the state, dashes for the high learning rate.
+    pub(super) fn stroke(&self) -> Stroke {
+        let colour = match (self.optimizer, self.state, self.moments_only) {
+            (OptimizerName::AdamW, ..) => "#5f6b76",
+            (_, State::Keep, false) => "#0a4a86",
+            (_, State::Keep, true) => "#a02f06",
+            (_, State::Reset, _) => "#2f9e76",
+            (_, State::Interpolate, _) => "#7b52b9",
+        };
+        Stroke { colour, width: 1.8, dash: if self.high_rate { "6 3" } else { "" } }
+    }
+
     /// The run with `seed`.
     pub(super) fn run(&self, base: &Config, seed: u64) -> RunConfig {
         let mut config = base.clone();

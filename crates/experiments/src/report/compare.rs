@@ -1,8 +1,8 @@
 //! Differences between rows, paired by seed.
 
 use super::experiment::{METRICS, Row};
-use super::run::{Run, Status};
-use crate::stats::PairedDifference;
+use super::run::{Figures, Run, Status};
+use crate::stats::{PairedDifference, by_seed};
 
 /// The keys of the metrics that are compared.
 pub const COMPARED: [&str; 3] = ["top1", "valid_loss", "train_loss"];
@@ -43,18 +43,12 @@ pub(crate) fn compare(runs: &[Run], rows: &[Row]) -> Vec<Comparison> {
     comparisons
 }
 
-fn pairs(runs: &[Run], ours: &Row, theirs: &Row, of: fn(&super::run::Figures) -> f64) -> Vec<(f64, f64)> {
-    let done = |run: &&Run| run.status == Status::Done;
-    let of_row = |row: &Row| row.runs.iter().map(|&run| &runs[run]).filter(done).collect::<Vec<_>>();
-    let theirs = of_row(theirs);
-    let mut pairs = Vec::new();
-    for run in of_row(ours) {
-        let other = theirs.iter().find(|other| other.seed == run.seed);
-        if let (Some(figures), Some(other)) = (&run.figures, other.and_then(|other| other.figures.as_ref())) {
-            pairs.push((of(figures), of(other)));
-        }
-    }
-    pairs
+fn pairs(runs: &[Run], ours: &Row, theirs: &Row, of: fn(&Figures) -> f64) -> Vec<(f64, f64)> {
+    let of_row = |row: &Row| -> Vec<(u64, f64)> {
+        let done = row.runs.iter().map(|&run| &runs[run]).filter(|run| run.status == Status::Done);
+        done.filter_map(|run| Some((run.seed, of(run.figures.as_ref()?)))).collect()
+    };
+    by_seed(&of_row(ours), &of_row(theirs))
 }
 
 /// What the runs say of each Lookahead row against its inner optimizer, one plain sentence each.
@@ -76,7 +70,7 @@ pub(crate) fn findings(rows: &[Row], comparisons: &[Comparison]) -> Vec<String> 
                 signed(interval.low),
                 signed(interval.high),
                 found.pairs,
-                if interval.is_distinguishable() { "more than noise" } else { "not to be told from noise" }
+                if interval.is_distinguishable() { "more than noise" } else { "not distinguishable from noise" }
             ),
         };
         sentences.push(format!(
@@ -105,7 +99,6 @@ pub(crate) fn signed(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::run::Figures;
 
     fn run(name: &str, top1: f64) -> Run {
         let mut run = Run::read(std::path::Path::new(name));
@@ -141,7 +134,7 @@ mod tests {
         // Differences 3 and 1.
         assert_eq!((comparisons[2].metric, comparisons[2].pairs, comparisons[2].mean), ("top1", 2, 2.0));
         let sentence = &findings(&rows, &comparisons)[0];
-        assert!(sentence.contains("+2.00 points") && sentence.contains("not to be told from noise"), "{sentence}");
+        assert!(sentence.contains("+2.00 points") && sentence.contains("not distinguishable from noise"), "{sentence}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use clap::ValueEnum;
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -10,6 +11,8 @@ use super::LeftOut;
 use super::compare::{Comparison, compare};
 use super::find::Found;
 use super::run::{Figures, Run, Status};
+use crate::names::{self, OptimizerName};
+use crate::reference::{Reference, references};
 use crate::stats::Spread;
 
 /// A number of the table: its key in `summary.json`, its title, and how to take it from a run.
@@ -53,17 +56,8 @@ pub struct Row {
 impl Row {
     /// The name in the original's tables, such as `Lookahead/SGD`; an unknown optimizer keeps its own.
     pub fn title(&self) -> String {
-        let plain = |name: &str| match name {
-            "sgd" => "SGD".to_owned(),
-            "adamw" => "AdamW".to_owned(),
-            "rmsprop" => "RMSProp".to_owned(),
-            "polyak" => "Polyak".to_owned(),
-            other => other.to_owned(),
-        };
-        match self.optimizer.strip_prefix("lookahead-") {
-            Some(inner) => format!("Lookahead/{}", plain(inner)),
-            None => plain(&self.optimizer),
-        }
+        OptimizerName::from_str(&self.optimizer, false)
+            .map_or_else(|_| self.optimizer.clone(), |name| name.title().to_owned())
     }
 
     /// The title and, in brackets, the state policy.
@@ -141,9 +135,16 @@ impl Experiment {
         row.runs.iter().map(|&run| &self.runs[run]).filter(|run| run.status == Status::Done)
     }
 
-    /// Epochs of the runs: the most that any has done.
+    /// Epochs of the runs: the most that any was to do or, where no configuration says, has done.
     pub fn epochs(&self) -> u64 {
-        self.runs.iter().filter_map(|run| run.log.epochs.last()).map(|point| point.epoch).max().unwrap_or(0)
+        let planned = self.runs.iter().filter_map(|run| run.config.get("train.epochs")?.parse().ok());
+        let done = self.runs.iter().filter_map(|run| Some(run.log.epochs.last()?.epoch));
+        planned.max().or_else(|| done.max()).unwrap_or(0)
+    }
+
+    /// The published figures for the data set; none for a name that is not one of our experiments.
+    pub fn references(&self) -> Vec<Reference> {
+        names::Experiment::from_str(&self.name, false).map_or_else(|_| Vec::new(), references)
     }
 }
 

@@ -33,8 +33,15 @@ pub fn find(paths: &[PathBuf], left_out: &mut Vec<LeftOut>) -> Vec<Found> {
             let children = folders_in(path, left_out);
             let mut runs: Vec<PathBuf> = children.iter().filter(|child| Run::is_at(child)).cloned().collect();
             for child in children.iter().filter(|child| !Run::is_at(child)) {
-                // Two levels down at most: an experiment's checkpoints and figures are no runs.
-                runs.extend(folders_in(child, left_out).into_iter().filter(|inner| Run::is_at(inner)));
+                let (inner, others): (Vec<_>, Vec<_>) =
+                    folders_in(child, left_out).into_iter().partition(|inner| Run::is_at(inner));
+                // Two levels down at most: a folder of folders of experiments has several of the same name.
+                for folder in others.iter().filter(|_| inner.is_empty()) {
+                    if folders_in(folder, left_out).iter().any(|run| Run::is_at(run)) {
+                        left_out.push(LeftOut::new(folder.display(), "lies too deep; name it to report it"));
+                    }
+                }
+                runs.extend(inner);
             }
             runs
         };
@@ -105,5 +112,11 @@ mod tests {
 
         find(&[root.path().join("nowhere"), cifar10.join("figures")], &mut left_out);
         assert_eq!(left_out.len(), 2);
+
+        fs::create_dir(root.path().join("old")).unwrap();
+        fs::rename(cifar10, root.path().join("old/cifar10")).unwrap();
+        let mut left_out = Vec::new();
+        assert_eq!(find(&[root.path().to_path_buf()], &mut left_out).len(), 1, "the demo");
+        assert!(left_out.len() == 1 && left_out[0].what.ends_with("old/cifar10"), "{left_out:?}");
     }
 }

@@ -18,6 +18,8 @@ pub struct StepPoint {
     pub learning_rate: f64,
     /// Momentum, or Adam's beta1.
     pub momentum: f64,
+    /// Training images a second since the run's start.
+    pub images_per_second: f64,
     /// Seconds since the run's start, stops left out.
     pub seconds: f64,
 }
@@ -37,6 +39,8 @@ pub struct EpochPoint {
     pub top1: f64,
     /// Top-5, percent.
     pub top5: f64,
+    /// Expected calibration error, 0 to 1.
+    pub ece: f64,
     /// Seconds since the run's start, stops left out.
     pub seconds: f64,
 }
@@ -63,8 +67,10 @@ struct Line<'a> {
     valid_loss: Option<f64>,
     top1: Option<f64>,
     top5: Option<f64>,
+    ece: Option<f64>,
     learning_rate: Option<f64>,
     momentum: Option<f64>,
+    images_per_second: Option<f64>,
     seconds: Option<f64>,
 }
 
@@ -141,6 +147,7 @@ impl Log {
                     train_loss: number(line.train_loss),
                     learning_rate: number(line.learning_rate),
                     momentum: number(line.momentum),
+                    images_per_second: number(line.images_per_second),
                     seconds: number(line.seconds),
                 });
                 true
@@ -154,6 +161,7 @@ impl Log {
                     valid_loss: number(line.valid_loss),
                     top1: number(line.top1),
                     top5: number(line.top5),
+                    ece: number(line.ece),
                     seconds: number(line.seconds),
                 });
                 true

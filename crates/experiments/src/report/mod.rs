@@ -33,10 +33,10 @@ mod find;
 mod log;
 mod page;
 mod palette;
-mod reference;
 mod results;
 mod run;
 mod settings;
+mod sums;
 mod table;
 mod thin;
 
@@ -53,11 +53,11 @@ pub use experiment::{Experiment, METRICS, Metric, Row};
 pub use figure::figures;
 pub use find::{Found, find};
 pub use log::{EpochPoint, Log, StepPoint};
+pub(crate) use page::escaped;
 pub use page::page;
-pub use reference::{Reference, Source, references};
 pub use results::results;
 pub use run::{Figures, Run, Status};
-pub use table::{csv, markdown, metrics_csv};
+pub use table::{csv, markdown, markdown_differences, metrics_csv};
 pub use thin::Curve;
 
 /// Something the report does not hold, and why.

@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::compare::findings;
 use super::experiment::Experiment;
-use super::reference::{Source, references};
 use super::run::Run;
-use super::table::markdown;
+use super::table::{markdown, markdown_differences};
+use crate::reference::Source;
 
-/// The tables of `experiments` as one Markdown page: for each its table, what the runs say of Lookahead, what it was made
+/// The tables of `experiments` as one Markdown page: for each its table, the differences paired by seed, what it was made
 /// with and on, and whose the other figures are. Meant to be written by `just report --results` and never by hand.
 pub fn results(experiments: &[Experiment]) -> String {
     let mut text = "# Results\n\nWritten by `just report --results`, from run folders; not edited by hand.\n\
         Mean \u{b1} sample standard deviation over seeds. Losses are nats an image; accuracy is that of the last epoch, at the slow \
-        weights where there are any.\n"
+        weights where there are any. Differences are paired by seed, with a 95 % interval (Student's t) and the mean over the standard \
+        deviation of the differences as effect size; where the interval holds zero they are not distinguishable from noise.\n"
         .to_owned();
     for experiment in experiments {
         let _ = write!(text, "\n## {}\n\n", experiment.name);
@@ -27,22 +27,21 @@ pub fn results(experiments: &[Experiment]) -> String {
             .collect();
         let _ = write!(
             text,
-            "{}{}{} epochs.\n\n",
+            "{}{}{}.\n\n",
             told.join(", "),
             if told.is_empty() { "" } else { ", " },
-            experiment.epochs()
+            match experiment.epochs() {
+                1 => "1 epoch".to_owned(),
+                epochs => format!("{epochs} epochs"),
+            }
         );
         text.push_str(&markdown(experiment));
-        let sentences = findings(&experiment.rows, &experiment.comparisons);
-        if !sentences.is_empty() {
-            text.push('\n');
-        }
-        for sentence in sentences {
-            let _ = writeln!(text, "* {sentence}");
+        let differences = markdown_differences(experiment);
+        if !differences.is_empty() {
+            let _ = write!(text, "\n{differences}");
         }
         text.push('\n');
-        for (title, key) in [("Commit", "commit"), ("Machine", "processor"), ("Machine", "cpu"), ("Command", "command")]
-        {
+        for (title, key) in [("Commit", "commit"), ("Machine", "cpu"), ("Threads", "threads"), ("Command", "command")] {
             let value_of = |run: &Run| {
                 let value = run.environment.get(key)?;
                 let is_dirty = key == "commit" && run.environment.get("dirty").is_some_and(|dirty| dirty == "true");
@@ -53,9 +52,8 @@ pub fn results(experiments: &[Experiment]) -> String {
                 let _ = writeln!(text, "{title}: {}  ", values.into_iter().collect::<Vec<_>>().join(", "));
             }
         }
-        for source in Source::ALL
-            .into_iter()
-            .filter(|source| references(&experiment.name).iter().any(|row| row.source == *source))
+        for source in
+            Source::ALL.into_iter().filter(|source| experiment.references().iter().any(|row| row.source == *source))
         {
             let _ = write!(text, "\n{}: {}\n", source.title(), source.about());
         }

@@ -71,7 +71,7 @@ pub struct Run {
     /// `config.toml`, flat: dotted key and value as TOML spells it. The table of the run's own optimizer is called
     /// `optimizer`; the keys that only name the run are not in it.
     pub config: BTreeMap<String, String>,
-    /// `env.json`, flat.
+    /// `env.json`, flat; the command as the justfile takes it.
     pub environment: BTreeMap<String, String>,
     /// What of it could not be read, one sentence each.
     pub left_out: Vec<String>,
@@ -105,7 +105,7 @@ impl Run {
         flatten_toml("", &table, &mut config);
         Self {
             config: own_settings(config, &optimizer),
-            environment: flatten_json(&environment),
+            environment: with_recipe(flatten_json(&environment)),
             status: if figures.is_some() { Status::Done } else { Status::Unfinished },
             name,
             path: path.to_path_buf(),
@@ -233,6 +233,14 @@ fn flatten_json(value: &Value) -> BTreeMap<String, String> {
     let Value::Object(map) = value else { return BTreeMap::new() };
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     map.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), text(value))).collect()
+}
+
+/// Every program has a recipe of its name: `cifar10 --epochs 5` is told as `just cifar10 --epochs 5`.
+fn with_recipe(mut environment: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    if let Some(command) = environment.get_mut("command") {
+        command.insert_str(0, "just ");
+    }
+    environment
 }
 
 #[cfg(test)]

@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 
+use super::compare::signed;
 use super::data::is_done;
 use super::experiment::{Experiment, METRICS, Metric, Row};
-use super::reference::{Reference, Source, references};
+use crate::reference::{Reference, Source};
 use crate::stats::Spread;
 
 /// The table as Markdown: mean and standard deviation over seeds, published accuracies in the last columns.
 pub fn markdown(experiment: &Experiment) -> String {
-    let theirs = references(&experiment.name);
+    let theirs = experiment.references();
     let sources: Vec<Source> =
         Source::ALL.into_iter().filter(|source| theirs.iter().any(|row| row.source == *source)).collect();
     let mut lines: Vec<Vec<String>> = Vec::new();
@@ -25,6 +26,33 @@ pub fn markdown(experiment: &Experiment) -> String {
         lines.push(cells);
     }
     aligned(&lines, 2)
+}
+
+/// Differences in top-1 accuracy as Markdown, paired by seed: of each Lookahead to what is inside it, and of each other row
+/// to the first. Empty where no two rows share a finished seed.
+pub fn markdown_differences(experiment: &Experiment) -> String {
+    let head =
+        ["Top-1 accuracy, paired by seed", "Points", "95 % interval", "Effect size", "Pairs", ""].map(str::to_owned);
+    let mut lines = vec![head.to_vec()];
+    for (position, row) in experiment.rows.iter().enumerate() {
+        let baseline = row.inner.unwrap_or(0);
+        let found = experiment
+            .comparisons
+            .iter()
+            .find(|found| (found.row, found.baseline, found.metric) == (position, baseline, "top1"));
+        let Some(found) = found else { continue };
+        let [interval, effect, verdict] = match found.interval {
+            None => ["\u{2013}".to_owned(), "\u{2013}".to_owned(), "one seed".to_owned()],
+            Some(of) => [
+                format!("{} to {}", signed(of.low), signed(of.high)),
+                signed(of.effect_size),
+                if of.is_distinguishable() { String::new() } else { "not distinguishable".to_owned() },
+            ],
+        };
+        let names = format!("{} \u{2212} {}", row.label(), experiment.rows[baseline].label());
+        lines.push(vec![in_cell(&names), signed(found.mean), interval, effect, found.pairs.to_string(), verdict]);
+    }
+    if lines.len() == 1 { String::new() } else { aligned(&lines, 1) }
 }
 
 /// Seeds done, and of how many if some are not.
@@ -114,25 +142,31 @@ pub fn csv(experiment: &Experiment) -> String {
 /// All of `metrics.jsonl` of all runs as one CSV, every line that could be read, for pandas and R: one line a logged step
 /// or epoch, a column that a line does not have is empty.
 ///
-/// Columns: `run, optimizer, state, seed, done, kind, step, epoch, train_loss, valid_loss, top1, top5, learning_rate,
-/// momentum, seconds`; `step` counts from 0 as in the file, `epoch` is filled for epochs alone.
+/// Columns: `run, optimizer, state, seed, done, kind, step, epoch, train_loss, valid_loss, top1, top5, ece, learning_rate,
+/// momentum, images_per_second, seconds`; `step` counts from 0 as in the file, `epoch` is filled for epochs alone.
 pub fn metrics_csv(experiment: &Experiment) -> String {
-    let mut text = "run,optimizer,state,seed,done,kind,step,epoch,train_loss,valid_loss,top1,top5,learning_rate,momentum,seconds\r\n"
-        .to_owned();
+    let mut text =
+        "run,optimizer,state,seed,done,kind,step,epoch,train_loss,valid_loss,top1,top5,ece,learning_rate,momentum,\
+                    images_per_second,seconds\r\n"
+            .to_owned();
     let number = |value: f64| if value.is_finite() { value.to_string() } else { String::new() };
     for run in &experiment.runs {
         let who =
             format!("{},{},{},{},{}", quoted(&run.name), quoted(&run.optimizer), run.state, run.seed, is_done(run));
         for p in &run.log.steps {
-            let (loss, rate, momentum, seconds) =
-                (number(p.train_loss), number(p.learning_rate), number(p.momentum), number(p.seconds));
-            let _ = write!(text, "{who},step,{},,{loss},,,,{rate},{momentum},{seconds}\r\n", p.step - 1);
+            let [loss, rate, momentum, speed, seconds] =
+                [p.train_loss, p.learning_rate, p.momentum, p.images_per_second, p.seconds].map(number);
+            let _ = write!(text, "{who},step,{},,{loss},,,,,{rate},{momentum},{speed},{seconds}\r\n", p.step - 1);
         }
         for p in &run.log.epochs {
-            let [train, valid, top1, top5, seconds] =
-                [p.train_loss, p.valid_loss, p.top1, p.top5, p.seconds].map(number);
-            let _ =
-                write!(text, "{who},epoch,{},{},{train},{valid},{top1},{top5},,,{seconds}\r\n", p.step - 1, p.epoch);
+            let [train, valid, top1, top5, ece, seconds] =
+                [p.train_loss, p.valid_loss, p.top1, p.top5, p.ece, p.seconds].map(number);
+            let _ = write!(
+                text,
+                "{who},epoch,{},{},{train},{valid},{top1},{top5},{ece},,,,{seconds}\r\n",
+                p.step - 1,
+                p.epoch
+            );
         }
     }
     text

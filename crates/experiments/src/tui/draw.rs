@@ -8,22 +8,27 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Block, Borders, Cell, Chart, Dataset, GraphType, Paragraph, Row, Table, TableState};
 
 use super::board::{Board, RunState, RunView};
+use crate::progress::clock;
 
-/// Below this height there is room for the runs alone.
-const HEIGHT_WITH_CHARTS: u16 = 20;
+/// Charts are drawn where this many lines are left for them.
+const LINES_OF_CHARTS: u16 = 6;
 const SPARK: usize = 16;
 
 pub(super) fn draw(frame: &mut Frame<'_>, board: &Board) {
     let area = frame.area();
-    let table_rows = board.runs.len() as u16 + 2;
-    let charts = if area.height >= HEIGHT_WITH_CHARTS { (area.height / 2).max(10) } else { 0 };
-    let table = table_rows.min(area.height.saturating_sub(charts + 2));
+    let room = area.height.saturating_sub(2);
+    let wanted = board.runs.len() as u16 + 2;
+    let table = match room {
+        _ if wanted + LINES_OF_CHARTS <= room => wanted,
+        16.. => room - room / 2,
+        _ => room.min(wanted),
+    };
     let [head, runs, curves, foot] =
         Layout::vertical([Constraint::Length(1), Constraint::Length(table), Constraint::Min(0), Constraint::Length(1)])
             .areas(area);
     frame.render_widget(Paragraph::new(header(board)), head);
     draw_runs(frame, runs, board);
-    if charts > 0 {
+    if curves.height >= LINES_OF_CHARTS {
         draw_curves(frame, curves, board);
     }
     let keys = "q stop and save   ↑↓ choose a run   f follow";
@@ -39,10 +44,39 @@ fn header(board: &Board) -> Line<'static> {
     Line::from(vec![Span::styled(board.experiment.clone(), Style::new().add_modifier(Modifier::BOLD)), Span::raw(text)])
 }
 
+/// A column of the table of runs: its heading, its width, and what a run shows in it.
+struct Column {
+    head: &'static str,
+    width: u16,
+    of: fn(&RunView) -> String,
+}
+
+/// The columns in the order in which they are wanted where there is not room for all.
+const COLUMNS: [Column; 8] = [
+    Column { head: "progress", width: 8, of: progress },
+    Column { head: "top-1 %", width: 7, of: |run| number(last(run.top1.points()), 2) },
+    Column { head: "train loss", width: 10, of: |run| number(last(run.train_loss.points()), 4) },
+    Column { head: "valid loss", width: 10, of: |run| number(run.valid_loss, 4) },
+    Column { head: "time", width: 7, of: |run| if run.seconds > 0.0 { clock(run.seconds) } else { String::new() } },
+    Column { head: "images/s", width: 8, of: |run| number(run.images_per_second, 0) },
+    Column { head: "rate", width: 7, of: |run| rate(run.learning_rate) },
+    Column { head: "loss so far", width: SPARK as u16, of: sparkline },
+];
+/// The same from left to right, by position in [`COLUMNS`].
+const ORDER: [usize; 8] = [0, 2, 7, 3, 1, 6, 5, 4];
+
+/// Names are shown whole: two runs whose names are cut look alike.
 fn draw_runs(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     let longest = board.runs.iter().map(|run| run.name.chars().count()).max().unwrap_or(3).clamp(3, 34) as u16;
-    let heads = ["", "run", "progress", "train loss", "", "valid loss", "top-1 %", "rate", "images/s", "time"];
-    let widths = [1, longest, 9, 10, SPARK as u16, 10, 8, 9, 9, 8].map(Constraint::Length);
+    let mut left = area.width.saturating_sub(1 + 1 + longest);
+    let mut columns = 0;
+    while columns < COLUMNS.len() && left > COLUMNS[columns].width {
+        left -= 1 + COLUMNS[columns].width;
+        columns += 1;
+    }
+    let shown: Vec<&Column> = ORDER.iter().filter(|&&column| column < columns).map(|&at| &COLUMNS[at]).collect();
+    let widths = [1, longest].into_iter().chain(shown.iter().map(|column| column.width)).map(Constraint::Length);
+    let heads = ["", "run"].into_iter().chain(shown.iter().map(|column| column.head));
     let rows = board.runs.iter().map(|run| {
         let (mark, colour) = match run.state {
             RunState::Waiting => ("·", Color::DarkGray),
@@ -50,28 +84,8 @@ fn draw_runs(frame: &mut Frame<'_>, area: Rect, board: &Board) {
             RunState::Done => ("✓", Color::Green),
             RunState::Diverged => ("✗", Color::Red),
         };
-        let last = |points: &[(f64, f64)]| points.last().map_or(f64::NAN, |point| point.1);
-        let progress = match run.state {
-            RunState::Running if run.steps > 0 => format!("{:5.1} %", 100.0 * run.step as f64 / run.steps as f64),
-            RunState::Done => "done".to_owned(),
-            RunState::Diverged => "diverged".to_owned(),
-            _ => String::new(),
-        };
-        let cells = [
-            mark.to_owned(),
-            run.name.clone(),
-            progress,
-            number(last(run.train_loss.points()), 4),
-            sparkline(run),
-            number(run.valid_loss, 4),
-            number(last(run.top1.points()), 2),
-            rate(run.learning_rate),
-            number(run.images_per_second, 0),
-            if run.seconds > 0.0 { clock(run.seconds) } else { String::new() },
-        ];
-        let mut cells: Vec<Cell<'_>> = cells.into_iter().map(Cell::from).collect();
-        cells[0] = Cell::from(Span::styled(mark, Style::new().fg(colour)));
-        Row::new(cells)
+        let marked = [Cell::from(Span::styled(mark, Style::new().fg(colour))), Cell::from(run.name.clone())];
+        Row::new(marked.into_iter().chain(shown.iter().map(|column| Cell::from((column.of)(run)))))
     });
     let table = Table::new(rows, widths)
         .header(Row::new(heads).style(Style::new().add_modifier(Modifier::DIM)))
@@ -79,6 +93,19 @@ fn draw_runs(frame: &mut Frame<'_>, area: Rect, board: &Board) {
         .block(Block::new().borders(Borders::BOTTOM).border_style(Style::new().add_modifier(Modifier::DIM)));
     let mut state = TableState::new().with_selected(board.shown());
     frame.render_stateful_widget(table, area, &mut state);
+}
+
+fn progress(run: &RunView) -> String {
+    match run.state {
+        RunState::Running if run.steps > 0 => format!("{:5.1} %", 100.0 * run.step as f64 / run.steps as f64),
+        RunState::Done => "done".to_owned(),
+        RunState::Diverged => "diverged".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn last(points: &[(f64, f64)]) -> f64 {
+    points.last().map_or(f64::NAN, |point| point.1)
 }
 
 fn draw_curves(frame: &mut Frame<'_>, area: Rect, board: &Board) {
@@ -160,13 +187,6 @@ fn rate(value: f64) -> String {
     }
 }
 
-/// `m:ss` or `h:mm:ss`.
-fn clock(seconds: f64) -> String {
-    let seconds = seconds.round() as u64;
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
-}
-
 #[cfg(test)]
 mod tests {
     use ratatui::Terminal;
@@ -233,14 +253,18 @@ mod tests {
     }
 
     #[test]
+    fn a_narrow_terminal_keeps_whole_names_and_drops_columns() {
+        let screen = screen(&at_work(), 60, 15);
+        for part in ["▶ lookahead-sgd-keep-s1", "20.0 %", "60.00", "2.5000", "training loss", "q stop and save"] {
+            assert!(screen.contains(part), "{part} is not on\n{screen}");
+        }
+        assert!(!screen.contains("images/s"), "{screen}");
+    }
+
+    #[test]
     fn stopping_is_told() {
         let mut board = at_work();
         board.stopping();
         assert!(screen(&board, 130, 30).contains("stopping after this step, all saved"));
-    }
-
-    #[test]
-    fn times_are_written_as_clocks() {
-        assert_eq!([clock(0.4), clock(59.6), clock(3599.0), clock(3661.0)], ["0:00", "1:00", "59:59", "1:01:01"]);
     }
 }

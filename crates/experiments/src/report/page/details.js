@@ -86,13 +86,21 @@ function settingsSection() {
         })))));
   } else byId("settings-body").append(el("p", { class: "lead" }, "All runs have the same settings."));
   if (keys.length) {
-    byId("settings-body").append(el("details", {}, el("summary", {}, `${keys.length} settings that all runs share`),
+    byId("settings-body").append(el("details", {}, el("summary", {}, `${count(keys.length, "setting")} that all runs share`),
       el("dl", { class: "pairs-list" }, keys.flatMap((key) => [el("dt", {}, el("code", {}, key)), el("dd", {}, same[key])]))));
   }
   return true;
 }
 
-const FIRST = ["command", "commit", "dirty", "processor", "cpu", "threads", "device", "system", "os", "version", "candle", "rustc"];
+const FIRST = ["command", "commit", "dirty", "cpu", "threads", "device", "os", "version", "candle", "rustc"];
+
+// What brings the runs back, for a shell.
+function reproduction({ command, commit, dirty }) {
+  if (!command) return null;
+  const checkout = /^[0-9a-f]{7,40}$/.test(commit || "") ? `git checkout ${commit} && ` : "";
+  return [el("p", { class: "muted" }, dirty === "true" ? "To reproduce, but for changes that were not committed:" : "To reproduce:"),
+    el("pre", { class: "command" }, el("code", {}, checkout + command))];
+}
 
 function originSection() {
   if (!data.environment.length) return false;
@@ -102,7 +110,9 @@ function originSection() {
     const names = runs.map((run) => data.runs[run].name);
     byId("origin-body").append(el("div", { class: "panel origin" },
       data.environment.length > 1 && el("p", { class: "muted" }, `${names.length} of ${data.runs.length} runs: ${names.slice(0, 6).join(", ")}${names.length > 6 ? ", ..." : ""}`),
-      el("dl", { class: "pairs-list" }, keys.flatMap((key) => [el("dt", {}, key), el("dd", {}, ["command", "commit"].includes(key) ? el("code", {}, values[key]) : values[key])]))));
+      reproduction(values),
+      el("dl", { class: "pairs-list" }, keys.filter((key) => !["command", "dirty"].includes(key)).flatMap((key) => [
+        el("dt", {}, key), el("dd", {}, key === "commit" ? el("code", {}, values[key]) : values[key])]))));
   }
   return true;
 }

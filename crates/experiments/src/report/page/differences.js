@@ -34,12 +34,13 @@ function differencesTable(state) {
   if (!items.length) return el("p", { class: "muted" }, "No finished runs share a seed here.");
   const isPercent = state.metric === "top1";
   const digits = isPercent ? 2 : 4;
-  const [width, height] = [360, 30];
+  // Texts keep their size on a phone, where the plot is narrower.
+  const [width, height] = [window.innerWidth < 600 ? 150 : 360, 30];
   const ends = items.flatMap((item) => [item.mean, item.low ?? item.mean, item.high ?? item.mean]);
   // Zero is always within, with some room on either side.
   const room = 0.12 * (Math.max(0, ...ends) - Math.min(0, ...ends) || 1);
   const at = linearScale(Math.min(0, ...ends) - room, Math.max(0, ...ends) + room, 6, width - 6);
-  const ticks = at.ticks(5);
+  const ticks = at.ticks(width < 200 ? 2 : 5);
   const better = isMoreBetter(state.metric);
   const interval = (item) => {
     const y = height / 2;
@@ -59,7 +60,7 @@ function differencesTable(state) {
   };
   const heads = [["", "name"], [better ? "← worse · better →" : "← better · worse →", "forest-cell"],
     [isPercent ? "Points" : "Nats", "number"], ["95 % interval", "number"], ["Pairs", "number"], ["Effect size", "number"], ["", ""]];
-  return el("div", { class: "scroll" }, el("table", { class: "figures differences" },
+  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Paired differences" }, el("table", { class: "figures differences" },
     el("thead", {}, el("tr", {}, heads.map(([text, className]) => el("th", { class: className, scope: "col" }, text)))),
     el("tbody", {}, items.map((item) => el("tr", {},
       el("th", { class: "name", scope: "row" }, rowName(item.row), state.baseline === "inner" && el("span", { class: "muted against" }, ` against ${rowLabel(item.baseline)}`)),

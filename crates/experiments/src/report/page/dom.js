@@ -38,6 +38,8 @@ function segments(label, options, value, onchange) {
     el("span", {}, label), el("span", { class: "segments" }, buttons));
 }
 
+const count = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
+
 const colour = (row) => `var(--${row.hue}${row.strong ? "-strong" : ""})`;
 
 // A short piece of the row's line.

@@ -5,8 +5,8 @@ const NAMES = { cifar10: "CIFAR-10", cifar100: "CIFAR-100", imagenette: "Imagene
 function masthead() {
   byId("title").textContent = NAMES[data.experiment] || data.experiment;
   const done = data.runs.filter((run) => run.status === "done").length;
-  const runs = done === data.runs.length ? `${done} runs` : `${done} of ${data.runs.length} runs done`;
-  const facts = [data.protocol && `protocol ${data.protocol}`, data.model, data.epochs && `${data.epochs} epochs`, runs, data.device];
+  const runs = done === data.runs.length ? count(done, "run") : `${done} of ${count(data.runs.length, "run")} done`;
+  const facts = [data.protocol && `protocol ${data.protocol}`, data.model, data.epochs && count(data.epochs, "epoch"), runs, data.device];
   byId("recipe").append(...facts.filter(Boolean).map((fact) => el("span", {}, fact)));
   byId("colophon").textContent = `Written by ${data.program} from the run folders; every number can be traced to one of them.`;
 }

@@ -110,6 +110,7 @@ function resultsSection() {
     { title: "Best top-1 %", className: "number", value: (item) => item.run.best_top1, cell: (item) => fixed(item.run.best_top1, 2) },
     { title: "at epoch", className: "number", value: (item) => item.run.best_epoch, cell: (item) => fixed(item.run.best_epoch, 0) },
     { title: "Calibration error", className: "number", value: (item) => item.run.ece, cell: (item) => fixed(item.run.ece, 4) },
+    { title: "Peak memory, MiB", className: "number", value: (item) => item.run.peak_rss_mb, cell: (item) => fixed(item.run.peak_rss_mb, 0) },
   ], runs));
   return true;
 }
