@@ -234,6 +234,14 @@ mod hub {
         assert_eq!(rows(images, vec![0, 9]).unwrap(), 2);
     }
 
+    /// Equal rows take next to no room in the file, and 3 KB each in memory.
+    #[test]
+    fn more_rows_than_any_set_has_are_refused_before_they_are_read() {
+        let count = (1 << 17) + 1;
+        let result = rows(vec![b"no image".to_vec(); count], vec![0; count]);
+        assert!(matches!(&result, Err(Error::Parquet { problem, .. }) if problem.contains("131073 rows")), "{result:?}");
+    }
+
     #[test]
     fn cut_and_flipped_files() {
         let dir = tempfile::tempdir().unwrap();
