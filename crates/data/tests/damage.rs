@@ -239,7 +239,10 @@ mod hub {
     fn more_rows_than_any_set_has_are_refused_before_they_are_read() {
         let count = (1 << 17) + 1;
         let result = rows(vec![b"no image".to_vec(); count], vec![0; count]);
-        assert!(matches!(&result, Err(Error::Parquet { problem, .. }) if problem.contains("131073 rows")), "{result:?}");
+        assert!(
+            matches!(&result, Err(Error::Parquet { problem, .. }) if problem.contains("131073 rows")),
+            "{result:?}"
+        );
     }
 
     #[test]
