@@ -88,6 +88,30 @@ fn the_page_works_in_a_browser() {
     assert_eq!(session.console(), [] as [String; 0]);
 }
 
+/// Fifty runs of twenty thousand steps: how long the page takes to open and to redraw is printed for people; the limits are
+/// where anybody would call it slow.
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn a_page_of_fifty_runs_opens_and_redraws_without_lag() {
+    let Some(driver) = Driver::start() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let (page, _) = page_of(&Synthetic::fifty_runs(20).write(root.path()));
+    let session = driver.session(&root.path().join("profile"));
+    session.emulate(1280, 900, "light");
+    session.open(&page);
+    let opened = session.eval("performance.getEntriesByType('navigation')[0].loadEventEnd").as_f64().unwrap();
+    // Style and layout are forced, so that they count too.
+    let redrawn = session.eval(
+        "(slider => { const begun = performance.now(); slider.value = 0.6; slider.dispatchEvent(new Event('input')); \
+         document.body.getBoundingClientRect(); return performance.now() - begun; })(document.querySelector('#smoothing'))",
+    );
+    let redrawn = redrawn.as_f64().unwrap();
+    eprintln!("50 runs: opened in {opened:.0} ms, all charts smoothed and redrawn in {redrawn:.0} ms");
+    assert!(opened < 5_000.0 && redrawn < 1_000.0, "{opened} ms, {redrawn} ms");
+    assert_eq!(paths(&session, "train_loss").len(), 10);
+    assert_eq!(session.console(), [] as [String; 0]);
+}
+
 fn every_chart_is_drawn(session: &Session<'_>, rows: usize) {
     for key in ["train_loss", "valid_loss", "top1", "top5", "learning_rate", "momentum"] {
         let paths = paths(session, key);

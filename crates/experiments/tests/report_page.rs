@@ -27,34 +27,9 @@ fn data_of(page: &str) -> Value {
     serde_json::from_str(&page[start..end]).unwrap()
 }
 
-/// Ten rows of five seeds, twenty thousand steps each, a hundred classes.
-fn fifty_runs(log_every: u64) -> Synthetic {
-    let rows = [
-        ("sgd", ""),
-        ("lookahead-sgd", "keep"),
-        ("lookahead-sgd", "reset"),
-        ("lookahead-sgd", "interpolate"),
-        ("adamw", ""),
-        ("lookahead-adamw", "keep"),
-        ("lookahead-adamw", "reset"),
-        ("rmsprop", ""),
-        ("lookahead-rmsprop", "keep"),
-        ("polyak", ""),
-    ];
-    Synthetic {
-        rows: rows.to_vec(),
-        seeds: 5,
-        epochs: 50,
-        steps_per_epoch: 400,
-        log_every,
-        classes: (0..100).map(|class| format!("class {class}")).collect(),
-        ..Synthetic::small("cifar100")
-    }
-}
-
 fn is_small_and_keeps_the_extremes(log_every: u64) {
     let root = tempfile::tempdir().unwrap();
-    let folder = fifty_runs(log_every).write(root.path());
+    let folder = Synthetic::fifty_runs(log_every).write(root.path());
     let started = std::time::Instant::now();
     let (experiment, left_out) = read(&folder);
     let html = page(&experiment, &left_out).unwrap();

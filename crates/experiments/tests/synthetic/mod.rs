@@ -40,6 +40,32 @@ impl Synthetic {
         }
     }
 
+    /// Ten rows of five seeds, twenty thousand steps each, a hundred classes.
+    #[allow(dead_code, reason = "each test file is a crate of its own, and some need only the small one")]
+    pub(crate) fn fifty_runs(log_every: u64) -> Self {
+        let rows = [
+            ("sgd", ""),
+            ("lookahead-sgd", "keep"),
+            ("lookahead-sgd", "reset"),
+            ("lookahead-sgd", "interpolate"),
+            ("adamw", ""),
+            ("lookahead-adamw", "keep"),
+            ("lookahead-adamw", "reset"),
+            ("rmsprop", ""),
+            ("lookahead-rmsprop", "keep"),
+            ("polyak", ""),
+        ];
+        Self {
+            rows: rows.to_vec(),
+            seeds: 5,
+            epochs: 50,
+            steps_per_epoch: 400,
+            log_every,
+            classes: (0..100).map(|class| format!("class {class}")).collect(),
+            ..Self::small("cifar100")
+        }
+    }
+
     /// Writes the experiment under `root` and gives its folder.
     pub(crate) fn write(&self, root: &Path) -> PathBuf {
         let folder = root.join(self.experiment);
