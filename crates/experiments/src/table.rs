@@ -45,16 +45,17 @@ fn new_table(header: &[&str]) -> Table {
 
 /// Our rows.
 fn ours(summary: &ExperimentSummary) -> Table {
+    // Short headings: with deviations the table stays within 120 columns.
     let mut table =
-        new_table(&["", "training loss", "validation loss", "accuracy", "top-5", "seeds", "time a run", "images/s"]);
+        new_table(&["", "train loss", "valid loss", "top-1 %", "top-5 %", "seeds", "time a run", "images/s"]);
     for row in &summary.rows {
         let n = row.seeds.len();
         table.add_row([
             title(row.optimizer, row.state),
             spread(row.train_loss, n, loss),
             spread(row.valid_loss, n, loss),
-            spread(row.top1, n, |value| format!("{value:.2}")) + " %",
-            spread(row.top5, n, |value| format!("{value:.2}")) + " %",
+            spread(row.top1, n, |value| format!("{value:.2}")),
+            spread(row.top5, n, |value| format!("{value:.2}")),
             n.to_string(),
             clock(row.seconds.mean),
             format!("{:.0}", row.images_per_second.mean),
@@ -64,15 +65,15 @@ fn ours(summary: &ExperimentSummary) -> Table {
 }
 
 fn theirs(rows: &[&Reference]) -> Table {
-    let mut printed = new_table(&["", "training loss", "validation loss", "accuracy", "top-5"]);
+    let mut printed = new_table(&["", "train loss", "valid loss", "top-1 %", "top-5 %"]);
     let absent = || "-".to_owned();
     for row in rows {
         printed.add_row([
             row.optimizer.title().to_owned(),
             row.train_loss.map_or_else(absent, |value| value.to_string()),
             row.valid_loss.map_or_else(absent, |value| value.to_string()),
-            format!("{:.2} %", row.top1),
-            row.top5.map_or_else(absent, |value| format!("{value:.2} %")),
+            format!("{:.2}", row.top1),
+            row.top5.map_or_else(absent, |value| format!("{value:.2}")),
         ]);
     }
     printed
@@ -90,7 +91,7 @@ fn differences(runs: &[RunSummary]) -> String {
     if most < 2 {
         return "one seed: no difference above can be told from noise; give --seeds 1,2,3 or more\n".to_owned();
     }
-    let mut table = new_table(&["accuracy, paired by seed", "difference", "95 % interval", "effect size", ""]);
+    let mut table = new_table(&["top-1 %, paired by seed", "difference", "95 % interval", "effect size", ""]);
     for (ours, theirs) in pairs {
         let Some(difference) = PairedDifference::of(&paired(runs, ours, theirs)) else { continue };
         table.add_row([
@@ -212,8 +213,8 @@ mod tests {
             "{text}"
         );
         assert!(line("Lookahead/SGD, reset - SGD").contains("not distinguishable"), "{text}");
-        assert!(line(" SGD ").contains("82.00 ± 2.00 %"), "{text}");
-        assert!(text.contains("their figures") && text.contains("95.27 %"), "{text}");
+        assert!(line(" SGD ").contains("82.00 ± 2.00"), "{text}");
+        assert!(text.contains("their figures") && text.contains("95.27"), "{text}");
     }
 
     #[test]
