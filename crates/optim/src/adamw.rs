@@ -150,8 +150,8 @@ impl Rule for AdamWConfig {
         slots
     }
 
-    fn second_moment(&self) -> Option<(usize, f64)> {
-        Some((1, self.beta2))
+    fn second_moment(&self) -> Option<usize> {
+        Some(1)
     }
 
     fn corrected_rates(&self) -> Option<(f64, f64)> {

@@ -1,10 +1,11 @@
 //! Averages of the weights over time: Polyak's and exponential.
 
 use crate::error::in_range;
-use crate::pull::{Pull, swap_pairs};
+use crate::pull::Pull;
+use crate::shadow::Shadow;
 use crate::{Error, Optimizer, Parameter, Result, State};
+use candle_core::Tensor;
 use candle_core::backprop::GradStore;
-use candle_core::{Tensor, Var};
 
 /// Which average [`Averaged`] keeps.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,9 +50,7 @@ pub enum Average {
 pub struct Averaged<O> {
     inner: O,
     average: Average,
-    values: Vec<Var>,
-    /// Which parameters ever had a gradient.
-    moved: Vec<bool>,
+    values: Shadow,
     steps: usize,
     average_in_place: bool,
 }
@@ -65,14 +64,8 @@ impl<O: Optimizer> Averaged<O> {
         if let Average::Ema { decay } = average {
             in_range((0.0..=1.0).contains(&decay), "decay", decay, "[0, 1]")?;
         }
-        // `from_tensor` copies what is not a variable, and a detached tensor is none.
-        let values = inner
-            .parameters()
-            .iter()
-            .map(|p| Ok(Var::from_tensor(&p.weights().as_detached_tensor())?))
-            .collect::<Result<Vec<_>>>()?;
-        let moved = vec![false; values.len()];
-        Ok(Self { inner, average, values, moved, steps: 0, average_in_place: false })
+        let values = Shadow::new("average", inner.parameters())?;
+        Ok(Self { inner, average, values, steps: 0, average_in_place: false })
     }
 
     /// The inner optimizer.
@@ -105,22 +98,18 @@ impl<O: Optimizer> Averaged<O> {
 
     fn advance(&mut self, grads: &GradStore, outer: Option<&Pull<'_>>) -> Result<()> {
         self.check_weights_in_place("take a step")?;
-        let mut moved = self.moved.clone();
-        for (moved, parameter) in moved.iter_mut().zip(self.inner.parameters()) {
-            *moved |= grads.get(parameter.var()).is_some();
-        }
+        let moved = self.values.moved_by(grads, self.inner.parameters());
         match (self.rate(), outer) {
             (None, None) => self.inner.step(grads)?,
             (None, Some(outer)) => self.inner.step_and_pull(grads, outer)?,
             (Some(rate), outer) => {
-                let pull = Pull { anchors: &self.values, takes_part: &moved, rate, write_back: false };
-                self.inner.step_and_pull(grads, &pull)?;
+                self.inner.step_and_pull(grads, &self.values.pull(&moved, rate, false))?;
                 if let Some(outer) = outer {
                     outer.apply(self.inner.parameters())?;
                 }
             }
         }
-        self.moved = moved;
+        self.values.moved = moved;
         self.steps += 1;
         Ok(())
     }
@@ -164,23 +153,16 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
         let mut state = State::new("averaged").with_inner(self.inner.state()?);
         state.settings_mut().set("average", format!("{:?}", self.average));
         state.count("steps", self.steps);
-        for ((parameter, value), moved) in self.parameters().iter().zip(&self.values).zip(&self.moved) {
-            state.insert(format!("average.{}", parameter.name()), value)?;
-            state.count(format!("moved.{}", parameter.name()), moved);
-        }
+        self.values.save(self.parameters(), &mut state)?;
         Ok(state)
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
         state.check_fits(&self.state()?)?;
-        let steps = state.counter("steps")?;
-        let moved =
-            self.parameters().iter().map(|p| state.counter(&format!("moved.{}", p.name()))).collect::<Result<_>>()?;
+        let steps = state.steps("steps")? as usize;
+        let values = self.values.saved(self.parameters(), state)?;
         self.inner.load_state(&state.inner())?;
-        for (parameter, value) in self.inner.parameters().iter().zip(&self.values) {
-            value.set(&state.tensor(&format!("average.{}", parameter.name()))?.to_device(value.device())?)?;
-        }
-        self.moved = moved;
+        self.values = values;
         self.steps = steps;
         Ok(())
     }
@@ -189,10 +171,7 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
     fn reset_state(&mut self) -> Result<()> {
         self.check_weights_in_place("reset the state")?;
         self.inner.reset_state()?;
-        for (parameter, value) in self.inner.parameters().iter().zip(&self.values) {
-            value.set(&parameter.weights().as_detached_tensor())?;
-        }
-        self.moved.fill(false);
+        self.values.restart(self.inner.parameters())?;
         self.steps = 0;
         Ok(())
     }
@@ -209,10 +188,8 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
         if !self.has_average() {
             return self.inner.swap_evaluation_weights();
         }
-        let parameters = self.inner.parameters();
-        let moved = (0..parameters.len()).filter(|&i| self.moved[i]).collect::<Vec<_>>();
-        swap_pairs(&moved.iter().map(|&i| (parameters[i].weights(), &self.values[i])).collect::<Vec<_>>())?;
+        self.values.swap(self.inner.parameters())?;
         self.average_in_place = !self.average_in_place;
-        moved.iter().try_for_each(|&i| parameters[i].publish())
+        Ok(())
     }
 }

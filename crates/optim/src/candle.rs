@@ -8,6 +8,23 @@ use crate::{Average, Averaged, Fused, Lookahead, LookaheadConfig, Optimizer, Rul
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Var};
 
+/// What candle's trait asks for besides `new`, from this crate's trait; a foreign trait cannot be implemented for all of them at once.
+macro_rules! methods_of_optimizer {
+    () => {
+        fn step(&mut self, grads: &GradStore) -> Result<()> {
+            Ok(Optimizer::step(self, grads)?)
+        }
+
+        fn learning_rate(&self) -> f64 {
+            Optimizer::learning_rate(self)
+        }
+
+        fn set_learning_rate(&mut self, learning_rate: f64) {
+            Optimizer::set_learning_rate(self, learning_rate);
+        }
+    };
+}
+
 impl<R: Rule> candle_nn::Optimizer for Fused<R> {
     type Config = R;
 
@@ -17,17 +34,7 @@ impl<R: Rule> candle_nn::Optimizer for Fused<R> {
         Ok(Self::new(numbered(vars), config)?)
     }
 
-    fn step(&mut self, grads: &GradStore) -> Result<()> {
-        Ok(Optimizer::step(self, grads)?)
-    }
-
-    fn learning_rate(&self) -> f64 {
-        Optimizer::learning_rate(self)
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        Optimizer::set_learning_rate(self, learning_rate);
-    }
+    methods_of_optimizer!();
 }
 
 impl<O: Optimizer + candle_nn::Optimizer> candle_nn::Optimizer for Lookahead<O> {
@@ -37,17 +44,7 @@ impl<O: Optimizer + candle_nn::Optimizer> candle_nn::Optimizer for Lookahead<O> 
         Ok(Self::new(<O as candle_nn::Optimizer>::new(vars, inner)?, config)?)
     }
 
-    fn step(&mut self, grads: &GradStore) -> Result<()> {
-        Ok(Optimizer::step(self, grads)?)
-    }
-
-    fn learning_rate(&self) -> f64 {
-        Optimizer::learning_rate(self)
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        Optimizer::set_learning_rate(self, learning_rate);
-    }
+    methods_of_optimizer!();
 }
 
 impl<O: Optimizer + candle_nn::Optimizer> candle_nn::Optimizer for Averaged<O> {
@@ -57,15 +54,5 @@ impl<O: Optimizer + candle_nn::Optimizer> candle_nn::Optimizer for Averaged<O> {
         Ok(Self::new(<O as candle_nn::Optimizer>::new(vars, inner)?, average)?)
     }
 
-    fn step(&mut self, grads: &GradStore) -> Result<()> {
-        Ok(Optimizer::step(self, grads)?)
-    }
-
-    fn learning_rate(&self) -> f64 {
-        Optimizer::learning_rate(self)
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        Optimizer::set_learning_rate(self, learning_rate);
-    }
+    methods_of_optimizer!();
 }

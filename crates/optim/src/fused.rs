@@ -300,11 +300,20 @@ impl<R: Rule> Optimizer for Fused<R> {
         let corrected = self.rule.corrected_rates().is_some();
         let mut clocks = Vec::with_capacity(self.clocks.len());
         for parameter in &self.parameters {
-            let start = |key: &str| {
-                if corrected { state.counter(&format!("{key}.{}", parameter.name())) } else { Ok(1.0) }
+            let start = |key: &str| -> Result<f64> {
+                if !corrected {
+                    return Ok(1.0);
+                }
+                let key = format!("{key}.{}", parameter.name());
+                let value = state.counter(&key)?;
+                if (0.0..=1.0).contains(&value) {
+                    Ok(value)
+                } else {
+                    Err(Error::StateValue { key, value: value.to_string() })
+                }
             };
             clocks.push(Clock {
-                steps: state.counter(&format!("steps.{}", parameter.name()))?,
+                steps: state.steps(&format!("steps.{}", parameter.name()))?,
                 zero_start_1: start("zero_start_1")?,
                 zero_start_2: start("zero_start_2")?,
             });
@@ -366,13 +375,10 @@ impl<R: Rule> Optimizer for Fused<R> {
     }
 
     fn second_moments(&self) -> Result<Option<Vec<Tensor>>> {
-        let Some((slot, rate)) = self.rule.second_moment() else { return Ok(None) };
-        let corrected = self.rule.corrected_rates();
+        let Some(slot) = self.rule.second_moment() else { return Ok(None) };
+        let rates = self.rule.corrected_rates();
         let moment = |(slots, clock): (&Vec<Var>, &Clock)| {
-            let correction = match corrected {
-                Some((beta1, beta2)) => clock.corrections(beta1, beta2).1,
-                None => 1.0 - rate.powf(clock.steps as f64),
-            };
+            let correction = rates.map_or(1.0, |(beta1, beta2)| clock.corrections(beta1, beta2).1);
             let average = slots[slot].as_detached_tensor();
             Ok(if *clock == Clock::FRESH { average.zeros_like()? } else { (average / correction)? })
         };

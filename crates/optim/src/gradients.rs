@@ -152,7 +152,11 @@ impl SumOfSquares {
 
     fn clip_scale(&self, limit: f64) -> Result<Scale> {
         Ok(match &self.device {
-            None => Scale::Number((limit / (self.host.sqrt() + 1e-6)).min(1.0)),
+            None => {
+                let scale = limit / (self.host.sqrt() + 1e-6);
+                // Written so that the scale of a NaN is a NaN, as in PyTorch: nothing passes unclipped.
+                Scale::Number(if scale > 1.0 { 1.0 } else { scale })
+            }
             Some(sum) => {
                 let norm = (sum + self.host)?.sqrt()?;
                 Scale::Tensor(((norm + 1e-6)?.recip()? * limit)?.minimum(1f64)?)

@@ -211,3 +211,59 @@ fn step_elements<R: Rule, T: Element, const N: usize>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AdamWConfig, Clock, Scales};
+
+    /// Weights, gradient, three slots and anchor, of a length that no vector divides.
+    fn tensors() -> [Vec<f32>; 6] {
+        std::array::from_fn(|t| (0..1003).map(|i| ((i * (t + 3)) as f32 * 0.37).sin().abs() * 0.1).collect())
+    }
+
+    #[inline(always)]
+    fn adam_step([weights, gradient, first, second, largest, anchor]: &mut [Vec<f32>; 6]) {
+        let config = AdamWConfig { amsgrad: true, ..AdamWConfig::default() };
+        let update =
+            config.update(&Clock { steps: 3, ..Clock::FRESH }, Scales { learning_rate: 1.0, weight_decay: 1.0 });
+        let work = Work { update, fresh: false, weights, gradient, state: [first, second, largest], anchor };
+        let rate = Rate { rate: 0.3, write_back: true };
+        step_elements::<AdamWConfig, f32, 3>(work, Preparation { scale: 0.7, limit: 0.05 }, rate);
+    }
+
+    #[test]
+    fn every_vector_unit_gives_the_same_bits() {
+        let bits = |tensors: &[Vec<f32>; 6]| tensors.concat().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        let mut baseline = tensors();
+        adam_step(&mut baseline);
+        assert_ne!(bits(&baseline), bits(&tensors()));
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") {
+                let mut found = tensors();
+                #[allow(unsafe_code, reason = "a function compiled for more than the baseline is unsafe to call")]
+                // SAFETY: the feature was found on this machine a line above; the function has no other condition.
+                unsafe {
+                    with_avx2(
+                        #[inline(always)]
+                        || adam_step(&mut found),
+                    );
+                };
+                assert!(bits(&found) == bits(&baseline), "AVX2");
+            }
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
+                let mut found = tensors();
+                #[allow(unsafe_code, reason = "a function compiled for more than the baseline is unsafe to call")]
+                // SAFETY: the features were found on this machine a line above; the function has no other condition.
+                unsafe {
+                    with_avx512(
+                        #[inline(always)]
+                        || adam_step(&mut found),
+                    );
+                };
+                assert!(bits(&found) == bits(&baseline), "AVX-512");
+            }
+        }
+    }
+}

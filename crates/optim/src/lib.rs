@@ -19,6 +19,7 @@ mod rmsprop;
 mod rule;
 mod schedule;
 mod sgd;
+mod shadow;
 mod slices;
 mod state;
 

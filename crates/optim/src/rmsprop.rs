@@ -145,8 +145,12 @@ impl Rule for RmsPropConfig {
         slots
     }
 
-    fn second_moment(&self) -> Option<(usize, f64)> {
-        Some((0, self.smoothing))
+    fn second_moment(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn corrected_rates(&self) -> Option<(f64, f64)> {
+        Some((self.smoothing, self.smoothing))
     }
 
     fn update(&self, _clock: &Clock, scales: Scales) -> RmsPropUpdate {

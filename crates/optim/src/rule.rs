@@ -79,12 +79,13 @@ pub trait Rule: Clone + std::fmt::Debug + Send + 'static {
         Vec::new()
     }
 
-    /// The slot that averages squared gradients, and the rate of that average; the adaptive slow step size needs it.
-    fn second_moment(&self) -> Option<(usize, f64)> {
+    /// The slot that averages squared gradients; the adaptive slow step size needs it.
+    fn second_moment(&self) -> Option<usize> {
         None
     }
 
-    /// The rates of the two averages that start at zero and are corrected for it (Adam's betas).
+    /// The rates of the averages of gradients and of their squares, if the rule has those: Adam's betas. What their zero start
+    /// still weighs is then kept count of, through interpolation too ([`Clock`]).
     fn corrected_rates(&self) -> Option<(f64, f64)> {
         None
     }

@@ -105,6 +105,16 @@ impl State {
         text.parse().map_err(|_| Error::StateValue { key: key.to_string(), value: text.clone() })
     }
 
+    /// Reads a number of steps: one that `f64` holds exactly, so that counting on from it never overflows.
+    pub(crate) fn steps(&self, key: &str) -> Result<u64> {
+        let steps: u64 = self.counter(key)?;
+        if steps <= 1 << 53 {
+            Ok(steps)
+        } else {
+            Err(Error::StateValue { key: key.to_string(), value: steps.to_string() })
+        }
+    }
+
     /// Takes in the state of what is wrapped, under `inner.`.
     #[must_use]
     pub fn with_inner(mut self, inner: Self) -> Self {

@@ -127,6 +127,12 @@ fn clipping_by_hand() {
     }
     assert_eq!(after(Clip::GlobalNorm(4.0)), [-1.0, 0.0, 4.0]);
     assert_eq!(after(Clip::Value(0.5)), [0.5, 1.5, 3.5]);
+    // The norm of a NaN is a NaN, as in PyTorch: the other gradients do not pass unclipped.
+    let (a, b, named) = two();
+    let gradients = Gradients { clip: Some(Clip::GlobalNorm(1.0)), ..Gradients::default() };
+    let mut sgd = Sgd::new(named, SgdConfig { gradients, ..SgdConfig::default() }).unwrap();
+    sgd.step(&support::gradients(&[(&a, 1e9), (&b, f64::NAN)])).unwrap();
+    assert!(values(&a)[0].is_nan() && values(&b)[0].is_nan());
     for limit in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         for clip in [Clip::GlobalNorm(limit), Clip::Value(limit)] {
             let gradients = Gradients { clip: Some(clip), ..Gradients::default() };

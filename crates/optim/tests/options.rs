@@ -7,7 +7,7 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use lookahead_optim::{
     AdamW, AdamWConfig, Average, Averaged, BufferPolicy, Error, Lookahead, LookaheadConfig, Momentum, Optimizer,
-    Reestimate, RmsProp, RmsPropConfig, Sgd, SgdConfig, StepSize, with_evaluation_weights,
+    Reestimate, RmsProp, RmsPropConfig, Sgd, SgdConfig, StatePolicy, StepSize, with_evaluation_weights,
 };
 use support::{bits, gradients, scalar, values};
 
@@ -55,6 +55,29 @@ fn the_adaptive_step_size_by_hand() {
         LookaheadConfig { slow_step_size: StepSize::Adaptive { lowest: 0.5 }, ..every(2) },
     );
     assert!(matches!(refused, Err(Error::NoCurvature)));
+}
+
+/// The curvature of the adaptive step size: with a constant gradient its corrected square, exactly, whatever a policy does to the state.
+#[test]
+fn second_moments_are_corrected_under_every_policy() {
+    type Build = fn(Vec<(String, Var)>) -> Box<dyn Optimizer>;
+    let builds: [Build; 2] = [
+        |p| Box::new(AdamW::new(p, AdamWConfig::default()).unwrap()),
+        |p| Box::new(RmsProp::new(p, RmsPropConfig::default()).unwrap()),
+    ];
+    for build in builds {
+        for state_policy in [StatePolicy::Keep, StatePolicy::Reset, StatePolicy::Interpolate] {
+            let w = at(0.0);
+            let config = LookaheadConfig { state_policy, ..every(3) };
+            let mut optimizer = Lookahead::new(build(vec![("w".into(), w.clone())]), config).unwrap();
+            for step in 1..=20 {
+                optimizer.step(&gradients(&[(&w, 3.0)])).unwrap();
+                let found = values(&optimizer.second_moments().unwrap().unwrap()[0])[0];
+                let expected = if state_policy == StatePolicy::Reset && step % 3 == 0 { 0.0 } else { 9.0 };
+                assert!((found - expected).abs() < 1e-9, "{state_policy:?} at step {step}: {found}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -194,7 +217,7 @@ fn lookahead_takes_an_optimizer_it_has_never_seen() {
     }
     let w = at(8.0);
     let parameters = lookahead_optim::Parameter::list(vec![("w".into(), w.clone())]).unwrap();
-    let config = LookaheadConfig { state_policy: lookahead_optim::StatePolicy::Reset, ..every(2) };
+    let config = LookaheadConfig { state_policy: StatePolicy::Reset, ..every(2) };
     let mut optimizer = Lookahead::new(Halving(parameters, 0), config).unwrap();
     for expected in [4.0, 5.0, 2.5] {
         optimizer.step(&gradients(&[(&w, 0.0)])).unwrap();

@@ -207,9 +207,19 @@ fn a_saved_number_that_cannot_be_is_refused() {
     let mut bad = optimizer.state().unwrap();
     bad.count("inner.learning_rate", f64::NAN);
     assert!(matches!(optimizer.load_state(&bad), Err(Error::OutOfRange { what: "learning_rate", .. })));
-    let mut bad = optimizer.state().unwrap();
-    bad.count("inner.steps.frozen", "many");
-    assert!(matches!(optimizer.load_state(&bad), Err(Error::StateValue { .. })));
+    for (key, value) in
+        [("inner.steps.frozen", "many"), ("inner.steps.frozen", "18446744073709551615"), ("steps", "-1")]
+    {
+        let mut bad = optimizer.state().unwrap();
+        bad.count(key, value);
+        assert!(matches!(optimizer.load_state(&bad), Err(Error::StateValue { .. })), "{key} = {value}");
+    }
+    let mut adam = AdamW::new(network(DType::F32), AdamWConfig::default()).unwrap();
+    for value in [-0.5, 1.5, f64::NAN] {
+        let mut bad = adam.state().unwrap();
+        bad.count("zero_start_2.frozen", value);
+        assert!(matches!(adam.load_state(&bad), Err(Error::StateValue { .. })), "{value}");
+    }
 }
 
 #[test]

@@ -51,6 +51,11 @@ fn build(case: &str, p: Named) -> Box<dyn Optimizer> {
         }
         "sgd-nesterov" => sgd(p, SgdConfig { momentum: Momentum::nesterov(0.9), ..SgdConfig::default() }),
         "sgd-l2" => sgd(p, SgdConfig { weight_decay: l2(0.1), ..momentum }),
+        "sgd-decoupled" => sgd(p, SgdConfig { weight_decay: WeightDecay::Decoupled(0.1), ..momentum }),
+        "rmsprop-decoupled" => {
+            let weight_decay = WeightDecay::Decoupled(0.1);
+            rmsprop(p, LR, RmsPropConfig { weight_decay, ..RmsPropConfig::default() })
+        }
         "sgd-nesterov-l2" => {
             sgd(p, SgdConfig { momentum: Momentum::nesterov(0.8), weight_decay: l2(0.02), ..SgdConfig::default() })
         }
@@ -122,7 +127,7 @@ fn optimizers_take_pytorch_s_steps() {
     let fixture = fixture("optimizers.safetensors");
     let mut cases: Vec<&String> = fixture.keys().filter(|key| key.contains(".float")).collect();
     cases.sort();
-    assert_eq!(cases.len(), 44);
+    assert_eq!(cases.len(), 48);
     for key in cases {
         let (case, dtype) = key.split_once('.').unwrap();
         let (dtype, tolerance) = if dtype == "float64" { (DType::F64, 1e-10) } else { (DType::F32, 1e-5) };

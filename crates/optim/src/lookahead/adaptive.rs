@@ -11,12 +11,12 @@ impl<O: Optimizer> Lookahead<O> {
     /// Proposition 1 of the paper gives, for a quadratic with Hessian `A` and minimum `x`,
     /// `(slow - x)' A (slow - fast) / ((slow - fast)' A (slow - fast))`. With `x = fast - A^-1 g` the Hessian cancels in one term:
     /// `1 + (slow - fast)' g / ((slow - fast)' A (slow - fast))`.
-    pub(super) fn adaptive_rate(&self, grads: &GradStore) -> Result<f64> {
+    pub(super) fn adaptive_rate(&self, grads: &GradStore, moved: &[bool]) -> Result<f64> {
         let StepSize::Adaptive { lowest } = self.config.slow_step_size else { return Ok(1.0) };
         let curvature = self.inner.second_moments()?.ok_or(Error::NoCurvature)?;
         let mut sums: Option<Tensor> = None;
         for (((parameter, slow), curvature), moved) in
-            self.inner.parameters().iter().zip(&self.slow).zip(&curvature).zip(&self.moved)
+            self.inner.parameters().iter().zip(&self.slow.values).zip(&curvature).zip(moved)
         {
             let (true, Some(gradient)) = (*moved, grads.get(parameter.var())) else { continue };
             let gap = (slow.as_detached_tensor() - parameter.weights().as_detached_tensor())?;

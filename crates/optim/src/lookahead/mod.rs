@@ -8,6 +8,7 @@ pub use config::{BufferPolicy, LookaheadConfig, Period, StatePolicy, StepSize};
 pub use reestimate::Reestimate;
 
 use crate::pull::{Pull, pull_pairs, swap_pairs};
+use crate::shadow::Shadow;
 use crate::{Error, Optimizer, Parameter, Result, State, with_evaluation_weights};
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
@@ -57,9 +58,7 @@ use candle_core::{Tensor, Var};
 pub struct Lookahead<O> {
     inner: O,
     config: LookaheadConfig,
-    slow: Vec<Var>,
-    /// Which parameters had a gradient since the last sync; of the others, slow and fast are equal.
-    moved: Vec<bool>,
+    slow: Shadow,
     steps: usize,
     steps_since_sync: usize,
     /// The present cycle's length.
@@ -109,23 +108,16 @@ impl<O: Optimizer> Lookahead<O> {
             .into_iter()
             .map(|(name, var)| Ok(Buffer { name, slow: Var::from_tensor(&var.as_detached_tensor())?, var }))
             .collect::<Result<Vec<_>>>()?;
-        // `from_tensor` copies what is not a variable, and a detached tensor is none.
-        let slow = inner
-            .parameters()
-            .iter()
-            .map(|p| Ok(Var::from_tensor(&p.weights().as_detached_tensor())?))
-            .collect::<Result<Vec<_>>>()?;
+        let slow = Shadow::new("slow", inner.parameters())?;
         let slow_state = match config.state_policy {
             StatePolicy::Interpolate => Some(inner.state()?),
             StatePolicy::Keep | StatePolicy::Reset => None,
         };
         let period = config.sync_period.at(0)?;
-        let moved = vec![false; slow.len()];
         Ok(Self {
             inner,
             config,
             slow,
-            moved,
             steps: 0,
             steps_since_sync: 0,
             period,
@@ -157,7 +149,7 @@ impl<O: Optimizer> Lookahead<O> {
     pub fn slow_weights(&self) -> Result<Vec<(String, Tensor)>> {
         self.check_fast_in_place("copy the slow weights")?;
         let copy = |(p, slow): (&Parameter, &Var)| Ok((p.name().to_string(), slow.as_detached_tensor().copy()?));
-        self.parameters().iter().zip(&self.slow).map(copy).collect()
+        self.parameters().iter().zip(&self.slow.values).map(copy).collect()
     }
 
     /// Runs `evaluate` with the slow weights in the variables (and averaged buffers, under [`BufferPolicy::Average`]), and brings the
@@ -176,12 +168,13 @@ impl<O: Optimizer> Lookahead<O> {
     fn advance(&mut self, grads: &GradStore, outer: Option<&Pull<'_>>) -> Result<()> {
         self.check_fast_in_place("take a step")?;
         let due = self.steps_since_sync + 1 >= self.period;
+        let moved = self.slow.moved_by(grads, self.inner.parameters());
         if !due {
             match outer {
                 Some(pull) => self.inner.step_and_pull(grads, pull)?,
                 None => self.inner.step(grads)?,
             }
-            self.note_moved(grads);
+            self.slow.moved = moved;
             self.steps += 1;
             self.steps_since_sync += 1;
             return Ok(());
@@ -199,22 +192,17 @@ impl<O: Optimizer> Lookahead<O> {
         let rate = match rate {
             // Known beforehand: the slow weights are pulled along in the pass of the step.
             Some(rate) => {
-                let mut takes_part = self.moved.clone();
-                mark_moved(&mut takes_part, self.inner.parameters(), grads);
-                let pull = Pull { anchors: &self.slow, takes_part: &takes_part, rate, write_back: true };
-                self.inner.step_and_pull(grads, &pull)?;
+                self.inner.step_and_pull(grads, &self.slow.pull(&moved, rate, true))?;
                 rate
             }
             None => {
                 self.inner.step(grads)?;
-                self.note_moved(grads);
-                let rate = self.adaptive_rate(grads)?;
-                Pull { anchors: &self.slow, takes_part: &self.moved, rate, write_back: true }
-                    .apply(self.inner.parameters())?;
+                let rate = self.adaptive_rate(grads, &moved)?;
+                self.slow.pull(&moved, rate, true).apply(self.inner.parameters())?;
                 rate
             }
         };
-        self.moved.fill(false);
+        self.slow.moved.fill(false);
         self.steps += 1;
         self.steps_since_sync = 0;
         self.period = next_period;
@@ -233,18 +221,8 @@ impl<O: Optimizer> Lookahead<O> {
         }
     }
 
-    fn note_moved(&mut self, grads: &GradStore) {
-        mark_moved(&mut self.moved, self.inner.parameters(), grads);
-    }
-
     fn check_fast_in_place(&self, operation: &'static str) -> Result<()> {
         if self.slow_in_place { Err(Error::EvaluationWeightsInPlace { operation }) } else { Ok(()) }
-    }
-}
-
-fn mark_moved(moved: &mut [bool], parameters: &[Parameter], grads: &GradStore) {
-    for (moved, parameter) in moved.iter_mut().zip(parameters) {
-        *moved |= grads.get(parameter.var()).is_some();
     }
 }
 
@@ -286,10 +264,7 @@ impl<O: Optimizer> Optimizer for Lookahead<O> {
         state.count("steps", self.steps);
         state.count("steps_since_sync", self.steps_since_sync);
         state.count("period", self.period);
-        for ((parameter, slow), moved) in self.parameters().iter().zip(&self.slow).zip(&self.moved) {
-            state.insert(format!("slow.{}", parameter.name()), slow)?;
-            state.count(format!("moved.{}", parameter.name()), moved);
-        }
+        self.slow.save(self.parameters(), &mut state)?;
         if let Some(slow) = &self.slow_state {
             for (key, tensor) in slow.tensors() {
                 state.tensors.insert(format!("slow_state.{key}"), tensor.copy()?);
@@ -309,18 +284,14 @@ impl<O: Optimizer> Optimizer for Lookahead<O> {
 
     fn load_state(&mut self, state: &State) -> Result<()> {
         state.check_fits(&self.state()?)?;
-        let steps = state.counter("steps")?;
+        let steps = state.steps("steps")? as usize;
         let period: usize = state.counter("period")?;
         let steps_since_sync: usize = state.counter("steps_since_sync")?;
         if period == 0 || steps_since_sync >= period {
             return Err(Error::StateValue { key: "steps_since_sync".into(), value: steps_since_sync.to_string() });
         }
-        let moved =
-            self.parameters().iter().map(|p| state.counter(&format!("moved.{}", p.name()))).collect::<Result<_>>()?;
+        let slow = self.slow.saved(self.parameters(), state)?;
         self.inner.load_state(&state.inner())?;
-        for (parameter, slow) in self.inner.parameters().iter().zip(&self.slow) {
-            slow.set(&state.tensor(&format!("slow.{}", parameter.name()))?.to_device(slow.device())?)?;
-        }
         if let Some(slow) = &mut self.slow_state {
             for (key, tensor) in &mut slow.tensors {
                 *tensor = state.tensor(&format!("slow_state.{key}"))?.to_device(tensor.device())?.copy()?;
@@ -335,7 +306,7 @@ impl<O: Optimizer> Optimizer for Lookahead<O> {
                 buffer.slow.set(&saved.to_device(buffer.slow.device())?)?;
             }
         }
-        self.moved = moved;
+        self.slow = slow;
         self.steps = steps;
         self.steps_since_sync = steps_since_sync;
         self.period = period;
@@ -346,16 +317,13 @@ impl<O: Optimizer> Optimizer for Lookahead<O> {
     fn reset_state(&mut self) -> Result<()> {
         self.check_fast_in_place("reset the state")?;
         self.inner.reset_state()?;
-        for (parameter, slow) in self.inner.parameters().iter().zip(&self.slow) {
-            slow.set(&parameter.weights().as_detached_tensor())?;
-        }
+        self.slow.restart(self.inner.parameters())?;
         for buffer in &self.buffers {
             buffer.slow.set(&buffer.var.as_detached_tensor())?;
         }
         if self.slow_state.is_some() {
             self.slow_state = Some(self.inner.state()?);
         }
-        self.moved.fill(false);
         self.steps = 0;
         self.steps_since_sync = 0;
         self.period = self.config.sync_period.at(0)?;
@@ -371,14 +339,11 @@ impl<O: Optimizer> Optimizer for Lookahead<O> {
     }
 
     fn swap_evaluation_weights(&mut self) -> Result<()> {
-        let parameters = self.inner.parameters();
-        let moved = (0..parameters.len()).filter(|&i| self.moved[i]).collect::<Vec<_>>();
-        let mut pairs: Vec<_> = moved.iter().map(|&i| (parameters[i].weights(), &self.slow[i])).collect();
+        self.slow.swap(self.inner.parameters())?;
         if self.config.buffer_policy == BufferPolicy::Average {
-            pairs.extend(self.buffers.iter().map(|b| (&b.var, &b.slow)));
+            swap_pairs(&self.buffers.iter().map(|b| (&b.var, &b.slow)).collect::<Vec<_>>())?;
         }
-        swap_pairs(&pairs)?;
         self.slow_in_place = !self.slow_in_place;
-        moved.iter().try_for_each(|&i| parameters[i].publish())
+        Ok(())
     }
 }

@@ -1,0 +1,72 @@
+//! A second copy of the weights: Lookahead's slow weights, and averages.
+
+use crate::pull::{Pull, swap_pairs};
+use crate::{Parameter, Result, State};
+use candle_core::Var;
+use candle_core::backprop::GradStore;
+
+/// One tensor a parameter, of the shape and dtype of [`Parameter::weights`], equal to them at first.
+///
+/// The tensors own their storage and carry no graph: `Var::from_tensor` copies what is not a variable, and a detached tensor is none.
+#[derive(Debug)]
+pub(crate) struct Shadow {
+    /// What it is called in saved state.
+    name: &'static str,
+    pub(crate) values: Vec<Var>,
+    /// Which parameters had a gradient since the two were last equal. The others are equal still, and left alone.
+    pub(crate) moved: Vec<bool>,
+}
+
+impl Shadow {
+    pub(crate) fn new(name: &'static str, parameters: &[Parameter]) -> Result<Self> {
+        let copy = |p: &Parameter| Ok(Var::from_tensor(&p.weights().as_detached_tensor())?);
+        let values = parameters.iter().map(copy).collect::<Result<Vec<_>>>()?;
+        let moved = vec![false; values.len()];
+        Ok(Self { name, values, moved })
+    }
+
+    /// `moved`, as it is after a step with these gradients.
+    pub(crate) fn moved_by(&self, grads: &GradStore, parameters: &[Parameter]) -> Vec<bool> {
+        self.moved.iter().zip(parameters).map(|(moved, p)| *moved || grads.get(p.var()).is_some()).collect()
+    }
+
+    /// A move of what `moved` says towards the weights.
+    pub(crate) fn pull<'a>(&'a self, moved: &'a [bool], rate: f64, write_back: bool) -> Pull<'a> {
+        Pull { anchors: &self.values, takes_part: moved, rate, write_back }
+    }
+
+    /// Exchanges weights and copy.
+    pub(crate) fn swap(&self, parameters: &[Parameter]) -> Result<()> {
+        let moved: Vec<usize> = (0..parameters.len()).filter(|&i| self.moved[i]).collect();
+        swap_pairs(&moved.iter().map(|&i| (parameters[i].weights(), &self.values[i])).collect::<Vec<_>>())?;
+        moved.iter().try_for_each(|&i| parameters[i].publish())
+    }
+
+    /// Makes the copy equal to the weights again.
+    pub(crate) fn restart(&mut self, parameters: &[Parameter]) -> Result<()> {
+        for (parameter, value) in parameters.iter().zip(&self.values) {
+            value.set(&parameter.weights().as_detached_tensor())?;
+        }
+        self.moved.fill(false);
+        Ok(())
+    }
+
+    pub(crate) fn save(&self, parameters: &[Parameter], state: &mut State) -> Result<()> {
+        for ((parameter, value), moved) in parameters.iter().zip(&self.values).zip(&self.moved) {
+            state.insert(format!("{}.{}", self.name, parameter.name()), value)?;
+            state.count(format!("moved.{}", parameter.name()), moved);
+        }
+        Ok(())
+    }
+
+    /// What [`save`](Self::save) wrote, as a copy of its own: nothing is changed if something is missing.
+    pub(crate) fn saved(&self, parameters: &[Parameter], state: &State) -> Result<Self> {
+        let mut saved = Self { name: self.name, values: Vec::new(), moved: Vec::new() };
+        for (parameter, value) in parameters.iter().zip(&self.values) {
+            let tensor = state.tensor(&format!("{}.{}", self.name, parameter.name()))?;
+            saved.values.push(Var::from_tensor(&tensor.to_device(value.device())?.detach())?);
+            saved.moved.push(state.counter(&format!("moved.{}", parameter.name()))?);
+        }
+        Ok(saved)
+    }
+}
