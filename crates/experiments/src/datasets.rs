@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lookahead_data::{Dataset, Loader, LoaderConfig, Normalize, Pipeline, Splits};
+use lookahead_data::{Dataset, DecodedCache, Loader, LoaderConfig, Normalize, Pipeline, Splits};
 
 use crate::config::{Augmentation, Config, Mixing, Normalization};
 use crate::digest;
@@ -115,12 +115,32 @@ pub fn data_root(flag: Option<&Path>) -> PathBuf {
     }
 }
 
-/// Opens the data set of `experiment` below `root`, or the folder of class folders `dataset_dir`; downloads what is missing.
+/// Opens the data set of `config` below `root`, or the folder of class folders `dataset_dir`; downloads what is missing, and decodes
+/// photographs into the folder `.cache` there if the configuration wants them kept.
 ///
 /// # Errors
 /// [`Error::DataMissing`], naming the path and the ways to get the data, where they are not there and cannot be fetched;
 /// [`Error::Data`] where they are damaged.
-pub fn open(experiment: Experiment, root: &Path, dataset_dir: Option<&Path>, progress: &Progress) -> Result<Splits> {
+pub fn open(config: &Config, root: &Path, dataset_dir: Option<&Path>, progress: &Progress) -> Result<Splits> {
+    let splits = find(config.experiment, root, dataset_dir, progress)?;
+    if config.data.cache_side == 0 {
+        return Ok(splits);
+    }
+    let cache = dataset_dir.unwrap_or(root).join(".cache");
+    let decoded = |part: Arc<dyn Dataset>| -> Result<Arc<dyn Dataset>> {
+        let bar = progress.images();
+        bar.set_message(format!("decoding {}", part.name()));
+        let decoded = DecodedCache::open(part, &cache, config.data.cache_side, &mut |done, total| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        });
+        bar.finish_and_clear();
+        Ok(Arc::new(decoded?))
+    };
+    Ok(Splits { train: decoded(splits.train)?, valid: decoded(splits.valid)?, ..splits })
+}
+
+fn find(experiment: Experiment, root: &Path, dataset_dir: Option<&Path>, progress: &Progress) -> Result<Splits> {
     if let Some(folder) = dataset_dir {
         if !folder.is_dir() {
             return Err(Error::DataMissing {

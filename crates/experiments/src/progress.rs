@@ -106,6 +106,13 @@ impl Progress {
         bar
     }
 
+    /// A bar for images that are decoded.
+    pub(crate) fn images(&self) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new(0));
+        bar.set_style(style("{msg:>24} {bar:24} {pos}/{len} images eta {eta}"));
+        bar
+    }
+
     /// A run is done or was done before.
     pub(crate) fn run_done(&self) {
         self.runs.inc(1);

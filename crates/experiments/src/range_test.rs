@@ -103,7 +103,7 @@ pub fn find_learning_rate(flags: &RangeFlags) -> Result<()> {
     experiment::set_threads(flags.flags.threads);
     let progress = Progress::new(config.optimizers.len(), flags.flags.quiet);
     let root = datasets::data_root(flags.flags.data.as_deref());
-    let splits = datasets::open(flags.experiment, &root, flags.flags.dataset_dir.as_deref(), &progress)?;
+    let splits = datasets::open(&config, &root, flags.flags.dataset_dir.as_deref(), &progress)?;
     let data = Data::new(splits, &config)?;
     let folder = flags.flags.out.join("lr-find");
     std::fs::create_dir_all(&folder).map_err(Error::output("create", &folder))?;

@@ -131,6 +131,9 @@ pub struct DataSettings {
     pub limit_valid: usize,
     /// Side of the square the network sees, pixels; 0 keeps the data set's size.
     pub image_size: usize,
+    /// Shorter side, pixels, at which photographs are kept decoded in a file beside them, a little over what training crops
+    /// to; 0 decodes them anew each time. Folders of photographs only.
+    pub cache_side: usize,
     /// Change of training images.
     pub augmentation: Augmentation,
     /// Smallest share of the area that `random-resized-crop` keeps, in (0, 1].

@@ -2,6 +2,7 @@
 
 use super::ConfigError;
 use super::settings::{AdamWSettings, Config, RmsPropSettings, ScheduleKind, SgdSettings};
+use crate::names::Experiment;
 
 /// Collects the first broken rule; comparisons are written so that NaN breaks them.
 fn check(holds: bool, key: impl Into<String>, rule: &'static str, value: impl ToString) -> Result<(), ConfigError> {
@@ -96,6 +97,16 @@ impl Config {
             data.mixing_alpha,
         )?;
         check(data.image_size <= 4096, "data.image_size", "4096 or less", data.image_size)?;
+        if self.experiment == Experiment::Imagenette {
+            check(
+                data.cache_side == 0 || (data.image_size..=8192).contains(&data.cache_side),
+                "data.cache_side",
+                "0, or from data.image_size to 8192",
+                data.cache_side,
+            )?;
+        } else {
+            check(data.cache_side == 0, "data.cache_side", "0 where images are no photographs", data.cache_side)?;
+        }
 
         let schedule = &self.schedule;
         check(schedule.warmup > 0.0 && schedule.warmup < 1.0, "schedule.warmup", "in (0, 1)", schedule.warmup)?;

@@ -21,6 +21,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
             limit_train: 0,
             limit_valid: 0,
             image_size: 0,
+            cache_side: 0,
             augmentation: Augmentation::PadCropFlip,
             min_scale: 0.35,
             normalize: Normalization::Dataset,

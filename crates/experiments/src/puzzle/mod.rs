@@ -86,7 +86,7 @@ pub fn puzzle(flags: &PuzzleFlags) -> Result<()> {
     base.validate()?;
     let progress = Progress::new(VARIANTS.len() * flags.seeds.len(), flags.quiet);
     let root = datasets::data_root(flags.data.as_deref());
-    let data = Data::new(datasets::open(flags.experiment, &root, None, &progress)?, &base)?;
+    let data = Data::new(datasets::open(&base, &root, None, &progress)?, &base)?;
     let environment = Environment::here(&base.device, rayon::current_num_threads());
     let options = LoopOptions { log_every: 50, checkpoint_every: None, interrupt: Interrupt::listen() };
 

@@ -1,0 +1,60 @@
+//! Folders of photographs: trained on as they are, and from a cache of decoded images.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use image::{Rgb, RgbImage};
+
+/// Two classes, told apart by colour, of images 48 x 40.
+fn photographs(folder: &Path) {
+    for (part, count) in [("train", 8), ("val", 4)] {
+        for (class, shift) in [("blue", 0), ("red", 128)] {
+            let folder = folder.join(part).join(class);
+            fs::create_dir_all(&folder).unwrap();
+            for i in 0..count {
+                let image = RgbImage::from_fn(48, 40, |x, y| {
+                    Rgb([shift + (x + i) as u8, (3 * y + i) as u8, 200 - shift / 2 - (x + y) as u8])
+                });
+                image.save(folder.join(format!("{i}.png"))).unwrap();
+            }
+        }
+    }
+}
+
+fn imagenette(folder: &Path, cache_side: &str, out: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imagenette"));
+    command.args(["--dataset-dir", "photos", "--optimizers", "sgd", "--epochs", "1", "--batch-size", "8", "--quiet"]);
+    command.args(["--set", "data.image_size=32", "--set", cache_side, "--out", out]);
+    command.current_dir(folder).output().unwrap()
+}
+
+#[test]
+fn decoded_photographs_are_kept_and_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    photographs(&folder.path().join("photos"));
+    let digest = |side, out: &str| {
+        let output = imagenette(folder.path(), side, out);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let summary = fs::read(folder.path().join(out).join("imagenette/sgd-s1/summary.json")).unwrap();
+        let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
+        summary["weights_sha256"].as_str().unwrap().to_owned()
+    };
+    // Stored with the shorter side they have, images lose nothing.
+    let plain = digest("data.cache_side=0", "plain");
+    assert!(!folder.path().join("photos/.cache").exists());
+    assert_eq!(digest("data.cache_side=40", "written"), plain);
+    assert_eq!(fs::read_dir(folder.path().join("photos/.cache")).unwrap().count(), 2);
+    assert_eq!(digest("data.cache_side=40", "read"), plain);
+}
+
+#[test]
+fn a_side_below_the_image_s_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = imagenette(folder.path(), "data.cache_side=20", "runs");
+    assert_eq!(output.status.code(), Some(2));
+    let line = String::from_utf8_lossy(&output.stderr);
+    assert!(line.contains("`data.cache_side` must be 0, or from data.image_size to 8192, but is 20"), "{line}");
+}
