@@ -199,6 +199,10 @@ fn apply(
     if x.device().is_cuda() {
         return crate::cuda::norm(op, &x, source, output, norm, residual.as_ref(), relu, mode);
     }
+    #[cfg(feature = "metal")]
+    if x.device().is_metal() {
+        return Ok(crate::composed::norm(&x, &source, norm, residual.as_ref(), relu, mode)?);
+    }
     Ok(match x.dtype() {
         DType::F64 => NormOp::<f64>::apply(op, &x, source, output, norm, residual.as_ref(), relu, mode)?,
         _ => NormOp::<f32>::apply(op, &x, source, output, norm, residual.as_ref(), relu, mode)?,

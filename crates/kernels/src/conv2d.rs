@@ -47,6 +47,10 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Res
     if x.device().is_cuda() {
         return crate::cuda::conv2d(shape, &x, &weight);
     }
+    #[cfg(feature = "metal")]
+    if x.device().is_metal() {
+        return Ok(crate::composed::conv2d(&shape, &x, &weight)?);
+    }
     let y = match x.dtype() {
         DType::F64 => x.apply_op2(&weight, Conv2d::<f64> { shape, element: PhantomData })?,
         _ => x.apply_op2(&weight, Conv2d::<f32> { shape, element: PhantomData })?,

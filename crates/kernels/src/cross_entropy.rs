@@ -50,6 +50,10 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) ->
     if logits.device().is_cuda() {
         return crate::cuda::cross_entropy(&logits, &targets, label_smoothing);
     }
+    #[cfg(feature = "metal")]
+    if logits.device().is_metal() {
+        return Ok(crate::composed::cross_entropy(&logits, &targets, label_smoothing)?);
+    }
     run(&logits, &targets, label_smoothing)
 }
 
@@ -86,6 +90,10 @@ pub fn cross_entropy_indices(logits: &Tensor, targets: &Tensor, label_smoothing:
     #[cfg(feature = "cuda")]
     if logits.device().is_cuda() {
         return crate::cuda::cross_entropy_indices(&logits.contiguous()?, &targets.contiguous()?, label_smoothing);
+    }
+    #[cfg(feature = "metal")]
+    if logits.device().is_metal() {
+        return Ok(crate::composed::cross_entropy_indices(&logits.contiguous()?, targets, label_smoothing)?);
     }
     let indices = targets.to_vec1::<u32>()?;
     if let Some(&index) = indices.iter().find(|&&index| index as usize >= classes) {

@@ -106,6 +106,8 @@ impl From<Error> for candle_core::Error {
 pub(crate) fn require_device(op: &'static str, argument: &'static str, tensor: &candle_core::Tensor) -> Result<()> {
     match tensor.device() {
         Device::Cpu => Ok(()),
+        #[cfg(feature = "metal")]
+        Device::Metal(_) => Ok(()),
         #[cfg(feature = "cuda")]
         Device::Cuda(_) if tensor.elem_count() < 1 << 31 => Ok(()),
         #[cfg(feature = "cuda")]

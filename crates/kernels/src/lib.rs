@@ -7,9 +7,11 @@ mod algorithm;
 mod avg_pool;
 mod batch_norm;
 mod bundle;
+#[cfg(any(feature = "metal", test))]
+mod composed;
 mod conv2d;
 mod cross_entropy;
-#[cfg(any(test, feature = "cuda"))]
+#[cfg(any(feature = "cuda", all(test, target_os = "linux")))]
 mod cuda;
 mod direct;
 mod element;

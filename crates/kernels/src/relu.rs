@@ -39,6 +39,10 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cuda() {
         return crate::cuda::relu(&x);
     }
+    #[cfg(feature = "metal")]
+    if x.device().is_metal() {
+        return Ok(crate::composed::relu(&x)?);
+    }
     Ok(match x.dtype() {
         DType::F64 => x.apply_op1(Relu::<f64>(PhantomData))?,
         _ => x.apply_op1(Relu::<f32>(PhantomData))?,

@@ -117,6 +117,10 @@ pub fn residual_blocks(x: &Tensor, blocks: &[ResidualBlock], mode: Mode) -> Resu
     if x.device().is_cuda() {
         return crate::cuda::residual_blocks(&x, &plans, mode);
     }
+    #[cfg(feature = "metal")]
+    if x.device().is_metal() {
+        return Ok(crate::composed::residual_blocks(&x, &plans, mode)?);
+    }
     Ok(match x.dtype() {
         DType::F64 => BlocksOp::<f64>::apply(&x, plans, extents, mode)?,
         _ => BlocksOp::<f32>::apply(&x, plans, extents, mode)?,

@@ -83,7 +83,7 @@ fn load(source: Source) -> usize {
     std::fs::write(&text, format!("{header}\n{body}\n{launchers}")).unwrap();
     let compiler = compiler().unwrap_or("c++");
     let output = Command::new(compiler)
-        .args(["-std=c++17", "-O1", "-ffp-contract=off", "-w", "-shared", "-fPIC", "-o"])
+        .args(["-std=c++17", "-O1", "-ffp-contract=off", "-w", "-shared", "-fPIC", "-Wl,-Bsymbolic", "-o"])
         .args([&library, &text])
         .output()
         .unwrap();

@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::{c_int, c_void};
+use std::sync::Arc;
 
 use candle_core::Result;
 use candle_core::cuda_backend::cudarc::cudnn::{result, sys};
+use candle_core::cuda_backend::cudarc::driver::CudaStream;
 use candle_core::cuda_backend::{CudaDevice, DeviceId};
 
 use crate::cuda::call::Pointer;
@@ -24,6 +26,8 @@ const ALGORITHMS: usize = 16;
 /// One device's handle, with everything worth keeping between calls. Handles belong to one thread.
 struct Handle {
     handle: sys::cudnnHandle_t,
+    /// The stream it works on, whose context must outlive it.
+    _stream: Arc<CudaStream>,
     plans: HashMap<(ConvShape, Stored), Plan>,
     /// Grown to what the greediest algorithm wants. One stream runs one convolution at a time, so all share it.
     workspace: Option<(Scratch, usize)>,
@@ -52,7 +56,8 @@ fn with_handle<R>(device: &CudaDevice, f: impl FnOnce(&mut Handle) -> Result<R>)
                 let stream = device.cuda_stream();
                 stream.context().bind_to_thread().map_err(candle_core::Error::wrap)?;
                 let handle = result::create_handle().map_err(candle_core::Error::wrap)?;
-                let handle = entry.insert(Handle { handle, plans: HashMap::new(), workspace: None });
+                let handle =
+                    entry.insert(Handle { handle, _stream: stream.clone(), plans: HashMap::new(), workspace: None });
                 // SAFETY: both were made a moment ago and live as long as the device.
                 unsafe { result::set_stream(handle.handle, stream.cu_stream().cast()) }
                     .map_err(candle_core::Error::wrap)?;
