@@ -7,6 +7,7 @@ use lookahead_kernels as kernels;
 use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Mode, ResidualBlock};
 
 /// The CPU always, and what else the build has code for and the machine has; a device that is missing is told.
+#[cfg_attr(not(any(feature = "cuda", feature = "metal")), allow(unused_mut, reason = "only those builds add any"))]
 fn devices() -> Vec<Device> {
     let mut devices = vec![Device::Cpu];
     #[cfg(feature = "cuda")]

@@ -4,20 +4,20 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
 use crate::cuda::source::Source;
 
+type Create =
+    unsafe extern "C" fn(*mut *mut c_void, *const c_char, *const c_char, c_int, *const c_void, *const c_void) -> c_int;
+type Compile = unsafe extern "C" fn(*mut c_void, c_int, *const *const c_char) -> c_int;
+type Size = unsafe extern "C" fn(*mut c_void, *mut usize) -> c_int;
+type Log = unsafe extern "C" fn(*mut c_void, *mut c_char) -> c_int;
+type Destroy = unsafe extern "C" fn(*mut *mut c_void) -> c_int;
+
 /// The five functions of libnvrtc that a compilation takes.
 struct Compiler {
-    create: unsafe extern "C" fn(
-        *mut *mut c_void,
-        *const c_char,
-        *const c_char,
-        c_int,
-        *const c_void,
-        *const c_void,
-    ) -> c_int,
-    compile: unsafe extern "C" fn(*mut c_void, c_int, *const *const c_char) -> c_int,
-    log_size: unsafe extern "C" fn(*mut c_void, *mut usize) -> c_int,
-    log: unsafe extern "C" fn(*mut c_void, *mut c_char) -> c_int,
-    destroy: unsafe extern "C" fn(*mut *mut c_void) -> c_int,
+    create: Create,
+    compile: Compile,
+    log_size: Size,
+    log: Log,
+    destroy: Destroy,
 }
 
 impl Compiler {
@@ -37,11 +37,11 @@ impl Compiler {
         // SAFETY: the types are those of nvrtc.h for these names.
         unsafe {
             Some(Self {
-                create: std::mem::transmute::<*mut c_void, _>(symbol(c"nvrtcCreateProgram")),
-                compile: std::mem::transmute::<*mut c_void, _>(symbol(c"nvrtcCompileProgram")),
-                log_size: std::mem::transmute::<*mut c_void, _>(symbol(c"nvrtcGetProgramLogSize")),
-                log: std::mem::transmute::<*mut c_void, _>(symbol(c"nvrtcGetProgramLog")),
-                destroy: std::mem::transmute::<*mut c_void, _>(symbol(c"nvrtcDestroyProgram")),
+                create: std::mem::transmute::<*mut c_void, Create>(symbol(c"nvrtcCreateProgram")),
+                compile: std::mem::transmute::<*mut c_void, Compile>(symbol(c"nvrtcCompileProgram")),
+                log_size: std::mem::transmute::<*mut c_void, Size>(symbol(c"nvrtcGetProgramLogSize")),
+                log: std::mem::transmute::<*mut c_void, Log>(symbol(c"nvrtcGetProgramLog")),
+                destroy: std::mem::transmute::<*mut c_void, Destroy>(symbol(c"nvrtcDestroyProgram")),
             })
         }
     }

@@ -28,7 +28,7 @@ pub(crate) fn run(calls: &[Call]) -> bool {
         assert!(!function.is_null(), "{} has no kernel {}", call.source.text(), call.kernel);
         type Launch = unsafe extern "C" fn(c_uint, c_uint, c_uint, *mut *mut c_void, *const c_char) -> c_int;
         // SAFETY: `load` gives every launcher this signature.
-        let launch: Launch = unsafe { std::mem::transmute(function) };
+        let launch: Launch = unsafe { std::mem::transmute::<*mut c_void, Launch>(function) };
         let mut words: Vec<u64> = call.arguments.iter().map(|argument| argument.word()).collect();
         let mut pointers: Vec<*mut c_void> = words.iter_mut().map(|word| std::ptr::from_mut(word).cast()).collect();
         let (x, y, z) = call.grid;

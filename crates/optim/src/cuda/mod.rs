@@ -11,7 +11,8 @@ mod formula;
 mod source;
 mod table;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "generated code is loaded and called")]
 mod tests;
 

@@ -223,7 +223,7 @@ fn emulate(text: &str, items: &[Item], rate: f32, write_back: bool) -> bool {
     unsafe {
         let library = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
         assert!(!library.is_null(), "{path:?} cannot be loaded");
-        let launch: Launch = std::mem::transmute(libc::dlsym(library, c"launch".as_ptr()));
+        let launch: Launch = std::mem::transmute::<*mut c_void, Launch>(libc::dlsym(library, c"launch".as_ptr()));
         launch(blocks, &raw const *table, items.len() as u32, rate, c_int::from(write_back));
         libc::dlclose(library);
     }
@@ -262,10 +262,10 @@ fn run_time_compiler() -> Option<impl Fn(&str, &str) -> std::result::Result<(), 
         let none = std::ptr::null();
         // SAFETY: the types are nvrtc.h's for these names; strings live until the end; the log has the size that was asked for.
         unsafe {
-            let create: Create = std::mem::transmute(symbol(c"nvrtcCreateProgram"));
-            let compile: Compile = std::mem::transmute(symbol(c"nvrtcCompileProgram"));
-            let log_size: Size = std::mem::transmute(symbol(c"nvrtcGetProgramLogSize"));
-            let get_log: Log = std::mem::transmute(symbol(c"nvrtcGetProgramLog"));
+            let create: Create = std::mem::transmute::<*mut c_void, Create>(symbol(c"nvrtcCreateProgram"));
+            let compile: Compile = std::mem::transmute::<*mut c_void, Compile>(symbol(c"nvrtcCompileProgram"));
+            let log_size: Size = std::mem::transmute::<*mut c_void, Size>(symbol(c"nvrtcGetProgramLogSize"));
+            let get_log: Log = std::mem::transmute::<*mut c_void, Log>(symbol(c"nvrtcGetProgramLog"));
             assert_eq!(create(&mut program, text.as_ptr(), std::ptr::null(), 0, none, none), 0);
             let status = compile(program, 2, options.as_ptr());
             let mut size = 0;
