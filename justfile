@@ -59,6 +59,11 @@ lint: layers
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
 
+# type-checks the CUDA side with a stand-in for NVIDIA's compiler; needs no CUDA
+check-cuda:
+    CARGO_TARGET_DIR=target/cuda-check CUDA_COMPUTE_CAP=80 NVCC="$PWD/.ci/nvcc" PATH="$PWD/.ci:$PATH" \
+        cargo clippy --release --workspace --features lookahead-experiments/cuda -- -D warnings
+
 # what CI runs
 ready: lint docs test
 

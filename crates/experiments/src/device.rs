@@ -30,10 +30,7 @@ pub fn open_device(name: &str) -> Result<(Device, String)> {
         "cpu" if !name.contains(':') => Ok((Device::Cpu, "cpu".to_owned())),
         "auto" if !name.contains(':') => Ok(first_there_is()),
         "cuda" => {
-            if !candle_core::utils::cuda_is_available() {
-                return Err(failed("this build has no CUDA support; use --device cpu".to_owned()));
-            }
-            let device = Device::new_cuda(index).map_err(|error| failed(first_line(&error)))?;
+            let device = open_cuda(index).map_err(failed)?;
             Ok((device, format!("cuda:{index}")))
         }
         "metal" => {
@@ -45,6 +42,16 @@ pub fn open_device(name: &str) -> Result<(Device, String)> {
         }
         _ => Err(failed("unknown; expected auto, cpu, cuda, cuda:N, metal or metal:N".to_owned())),
     }
+}
+
+#[cfg(feature = "cuda")]
+fn open_cuda(index: usize) -> std::result::Result<Device, String> {
+    lookahead_kernels::cuda_device(index).map_err(|error| first_line(&error.into()))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_cuda(_index: usize) -> std::result::Result<Device, String> {
+    Err("this build has no CUDA support; use --device cpu".to_owned())
 }
 
 fn first_there_is() -> (Device, String) {

@@ -26,6 +26,19 @@ pub enum Error {
         reason: String,
     },
 
+    /// The device's memory ran out.
+    #[error("device `{device}` has too little memory for batches of {batch_size} images ({reason}); {hint}")]
+    OutOfMemory {
+        /// The device as it was spelt.
+        device: String,
+        /// Images of the batch that was tried.
+        batch_size: usize,
+        /// The driver's word.
+        reason: String,
+        /// What to try.
+        hint: String,
+    },
+
     /// A file of the output could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Output {
@@ -152,6 +165,7 @@ impl Error {
         match self {
             Self::Config(_)
             | Self::Device { .. }
+            | Self::OutOfMemory { .. }
             | Self::Output { .. }
             | Self::Locked { .. }
             | Self::ConfigChanged { .. } => 2,
@@ -161,6 +175,32 @@ impl Error {
             Self::Interrupted { .. } => 130,
             Self::Optim(_) | Self::Model(_) | Self::Candle(_) => 1,
         }
+    }
+
+    /// Makes an [`Error::OutOfMemory`] of what a GPU's driver reports through candle; any other error stays what it is.
+    ///
+    /// ```
+    /// use lookahead_experiments::Error;
+    ///
+    /// let driver = candle_core::Error::Msg("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".into());
+    /// let error = Error::from(driver).told_of_batch("cuda:0", 512);
+    /// assert!(error.to_string().ends_with("try --batch-size 256"));
+    /// let other = Error::from(candle_core::Error::Msg("a fault".into())).told_of_batch("cuda:0", 512);
+    /// assert_eq!(other.to_string(), "a fault");
+    /// ```
+    #[must_use]
+    pub fn told_of_batch(self, device: &str, batch_size: usize) -> Self {
+        let text = self.to_string();
+        // candle and its layers hand the driver's error on as text.
+        if !text.contains("OUT_OF_MEMORY") && !text.contains("ALLOC_FAILED") {
+            return self;
+        }
+        let hint = match batch_size / 2 {
+            0 => "try a smaller model".to_owned(),
+            half => format!("try --batch-size {half}"),
+        };
+        let reason = text.lines().next().unwrap_or_default().to_owned();
+        Self::OutOfMemory { device: device.to_owned(), batch_size, reason, hint }
     }
 
     /// An [`Error::Output`] for `path`; made to be given to `map_err`.

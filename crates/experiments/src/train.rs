@@ -56,6 +56,7 @@ pub fn train(
     progress: &Progress,
 ) -> Result<RunSummary> {
     train_with(run, data, device, folder, options, progress, optimizers::build)
+        .map_err(|error| error.told_of_batch(&run.config.device, run.config.train.batch_size))
 }
 
 /// [`train`] with an optimizer of the caller's making; `build` gets the run, the parameters and the steps of an epoch.

@@ -55,6 +55,14 @@ pub fn global_avg_pool(x: &Tensor) -> Result<Tensor> {
 
 fn mean(op: &'static str, x: &Tensor, shape: PoolShape) -> Result<Tensor> {
     let x = x.contiguous()?;
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return crate::cuda::avg_pool(op, shape, &x);
+    }
+    #[cfg(feature = "metal")]
+    if x.device().is_metal() {
+        return Ok(crate::composed::avg_pool(&shape, &x)?);
+    }
     Ok(match x.dtype() {
         DType::F64 => x.apply_op1(AvgPool::<f64> { op, shape, element: PhantomData })?,
         _ => x.apply_op1(AvgPool::<f32> { op, shape, element: PhantomData })?,

@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor, Var};
 
 use crate::conv2d::checked;
-use crate::error::{activation, require_cpu, require_dtype, wrong_shape};
+use crate::error::{activation, require_device, require_dtype, wrong_shape};
 use crate::norm_op::{NormOp, Source};
 use crate::{After, Error, Mode, Result};
 
@@ -80,7 +80,7 @@ impl BatchNorm {
             ("running_var", self.running_var.as_tensor()),
         ];
         for (argument, tensor) in fields {
-            require_cpu(op, argument, tensor)?;
+            require_device(op, argument, tensor)?;
             require_dtype(op, argument, tensor, dtype)?;
             if tensor.dims() != [channels] {
                 return Err(wrong_shape(op, argument, format!("({channels})"), tensor));
@@ -183,7 +183,7 @@ fn apply(
     require_values(op, mode, batch * height * width)?;
     let residual = match after {
         After::AddRelu(residual) => {
-            require_cpu(op, "residual", residual)?;
+            require_device(op, "residual", residual)?;
             require_dtype(op, "residual", residual, x.dtype())?;
             if residual.dims() != [batch, height, width, channels] {
                 let expected = format!("({batch}, {height}, {width}, {channels})");
@@ -195,6 +195,14 @@ fn apply(
     };
     let relu = !matches!(after, After::Nothing);
     let x = x.contiguous()?;
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return crate::cuda::norm(op, &x, source, output, norm, residual.as_ref(), relu, mode);
+    }
+    #[cfg(feature = "metal")]
+    if x.device().is_metal() {
+        return Ok(crate::composed::norm(&x, &source, norm, residual.as_ref(), relu, mode)?);
+    }
     Ok(match x.dtype() {
         DType::F64 => NormOp::<f64>::apply(op, &x, source, output, norm, residual.as_ref(), relu, mode)?,
         _ => NormOp::<f32>::apply(op, &x, source, output, norm, residual.as_ref(), relu, mode)?,

@@ -60,6 +60,17 @@ impl CustomOp2 for Bundle {
         Ok(token())
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        a: &candle_core::CudaStorage,
+        _: &Layout,
+        _: &candle_core::CudaStorage,
+        _: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        crate::cuda::token(a)
+    }
+
     fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let mut gradients = self.0.take(2)?.into_iter();
         Ok((gradients.next().flatten(), gradients.next().flatten()))
@@ -81,6 +92,19 @@ impl CustomOp3 for Bundle {
         _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         Ok(token())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        a: &candle_core::CudaStorage,
+        _: &Layout,
+        _: &candle_core::CudaStorage,
+        _: &Layout,
+        _: &candle_core::CudaStorage,
+        _: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        crate::cuda::token(a)
     }
 
     fn bwd(

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Shape, Tensor};
 
 use crate::element::{Element, elements, tensor, with_elements};
-use crate::error::{activation, require_cpu, require_dtype, wrong_shape};
+use crate::error::{activation, require_device, require_dtype, wrong_shape};
 use crate::geometry::{ConvShape, Window};
 use crate::{Error, Result, memory};
 
@@ -43,6 +43,14 @@ use crate::{Error, Result, memory};
 pub fn conv2d(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
     let shape = checked("conv2d", x, weight, stride, padding)?;
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return crate::cuda::conv2d(shape, &x, &weight);
+    }
+    #[cfg(feature = "metal")]
+    if x.device().is_metal() {
+        return Ok(crate::composed::conv2d(&shape, &x, &weight)?);
+    }
     let y = match x.dtype() {
         DType::F64 => x.apply_op2(&weight, Conv2d::<f64> { shape, element: PhantomData })?,
         _ => x.apply_op2(&weight, Conv2d::<f32> { shape, element: PhantomData })?,
@@ -59,7 +67,7 @@ pub(crate) fn checked(
     padding: usize,
 ) -> Result<ConvShape> {
     let input = activation(op, "x", x)?;
-    require_cpu(op, "weight", weight)?;
+    require_device(op, "weight", weight)?;
     require_dtype(op, "weight", weight, x.dtype())?;
     conv_shape(op, input, weight, stride, padding)
 }

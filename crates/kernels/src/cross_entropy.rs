@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Shape, Tensor};
 
 use crate::element::{Element, elements, tensor, with_elements};
-use crate::error::{require_cpu, require_dtype, require_float, wrong_shape};
+use crate::error::{require_device, require_dtype, require_float, wrong_shape};
 use crate::{Error, Result};
 
 /// Mean cross-entropy of `logits` against a distribution over the classes for every row.
@@ -37,7 +37,7 @@ use crate::{Error, Result};
 pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) -> Result<Tensor> {
     let op = "cross_entropy";
     let (rows, classes) = check(op, logits, label_smoothing)?;
-    require_cpu(op, "targets", targets)?;
+    require_device(op, "targets", targets)?;
     if targets.dims() != [rows, classes] {
         return Err(wrong_shape(op, "targets", format!("({rows}, {classes})"), targets));
     }
@@ -46,6 +46,14 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) ->
         return Err(Error::DType { op, argument: "targets", expected, got: targets.dtype() });
     }
     let (logits, targets) = (logits.contiguous()?, targets.detach().contiguous()?);
+    #[cfg(feature = "cuda")]
+    if logits.device().is_cuda() {
+        return crate::cuda::cross_entropy(&logits, &targets, label_smoothing);
+    }
+    #[cfg(feature = "metal")]
+    if logits.device().is_metal() {
+        return Ok(crate::composed::cross_entropy(&logits, &targets, label_smoothing)?);
+    }
     run(&logits, &targets, label_smoothing)
 }
 
@@ -69,7 +77,7 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) ->
 pub fn cross_entropy_indices(logits: &Tensor, targets: &Tensor, label_smoothing: f64) -> Result<Tensor> {
     let op = "cross_entropy_indices";
     let (rows, classes) = check(op, logits, label_smoothing)?;
-    require_cpu(op, "targets", targets)?;
+    require_device(op, "targets", targets)?;
     if targets.dims() != [rows] {
         return Err(wrong_shape(op, "targets", format!("({rows})"), targets));
     }
@@ -79,6 +87,14 @@ pub fn cross_entropy_indices(logits: &Tensor, targets: &Tensor, label_smoothing:
         expected: "U32 class indices".into(),
         got: targets.dtype(),
     })?;
+    #[cfg(feature = "cuda")]
+    if logits.device().is_cuda() {
+        return crate::cuda::cross_entropy_indices(&logits.contiguous()?, &targets.contiguous()?, label_smoothing);
+    }
+    #[cfg(feature = "metal")]
+    if logits.device().is_metal() {
+        return Ok(crate::composed::cross_entropy_indices(&logits.contiguous()?, targets, label_smoothing)?);
+    }
     let indices = targets.to_vec1::<u32>()?;
     if let Some(&index) = indices.iter().find(|&&index| index as usize >= classes) {
         let rule = "below the number of classes";
@@ -93,7 +109,7 @@ pub fn cross_entropy_indices(logits: &Tensor, targets: &Tensor, label_smoothing:
 }
 
 fn check(op: &'static str, logits: &Tensor, label_smoothing: f64) -> Result<(usize, usize)> {
-    require_cpu(op, "logits", logits)?;
+    require_device(op, "logits", logits)?;
     require_float(op, "logits", logits)?;
     let (rows, classes) = logits.dims2().map_err(|_| wrong_shape(op, "logits", "(N, K)".into(), logits))?;
     if rows == 0 || classes == 0 {

@@ -46,7 +46,7 @@ pub enum Error {
         got: DType,
     },
     /// An argument lives on a device this crate has no code for.
-    #[error("{op}: {argument} is on {device}, but this operation runs on the CPU only")]
+    #[error("{op}: {argument} is on {device}, but this build of lookahead-kernels has no kernels for that")]
     Device {
         /// The operation that was called.
         op: &'static str,
@@ -54,6 +54,14 @@ pub enum Error {
         argument: &'static str,
         /// The device, as candle names it.
         device: String,
+    },
+    /// A library of CUDA is missing on this machine.
+    #[error("{library} is missing, without which there is no CUDA: {origin}")]
+    Library {
+        /// The library's name.
+        library: String,
+        /// What it is part of.
+        origin: &'static str,
     },
     /// A number is out of its range.
     #[error("{op}: {argument} must be {rule}, got {value}")]
@@ -94,10 +102,19 @@ impl From<Error> for candle_core::Error {
     }
 }
 
-/// Refuses tensors that are not in the host's memory.
-pub(crate) fn require_cpu(op: &'static str, argument: &'static str, tensor: &candle_core::Tensor) -> Result<()> {
+/// Refuses tensors on devices that this build has no kernels for.
+pub(crate) fn require_device(op: &'static str, argument: &'static str, tensor: &candle_core::Tensor) -> Result<()> {
     match tensor.device() {
         Device::Cpu => Ok(()),
+        #[cfg(feature = "metal")]
+        Device::Metal(_) => Ok(()),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(_) if tensor.elem_count() < 1 << 31 => Ok(()),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(_) => {
+            let value = tensor.elem_count().to_string();
+            Err(Error::Argument { op, argument, rule: "of fewer than 2^31 elements on a CUDA device", value })
+        }
         other => Err(Error::Device { op, argument, device: format!("{:?}", other.location()) }),
     }
 }
@@ -131,7 +148,7 @@ pub(crate) fn activation(
     argument: &'static str,
     x: &candle_core::Tensor,
 ) -> Result<(usize, usize, usize, usize)> {
-    require_cpu(op, argument, x)?;
+    require_device(op, argument, x)?;
     require_float(op, argument, x)?;
     x.dims4().map_err(|_| wrong_shape(op, argument, "(N, H, W, C)".into(), x))
 }
@@ -140,6 +157,7 @@ pub(crate) fn activation(
 pub(crate) fn require_float(op: &'static str, argument: &'static str, x: &candle_core::Tensor) -> Result<()> {
     match x.dtype() {
         DType::F32 | DType::F64 => Ok(()),
+        DType::BF16 if x.device().is_cuda() => Ok(()),
         got => Err(Error::DType { op, argument, expected: "F32 or F64".into(), got }),
     }
 }

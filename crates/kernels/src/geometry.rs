@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 
 /// A square window that slides over an image: how far it reaches, how it moves, what surrounds the image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Window {
     pub(crate) kernel: (usize, usize),
     pub(crate) stride: usize,
@@ -30,7 +30,7 @@ impl Window {
 }
 
 /// All extents of one convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ConvShape {
     pub(crate) batch: usize,
     /// Input height and width.

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use crate::Result;
-use crate::error::{require_cpu, wrong_shape};
+use crate::error::{require_device, wrong_shape};
 
 /// (N, C, H, W) images as (N, H, W, C) activations.
 ///
@@ -51,7 +51,7 @@ fn permuted(
     x: &Tensor,
     order: (usize, usize, usize, usize),
 ) -> Result<Tensor> {
-    require_cpu(op, argument, x)?;
+    require_device(op, argument, x)?;
     if x.rank() != 4 {
         return Err(wrong_shape(op, argument, axes.to_owned(), x));
     }

@@ -7,8 +7,12 @@ mod algorithm;
 mod avg_pool;
 mod batch_norm;
 mod bundle;
+#[cfg(any(feature = "metal", test))]
+mod composed;
 mod conv2d;
 mod cross_entropy;
+#[cfg(any(feature = "cuda", all(test, target_os = "linux")))]
+mod cuda;
 mod direct;
 mod element;
 mod error;
@@ -40,6 +44,8 @@ pub use avg_pool::{avg_pool2d, global_avg_pool};
 pub use batch_norm::{BatchNorm, batch_norm, conv2d_batch_norm};
 pub use conv2d::conv2d;
 pub use cross_entropy::{cross_entropy, cross_entropy_indices};
+#[cfg(feature = "cuda")]
+pub use cuda::cuda_device;
 pub use error::{Error, Result};
 pub use instruction_set::{InstructionSet, instruction_set, set_instruction_set};
 pub use layout::{to_channels_first, to_channels_last};

@@ -37,6 +37,14 @@ use crate::{Error, Result, memory};
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
     let shape = pool_shape("max_pool2d", x, kernel, stride, padding)?;
     let x = x.contiguous()?;
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return crate::cuda::max_pool(shape, &x);
+    }
+    #[cfg(feature = "metal")]
+    if x.device().is_metal() {
+        return Ok(crate::composed::max_pool(&shape, &x)?);
+    }
     Ok(match x.dtype() {
         DType::F64 => x.apply_op1(MaxPool::<f64>::new(shape))?,
         _ => x.apply_op1(MaxPool::<f32>::new(shape))?,

@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
 use rayon::prelude::*;
 
 use crate::element::{Element, elements, tensor, with_elements};
-use crate::error::{require_cpu, require_float};
+use crate::error::{require_device, require_float};
 use crate::{Result, memory};
 
 /// Elements one task works on.
@@ -32,9 +32,17 @@ const TASK_ELEMENTS: usize = 1 << 16;
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn relu(x: &Tensor) -> Result<Tensor> {
-    require_cpu("relu", "x", x)?;
+    require_device("relu", "x", x)?;
     require_float("relu", "x", x)?;
     let x = x.contiguous()?;
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return crate::cuda::relu(&x);
+    }
+    #[cfg(feature = "metal")]
+    if x.device().is_metal() {
+        return Ok(crate::composed::relu(&x)?);
+    }
     Ok(match x.dtype() {
         DType::F64 => x.apply_op1(Relu::<f64>(PhantomData))?,
         _ => x.apply_op1(Relu::<f32>(PhantomData))?,

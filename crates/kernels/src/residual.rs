@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 
 use crate::batch_norm::require_values;
 use crate::conv2d::conv_shape;
-use crate::error::{activation, require_cpu, require_dtype};
+use crate::error::{activation, require_device, require_dtype};
 use crate::geometry::ConvShape;
 use crate::residual_op::{BlocksOp, Plan, UnitPlan};
 use crate::{BatchNorm, Error, Mode, Result};
@@ -113,6 +113,14 @@ pub fn residual_blocks(x: &Tensor, blocks: &[ResidualBlock], mode: Mode) -> Resu
         return Ok(x.clone());
     }
     let x = x.contiguous()?;
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return crate::cuda::residual_blocks(&x, &plans, mode);
+    }
+    #[cfg(feature = "metal")]
+    if x.device().is_metal() {
+        return Ok(crate::composed::residual_blocks(&x, &plans, mode)?);
+    }
     Ok(match x.dtype() {
         DType::F64 => BlocksOp::<f64>::apply(&x, plans, extents, mode)?,
         _ => BlocksOp::<f32>::apply(&x, plans, extents, mode)?,
@@ -127,7 +135,7 @@ fn check(
     input: (usize, usize, usize, usize),
     mode: Mode,
 ) -> Result<(ConvShape, UnitPlan)> {
-    require_cpu(op, "weight", &layer.weight)?;
+    require_device(op, "weight", &layer.weight)?;
     require_dtype(op, "weight", &layer.weight, x.dtype())?;
     let shape = conv_shape(op, input, &layer.weight, layer.stride, layer.padding)?;
     layer.norm.check(op, shape.channels_out, x.dtype())?;

@@ -16,7 +16,8 @@ use std::collections::HashSet;
 /// An optimizer made of a [`Rule`]: [`Sgd`](crate::Sgd), [`AdamW`](crate::AdamW) and [`RmsProp`](crate::RmsProp) are names of it.
 ///
 /// On the CPU a step is one pass over each tensor in place, shared out among rayon's threads, with the same bits on any number of
-/// them. On other devices it is made of candle's tensor operations. Updates are computed in f32, and in f64 for f64 variables;
+/// them. On CUDA devices, with the feature
+/// `cuda`, it is one launch, of a kernel generated from the rule; elsewhere it is made of candle's tensor operations. Updates are computed in f32, and in f64 for f64 variables;
 /// bf16 and f16 variables have f32 master copies ([`Parameter`]).
 #[derive(Debug)]
 pub struct Fused<R: Rule> {
@@ -81,6 +82,8 @@ impl<R: Rule> Fused<R> {
             2 => self.run_fused::<2>(&on_cpu, &treatment, pull)?,
             _ => self.run_fused::<3>(&on_cpu, &treatment, pull)?,
         }
+        #[cfg(feature = "cuda")]
+        let elsewhere = self.run_on_cuda(elsewhere, &treatment, pull)?;
         for r in elsewhere {
             let w = self.parameters[r.index].weights();
             self.run_on_tensors(r.index, &treatment.apply(&r.gradient)?)?;
@@ -183,6 +186,45 @@ impl<R: Rule> Fused<R> {
             })?;
         }
         Ok(())
+    }
+
+    /// Updates what is f32 on a CUDA device in one launch, and hands back the rest.
+    #[cfg(feature = "cuda")]
+    fn run_on_cuda<'a>(
+        &self,
+        ready: Vec<&'a Ready>,
+        treatment: &Treatment,
+        pull: Option<&Pull<'_>>,
+    ) -> Result<Vec<&'a Ready>> {
+        let (here, rest): (Vec<&Ready>, Vec<&Ready>) =
+            ready.into_iter().partition(|r| r.gradient.device().is_cuda() && r.gradient.dtype() == DType::F32);
+        if here.is_empty() {
+            return Ok(rest);
+        }
+        let record = |index: usize| {
+            let update = self.rule.update(&self.clocks[index], self.scales[index]);
+            match self.slots[index].len() {
+                0 => crate::cuda::record::<R, 0>(&update),
+                1 => crate::cuda::record::<R, 1>(&update),
+                2 => crate::cuda::record::<R, 2>(&update),
+                _ => crate::cuda::record::<R, 3>(&update),
+            }
+        };
+        let step = |r: &&'a Ready| {
+            let (formula, constants) = record(r.index);
+            crate::cuda::Step {
+                formula,
+                constants,
+                fresh: self.clocks[r.index].is_first(),
+                weights: self.parameters[r.index].weights(),
+                gradient: &r.gradient,
+                state: self.slots[r.index].iter().map(|slot| slot.as_tensor()).collect(),
+                anchor: pull.filter(|p| p.takes_part[r.index]).map(|p| p.anchors[r.index].as_tensor()),
+            }
+        };
+        let steps: Vec<_> = here.iter().map(step).collect();
+        crate::cuda::run(&steps, treatment.on_device(), pull)?;
+        Ok(rest)
     }
 
     /// The same update in candle's operations, for devices without a fused loop.

@@ -108,6 +108,16 @@ impl Treatment {
         Ok(Preparation { scale: T::from_f64(scale), limit: T::from_f64(self.limit) })
     }
 
+    /// For the launch: a scale that is on the device stays there.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn on_device(&self) -> crate::cuda::Preparation<'_> {
+        let (scale, scale_on_device) = match &self.scale {
+            Scale::Number(scale) => (*scale as f32, None),
+            Scale::Tensor(tensor) => (1.0, Some(tensor)),
+        };
+        crate::cuda::Preparation { scale, scale_on_device, limit: self.limit as f32 }
+    }
+
     /// For plain tensor operations.
     pub(crate) fn apply(&self, gradient: &Tensor) -> Result<Tensor> {
         let scaled = match &self.scale {

@@ -4,6 +4,8 @@ mod adamw;
 mod averaged;
 mod candle;
 mod checkpoint;
+#[cfg(any(feature = "cuda", all(test, target_os = "linux")))]
+mod cuda;
 mod decay;
 mod error;
 mod fused;

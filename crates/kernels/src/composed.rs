@@ -1,0 +1,298 @@
+//! The operations in candle's own, for Metal: right first, not fast.
+//!
+//! candle's gradients of convolution and pooling are what this crate exists to replace, so none of them is used here. A
+//! convolution is one matrix product over gathered windows, and every operand of every product is contiguous. None of this
+//! knows its device; the tests compare it with the kernels of the CPU.
+
+use candle_core::{D, Result, Tensor};
+
+use crate::geometry::{ConvShape, PoolShape, Window};
+use crate::norm_op::Source;
+use crate::residual_op::{Plan, UnitPlan};
+use crate::{BatchNorm, Mode};
+
+/// [`conv2d`](crate::conv2d()) of checked, contiguous arguments.
+pub(crate) fn conv2d(shape: &ConvShape, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    let padding = shape.window.padding;
+    let x = x.pad_with_zeros(1, padding, padding)?.pad_with_zeros(2, padding, padding)?;
+    let (rows, columns) = shape.output;
+    let pixels = shape.batch * rows * columns;
+    let taps = taps(shape.window, |r, s| {
+        let (rows, columns) = (steps(r, rows, shape.window.stride), steps(s, columns, shape.window.stride));
+        picked(&x, rows, columns)?.reshape((pixels, shape.channels_in))
+    })?;
+    let filters = weight.permute((2, 3, 1, 0))?.contiguous()?;
+    let filters = filters.reshape((shape.taps() * shape.channels_in, shape.channels_out))?;
+    Tensor::cat(&taps, 1)?.contiguous()?.matmul(&filters)?.reshape((shape.batch, rows, columns, shape.channels_out))
+}
+
+/// Batch norm of checked, contiguous arguments, behind a convolution or alone; training moves the running statistics.
+pub(crate) fn norm(
+    x: &Tensor,
+    source: &Source,
+    norm: &BatchNorm,
+    residual: Option<&Tensor>,
+    cut: bool,
+    mode: Mode,
+) -> Result<Tensor> {
+    let x = match source {
+        Source::Input => x.clone(),
+        Source::Conv2d(shape, weight) => conv2d(shape, x, weight)?,
+    };
+    let channels = norm.weight.elem_count();
+    let matrix = x.reshape(((), channels))?;
+    let (centred, variance) = match mode {
+        Mode::Train => {
+            let mean = matrix.mean_keepdim(0)?;
+            let centred = matrix.broadcast_sub(&mean)?;
+            let variance = centred.sqr()?.mean_keepdim(0)?;
+            let count = matrix.dim(0)? as f64;
+            move_towards(norm, &norm.running_mean, &mean.detach())?;
+            move_towards(norm, &norm.running_var, &(variance.detach() * (count / (count - 1.0)))?)?;
+            (centred, variance)
+        }
+        Mode::Eval => {
+            let centred = matrix.broadcast_sub(&norm.running_mean.as_detached_tensor())?;
+            (centred, norm.running_var.as_detached_tensor().reshape((1, channels))?)
+        }
+    };
+    let scale = (variance + norm.eps)?.sqrt()?.recip()?.broadcast_mul(&norm.weight)?;
+    let y = centred.broadcast_mul(&scale)?.broadcast_add(&norm.bias)?.reshape(x.shape())?;
+    let y = match residual {
+        Some(residual) => (y + residual)?,
+        None => y,
+    };
+    if cut { relu(&y) } else { Ok(y) }
+}
+
+fn move_towards(norm: &BatchNorm, running: &candle_core::Var, batch: &Tensor) -> Result<()> {
+    let before = running.as_detached_tensor();
+    let moved = ((&before * (1.0 - norm.momentum))? + (batch.reshape(before.shape())? * norm.momentum)?)?;
+    running.set(&moved)
+}
+
+/// Residual blocks, checked, of a contiguous input.
+pub(crate) fn residual_blocks(x: &Tensor, plans: &[Plan], mode: Mode) -> Result<Tensor> {
+    let layer = |x: &Tensor, unit: &UnitPlan, residual: Option<&Tensor>, cut: bool| {
+        norm(x, &Source::Conv2d(unit.shape, unit.weight.clone()), &unit.norm, residual, cut, mode)
+    };
+    let mut x = x.clone();
+    for Plan { path, shortcut } in plans {
+        let residual = shortcut.as_ref().map_or_else(|| Ok(x.clone()), |unit| layer(&x, unit, None, false))?;
+        for (index, unit) in path.iter().enumerate() {
+            let last = index + 1 == path.len();
+            x = layer(&x, unit, last.then_some(&residual), true)?;
+        }
+    }
+    Ok(x)
+}
+
+/// `max(x, 0)` with the gradient 0 at 0.
+pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
+    let zeros = x.zeros_like()?;
+    x.detach().le(&zeros)?.where_cond(&zeros, x)
+}
+
+/// The largest of each window. Which of several equal elements gets the gradient is the device's choice.
+pub(crate) fn max_pool(shape: &PoolShape, x: &Tensor) -> Result<Tensor> {
+    let window = shape.window;
+    // An index beyond the edge becomes that of the edge, which every such window covers: the largest stays the largest.
+    let within = |tap: usize, outputs: usize, extent: usize| -> Vec<u32> {
+        let inner = |at: u32| (at as usize).saturating_sub(window.padding).min(extent - 1) as u32;
+        steps(tap, outputs, window.stride).into_iter().map(inner).collect()
+    };
+    let taps = taps(window, |r, s| {
+        picked(x, within(r, shape.output.0, shape.input.0), within(s, shape.output.1, shape.input.1))
+    })?;
+    let taps = Tensor::stack(&taps, 4)?.contiguous()?;
+    let winners = taps.detach().argmax_keepdim(D::Minus1)?;
+    taps.gather(&winners, D::Minus1)?.squeeze(D::Minus1)
+}
+
+/// The mean of each window, zeros of the padding included.
+pub(crate) fn avg_pool(shape: &PoolShape, x: &Tensor) -> Result<Tensor> {
+    let window = shape.window;
+    if window.kernel == shape.input && window.padding == 0 {
+        let pixels = shape.input.0 * shape.input.1;
+        let mean = x.reshape((shape.batch, pixels, shape.channels))?.mean(1)?;
+        return mean.reshape((shape.batch, 1, 1, shape.channels));
+    }
+    let x = x.pad_with_zeros(1, window.padding, window.padding)?.pad_with_zeros(2, window.padding, window.padding)?;
+    let taps = taps(window, |r, s| {
+        picked(&x, steps(r, shape.output.0, window.stride), steps(s, shape.output.1, window.stride))
+    })?;
+    let share = 1.0 / (window.kernel.0 * window.kernel.1) as f64;
+    let mut taps = taps.into_iter();
+    let first = taps.next().ok_or_else(|| candle_core::Error::msg("a window without elements"))?;
+    taps.try_fold(first, |sum, tap| sum + tap)? * share
+}
+
+/// Mean cross-entropy against (N, K) weights.
+pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -> Result<Tensor> {
+    let (rows, classes) = logits.dims2()?;
+    let spread = (targets.sum_keepdim(1)? * (smoothing / classes as f64))?;
+    let targets = (targets * (1.0 - smoothing))?.broadcast_add(&spread)?;
+    let centred = logits.broadcast_sub(&logits.detach().max_keepdim(1)?)?;
+    let normaliser = centred.exp()?.sum_keepdim(1)?.log()?;
+    let losses = (normaliser.broadcast_sub(&centred)? * targets)?;
+    losses.sum_all()? * (1.0 / rows as f64)
+}
+
+/// The same against class numbers. Nobody waits to see whether they are classes; one that is none counts as no target.
+pub(crate) fn cross_entropy_indices(logits: &Tensor, indices: &Tensor, smoothing: f64) -> Result<Tensor> {
+    let (rows, classes) = logits.dims2()?;
+    let numbers = Tensor::arange(0, classes as u32, logits.device())?.reshape((1, classes))?;
+    let targets = indices.detach().reshape((rows, 1))?.broadcast_eq(&numbers)?.to_dtype(logits.dtype())?;
+    cross_entropy(logits, &targets, smoothing)
+}
+
+/// `f` of every position in the window, in reading order.
+fn taps(window: Window, f: impl Fn(usize, usize) -> Result<Tensor>) -> Result<Vec<Tensor>> {
+    let (height, width) = window.kernel;
+    (0..height).flat_map(|r| (0..width).map(move |s| (r, s))).map(|(r, s)| f(r, s)).collect()
+}
+
+/// Where position `tap` of each window stands.
+fn steps(tap: usize, outputs: usize, stride: usize) -> Vec<u32> {
+    (0..outputs).map(|at| (tap + at * stride) as u32).collect()
+}
+
+/// Those rows and columns of (N, H, W, C).
+fn picked(x: &Tensor, rows: Vec<u32>, columns: Vec<u32>) -> Result<Tensor> {
+    let numbers = |list: Vec<u32>| {
+        let len = list.len();
+        Tensor::from_vec(list, len, x.device())
+    };
+    x.index_select(&numbers(rows)?, 1)?.index_select(&numbers(columns)?, 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{After, ConvBatchNorm, ResidualBlock};
+    use candle_core::{Device, Var};
+
+    fn numbers(shape: impl Into<candle_core::Shape>, seed: u32) -> Var {
+        let shape = shape.into();
+        let values: Vec<f64> = (0..shape.elem_count() as u32)
+            .map(|i| f64::from(i.wrapping_mul(2_654_435_761).wrapping_add(seed * 40_503_977) >> 8) / 8_388_608.0 - 1.0)
+            .collect();
+        Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu).unwrap()).unwrap()
+    }
+
+    /// Values and gradients of the two, in f64.
+    fn equal(name: &str, variables: &[&Var], composed: &Tensor, kernel: &Tensor) {
+        let gap = |a: &Tensor, b: &Tensor| {
+            (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f64>().unwrap()
+        };
+        assert_eq!(composed.dims(), kernel.dims(), "{name}");
+        assert!(gap(composed, kernel) < 1e-12, "{name}");
+        let weights = numbers(kernel.shape().clone(), 99);
+        let backward = |y: &Tensor| (y * weights.as_tensor()).unwrap().sum_all().unwrap().backward().unwrap();
+        let (composed, kernel) = (backward(composed), backward(kernel));
+        for (index, variable) in variables.iter().enumerate() {
+            let (a, b) = (composed.get(variable).unwrap(), kernel.get(variable).unwrap());
+            assert!(gap(a, b) < 1e-12, "{name}: gradient {index} is off by {}", gap(a, b));
+        }
+    }
+
+    fn layer(inputs: usize, outputs: usize, kernel: usize, stride: usize, seed: u32) -> (Var, ConvBatchNorm) {
+        let weight = numbers((outputs, inputs, kernel, kernel), seed);
+        let var = Var::from_tensor(&(numbers(outputs, seed + 3).as_tensor() + 1.5).unwrap()).unwrap();
+        let (scale, shift) = (numbers(outputs, seed + 1), numbers(outputs, seed + 2));
+        let norm =
+            BatchNorm::new(scale.as_tensor().clone(), shift.as_tensor().clone(), numbers(outputs, seed + 4), var)
+                .unwrap();
+        let tensor = weight.as_tensor().clone();
+        (weight, ConvBatchNorm { weight: tensor, stride, padding: kernel / 2, norm })
+    }
+
+    fn plan(x: (usize, usize, usize, usize), layer: &ConvBatchNorm) -> UnitPlan {
+        let shape = crate::conv2d::conv_shape("test", x, &layer.weight, layer.stride, layer.padding).unwrap();
+        UnitPlan { shape, weight: layer.weight.clone(), norm: layer.norm.clone() }
+    }
+
+    #[test]
+    fn convolutions_of_several_images() {
+        for (kernel, stride, padding) in [(3, 1, 1), (3, 2, 1), (1, 2, 0), (2, 3, 0)] {
+            let (x, weight) = (numbers((3, 7, 6, 4), 1), numbers((5, 4, kernel, kernel), 2));
+            let shape = crate::conv2d::checked("test", &x, &weight, stride, padding).unwrap();
+            let composed = conv2d(&shape, &x, &weight).unwrap();
+            equal("conv2d", &[&x, &weight], &composed, &crate::conv2d(&x, &weight, stride, padding).unwrap());
+        }
+    }
+
+    #[test]
+    fn batch_norm_and_what_follows_it() {
+        let (x, residual) = (numbers((2, 5, 3, 4), 1), numbers((2, 5, 3, 4), 2));
+        for mode in [Mode::Train, Mode::Eval] {
+            for (with_residual, cut) in [(false, false), (false, true), (true, true)] {
+                let ((_, one), (_, two)) = (layer(4, 4, 1, 1, 5), layer(4, 4, 1, 1, 5));
+                let added = with_residual.then_some(residual.as_tensor());
+                let composed = norm(&x, &Source::Input, &one.norm, added, cut, mode).unwrap();
+                let after = match (with_residual, cut) {
+                    (true, _) => After::AddRelu(&residual),
+                    (_, true) => After::Relu,
+                    _ => After::Nothing,
+                };
+                let kernel = crate::batch_norm(&x, &two.norm, after, mode).unwrap();
+                equal("batch_norm", &[&x], &composed, &kernel);
+                equal("running mean", &[], &one.norm.running_mean, &two.norm.running_mean);
+                equal("running variance", &[], &one.norm.running_var, &two.norm.running_var);
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_with_a_shortcut() {
+        let x = numbers((2, 6, 5, 3), 1);
+        let parts = [layer(3, 4, 3, 2, 10), layer(4, 4, 3, 1, 20), layer(3, 4, 1, 2, 30)];
+        let [first, second, shortcut] = parts.each_ref().map(|(_, layer)| layer.clone());
+        let plans = [Plan {
+            path: vec![plan((2, 6, 5, 3), &first), plan((2, 3, 3, 4), &second)],
+            shortcut: Some(plan((2, 6, 5, 3), &shortcut)),
+        }];
+        let composed = residual_blocks(&x, &plans, Mode::Train).unwrap();
+        let block = ResidualBlock { path: vec![first, second], shortcut: Some(shortcut) };
+        let kernel = crate::residual_blocks(&x, &[block], Mode::Train).unwrap();
+        equal("residual_blocks", &[&x, &parts[0].0, &parts[1].0, &parts[2].0], &composed, &kernel);
+    }
+
+    #[test]
+    fn pools_with_padding_and_other_strides() {
+        let x = numbers((2, 7, 6, 3), 1);
+        for (kernel, stride, padding) in [(2, 2, 0), (3, 2, 1), (3, 1, 1)] {
+            let shape = crate::max_pool::pool_shape("test", &x, kernel, stride, padding).unwrap();
+            let kernels = crate::max_pool2d(&x, kernel, stride, padding).unwrap();
+            equal("max_pool", &[&x], &max_pool(&shape, &x).unwrap(), &kernels);
+            let kernels = crate::avg_pool2d(&x, kernel, stride, padding).unwrap();
+            equal("avg_pool", &[&x], &avg_pool(&shape, &x).unwrap(), &kernels);
+        }
+        let window = Window { kernel: (7, 6), stride: 1, padding: 0 };
+        let shape = PoolShape { batch: 2, input: (7, 6), output: (1, 1), channels: 3, window };
+        let composed = avg_pool(&shape, &x).unwrap().reshape((2, 3)).unwrap();
+        equal("global_avg_pool", &[&x], &composed, &crate::global_avg_pool(&x).unwrap());
+    }
+
+    #[test]
+    fn the_rectifier_is_flat_at_zero() {
+        let x = Var::new(&[-1f64, 0.0, 2.0, f64::INFINITY, f64::NEG_INFINITY], &Device::Cpu).unwrap();
+        let y = relu(&x).unwrap();
+        assert_eq!(y.to_vec1::<f64>().unwrap(), [0.0, 0.0, 2.0, f64::INFINITY, 0.0]);
+        let gradients = y.sum_all().unwrap().backward().unwrap();
+        assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>().unwrap(), [0.0, 0.0, 1.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn losses_with_and_without_smoothing() {
+        let (logits, targets) = (numbers((4, 5), 1), numbers((4, 5), 2).abs().unwrap());
+        let classes = Tensor::new(&[3u32, 0, 4, 1], &Device::Cpu).unwrap();
+        for smoothing in [0.0, 0.2] {
+            let composed = cross_entropy(&logits, &targets, smoothing).unwrap();
+            equal("soft", &[&logits], &composed, &crate::cross_entropy(&logits, &targets, smoothing).unwrap());
+            let composed = cross_entropy_indices(&logits, &classes, smoothing).unwrap();
+            let kernel = crate::cross_entropy_indices(&logits, &classes, smoothing).unwrap();
+            equal("indices", &[&logits], &composed, &kernel);
+        }
+    }
+}

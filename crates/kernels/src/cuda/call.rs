@@ -1,0 +1,91 @@
+//! A kernel launch as a value: which kernel, on how many blocks, with which arguments.
+//!
+//! Operations say what they launch in these terms, apart from any device. So their whole host side, sizes, grids and the
+//! order of arguments included, also runs where there is no GPU, in the tests' emulator.
+
+use crate::cuda::source::Source;
+
+/// Threads of every block, the sources' `THREADS`.
+pub(crate) const THREADS: usize = 256;
+
+/// Blocks beyond which threads of elementwise kernels take several elements each: 16 for each processor of an H100. Not measured.
+const MOST_BLOCKS: usize = 132 * 16;
+
+/// An address in device memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pointer(pub(crate) u64);
+
+impl Pointer {
+    /// For an argument that is absent.
+    pub(crate) const NULL: Self = Self(0);
+
+    /// The address `bytes` further on.
+    pub(crate) fn offset(self, bytes: usize) -> Self {
+        Self(self.0 + bytes as u64)
+    }
+}
+
+/// An argument of a kernel, of exactly the type its signature has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Argument {
+    Pointer(Pointer),
+    Int(i32),
+    Unsigned(u32),
+    Double(f64),
+}
+
+impl Argument {
+    /// The argument's bytes, the first ones of a little-endian word.
+    pub(crate) fn word(self) -> u64 {
+        match self {
+            Self::Pointer(pointer) => pointer.0,
+            Self::Int(value) => u64::from(value as u32),
+            Self::Unsigned(value) => u64::from(value),
+            Self::Double(value) => value.to_bits(),
+        }
+    }
+}
+
+impl From<Pointer> for Argument {
+    fn from(pointer: Pointer) -> Self {
+        Self::Pointer(pointer)
+    }
+}
+
+impl From<f64> for Argument {
+    fn from(value: f64) -> Self {
+        Self::Double(value)
+    }
+}
+
+/// An `int` parameter; tensors have fewer than 2^31 elements, so extents fit.
+pub(crate) fn int(value: usize) -> Argument {
+    Argument::Int(value as i32)
+}
+
+/// An `unsigned` parameter, likewise.
+pub(crate) fn unsigned(value: usize) -> Argument {
+    Argument::Unsigned(value as u32)
+}
+
+/// One launch, of blocks of [`THREADS`] threads.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Call {
+    pub(crate) source: Source,
+    pub(crate) kernel: &'static str,
+    pub(crate) grid: (u32, u32, u32),
+    pub(crate) arguments: Vec<Argument>,
+}
+
+impl Call {
+    /// A thread for each of `work` elements.
+    pub(crate) fn each(source: Source, kernel: &'static str, work: usize, arguments: Vec<Argument>) -> Self {
+        Self { source, kernel, grid: (work.div_ceil(THREADS).max(1) as u32, 1, 1), arguments }
+    }
+
+    /// Threads that walk over `work` elements in strides of the grid.
+    pub(crate) fn strided(source: Source, kernel: &'static str, work: usize, arguments: Vec<Argument>) -> Self {
+        let blocks = work.div_ceil(THREADS).clamp(1, MOST_BLOCKS) as u32;
+        Self { source, kernel, grid: (blocks, 1, 1), arguments }
+    }
+}

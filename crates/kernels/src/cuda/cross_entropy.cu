@@ -1,0 +1,77 @@
+// Cross-entropy with label smoothing: a block a row. Targets are (N, K) weights, or class numbers where `targets` is null.
+
+__device__ __forceinline__ wide target(const element *targets, const unsigned *indices, long long row, int k, int classes) {
+    return targets ? load(targets[row * classes + k]) : (wide)(indices[row] == (unsigned)k ? 1 : 0);
+}
+
+__device__ wide block_max(wide *shared, wide value) {
+    shared[threadIdx.x] = value;
+    __syncthreads();
+    for (unsigned half = THREADS / 2; half > 0; half /= 2) {
+        if (threadIdx.x < half && !(shared[threadIdx.x] > shared[threadIdx.x + half])) {
+            shared[threadIdx.x] = shared[threadIdx.x + half];
+        }
+        __syncthreads();
+    }
+    wide largest = shared[0];
+    __syncthreads();
+    return largest;
+}
+
+// The loss of each row, and for the backward pass the logarithm of its sum of exponentials and its sum of targets.
+// A class number that is none gives NaN, since nobody waits for the device to tell.
+extern "C" __global__ void cross_entropy_rows(const element *logits, const element *targets, const unsigned *indices, int classes,
+                                              double smoothing, double *losses, wide *normalisers, wide *weights) {
+    __shared__ wide shared[THREADS];
+    __shared__ double shared_sum[THREADS];
+    long long row = blockIdx.x;
+    const element *in = logits + row * classes;
+    wide largest = -(wide)__longlong_as_double(0x7ff0000000000000LL), weight = 0;
+    for (int k = threadIdx.x; k < classes; k += THREADS) {
+        wide v = load(in[k]);
+        if (!(v < largest)) largest = v;
+        weight += target(targets, indices, row, k, classes);
+    }
+    largest = block_max(shared, largest);
+    weight = block_sum(shared, weight);
+    wide sum = 0;
+    for (int k = threadIdx.x; k < classes; k += THREADS) sum += exp(load(in[k]) - largest);
+    wide normaliser = largest + log(block_sum(shared, sum));
+    double spread = smoothing * (double)weight / classes, loss = 0;
+    for (int k = threadIdx.x; k < classes; k += THREADS) {
+        double t = (1.0 - smoothing) * (double)target(targets, indices, row, k, classes) + spread;
+        // A class without weight adds nothing, even where its logit is minus infinity.
+        if (t != 0) loss += t * ((double)normaliser - (double)load(in[k]));
+    }
+    loss = block_sum(shared_sum, loss);
+    if (threadIdx.x == 0) {
+        bool known = targets || indices[row] < (unsigned)classes;
+        losses[row] = known ? loss : __longlong_as_double(0x7ff8000000000000LL);
+        normalisers[row] = normaliser;
+        weights[row] = weight;
+    }
+}
+
+// One block: the mean.
+extern "C" __global__ void cross_entropy_mean(const double *losses, int rows, element *loss) {
+    __shared__ double shared[THREADS];
+    double sum = 0;
+    for (int row = threadIdx.x; row < rows; row += THREADS) sum += losses[row];
+    sum = block_sum(shared, sum);
+    if (threadIdx.x == 0) store(loss, sum / rows);
+}
+
+// `upstream` is the gradient of the loss, read where it is.
+extern "C" __global__ void cross_entropy_backward(const element *logits, const element *targets, const unsigned *indices,
+                                                  unsigned elements, int classes, int rows, double smoothing,
+                                                  const element *upstream, const wide *normalisers, const wide *weights,
+                                                  element *d_logits) {
+    unsigned i = blockIdx.x * THREADS + threadIdx.x;
+    if (i >= elements) return;
+    unsigned row = i / classes;
+    int k = i % classes;
+    wide weight = weights[row];
+    wide t = (wide)(1.0 - smoothing) * target(targets, indices, row, k, classes) + (wide)smoothing * weight / classes;
+    wide probability = exp(load(logits[i]) - normalisers[row]);
+    store(&d_logits[i], load(*upstream) / rows * (weight * probability - t));
+}

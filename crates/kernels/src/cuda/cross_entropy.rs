@@ -1,0 +1,68 @@
+//! The launches of cross-entropy; the kernels are in `cross_entropy.cu`.
+
+use crate::cuda::call::{Call, Pointer, int, unsigned};
+use crate::cuda::source::{File, Source, Stored};
+
+/// A batch of logits (N, K) and its targets: weights (N, K) of the logits' type, or class numbers (N), u32; the other is null.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Batch {
+    pub(crate) element: Stored,
+    pub(crate) rows: usize,
+    pub(crate) classes: usize,
+    pub(crate) smoothing: f64,
+    pub(crate) logits: Pointer,
+    pub(crate) targets: Pointer,
+    pub(crate) indices: Pointer,
+}
+
+/// What a forward pass leaves for the backward one, (N) each in the wide type.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows {
+    pub(crate) normalisers: Pointer,
+    pub(crate) weights: Pointer,
+}
+
+impl Batch {
+    fn source(&self) -> Source {
+        Source::of(File::CrossEntropy, self.element)
+    }
+
+    /// The mean loss to `loss`, one element; `losses` is scratch for N doubles.
+    pub(crate) fn forward(&self, losses: Pointer, rows: &Rows, loss: Pointer) -> [Call; 2] {
+        let each = vec![
+            self.logits.into(),
+            self.targets.into(),
+            self.indices.into(),
+            int(self.classes),
+            self.smoothing.into(),
+            losses.into(),
+            rows.normalisers.into(),
+            rows.weights.into(),
+        ];
+        let mean = vec![losses.into(), int(self.rows), loss.into()];
+        let grid = (self.rows as u32, 1, 1);
+        [
+            Call { source: self.source(), kernel: "cross_entropy_rows", grid, arguments: each },
+            Call { source: self.source(), kernel: "cross_entropy_mean", grid: (1, 1, 1), arguments: mean },
+        ]
+    }
+
+    /// The logits' gradient; `upstream` is the loss's, one element.
+    pub(crate) fn backward(&self, rows: &Rows, upstream: Pointer, d_logits: Pointer) -> Call {
+        let elements = self.rows * self.classes;
+        let arguments = vec![
+            self.logits.into(),
+            self.targets.into(),
+            self.indices.into(),
+            unsigned(elements),
+            int(self.classes),
+            int(self.rows),
+            self.smoothing.into(),
+            upstream.into(),
+            rows.normalisers.into(),
+            rows.weights.into(),
+            d_logits.into(),
+        ];
+        Call::each(self.source(), "cross_entropy_backward", elements, arguments)
+    }
+}

@@ -1,0 +1,56 @@
+//! Opening a device for training.
+
+use candle_core::Device;
+use candle_core::cuda_backend::WrapErr;
+use candle_core::cuda_backend::cudarc::driver::sys;
+
+use crate::cuda::device::libraries;
+use crate::{Error, Result};
+
+/// The CUDA device of a number, set up for training: a stream of its own, and memory that is kept for the next step.
+///
+/// candle's `Device::new_cuda` works too, but gives all memory back to the driver at every synchronisation, puts two events
+/// around every tensor, uses another stream in every thread, and panics where a library is missing.
+///
+/// All work on the device goes through its one stream, so nothing else may use its tensors on another.
+///
+/// # Errors
+///
+/// [`Error::Library`] names the first of CUDA's libraries that the loader does not find; [`Error::Candle`] is the driver's
+/// word, on a number that no device has, for instance.
+///
+/// ```no_run
+/// let device = lookahead_kernels::cuda_device(0)?;
+/// assert!(device.is_cuda());
+/// # Ok::<(), lookahead_kernels::Error>(())
+/// ```
+pub fn cuda_device(ordinal: usize) -> Result<Device> {
+    libraries::require_device()?;
+    // What the libraries themselves lack, a symbol of a newer version, still panics.
+    let opened = std::panic::catch_unwind(|| Device::new_cuda_with_stream(ordinal));
+    let device = opened.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map_or("CUDA could not be started", String::as_str);
+        Error::Candle(candle_core::Error::Msg(text.to_owned()))
+    })??;
+    keep_freed_memory(&device)?;
+    // SAFETY: events order work on several streams. Every tensor of this device is made, used and freed on its one stream.
+    unsafe { device.as_cuda_device()?.disable_event_tracking() };
+    Ok(device)
+}
+
+/// Tells the memory pool not to give freed memory back to the driver when the host waits for the device.
+fn keep_freed_memory(device: &Device) -> Result<()> {
+    let stream = device.as_cuda_device()?.cuda_stream();
+    if !stream.context().has_async_alloc() {
+        return Ok(());
+    }
+    let mut pool = std::ptr::null_mut();
+    let mut all = u64::MAX;
+    let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    // SAFETY: the device is open, and both calls read and write only the locals they are given.
+    unsafe {
+        sys::cuDeviceGetDefaultMemPool(&mut pool, stream.context().cu_device()).result().w()?;
+        sys::cuMemPoolSetAttribute(pool, threshold, std::ptr::from_mut(&mut all).cast()).result().w()?;
+    }
+    Ok(())
+}

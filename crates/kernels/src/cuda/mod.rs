@@ -1,0 +1,32 @@
+//! CUDA: the kernels of this crate for NVIDIA GPUs, and cuDNN's convolutions.
+//!
+//! The sources (`*.cu`) and the files beside them that say how they are launched know nothing of a device: the tests run them on
+//! the CPU, in `emulator`, and hand them to NVIDIA's run-time compiler where that is installed. `device` is the rest, built
+//! with the feature `cuda` only: memory, the compiler, cuDNN, and the nodes of candle's graph.
+
+mod batch_norm;
+mod call;
+mod cross_entropy;
+#[cfg(feature = "cuda")]
+mod device;
+mod pool;
+mod relu;
+mod source;
+mod transpose;
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod compiler;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod emulator;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;
+
+#[cfg(feature = "cuda")]
+pub use device::cuda_device;
+#[cfg(feature = "cuda")]
+pub(crate) use device::{
+    avg_pool, conv2d, cross_entropy, cross_entropy_indices, max_pool, norm, relu, residual_blocks, token,
+};

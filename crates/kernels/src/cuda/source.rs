@@ -1,0 +1,99 @@
+//! The CUDA sources, and the text that the run-time compiler gets for an element type.
+
+#[cfg(feature = "cuda")]
+use candle_core::DType;
+
+/// What numbers are stored as on the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Stored {
+    F32,
+    F64,
+    Bf16,
+}
+
+impl Stored {
+    /// None for types that no kernel exists for.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn of(dtype: DType) -> Option<Self> {
+        match dtype {
+            DType::F32 => Some(Self::F32),
+            DType::F64 => Some(Self::F64),
+            DType::BF16 => Some(Self::Bf16),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F64 => 8,
+            Self::Bf16 => 2,
+        }
+    }
+
+    /// Bytes of the type that is computed in: f64 for f64, f32 for the rest.
+    pub(crate) fn wide_bytes(self) -> usize {
+        if self == Self::F64 { 8 } else { 4 }
+    }
+
+    /// The type's number in the sources.
+    fn code(self) -> u32 {
+        match self {
+            Self::F32 => 0,
+            Self::F64 => 1,
+            Self::Bf16 => 2,
+        }
+    }
+}
+
+/// A file of kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum File {
+    BatchNorm,
+    CrossEntropy,
+    Pool,
+    Relu,
+    /// Of elements so many bits wide.
+    Transpose(u32),
+}
+
+/// One translation unit: a file for an element type of activations and one of parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Source {
+    pub(crate) file: File,
+    pub(crate) element: Stored,
+    pub(crate) parameter: Stored,
+}
+
+impl Source {
+    /// A file in which parameters do not occur.
+    pub(crate) fn of(file: File, element: Stored) -> Self {
+        Self { file, element, parameter: element }
+    }
+
+    /// The text to compile.
+    pub(crate) fn text(self) -> String {
+        let (body, bits) = match self.file {
+            File::BatchNorm => (include_str!("batch_norm.cu"), 0),
+            File::CrossEntropy => (include_str!("cross_entropy.cu"), 0),
+            File::Pool => (include_str!("pool.cu"), 0),
+            File::Relu => (include_str!("relu.cu"), 0),
+            File::Transpose(bits) => (include_str!("transpose.cu"), bits),
+        };
+        let (element, parameter) = (self.element.code(), self.parameter.code());
+        let common = include_str!("common.cu");
+        format!("#define ELEMENT {element}\n#define PARAMETER {parameter}\n#define BITS {bits}\n{common}\n{body}")
+    }
+
+    /// Every unit that an operation may ask for.
+    #[cfg(test)]
+    pub(crate) fn all() -> Vec<Self> {
+        let types = [Stored::F32, Stored::F64, Stored::Bf16];
+        let files = [File::CrossEntropy, File::Pool, File::Relu];
+        let plain = types.iter().flat_map(|&t| files.map(|file| Self::of(file, t)));
+        let norms = types.into_iter().map(|t| (t, t)).chain([(Stored::Bf16, Stored::F32)]);
+        let norms = norms.map(|(element, parameter)| Self { file: File::BatchNorm, element, parameter });
+        let transposes = [8, 16, 32, 64].map(|bits| Self::of(File::Transpose(bits), Stored::F32));
+        plain.chain(norms).chain(transposes).collect()
+    }
+}

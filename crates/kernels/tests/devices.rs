@@ -1,0 +1,177 @@
+//! Every operation in f32, on each device of the build, against the CPU in f64: values, gradients and running statistics, for
+//! several images, stride 2 and odd extents.
+
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Device, Result, Tensor, Var};
+use lookahead_kernels as kernels;
+use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Mode, ResidualBlock};
+
+/// The CPU always, and what else the build has code for and the machine has; a device that is missing is told.
+#[cfg_attr(not(any(feature = "cuda", feature = "metal")), allow(unused_mut, reason = "only those builds add any"))]
+fn devices() -> Vec<Device> {
+    let mut devices = vec![Device::Cpu];
+    #[cfg(feature = "cuda")]
+    match kernels::cuda_device(0) {
+        Ok(device) => devices.push(device),
+        Err(error) => eprintln!("skipped: no CUDA device: {error}"),
+    }
+    #[cfg(feature = "metal")]
+    match Device::new_metal(0) {
+        Ok(device) => devices.push(device),
+        Err(error) => eprintln!("skipped: no Metal device: {error}"),
+    }
+    devices
+}
+
+/// How far off a tensor may be, as a share of its largest element: rounding of sums of some hundred terms; and where cuDNN
+/// convolves, TF32's ten bits of mantissa.
+fn tolerance(device: &Device, convolves: bool) -> f64 {
+    if device.is_cuda() && convolves { 5e-3 } else { 2e-5 }
+}
+
+/// One side of a comparison: the same numbers on some device in some type.
+struct Side {
+    device: Device,
+    dtype: DType,
+}
+
+impl Side {
+    fn numbers(&self, shape: impl Into<candle_core::Shape>, seed: u32) -> Result<Var> {
+        let shape = shape.into();
+        let values: Vec<f32> = (0..shape.elem_count() as u32)
+            .map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed * 40_503_977)) >> 8) as f32 / 8_388_608.0 - 1.0)
+            .collect();
+        let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?;
+        Var::from_tensor(&tensor.to_dtype(self.dtype)?.to_device(&self.device)?)
+    }
+
+    fn layer(&self, inputs: usize, outputs: usize, kernel: usize, stride: usize) -> Result<(Vec<Var>, ConvBatchNorm)> {
+        let seed = (inputs * 100 + outputs * 10 + kernel) as u32;
+        let weight = self.numbers((outputs, inputs, kernel, kernel), seed)?;
+        let (scale, shift) = (self.numbers(outputs, seed + 1)?, self.numbers(outputs, seed + 2)?);
+        let var = Var::from_tensor(&(self.numbers(outputs, seed + 4)?.as_tensor() + 1.5)?)?;
+        let mean = self.numbers(outputs, seed + 3)?;
+        let norm = BatchNorm::new(scale.as_tensor().clone(), shift.as_tensor().clone(), mean, var)?;
+        let tensor = weight.as_tensor().clone();
+        Ok((vec![weight, scale, shift], ConvBatchNorm { weight: tensor, stride, padding: kernel / 2, norm }))
+    }
+
+    /// `y`, and the gradients of the variables under a loss that weighs every element of `y` differently.
+    fn all(&self, y: &Tensor, variables: &[&Var]) -> Result<Vec<Tensor>> {
+        let weights = self.numbers(y.shape().clone(), 99)?;
+        let gradients: GradStore = (y * weights.as_detached_tensor())?.sum_all()?.backward()?;
+        let mut all = vec![y.detach()];
+        for variable in variables {
+            all.push(gradients.get(variable).cloned().ok_or_else(|| candle_core::Error::msg("no gradient"))?);
+        }
+        Ok(all)
+    }
+}
+
+/// Runs `f` on each device in f32 and compares everything it gives with the CPU in f64.
+fn agrees(name: &str, convolves: bool, f: impl Fn(&Side) -> Result<Vec<Tensor>>) -> Result<()> {
+    let expected = f(&Side { device: Device::Cpu, dtype: DType::F64 })?;
+    for device in devices() {
+        let got = f(&Side { device: device.clone(), dtype: DType::F32 })?;
+        assert_eq!(got.len(), expected.len());
+        for (index, (got, expected)) in got.iter().zip(&expected).enumerate() {
+            assert_eq!(got.dims(), expected.dims(), "{name} {index}");
+            let got = got.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+            let largest = |t: &Tensor| t.abs()?.flatten_all()?.max(0)?.to_scalar::<f64>();
+            let (off, scale) = (largest(&(got - expected)?)?, largest(expected)?);
+            let location = device.location();
+            assert!(off <= tolerance(&device, convolves) * scale, "{name} {index} on {location:?}: {off} of {scale}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn convolutions() -> Result<()> {
+    for (kernel, stride, padding, inputs, outputs) in
+        [(3, 1, 1, 16, 32), (3, 2, 1, 8, 16), (1, 2, 0, 16, 8), (7, 2, 3, 3, 16), (3, 1, 1, 5, 7)]
+    {
+        agrees("conv2d", true, |side| {
+            let (x, weight) =
+                (side.numbers((3, 13, 11, inputs), 1)?, side.numbers((outputs, inputs, kernel, kernel), 2)?);
+            side.all(&kernels::conv2d(&x, &weight, stride, padding)?, &[&x, &weight])
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn batch_norm_with_what_follows() -> Result<()> {
+    for (channels, mode) in [(16, Mode::Train), (7, Mode::Train), (16, Mode::Eval), (130, Mode::Train)] {
+        for after in 0..3 {
+            agrees("batch_norm", false, |side| {
+                let (x, residual) = (side.numbers((3, 5, 7, channels), 1)?, side.numbers((3, 5, 7, channels), 2)?);
+                let (variables, layer) = side.layer(1, channels, 1, 1)?;
+                let mut wanted = vec![&x, &variables[1], &variables[2]];
+                let after = match after {
+                    0 => After::Nothing,
+                    1 => After::Relu,
+                    _ => After::AddRelu(&residual),
+                };
+                if matches!(after, After::AddRelu(_)) {
+                    wanted.push(&residual);
+                }
+                let mut all = side.all(&kernels::batch_norm(&x, &layer.norm, after, mode)?, &wanted)?;
+                all.extend([layer.norm.running_mean.as_detached_tensor(), layer.norm.running_var.as_detached_tensor()]);
+                Ok(all)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn residual_blocks_and_their_layers() -> Result<()> {
+    agrees("residual_blocks", true, |side| {
+        let x = side.numbers((4, 9, 9, 16), 1)?;
+        let parts = [side.layer(16, 32, 3, 2)?, side.layer(32, 32, 3, 1)?, side.layer(16, 32, 1, 2)?];
+        let [first, second, shortcut] = parts.each_ref().map(|(_, layer)| layer.clone());
+        let running = second.norm.running_var.clone();
+        let block = ResidualBlock { path: vec![first, second], shortcut: Some(shortcut) };
+        let variables: Vec<&Var> = std::iter::once(&x).chain(parts.iter().flat_map(|(vars, _)| vars)).collect();
+        let mut all = side.all(&kernels::residual_blocks(&x, &[block], Mode::Train)?, &variables)?;
+        all.push(running.as_detached_tensor());
+        Ok(all)
+    })?;
+    agrees("conv2d_batch_norm", true, |side| {
+        let (images, (variables, layer)) = (side.numbers((2, 3, 9, 8), 1)?, side.layer(3, 16, 3, 1)?);
+        let x = kernels::to_channels_last(&images)?;
+        let y = kernels::conv2d_batch_norm(&x, &layer.weight, 1, 1, &layer.norm, After::Relu, Mode::Train)?;
+        let y = kernels::to_channels_first(&y)?;
+        side.all(&y, &[&images, &variables[0], &variables[1], &variables[2]])
+    })
+}
+
+#[test]
+fn pools_and_the_rectifier() -> Result<()> {
+    for (kernel, stride, padding) in [(2, 2, 0), (3, 2, 1), (3, 1, 1)] {
+        agrees("pools", false, |side| {
+            let x = side.numbers((2, 9, 7, 5), 1)?;
+            let mut all = side.all(&kernels::max_pool2d(&x, kernel, stride, padding)?, &[&x])?;
+            all.extend(side.all(&kernels::avg_pool2d(&x, kernel, stride, padding)?, &[&x])?);
+            all.extend(side.all(&kernels::global_avg_pool(&x)?, &[&x])?);
+            all.extend(side.all(&kernels::relu(&x)?, &[&x])?);
+            Ok(all)
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn losses() -> Result<()> {
+    for (classes, smoothing) in [(10, 0.0), (10, 0.1), (300, 0.1)] {
+        agrees("cross_entropy", false, |side| {
+            let (logits, targets) = (side.numbers((7, classes), 1)?, side.numbers((7, classes), 2)?.abs()?);
+            let mut all = side.all(&kernels::cross_entropy(&logits, &targets, smoothing)?, &[&logits])?;
+            let indices = Tensor::from_iter((0..7u32).map(|row| row * 3 % classes as u32), &side.device)?;
+            all.extend(side.all(&kernels::cross_entropy_indices(&logits, &indices, smoothing)?, &[&logits])?);
+            Ok(all)
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Compiles a formula's kernel for the device at hand and launches it. Never run on a GPU yet.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, c_void};
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::cuda_backend::cudarc::driver::{CudaFunction, DevicePtr, result::launch_kernel};
+use candle_core::cuda_backend::cudarc::nvrtc::{Ptx, result, sys};
+use candle_core::cuda_backend::{CudaDevice, DeviceId, WrapErr};
+use candle_core::{Result, Storage, Tensor};
+
+use super::formula::Formula;
+use super::source::{KERNEL, THREADS, source};
+use super::table::{Item, items_per_launch, pack};
+use crate::Pull;
+
+/// One parameter's share of a step: f32, contiguous, on one device.
+pub(crate) struct Step<'a> {
+    pub(crate) formula: Formula,
+    pub(crate) constants: Vec<f64>,
+    pub(crate) fresh: bool,
+    pub(crate) weights: &'a Tensor,
+    pub(crate) gradient: &'a Tensor,
+    pub(crate) state: Vec<&'a Tensor>,
+    pub(crate) anchor: Option<&'a Tensor>,
+}
+
+/// What is done to every gradient element first: multiplied, by a number or by a scalar on the device, then clamped.
+#[derive(Clone, Copy)]
+pub(crate) struct Preparation<'a> {
+    pub(crate) scale: f32,
+    pub(crate) scale_on_device: Option<&'a Tensor>,
+    pub(crate) limit: f32,
+}
+
+/// Runs all steps, one launch for those that share a formula, up to some hundreds of tensors.
+pub(crate) fn run(steps: &[Step<'_>], preparation: Preparation<'_>, pull: Option<&Pull<'_>>) -> Result<()> {
+    let mut groups: Vec<(&Formula, CudaDevice, Vec<Item>)> = Vec::new();
+    for step in steps.iter().filter(|step| step.weights.elem_count() > 0) {
+        let device = step.weights.device().as_cuda_device()?;
+        let item = item(step)?;
+        match groups.iter_mut().find(|(formula, on, _)| **formula == step.formula && on.id() == device.id()) {
+            Some((_, _, items)) => items.push(item),
+            None => groups.push((&step.formula, device.clone(), vec![item])),
+        }
+    }
+    let scale_at = preparation.scale_on_device.map_or(Ok(0), address)?;
+    for (formula, device, items) in &groups {
+        let function = function(device, formula)?;
+        let stream = device.cuda_stream();
+        stream.context().bind_to_thread().w()?;
+        let at_once = items_per_launch(items[0].constants.len());
+        if at_once == 0 {
+            candle_core::bail!(
+                "lookahead-optim: a rule with {} constants is too long for a launch",
+                items[0].constants.len()
+            );
+        }
+        for items in items.chunks(at_once) {
+            let (table, blocks) = pack(items);
+            let (count, scale, limit) = (items.len() as u32, preparation.scale, preparation.limit);
+            let rate = pull.map_or(0.0, |pull| pull.rate) as f32;
+            let write_back = i32::from(pull.is_some_and(|pull| pull.write_back));
+            let mut arguments: [*mut c_void; 7] = [
+                (&raw const table.0).cast_mut().cast(),
+                (&raw const count).cast_mut().cast(),
+                (&raw const scale_at).cast_mut().cast(),
+                (&raw const scale).cast_mut().cast(),
+                (&raw const limit).cast_mut().cast(),
+                (&raw const rate).cast_mut().cast(),
+                (&raw const write_back).cast_mut().cast(),
+            ];
+            let (grid, block) = ((blocks, 1, 1), (THREADS as u32, 1, 1));
+            #[allow(unsafe_code, reason = "a kernel launch is")]
+            // SAFETY: the arguments are those of the generated signature, and are copied by the launch. The addresses are of
+            // live f32 tensors of the lengths in the table; distinct variables share no memory; the stream orders the rest.
+            unsafe {
+                launch_kernel(function.cu_function(), grid, block, 0, stream.cu_stream(), &mut arguments).w()?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn item(step: &Step<'_>) -> Result<Item> {
+    let mut state = [0; 3];
+    for (slot, at) in step.state.iter().zip(&mut state) {
+        *at = address(slot)?;
+    }
+    Ok(Item {
+        weights: address(step.weights)?,
+        gradient: address(step.gradient)?,
+        anchor: step.anchor.map_or(Ok(0), address)?,
+        state,
+        len: step.weights.elem_count(),
+        fresh: step.fresh,
+        constants: step.constants.clone(),
+    })
+}
+
+/// Where a contiguous f32 tensor of the device begins.
+fn address(tensor: &Tensor) -> Result<u64> {
+    let (storage, layout) = tensor.storage_and_layout();
+    let (Storage::Cuda(storage), Some((first, _))) = (&*storage, layout.contiguous_offsets()) else {
+        candle_core::bail!("lookahead-optim: an optimizer's tensors must be contiguous and on one device")
+    };
+    let slice = storage.as_cuda_slice::<f32>()?;
+    Ok(slice.device_ptr(slice.stream()).0 + (first * size_of::<f32>()) as u64)
+}
+
+fn function(device: &CudaDevice, formula: &Formula) -> Result<CudaFunction> {
+    static COMPILED: Mutex<Option<HashMap<(DeviceId, Formula), CudaFunction>>> = Mutex::new(None);
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    let compiled = compiled.get_or_insert_default();
+    let key = (device.id(), formula.clone());
+    if let Some(function) = compiled.get(&key) {
+        return Ok(function.clone());
+    }
+    let stream = device.cuda_stream();
+    let (major, minor) = stream.context().compute_capability().w()?;
+    let code = compile(&source(formula), major, minor)?;
+    let module = stream.context().load_module(Ptx::from_binary(code)).w()?;
+    let function = module.load_function(KERNEL).w()?;
+    compiled.insert(key, function.clone());
+    Ok(function)
+}
+
+/// Machine code for one architecture, without fused multiply-adds.
+fn compile(text: &str, major: i32, minor: i32) -> Result<Vec<u8>> {
+    let text = CString::new(text).map_err(candle_core::Error::wrap)?;
+    let options = [format!("--gpu-architecture=sm_{major}{minor}"), "--fmad=false".to_owned()];
+    // A program that loads CUDA's libraries when it runs panics where the compiler is missing.
+    let created = std::panic::catch_unwind(|| result::create_program(&text, None))
+        .map_err(|_| candle_core::Error::msg("libnvrtc.so, part of the CUDA toolkit, is missing"))?;
+    let program = created.map_err(candle_core::Error::wrap)?;
+    #[allow(unsafe_code, reason = "the compiler's C interface")]
+    // SAFETY: the program lives until it is destroyed; the code's buffer has the size that was asked for; the log ends with 0.
+    unsafe {
+        let code = match result::compile_program(program, &options) {
+            Ok(()) => {
+                let mut size = 0;
+                let sized = sys::nvrtcGetCUBINSize(program, &mut size).result();
+                let mut code = vec![0u8; size];
+                let fetched = sized.and_then(|()| sys::nvrtcGetCUBIN(program, code.as_mut_ptr().cast()).result());
+                fetched.map(|()| code).map_err(candle_core::Error::wrap)
+            }
+            Err(error) => {
+                let log = result::get_program_log(program)
+                    .map_or_else(|_| String::new(), |log| CStr::from_ptr(log.as_ptr()).to_string_lossy().into_owned());
+                Err(candle_core::Error::msg(format!("{error:?}: {log}")))
+            }
+        };
+        result::destroy_program(program).map_err(candle_core::Error::wrap)?;
+        code
+    }
+}

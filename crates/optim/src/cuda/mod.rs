@@ -1,0 +1,22 @@
+//! CUDA: one launch a step, whose kernel is written from the rule itself.
+//!
+//! A [`Rule`](crate::Rule) is a formula on [`Number`](crate::Number). `formula` runs it once on numbers that record what is done
+//! to them; `source` turns the recording into a kernel over many tensors; `table` packs those tensors and the formula's
+//! constants into the launch's arguments, so that a new learning rate is another argument, not another kernel. All of it is
+//! apart from any device, and the tests run the generated kernels on the CPU. `device` compiles and launches.
+
+#[cfg(feature = "cuda")]
+mod device;
+mod formula;
+mod source;
+mod table;
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "generated code is loaded and called")]
+mod tests;
+
+#[cfg(feature = "cuda")]
+pub(crate) use device::{Preparation, Step, run};
+#[cfg(feature = "cuda")]
+pub(crate) use formula::record;

@@ -1,0 +1,278 @@
+//! Generated kernels, compiled by the machine's C++ compiler and run on the CPU, against the loop of the CPU: the same bits. And
+//! their text in the hands of NVIDIA's run-time compiler, where that is installed.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::process::Command;
+
+use candle_core::backprop::GradStore;
+use candle_core::{Device, Tensor, Var};
+
+use super::formula::record;
+use super::source::{CHUNK, source};
+use super::table::{Item, Table, items_per_launch, pack};
+use crate::group::Scales;
+use crate::rule::Clock;
+use crate::{
+    AdamWConfig, Fused, Momentum, Number, Optimizer, Pull, Result, RmsPropConfig, Rule, Settings, SgdConfig,
+    WeightDecay,
+};
+
+/// A rule of a user's own, with every operation there is.
+#[derive(Debug, Clone)]
+struct Odd;
+
+impl Rule for Odd {
+    const NAME: &'static str = "odd";
+    type Update = f64;
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+    fn learning_rate(&self) -> f64 {
+        0.1
+    }
+    fn set_learning_rate(&mut self, _: f64) {}
+    fn slots(&self) -> Vec<&'static str> {
+        vec!["a", "b", "c"]
+    }
+    fn update(&self, clock: &Clock, scales: Scales) -> f64 {
+        scales.learning_rate * 0.1 / clock.steps as f64
+    }
+    fn element<X: Number, const N: usize>(step: &f64, w: X, g: X, state: [X; N]) -> (X, [X; N]) {
+        let size = (g.clone() * g.clone()).sqrt().offset(1e-3);
+        let mut state = state.map(|s| s.scale(0.5) + size.clone());
+        state[N - 1] = state[0].clone().maximum(w.clone());
+        (w - (g / size).scale(*step), state)
+    }
+    fn settings(&self, _: &mut Settings) {}
+}
+
+const LENGTHS: [usize; 3] = [5, 2 * CHUNK + 3, 1];
+
+fn numbers(len: usize, seed: u32) -> Vec<f32> {
+    (0..len as u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761).wrapping_add(seed * 977) >> 8) as f32 / 8_388_608.0 - 1.0)
+        .collect()
+}
+
+/// Where the two sides keep one parameter.
+struct Kept {
+    weights: Vec<f32>,
+    anchor: Vec<f32>,
+    state: Vec<Vec<f32>>,
+}
+
+/// Six steps, the last of every three a pull with `rate`, on both sides; the second parameter is not pulled.
+fn same_bits<R: Rule, const N: usize>(rule: R, rate: f64) {
+    let start: Vec<Vec<f32>> = LENGTHS.iter().zip(1..).map(|(&len, seed)| numbers(len, seed)).collect();
+    let var = |values: &Vec<f32>| Var::from_tensor(&Tensor::new(&values[..], &Device::Cpu).unwrap()).unwrap();
+    let named: Vec<_> = start.iter().enumerate().map(|(i, values)| (format!("{i}"), var(values))).collect();
+    let anchors: Vec<Var> = start.iter().map(var).collect();
+    let mut cpu = Fused::new(named.clone(), rule.clone()).unwrap();
+    // State holds what must not be read while it is fresh.
+    let mut device: Vec<Kept> = start
+        .iter()
+        .map(|w| Kept { weights: w.clone(), anchor: w.clone(), state: vec![vec![f32::NAN; w.len()]; N] })
+        .collect();
+    let mut clock = Clock::FRESH;
+    for step in 1..=6 {
+        let gradients: Vec<Vec<f32>> = LENGTHS.iter().map(|&len| numbers(len, 10 + step)).collect();
+        let mut grads = GradStore::default();
+        for ((_, var), gradient) in named.iter().zip(&gradients) {
+            grads.insert(var, Tensor::new(&gradient[..], &Device::Cpu).unwrap());
+        }
+        let pulls = step % 3 == 0;
+        let pull = Pull { anchors: &anchors, takes_part: &[true, false, true], rate, write_back: step == 3 };
+        if pulls {
+            cpu.step_and_pull(&grads, &pull).unwrap()
+        } else {
+            cpu.step(&grads).unwrap()
+        }
+
+        clock.steps += 1;
+        let update = rule.update(&clock, Scales { learning_rate: 1.0, weight_decay: 1.0 });
+        let (formula, constants) = record::<R, N>(&update);
+        let items: Vec<Item> = device
+            .iter_mut()
+            .zip(&gradients)
+            .zip(pull.takes_part)
+            .map(|((copy, gradient), takes_part)| {
+                let mut state = [0; 3];
+                copy.state.iter_mut().zip(&mut state).for_each(|(slot, at)| *at = slot.as_mut_ptr() as u64);
+                Item {
+                    weights: copy.weights.as_mut_ptr() as u64,
+                    gradient: gradient.as_ptr() as u64,
+                    anchor: if pulls && *takes_part { copy.anchor.as_mut_ptr() as u64 } else { 0 },
+                    state,
+                    len: copy.weights.len(),
+                    fresh: clock.is_first(),
+                    constants: constants.clone(),
+                }
+            })
+            .collect();
+        if !emulate(&source(&formula), &items, rate as f32, pull.write_back) {
+            return;
+        }
+    }
+    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    let state = cpu.state().unwrap();
+    for (index, copy) in device.iter().enumerate() {
+        let equal = |var: &Tensor, values: &[f32], what: &str| {
+            let found = var.to_vec1::<f32>().unwrap();
+            assert!(bits(&found) == bits(values), "{rule:?}: {what} of parameter {index}");
+        };
+        equal(&named[index].1, &copy.weights, "weights");
+        equal(&anchors[index], &copy.anchor, "anchor");
+        for (slot, values) in rule.slots().iter().zip(&copy.state) {
+            equal(state.tensor(&format!("{slot}.{index}")).unwrap(), values, slot);
+        }
+    }
+}
+
+#[test]
+fn generated_kernels_give_the_bits_of_the_cpu() {
+    let weight_decay = WeightDecay::Decoupled(0.1);
+    same_bits::<_, 0>(SgdConfig { learning_rate: 0.1, weight_decay, ..SgdConfig::default() }, 0.5);
+    same_bits::<_, 1>(SgdConfig { momentum: Momentum::nesterov(0.9), ..SgdConfig::default() }, 0.3);
+    same_bits::<_, 2>(AdamWConfig { learning_rate: 0.1, ..AdamWConfig::default() }, 0.8);
+    same_bits::<_, 3>(AdamWConfig { amsgrad: true, weight_decay: WeightDecay::L2(0.1), ..AdamWConfig::default() }, 1.0);
+    same_bits::<_, 3>(RmsPropConfig { momentum: Some(0.9), centered: true, ..RmsPropConfig::default() }, 0.0);
+    same_bits::<_, 3>(Odd, 0.5);
+}
+
+#[test]
+fn a_new_learning_rate_is_no_new_kernel() {
+    let formula = |learning_rate| {
+        let config = SgdConfig { learning_rate, momentum: Momentum::classical(0.9), ..SgdConfig::default() };
+        record::<SgdConfig, 1>(&config.update(&Clock::FRESH, Scales { learning_rate: 1.0, weight_decay: 1.0 }))
+    };
+    let ((a, first), (b, second)) = (formula(0.1), formula(0.2));
+    assert_eq!(a, b);
+    assert_ne!(first, second);
+}
+
+#[test]
+fn a_table_fits_into_a_launch_and_cuts_tensors_into_blocks() {
+    assert!(size_of::<Table>() + 64 <= 32_764);
+    let item = |len| Item {
+        weights: 1,
+        gradient: 2,
+        anchor: 0,
+        state: [3, 4, 5],
+        len,
+        fresh: false,
+        constants: vec![1.0, 2.0, 3.0],
+    };
+    assert!(items_per_launch(3) >= 300);
+    let (table, blocks) = pack(&[item(CHUNK), item(CHUNK + 1), item(1)]);
+    assert_eq!(blocks, 4);
+    assert_eq!([table.0[6] >> 32, table.0[16] >> 32, table.0[26] >> 32], [0, 1, 3]);
+    assert_eq!(table.0[9], u64::from(3f32.to_bits()));
+}
+
+#[test]
+fn generated_kernels_compile_for_ampere_and_hopper() {
+    let Some(compile) = run_time_compiler() else {
+        eprintln!("skipped: no libnvrtc on the loader's path (LD_LIBRARY_PATH), so no generated kernel was compiled");
+        return;
+    };
+    let scales = Scales { learning_rate: 1.0, weight_decay: 1.0 };
+    let adam = AdamWConfig { amsgrad: true, ..AdamWConfig::default() };
+    let texts = [
+        source(&record::<SgdConfig, 0>(&SgdConfig::default().update(&Clock::FRESH, scales)).0),
+        source(&record::<AdamWConfig, 3>(&adam.update(&Clock::FRESH, scales)).0),
+        source(&record::<Odd, 3>(&0.1).0),
+    ];
+    for text in texts {
+        for architecture in ["sm_80", "sm_90"] {
+            assert_eq!(compile(&text, architecture), Ok(()), "{architecture}: {text}");
+        }
+    }
+    assert!(compile("__global__ void broken() { nonsense }", "sm_80").is_err());
+}
+
+/// Runs a kernel over the items, thread after thread. False, with a word on stderr, without a C++ compiler.
+fn emulate(text: &str, items: &[Item], rate: f32, write_back: bool) -> bool {
+    let Some(compiler) =
+        ["c++", "g++", "clang++"].into_iter().find(|name| Command::new(name).arg("--version").output().is_ok())
+    else {
+        eprintln!("skipped: no C++ compiler (`c++`), which runs CUDA kernels on the CPU");
+        return false;
+    };
+    const HEADER: &str = "#include <cmath>\n#include <cstring>\nstruct Index { unsigned x; };\nstatic Index blockIdx, threadIdx;\n\
+         #define __global__\n#define __grid_constant__\n\
+         static float __uint_as_float(unsigned bits) { float x; std::memcpy(&x, &bits, 4); return x; }\n";
+    const LAUNCHER: &str = "extern \"C\" void launch(unsigned blocks, const Table *table, unsigned items, float rate, int write_back) {\n\
+         \x20   for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x)\n\
+         \x20       for (threadIdx.x = 0; threadIdx.x < 256; ++threadIdx.x)\n\
+         \x20           update(*table, items, nullptr, 1.0f, INFINITY, rate, write_back);\n}\n";
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("step.cpp"), folder.path().join("step.so"));
+    std::fs::write(
+        &from,
+        format!("{HEADER}{}{LAUNCHER}", text.replace("const __grid_constant__ Table", "const Table &")),
+    )
+    .unwrap();
+    let flags = ["-std=c++17", "-O1", "-ffp-contract=off", "-w", "-shared", "-fPIC", "-Wl,-Bsymbolic", "-o"];
+    let output = Command::new(compiler).args(flags).args([&to, &from]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let path = CString::new(to.to_str().unwrap()).unwrap();
+    let (table, blocks) = pack(items);
+    type Launch = unsafe extern "C" fn(u32, *const Table, u32, f32, c_int);
+    // SAFETY: a library compiled a moment ago, with this one function of this type; the items' addresses are of live vectors
+    // with the lengths they say.
+    unsafe {
+        let library = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
+        assert!(!library.is_null(), "{path:?} cannot be loaded");
+        let launch: Launch = std::mem::transmute::<*mut c_void, Launch>(libc::dlsym(library, c"launch".as_ptr()));
+        launch(blocks, &raw const *table, items.len() as u32, rate, c_int::from(write_back));
+        libc::dlclose(library);
+    }
+    true
+}
+
+/// A function that compiles a text for an architecture, if the library is there.
+fn run_time_compiler() -> Option<impl Fn(&str, &str) -> std::result::Result<(), String>> {
+    // SAFETY: C strings; the library's constructors are NVIDIA's.
+    let open = |name: &CStr| unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW) };
+    let names = [c"libnvrtc.so", c"libnvrtc.so.13", c"libnvrtc.so.12"];
+    let library = names.into_iter().map(open).find(|library| !library.is_null())? as usize;
+    type Create = unsafe extern "C" fn(
+        *mut *mut c_void,
+        *const c_char,
+        *const c_char,
+        c_int,
+        *const c_void,
+        *const c_void,
+    ) -> c_int;
+    type Compile = unsafe extern "C" fn(*mut c_void, c_int, *const *const c_char) -> c_int;
+    type Size = unsafe extern "C" fn(*mut c_void, *mut usize) -> c_int;
+    type Log = unsafe extern "C" fn(*mut c_void, *mut c_char) -> c_int;
+    Some(move |text: &str, architecture: &str| {
+        let text = CString::new(text).unwrap();
+        let options =
+            [format!("--gpu-architecture={architecture}"), "--fmad=false".into()].map(|o| CString::new(o).unwrap());
+        let options = [options[0].as_ptr(), options[1].as_ptr()];
+        let symbol = |name: &CStr| {
+            // SAFETY: an open library and a C string.
+            let address = unsafe { libc::dlsym(library as *mut c_void, name.as_ptr()) };
+            assert!(!address.is_null(), "libnvrtc has no {name:?}");
+            address
+        };
+        let mut program = std::ptr::null_mut();
+        let none = std::ptr::null();
+        // SAFETY: the types are nvrtc.h's for these names; strings live until the end; the log has the size that was asked for.
+        unsafe {
+            let create: Create = std::mem::transmute::<*mut c_void, Create>(symbol(c"nvrtcCreateProgram"));
+            let compile: Compile = std::mem::transmute::<*mut c_void, Compile>(symbol(c"nvrtcCompileProgram"));
+            let log_size: Size = std::mem::transmute::<*mut c_void, Size>(symbol(c"nvrtcGetProgramLogSize"));
+            let get_log: Log = std::mem::transmute::<*mut c_void, Log>(symbol(c"nvrtcGetProgramLog"));
+            assert_eq!(create(&mut program, text.as_ptr(), std::ptr::null(), 0, none, none), 0);
+            let status = compile(program, 2, options.as_ptr());
+            let mut size = 0;
+            log_size(program, &mut size);
+            let mut log = vec![0u8; size.max(1)];
+            get_log(program, log.as_mut_ptr().cast());
+            if status == 0 { Ok(()) } else { Err(String::from_utf8_lossy(&log).into_owned()) }
+        }
+    })
+}
