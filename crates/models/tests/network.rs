@@ -140,3 +140,29 @@ fn fastais_head_drops_out_by_step_and_not_in_evaluation() {
     let trunk = build(&small(), 0).parameter_count() - (8 * 5 + 5);
     assert_eq!(net.parameter_count(), trunk + head);
 }
+
+#[test]
+fn a_bf16_network_overfits_one_batch() {
+    let config = ResNetConfig { widths: vec![16, 32], depths: vec![1, 1], ..ResNetConfig::resnet20(5) };
+    let net = ResNet::new(&config, 0, DType::BF16, &Device::Cpu).unwrap();
+    let x = images(10, 8, 8).to_dtype(DType::BF16).unwrap();
+    let classes = Tensor::from_iter((0..10u32).map(|i| i % 5), &Device::Cpu).unwrap();
+    // f32 copies take the updates, most of which are too small for bf16.
+    let mut copies: Vec<Tensor> =
+        net.parameters().iter().map(|(_, var)| var.as_detached_tensor().to_dtype(DType::F32).unwrap()).collect();
+    let mut losses = Vec::new();
+    for step in 0..60 {
+        let logits = net.forward(&x, Pass::Train { step }).unwrap();
+        assert_eq!(logits.dtype(), DType::F32);
+        let loss = lookahead_kernels::cross_entropy_indices(&logits, &classes, 0.0).unwrap();
+        let gradients = loss.backward().unwrap();
+        for ((name, var), copy) in net.parameters().iter().zip(&mut copies) {
+            let gradient = gradients.get(var).unwrap();
+            assert_eq!(gradient.dtype(), var.dtype(), "{name}");
+            *copy = (&*copy - (gradient.to_dtype(DType::F32).unwrap() * 0.1).unwrap()).unwrap();
+            var.set(&copy.to_dtype(var.dtype()).unwrap()).unwrap();
+        }
+        losses.push(loss.to_scalar::<f32>().unwrap());
+    }
+    assert!(losses[0] > 1.0 && losses[59] < 0.05, "{losses:?}");
+}

@@ -54,7 +54,9 @@ impl ResNet {
     /// A network with fresh weights, which depend on `seed` and the parameters' names alone: convolutions as He et al. 2015 (normal,
     /// outgoing connections), batch norm 1 and 0, the last layer as PyTorch's default.
     ///
-    /// `dtype` is that of weights, buffers and images.
+    /// `dtype` is that of images, weights and buffers: f32, f64 or bf16. In bf16, images, activations and the convolutions' weights
+    /// are bf16, half the memory; batch norm, the head and the logits are f32, and so are all sums. Train such weights with an optimizer
+    /// that keeps f32 copies of them.
     ///
     /// # Errors
     ///
@@ -98,7 +100,7 @@ impl ResNet {
         // One node of the graph for the whole trunk: between nodes, candle clears and adds whole gradients.
         let blocks = self.blocks.iter().map(|block| block.kernel(pass)).collect::<Result<Vec<_>>>()?;
         let x = residual_blocks(&x, &blocks, mode(pass))?;
-        self.head.forward(&x, pass)
+        self.head.forward(&x.to_dtype(self.store.precise)?, pass)
     }
 
     /// What is trained, sorted by name.
