@@ -25,7 +25,7 @@ pub struct BenchFlags {
     /// A network; may be repeated [default: resnet20 and resnet18]
     #[arg(long, value_enum, value_name = "NAME")]
     pub model: Vec<ModelName>,
-    /// Type of activations and filters; may be repeated [default: f32 and bf16]
+    /// Type of activations; may be repeated [default: f32 and bf16]
     #[arg(long, value_enum, value_name = "TYPE")]
     pub variant: Vec<Variant>,
     /// Images a step
@@ -45,7 +45,7 @@ pub struct BenchFlags {
     pub device: String,
 }
 
-/// What activations and convolutions' weights are stored as. Updates act on f32 in both.
+/// What activations and their gradients are stored as; weights are f32 in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Variant {
     /// Single precision.

@@ -67,7 +67,7 @@ impl ConvNorm {
     /// `shape` is (O, I, Kh, Kw); `conv` and `norm` are the names of the two halves.
     pub(crate) fn new(store: &mut Store, conv: &str, norm: &str, shape: [usize; 4], stride: usize) -> Result<Self> {
         Ok(Self {
-            weight: store.filters(format!("{conv}.weight"), &shape, Init::he_fan_out(&shape))?,
+            weight: store.parameter(format!("{conv}.weight"), &shape, Init::he_fan_out(&shape))?,
             norm: Norm::new(store, norm, shape[0])?,
             stride,
             padding: shape[2] / 2,

@@ -8,10 +8,7 @@ use crate::{Error, Result, init::Init};
 #[derive(Debug)]
 pub(crate) struct Store {
     seed: u64,
-    /// Type of activations and filters.
     dtype: DType,
-    /// Type of everything else, f32 beside bf16: what is small gains nothing from being rounded.
-    pub(crate) precise: DType,
     device: Device,
     pub(crate) parameters: BTreeMap<String, Var>,
     pub(crate) buffers: BTreeMap<String, Var>,
@@ -19,33 +16,25 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(seed: u64, dtype: DType, device: &Device) -> Self {
-        let precise = if dtype == DType::BF16 { DType::F32 } else { dtype };
-        Self { seed, dtype, precise, device: device.clone(), parameters: BTreeMap::new(), buffers: BTreeMap::new() }
+        Self { seed, dtype, device: device.clone(), parameters: BTreeMap::new(), buffers: BTreeMap::new() }
     }
 
     /// A new trainable variable. The layers of this crate never use a name twice.
     pub(crate) fn parameter(&mut self, name: String, shape: &[usize], init: Init) -> Result<Var> {
-        let var = self.var(&name, shape, init, self.precise)?;
-        self.parameters.insert(name, var.clone());
-        Ok(var)
-    }
-
-    /// A new trainable variable of the activations' type: a convolution's filters.
-    pub(crate) fn filters(&mut self, name: String, shape: &[usize], init: Init) -> Result<Var> {
-        let var = self.var(&name, shape, init, self.dtype)?;
+        let var = self.var(&name, shape, init)?;
         self.parameters.insert(name, var.clone());
         Ok(var)
     }
 
     /// A new variable that no optimizer sees.
     pub(crate) fn buffer(&mut self, name: String, shape: &[usize], init: Init) -> Result<Var> {
-        let var = self.var(&name, shape, init, self.precise)?;
+        let var = self.var(&name, shape, init)?;
         self.buffers.insert(name, var.clone());
         Ok(var)
     }
 
-    fn var(&self, name: &str, shape: &[usize], init: Init, dtype: DType) -> Result<Var> {
-        Ok(Var::from_tensor(&init.tensor(self.seed, name, shape, dtype, &self.device)?)?)
+    fn var(&self, name: &str, shape: &[usize], init: Init) -> Result<Var> {
+        Ok(Var::from_tensor(&init.tensor(self.seed, name, shape, self.dtype, &self.device)?)?)
     }
 
     fn all(&self) -> BTreeMap<&str, &Var> {
