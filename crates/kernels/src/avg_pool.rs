@@ -2,7 +2,8 @@
 
 use std::marker::PhantomData;
 
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor, WithDType};
+use half::bf16;
 use rayon::prelude::*;
 
 use crate::element::{Element, elements, tensor, with_elements};
@@ -64,6 +65,7 @@ fn mean(op: &'static str, x: &Tensor, shape: PoolShape) -> Result<Tensor> {
         return Ok(crate::composed::avg_pool(&shape, &x)?);
     }
     Ok(match x.dtype() {
+        DType::BF16 => x.apply_op1(AvgPool::<bf16> { op, shape, element: PhantomData })?,
         DType::F64 => x.apply_op1(AvgPool::<f64> { op, shape, element: PhantomData })?,
         _ => x.apply_op1(AvgPool::<f32> { op, shape, element: PhantomData })?,
     })
@@ -76,9 +78,9 @@ struct AvgPool<T> {
 }
 
 impl<T: Element> AvgPool<T> {
-    fn share(&self) -> T {
+    fn share(&self) -> T::Accumulator {
         let kernel = self.shape.window.kernel;
-        T::from_f64(1.0 / (kernel.0 * kernel.1) as f64)
+        T::Accumulator::from_f64(1.0 / (kernel.0 * kernel.1) as f64)
     }
 
     /// Elements of one image on the input and the output side.
@@ -100,20 +102,22 @@ impl<T: Element> CustomOp1 for AvgPool<T> {
         let (image_in, image_out) = self.image_lens();
         let mut y = vec![T::zero(); shape.batch * image_out];
         y.par_chunks_mut(image_out).zip(x.par_chunks(image_in)).for_each(|(y, x)| {
-            for (pixel, y) in y.chunks_mut(shape.channels).enumerate() {
-                let (rows, pixels) = covered(shape, (pixel / columns, pixel % columns));
-                for iy in rows {
-                    for ix in pixels.clone() {
-                        let x = &x[(iy * shape.input.1 + ix) * shape.channels..];
-                        for (sum, &x) in y.iter_mut().zip(x) {
-                            *sum += x;
+            T::accumulate(y, |y| {
+                for (pixel, y) in y.chunks_mut(shape.channels).enumerate() {
+                    let (rows, pixels) = covered(shape, (pixel / columns, pixel % columns));
+                    for iy in rows {
+                        for ix in pixels.clone() {
+                            let x = &x[(iy * shape.input.1 + ix) * shape.channels..];
+                            for (sum, &x) in y.iter_mut().zip(x) {
+                                *sum += x.widen();
+                            }
                         }
                     }
+                    for sum in y {
+                        *sum *= share;
+                    }
                 }
-                for sum in y {
-                    *sum *= share;
-                }
-            }
+            });
         });
         Ok((T::to_cpu_storage_owned(y), (shape.batch, rows, columns, shape.channels).into()))
     }
@@ -125,17 +129,19 @@ impl<T: Element> CustomOp1 for AvgPool<T> {
         let mut dx = vec![T::zero(); shape.batch * image_in];
         with_elements::<T, _>(&gradient, |dy| {
             dx.par_chunks_mut(image_in).zip(dy.par_chunks(image_out)).for_each(|(dx, dy)| {
-                for (pixel, dy) in dy.chunks(shape.channels).enumerate() {
-                    let (rows, pixels) = covered(shape, (pixel / shape.output.1, pixel % shape.output.1));
-                    for iy in rows {
-                        for ix in pixels.clone() {
-                            let dx = &mut dx[(iy * shape.input.1 + ix) * shape.channels..];
-                            for (sum, &g) in dx.iter_mut().zip(dy) {
-                                *sum += g * share;
+                T::accumulate(dx, |dx| {
+                    for (pixel, dy) in dy.chunks(shape.channels).enumerate() {
+                        let (rows, pixels) = covered(shape, (pixel / shape.output.1, pixel % shape.output.1));
+                        for iy in rows {
+                            for ix in pixels.clone() {
+                                let dx = &mut dx[(iy * shape.input.1 + ix) * shape.channels..];
+                                for (sum, &g) in dx.iter_mut().zip(dy) {
+                                    *sum += g.widen() * share;
+                                }
                             }
                         }
                     }
-                }
+                });
             });
             Ok(())
         })?;

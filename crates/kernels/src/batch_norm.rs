@@ -1,9 +1,10 @@
 //! Batch normalisation, alone or behind a convolution, with what follows it in the same pass: the public functions.
 
 use candle_core::{DType, Tensor, Var};
+use half::bf16;
 
 use crate::conv2d::checked;
-use crate::error::{activation, require_device, require_dtype, wrong_shape};
+use crate::error::{activation, require_device, require_dtype, require_parameter_dtype, wrong_shape};
 use crate::norm_op::{NormOp, Source};
 use crate::{After, Error, Mode, Result};
 
@@ -17,6 +18,9 @@ use crate::{After, Error, Mode, Result};
 /// | `running_var` | (C) | | unbiased variance gathered in training |
 /// | `momentum` | in \[0, 1\] | 0.1 | share of the new batch: `running = (1 - momentum) * running + momentum * batch` |
 /// | `eps` | above 0 | 1e-5 | added to the variance under the root |
+///
+/// All four are of the type of the activations, or f32 beside bf16 ones, which is to be preferred: what is gathered in
+/// running statistics is lost in the eight bits of bf16.
 ///
 /// Conventions are PyTorch's: the biased variance normalises, the unbiased one (`n / (n - 1)`) is gathered.
 ///
@@ -81,7 +85,7 @@ impl BatchNorm {
         ];
         for (argument, tensor) in fields {
             require_device(op, argument, tensor)?;
-            require_dtype(op, argument, tensor, dtype)?;
+            require_parameter_dtype(op, argument, tensor, dtype)?;
             if tensor.dims() != [channels] {
                 return Err(wrong_shape(op, argument, format!("({channels})"), tensor));
             }
@@ -102,7 +106,7 @@ impl BatchNorm {
 /// `y = (x - mean) / sqrt(variance + eps) * weight + bias`, then `after`. In [`Mode::Train`] mean and variance are the
 /// batch's, and the running statistics of `norm` are updated; in [`Mode::Eval`] they are the running ones.
 ///
-/// `x` is (N, H, W, C), f32 or f64; the result has its shape. Gradients go to `x`, to the residual of
+/// `x` is (N, H, W, C), bf16, f32 or f64; the result has its shape and type. Gradients go to `x`, to the residual of
 /// [`After::AddRelu`], and to `norm.weight` and `norm.bias`. Sums over the batch are gathered in double precision.
 ///
 /// # Errors
@@ -204,6 +208,7 @@ fn apply(
         return Ok(crate::composed::norm(&x, &source, norm, residual.as_ref(), relu, mode)?);
     }
     Ok(match x.dtype() {
+        DType::BF16 => NormOp::<bf16>::apply(op, &x, source, output, norm, residual.as_ref(), relu, mode)?,
         DType::F64 => NormOp::<f64>::apply(op, &x, source, output, norm, residual.as_ref(), relu, mode)?,
         _ => NormOp::<f32>::apply(op, &x, source, output, norm, residual.as_ref(), relu, mode)?,
     })

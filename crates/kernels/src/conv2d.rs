@@ -3,9 +3,10 @@
 use std::marker::PhantomData;
 
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Shape, Tensor};
+use half::bf16;
 
-use crate::element::{Element, elements, tensor, with_elements};
-use crate::error::{activation, require_device, require_dtype, wrong_shape};
+use crate::element::{Element, elements, tensor, with_elements, with_weight};
+use crate::error::{activation, require_device, require_parameter_dtype, wrong_shape};
 use crate::geometry::{ConvShape, Window};
 use crate::{Error, Result, memory};
 
@@ -16,13 +17,14 @@ use crate::{Error, Result, memory};
 ///
 /// | argument | shape | meaning |
 /// | --- | --- | --- |
-/// | `x` | (N, H, W, I) | activations, channels last, f32 or f64 |
-/// | `weight` | (O, I, Kh, Kw) | filters in PyTorch's order, same type as `x` |
+/// | `x` | (N, H, W, I) | activations, channels last, bf16, f32 or f64 |
+/// | `weight` | (O, I, Kh, Kw) | filters in PyTorch's order, same type as `x`, or f32 beside bf16 |
 /// | `stride` | at least 1 | step of the window, both ways |
 /// | `padding` | any | zeros on each side, both ways |
 ///
 /// Returns (N, P, Q, O) with `P = (H + 2 * padding - Kh) / stride + 1`, rounded down, and `Q` likewise. Both arguments
 /// get gradients; an argument that is not part of a graph, as the images of the first layer, costs nothing.
+/// The result has the type of `x`, each gradient that of its argument; beside bf16 all sums are f32, rounded once.
 /// How precisely f32 sums are formed is told by [`ConvAlgorithm`](crate::ConvAlgorithm).
 ///
 /// # Errors
@@ -51,9 +53,11 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Res
     if x.device().is_metal() {
         return Ok(crate::composed::conv2d(&shape, &x, &weight)?);
     }
+    let filters = weight.detach();
     let y = match x.dtype() {
-        DType::F64 => x.apply_op2(&weight, Conv2d::<f64> { shape, element: PhantomData })?,
-        _ => x.apply_op2(&weight, Conv2d::<f32> { shape, element: PhantomData })?,
+        DType::BF16 => x.apply_op2(&weight, Conv2d::<bf16> { shape, filters, element: PhantomData })?,
+        DType::F64 => x.apply_op2(&weight, Conv2d::<f64> { shape, filters, element: PhantomData })?,
+        _ => x.apply_op2(&weight, Conv2d::<f32> { shape, filters, element: PhantomData })?,
     };
     Ok(y)
 }
@@ -68,7 +72,7 @@ pub(crate) fn checked(
 ) -> Result<ConvShape> {
     let input = activation(op, "x", x)?;
     require_device(op, "weight", weight)?;
-    require_dtype(op, "weight", weight, x.dtype())?;
+    require_parameter_dtype(op, "weight", weight, x.dtype())?;
     conv_shape(op, input, weight, stride, padding)
 }
 
@@ -97,6 +101,8 @@ pub(crate) fn conv_shape(
 
 struct Conv2d<T> {
     shape: ConvShape,
+    /// The weight apart from the graph, of whichever type it is.
+    filters: Tensor,
     element: PhantomData<fn() -> T>,
 }
 
@@ -109,12 +115,15 @@ impl<T: Element> CustomOp2 for Conv2d<T> {
         &self,
         x: &CpuStorage,
         x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let shape = &self.shape;
         let mut y = memory::uninit(shape.y_len());
-        T::conv2d_forward(shape, elements(x, x_layout)?, elements(weight, weight_layout)?, &mut y);
+        with_weight::<T, _>(&self.filters, |weight| {
+            T::conv2d_forward(shape, elements(x, x_layout)?, weight, &mut y);
+            Ok(())
+        })?;
         // SAFETY: the forward kernel writes every element of its output.
         let y = unsafe { memory::assume_init(y) };
         Ok((T::to_cpu_storage_owned(y), (shape.batch, shape.output.0, shape.output.1, shape.channels_out).into()))
@@ -140,7 +149,7 @@ impl<T: Element> CustomOp2 for Conv2d<T> {
 
 /// The gradient of a convolution's input.
 pub(crate) fn input_gradient<T: Element>(shape: &ConvShape, dy: &[T], weight: &Tensor) -> candle_core::Result<Tensor> {
-    with_elements::<T, _>(weight, |weight| {
+    with_weight::<T, _>(weight, |weight| {
         let mut dx = memory::uninit(shape.x_len());
         T::conv2d_backward_data(shape, dy, weight, false, &mut dx);
         // SAFETY: the kernel writes every element of its output.
@@ -159,5 +168,5 @@ pub(crate) fn weight_gradient<T: Element>(
     let mut dw = memory::uninit(shape.weight_len());
     T::conv2d_backward_weight(shape, x, dy, &mut dw);
     // SAFETY: the kernel writes every element of its output.
-    Ok(tensor(unsafe { memory::assume_init(dw) }, weight.shape()))
+    tensor(unsafe { memory::assume_init(dw) }, weight.shape()).to_dtype(weight.dtype())
 }

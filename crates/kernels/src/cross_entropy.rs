@@ -2,7 +2,8 @@
 
 use std::marker::PhantomData;
 
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Shape, Tensor, WithDType};
+use half::bf16;
 
 use crate::element::{Element, elements, tensor, with_elements};
 use crate::error::{require_device, require_dtype, require_float, wrong_shape};
@@ -15,11 +16,11 @@ use crate::{Error, Result};
 ///
 /// | argument | shape | meaning |
 /// | --- | --- | --- |
-/// | `logits` | (N, K) | f32 or f64 |
-/// | `targets` | (N, K) | weights of the classes, same type; mixed labels of mixup and cutmix |
+/// | `logits` | (N, K) | bf16, f32 or f64 |
+/// | `targets` | (N, K) | weights of the classes, same type, or f32 beside bf16; mixed labels of mixup and cutmix |
 /// | `label_smoothing` | in \[0, 1\] | share of each target spread over all classes |
 ///
-/// Returns a scalar in nats. The gradient goes to `logits`; targets are constants and get none.
+/// Returns a scalar in nats, f32 for bf16 logits, else of their type. The gradient goes to `logits`; targets are constants and get none.
 ///
 /// # Errors
 ///
@@ -41,19 +42,22 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) ->
     if targets.dims() != [rows, classes] {
         return Err(wrong_shape(op, "targets", format!("({rows}, {classes})"), targets));
     }
-    if targets.dtype() != logits.dtype() {
+    let summed = summed(logits.dtype());
+    if ![logits.dtype(), summed].contains(&targets.dtype()) {
         let expected = format!("{:?}, as logits is", logits.dtype());
         return Err(Error::DType { op, argument: "targets", expected, got: targets.dtype() });
     }
-    let (logits, targets) = (logits.contiguous()?, targets.detach().contiguous()?);
     #[cfg(feature = "cuda")]
     if logits.device().is_cuda() {
-        return crate::cuda::cross_entropy(&logits, &targets, label_smoothing);
+        let targets = targets.detach().to_dtype(logits.dtype())?.contiguous()?;
+        return crate::cuda::cross_entropy(&logits.contiguous()?, &targets, label_smoothing);
     }
     #[cfg(feature = "metal")]
     if logits.device().is_metal() {
-        return Ok(crate::composed::cross_entropy(&logits, &targets, label_smoothing)?);
+        let targets = targets.detach().contiguous()?;
+        return Ok(crate::composed::cross_entropy(&logits.contiguous()?, &targets, label_smoothing)?);
     }
+    let (logits, targets) = (logits.contiguous()?, targets.detach().to_dtype(summed)?.contiguous()?);
     run(&logits, &targets, label_smoothing)
 }
 
@@ -104,7 +108,7 @@ pub fn cross_entropy_indices(logits: &Tensor, targets: &Tensor, label_smoothing:
     for (row, &index) in indices.iter().enumerate() {
         distribution[row * classes + index as usize] = 1.0;
     }
-    let targets = Tensor::from_vec(distribution, (rows, classes), logits.device())?.to_dtype(logits.dtype())?;
+    let targets = Tensor::from_vec(distribution, (rows, classes), logits.device())?.to_dtype(summed(logits.dtype()))?;
     run(&logits.contiguous()?, &targets, label_smoothing)
 }
 
@@ -123,8 +127,14 @@ fn check(op: &'static str, logits: &Tensor, label_smoothing: f64) -> Result<(usi
     Ok((rows, classes))
 }
 
+/// The type of targets and loss.
+fn summed(logits: DType) -> DType {
+    if logits == DType::BF16 { DType::F32 } else { logits }
+}
+
 fn run(logits: &Tensor, targets: &Tensor, smoothing: f64) -> Result<Tensor> {
     Ok(match logits.dtype() {
+        DType::BF16 => logits.apply_op2(targets, CrossEntropy::<bf16> { smoothing, element: PhantomData })?,
         DType::F64 => logits.apply_op2(targets, CrossEntropy::<f64> { smoothing, element: PhantomData })?,
         _ => logits.apply_op2(targets, CrossEntropy::<f32> { smoothing, element: PhantomData })?,
     })
@@ -137,7 +147,7 @@ struct CrossEntropy<T> {
 
 impl<T: Element> CrossEntropy<T> {
     /// The smoothed targets of one row.
-    fn smoothed<'a>(&self, targets: &'a [T]) -> impl Iterator<Item = f64> + 'a {
+    fn smoothed<'a>(&self, targets: &'a [T::Accumulator]) -> impl Iterator<Item = f64> + 'a {
         let spread = self.smoothing * targets.iter().map(|t| t.to_f64()).sum::<f64>() / targets.len() as f64;
         let kept = 1.0 - self.smoothing;
         targets.iter().map(move |t| kept * t.to_f64() + spread)
@@ -164,7 +174,7 @@ impl<T: Element> CustomOp2 for CrossEntropy<T> {
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let (rows, classes) = logits_layout.shape().dims2()?;
         let logits = elements::<T>(logits, logits_layout)?;
-        let targets = elements::<T>(targets, targets_layout)?;
+        let targets = elements::<T::Accumulator>(targets, targets_layout)?;
         let mut sum = 0.0;
         for (logits, targets) in logits.chunks(classes).zip(targets.chunks(classes)) {
             let normaliser = log_sum_exp(logits);
@@ -172,7 +182,8 @@ impl<T: Element> CustomOp2 for CrossEntropy<T> {
             let terms = logits.iter().zip(self.smoothed(targets)).filter(|(_, target)| *target != 0.0);
             sum += terms.map(|(logit, target)| target * (normaliser - logit.to_f64())).sum::<f64>();
         }
-        Ok((T::to_cpu_storage_owned(vec![T::from_f64(sum / rows as f64)]), Shape::from(())))
+        let loss = T::Accumulator::from_f64(sum / rows as f64);
+        Ok((T::Accumulator::to_cpu_storage_owned(vec![loss]), Shape::from(())))
     }
 
     fn bwd(
@@ -186,7 +197,7 @@ impl<T: Element> CustomOp2 for CrossEntropy<T> {
         let upstream = gradient.to_dtype(DType::F64)?.to_scalar::<f64>()? / rows as f64;
         let mut d_logits = Vec::with_capacity(rows * classes);
         with_elements::<T, _>(logits, |logits| {
-            with_elements::<T, _>(targets, |targets| {
+            with_elements::<T::Accumulator, _>(targets, |targets| {
                 for (logits, targets) in logits.chunks(classes).zip(targets.chunks(classes)) {
                     let normaliser = log_sum_exp(logits);
                     let weight: f64 = targets.iter().map(|t| t.to_f64()).sum();

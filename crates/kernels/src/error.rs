@@ -132,6 +132,22 @@ pub(crate) fn require_dtype(
     Err(Error::DType { op, argument, expected: format!("{dtype:?}, as x is"), got: tensor.dtype() })
 }
 
+/// Refuses parameters of another type than `x`'s, which is `dtype`; beside bf16 activations on the CPU they may be f32.
+pub(crate) fn require_parameter_dtype(
+    op: &'static str,
+    argument: &'static str,
+    tensor: &candle_core::Tensor,
+    dtype: DType,
+) -> Result<()> {
+    match (dtype, tensor.dtype()) {
+        (DType::BF16, DType::BF16 | DType::F32) if tensor.device().is_cpu() => Ok(()),
+        (DType::BF16, got) if tensor.device().is_cpu() => {
+            Err(Error::DType { op, argument, expected: "BF16, as x is, or F32".into(), got })
+        }
+        _ => require_dtype(op, argument, tensor, dtype),
+    }
+}
+
 /// Refuses a shape, saying which would do.
 pub(crate) fn wrong_shape(
     op: &'static str,
@@ -157,7 +173,7 @@ pub(crate) fn activation(
 pub(crate) fn require_float(op: &'static str, argument: &'static str, x: &candle_core::Tensor) -> Result<()> {
     match x.dtype() {
         DType::F32 | DType::F64 => Ok(()),
-        DType::BF16 if x.device().is_cuda() => Ok(()),
-        got => Err(Error::DType { op, argument, expected: "F32 or F64".into(), got }),
+        DType::BF16 if !x.device().is_metal() => Ok(()),
+        got => Err(Error::DType { op, argument, expected: "BF16, F32 or F64".into(), got }),
     }
 }

@@ -31,6 +31,7 @@ mod relu;
 mod residual;
 mod residual_op;
 mod simd;
+mod stored;
 #[cfg(test)]
 mod twins;
 mod unit;

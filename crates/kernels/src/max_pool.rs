@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
+use half::bf16;
 use rayon::prelude::*;
 
 use crate::element::{Element, elements, tensor, with_elements};
@@ -14,7 +15,7 @@ use crate::{Error, Result, memory};
 
 /// The largest value of every `kernel` x `kernel` window.
 ///
-/// `x` is (N, H, W, C), f32 or f64; the result is (N, P, Q, C) with `P = (H + 2 * padding - kernel) / stride + 1`, rounded
+/// `x` is (N, H, W, C), bf16, f32 or f64; the result is (N, P, Q, C) with `P = (H + 2 * padding - kernel) / stride + 1`, rounded
 /// down. Padding never wins. Of equal values the first in reading order wins and gets the whole gradient, and NaN wins
 /// over everything, as in PyTorch. (candle's own pool wants `kernel == stride` and scales the gradient by
 /// `1 / kernel^2`.)
@@ -46,6 +47,7 @@ pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> R
         return Ok(crate::composed::max_pool(&shape, &x)?);
     }
     Ok(match x.dtype() {
+        DType::BF16 => x.apply_op1(MaxPool::<bf16>::new(shape))?,
         DType::F64 => x.apply_op1(MaxPool::<f64>::new(shape))?,
         _ => x.apply_op1(MaxPool::<f32>::new(shape))?,
     })
@@ -122,9 +124,11 @@ impl<T: Element> CustomOp1 for MaxPool<T> {
         with_elements::<T, _>(&gradient, |dy| {
             let images = dy.par_chunks(image_out).zip(winners.par_chunks(image_out));
             dx.par_chunks_mut(image_in).zip(images).for_each(|(dx, (dy, winners))| {
-                for (at, (&g, &winner)) in dy.iter().zip(winners).enumerate() {
-                    dx[winner as usize * shape.channels + at % shape.channels] += g;
-                }
+                T::accumulate(dx, |dx| {
+                    for (at, (&g, &winner)) in dy.iter().zip(winners).enumerate() {
+                        dx[winner as usize * shape.channels + at % shape.channels] += g.widen();
+                    }
+                });
             });
             Ok(())
         })?;

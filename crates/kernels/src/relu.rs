@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
+use half::bf16;
 use rayon::prelude::*;
 
 use crate::element::{Element, elements, tensor, with_elements};
@@ -13,7 +14,7 @@ use crate::{Result, memory};
 /// Elements one task works on.
 const TASK_ELEMENTS: usize = 1 << 16;
 
-/// `max(x, 0)`, element by element, for any shape, f32 or f64.
+/// `max(x, 0)`, element by element, for any shape, bf16, f32 or f64.
 ///
 /// The gradient is 0 where `x` is 0, as in PyTorch; candle's own gives 1 there. NaN stays NaN.
 ///
@@ -44,6 +45,7 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
         return Ok(crate::composed::relu(&x)?);
     }
     Ok(match x.dtype() {
+        DType::BF16 => x.apply_op1(Relu::<bf16>(PhantomData))?,
         DType::F64 => x.apply_op1(Relu::<f64>(PhantomData))?,
         _ => x.apply_op1(Relu::<f32>(PhantomData))?,
     })

@@ -1,10 +1,11 @@
 //! Residual blocks, any number of them, as one node of candle's graph: the public side.
 
 use candle_core::{DType, Tensor};
+use half::bf16;
 
 use crate::batch_norm::require_values;
 use crate::conv2d::conv_shape;
-use crate::error::{activation, require_device, require_dtype};
+use crate::error::{activation, require_device, require_parameter_dtype};
 use crate::geometry::ConvShape;
 use crate::residual_op::{BlocksOp, Plan, UnitPlan};
 use crate::{BatchNorm, Error, Mode, Result};
@@ -51,7 +52,7 @@ pub struct ResidualBlock {
 /// gradients are formed where the last term is computed, and all memory in between is kept from step to step. Give it the
 /// whole trunk of a network.
 ///
-/// `x` is (N, H, W, C), f32 or f64. Gradients go to `x` and to all weights, scales and shifts. In [`Mode::Train`] every
+/// `x` is (N, H, W, C), bf16, f32 or f64. Gradients go to `x` and to all weights, scales and shifts. In [`Mode::Train`] every
 /// layer's running statistics are updated.
 ///
 /// # Errors
@@ -122,6 +123,7 @@ pub fn residual_blocks(x: &Tensor, blocks: &[ResidualBlock], mode: Mode) -> Resu
         return Ok(crate::composed::residual_blocks(&x, &plans, mode)?);
     }
     Ok(match x.dtype() {
+        DType::BF16 => BlocksOp::<bf16>::apply(&x, plans, extents, mode)?,
         DType::F64 => BlocksOp::<f64>::apply(&x, plans, extents, mode)?,
         _ => BlocksOp::<f32>::apply(&x, plans, extents, mode)?,
     })
@@ -136,7 +138,7 @@ fn check(
     mode: Mode,
 ) -> Result<(ConvShape, UnitPlan)> {
     require_device(op, "weight", &layer.weight)?;
-    require_dtype(op, "weight", &layer.weight, x.dtype())?;
+    require_parameter_dtype(op, "weight", &layer.weight, x.dtype())?;
     let shape = conv_shape(op, input, &layer.weight, layer.stride, layer.padding)?;
     layer.norm.check(op, shape.channels_out, x.dtype())?;
     require_values(op, mode, shape.batch * shape.output.0 * shape.output.1)?;

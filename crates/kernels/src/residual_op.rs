@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use crate::bundle::{self, Slot};
-use crate::element::{Element, elements, tensor, with_elements};
+use crate::element::{Element, elements, tensor, with_elements, with_weight};
 use crate::geometry::ConvShape;
 use crate::unit::{self, Statistics};
 use crate::workspace::Buffer;
@@ -241,7 +241,7 @@ impl<T: Element> BlocksOp<T> {
 
 /// The convolution's input gradient, added to what `dx` holds if `add`.
 fn data_gradient<T: Element>(unit: &UnitPlan, dc: &[T], add: bool, dx: &mut Buffer<T>) -> Result<()> {
-    with_elements::<T, _>(&unit.weight, |weight| {
+    with_weight::<T, _>(&unit.weight, |weight| {
         T::conv2d_backward_data(&unit.shape, dc, weight, add, memory::as_output(dx));
         Ok(())
     })

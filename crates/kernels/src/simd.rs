@@ -1,16 +1,24 @@
 //! Vectors of f32, and the way a kernel written once runs with the instructions at hand.
 //!
-//! A kernel body is generic over [`Vector`] and always inlined. [`dispatch!`] makes one function of it per instruction set,
+//! A kernel body is generic over [`Vector`], and over [`Stored`](crate::stored::Stored) where it reads or writes
+//! activations, and always inlined. [`dispatch!`] makes one function of it per instruction set,
 //! each compiled for that set, and picks among them at run time. Bodies hold no closures and hand nothing to rayon: a
 //! closure would be compiled without the instructions.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{
-    __m256, __m512, _CMP_GT_OQ, _mm256_add_ps, _mm256_and_ps, _mm256_cmp_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_max_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_cmp_ps_mask,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_set1_ps,
-    _mm512_storeu_ps, _mm512_sub_ps,
+    __m256, __m512, _CMP_GT_OQ, _CMP_UNORD_Q, _mm_loadu_si128, _mm_storeu_si128, _mm256_add_epi32, _mm256_add_ps,
+    _mm256_and_ps, _mm256_and_si256, _mm256_blendv_epi8, _mm256_castps_si256, _mm256_castsi256_ps,
+    _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cvtepu16_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_max_ps, _mm256_mul_ps, _mm256_or_si256, _mm256_packus_epi32, _mm256_permute4x64_epi64, _mm256_set1_epi32,
+    _mm256_set1_ps, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_ps,
+    _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
+    _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_or_epi32,
+    _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32,
+    _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
 };
+
+use half::bf16;
 
 /// A register of f32 lanes.
 ///
@@ -25,6 +33,10 @@ pub(crate) trait Vector: Copy {
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
+    /// The values of `LANES` bf16 numbers.
+    unsafe fn widen(from: *const bf16) -> Self;
+    /// The lanes rounded to the nearest bf16 number, to even ones where two are as near; NaN stays NaN.
+    unsafe fn narrow(self, to: *mut bf16);
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
@@ -53,7 +65,8 @@ pub(crate) struct Array8([f32; 8]);
 
 macro_rules! x86_vector {
     ($type:ident, $lanes:literal, $rows:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident,
-     $mul:ident, $fma:ident, $max:ident, |$value:ident, $other:ident| $positive:expr) => {
+     $mul:ident, $fma:ident, $max:ident, |$value:ident, $other:ident| $positive:expr,
+     |$from:ident| $widen:expr, |$number:ident, $to:ident| $narrow:expr) => {
         // SAFETY (of every block): the trait's contract, passed on to the intrinsic.
         #[cfg(target_arch = "x86_64")]
         impl Vector for $type {
@@ -73,6 +86,18 @@ macro_rules! x86_vector {
             unsafe fn store(self, to: *mut f32) {
                 // SAFETY: the trait's contract.
                 unsafe { $store(to, self.0) }
+            }
+            #[inline(always)]
+            unsafe fn widen(from: *const bf16) -> Self {
+                let $from = from;
+                // SAFETY: the trait's contract.
+                Self(unsafe { $widen })
+            }
+            #[inline(always)]
+            unsafe fn narrow(self, to: *mut bf16) {
+                let ($number, $to) = (self.0, to);
+                // SAFETY: the trait's contract.
+                unsafe { $narrow }
             }
             #[inline(always)]
             unsafe fn add(self, other: Self) -> Self {
@@ -121,7 +146,17 @@ x86_vector!(
     _mm512_mul_ps,
     _mm512_fmadd_ps,
     _mm512_max_ps,
-    |value, other| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(other, _mm512_set1_ps(0.0)), value)
+    |value, other| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(other, _mm512_set1_ps(0.0)), value),
+    |from| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast())))),
+    |number, to| {
+        // Adding just under half of the last kept place, or half if that place is odd, carries where rounding is upward.
+        let bits = _mm512_castps_si512(number);
+        let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+        let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+        let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(number, number);
+        let rounded = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x40_0000));
+        _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded)))
+    }
 );
 x86_vector!(
     Lanes8,
@@ -135,7 +170,19 @@ x86_vector!(
     _mm256_mul_ps,
     _mm256_fmadd_ps,
     _mm256_max_ps,
-    |value, other| _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(other, _mm256_set1_ps(0.0)), value)
+    |value, other| _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(other, _mm256_set1_ps(0.0)), value),
+    |from| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast())))),
+    |number, to| {
+        // As above; the two halves of the register are packed apart and then moved together.
+        let bits = _mm256_castps_si256(number);
+        let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+        let rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+        let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(number, number));
+        let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x40_0000));
+        let rounded = _mm256_srli_epi32::<16>(_mm256_blendv_epi8(rounded, quiet, nan));
+        let packed = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(rounded, rounded));
+        _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(packed))
+    }
 );
 
 macro_rules! lanewise {
@@ -170,6 +217,25 @@ impl Vector for Array8 {
         unsafe { to.cast::<[f32; 8]>().write_unaligned(self.0) }
     }
     #[inline(always)]
+    unsafe fn widen(from: *const bf16) -> Self {
+        // SAFETY: the trait's contract: eight readable elements, of any alignment.
+        let from = unsafe { from.cast::<[bf16; 8]>().read_unaligned() };
+        let mut out = [0.0; 8];
+        for lane in 0..8 {
+            out[lane] = f32::from_bits(u32::from(from[lane].to_bits()) << 16);
+        }
+        Self(out)
+    }
+    #[inline(always)]
+    unsafe fn narrow(self, to: *mut bf16) {
+        let mut out = [bf16::ZERO; 8];
+        for lane in 0..8 {
+            out[lane] = bf16::from_f32(self.0[lane]);
+        }
+        // SAFETY: the trait's contract: eight writable elements, of any alignment.
+        unsafe { to.cast::<[bf16; 8]>().write_unaligned(out) }
+    }
+    #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
         lanewise!(self, other, |x, y| x + y)
     }
@@ -197,37 +263,38 @@ impl Vector for Array8 {
     }
 }
 
-/// Defines `unsafe fn $name(set, ..)`, which runs the generic body `$body` compiled for the instruction set `set`.
+/// Defines `unsafe fn $name(set, ..)`, which runs the generic body `$body` compiled for the instruction set `set`;
+/// `$name<S>` is generic over how activations are stored.
 ///
 /// Safe to call if the body's own contract holds: sets beyond the portable one are only ever chosen after detection.
 macro_rules! dispatch {
-    ($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) = $body:ident) => {
+    ($(#[$meta:meta])* fn $name:ident$(<$stored:ident>)?($($arg:ident: $type:ty),* $(,)?) = $body:ident) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments, reason = "private, and what a kernel needs")]
-        unsafe fn $name(set: $crate::InstructionSet, $($arg: $type),*) {
+        unsafe fn $name$(<$stored: $crate::stored::Stored>)?(set: $crate::InstructionSet, $($arg: $type),*) {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx2,fma")]
-                unsafe fn avx512($($arg: $type),*) {
+                unsafe fn avx512$(<$stored: $crate::stored::Stored>)?($($arg: $type),*) {
                     // SAFETY: the caller's contract; this function is compiled with the instructions of the type.
-                    unsafe { $body::<$crate::simd::Lanes16>($($arg),*) }
+                    unsafe { $body::<$crate::simd::Lanes16 $(, $stored)?>($($arg),*) }
                 }
                 #[target_feature(enable = "avx2,fma")]
-                unsafe fn avx2($($arg: $type),*) {
+                unsafe fn avx2$(<$stored: $crate::stored::Stored>)?($($arg: $type),*) {
                     // SAFETY: as above.
-                    unsafe { $body::<$crate::simd::Lanes8>($($arg),*) }
+                    unsafe { $body::<$crate::simd::Lanes8 $(, $stored)?>($($arg),*) }
                 }
                 match set {
                     // SAFETY: a set is only chosen on a processor that has it; the rest is the caller's contract.
-                    $crate::InstructionSet::Avx512 => return unsafe { avx512($($arg),*) },
+                    $crate::InstructionSet::Avx512 => return unsafe { avx512$(::<$stored>)?($($arg),*) },
                     // SAFETY: as above.
-                    $crate::InstructionSet::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::InstructionSet::Avx2 => return unsafe { avx2$(::<$stored>)?($($arg),*) },
                     _ => {}
                 }
             }
             let _ = set;
             // SAFETY: arrays need no special instructions; the rest is the caller's contract.
-            unsafe { $body::<$crate::simd::Array8>($($arg),*) }
+            unsafe { $body::<$crate::simd::Array8 $(, $stored)?>($($arg),*) }
         }
     };
 }
@@ -245,21 +312,29 @@ pub(crate) fn panel(set: crate::InstructionSet, channels: usize) -> usize {
 }
 
 /// A pointer that tasks share; each task keeps to its own part.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shared(*mut f32);
+#[derive(Debug)]
+pub(crate) struct Shared<T = f32>(*mut T);
+
+// An address can be copied whatever it is the address of.
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Shared<T> {}
 
 // SAFETY: a `Shared` is only an address; whoever dereferences it sees to it that no two tasks write one element and that
 // nothing is read while another task writes it.
-unsafe impl Send for Shared {}
+unsafe impl<T: Send> Send for Shared<T> {}
 // SAFETY: as above.
-unsafe impl Sync for Shared {}
+unsafe impl<T: Send> Sync for Shared<T> {}
 
-impl Shared {
-    pub(crate) fn new(slice: &mut [f32]) -> Self {
+impl<T> Shared<T> {
+    pub(crate) fn new(slice: &mut [T]) -> Self {
         Self(slice.as_mut_ptr())
     }
 
-    pub(crate) fn output(slice: &mut [std::mem::MaybeUninit<f32>]) -> Self {
+    pub(crate) fn output(slice: &mut [std::mem::MaybeUninit<T>]) -> Self {
         Self(slice.as_mut_ptr().cast())
     }
 
@@ -269,7 +344,7 @@ impl Shared {
     ///
     /// `at` must not lie beyond the end of the slice this was made from.
     #[inline(always)]
-    pub(crate) unsafe fn at(self, at: usize) -> *mut f32 {
+    pub(crate) unsafe fn at(self, at: usize) -> *mut T {
         // SAFETY: the caller's contract.
         unsafe { self.0.add(at) }
     }

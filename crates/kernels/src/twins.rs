@@ -3,6 +3,8 @@
 
 use std::mem::MaybeUninit;
 
+use half::bf16;
+
 use crate::element::{Affine, GradientTerms};
 use crate::geometry::{ConvShape, Window};
 use crate::{InstructionSet, direct, memory, reference, vector_norm, winograd};
@@ -235,6 +237,112 @@ fn normalisation_agrees_with_the_definition() {
                 if with_residual {
                     assert!(error(&d_residual, &wide_d_residual) < 1e-7, "{set:?} residual");
                 }
+            }
+        }
+    }
+}
+
+/// Numbers that bf16 holds, as both types.
+fn both(len: usize, seed: u64) -> (Vec<bf16>, Vec<f32>) {
+    let narrow: Vec<bf16> = numbers(len, seed).into_iter().map(bf16::from_f32).collect();
+    let wide = narrow.iter().map(|value| value.to_f32()).collect();
+    (narrow, wide)
+}
+
+/// A kernel's bf16 output must be its f32 output, rounded: the sums are the same.
+fn same_rounded(name: &str, narrow: &[bf16], wide: &[f32]) {
+    assert_eq!(narrow.len(), wide.len());
+    for (at, (narrow, wide)) in narrow.iter().zip(wide).enumerate() {
+        assert_eq!(narrow.to_bits(), bf16::from_f32(*wide).to_bits(), "{name} at {at}: {narrow} from {wide}");
+    }
+}
+
+#[test]
+fn convolutions_on_bf16_are_those_on_f32_rounded() {
+    let window = |kernel, stride, padding| Window { kernel, stride, padding };
+    let mut shapes = vec![shape(1, (5, 3), (16, 16), window((3, 3), 1, 1))];
+    if !SMALL {
+        shapes.extend([
+            shape(3, (6, 6), (160, 176), window((3, 3), 1, 1)),
+            shape(3, (9, 7), (32, 48), window((3, 3), 2, 1)),
+            shape(2, (5, 5), (80, 16), window((1, 1), 1, 0)),
+        ]);
+    }
+    for shape in &shapes {
+        let ((x, wx), (dy, wdy)) = (both(shape.x_len(), 1), both(shape.y_len(), 2));
+        let ((before, wbefore), weight) = (both(shape.x_len(), 3), numbers(shape.weight_len(), 4));
+        for set in sets() {
+            for side in [4, 2, 0] {
+                // Side 0 stands for the direct kernels.
+                if side > 0 && !winograd::takes(shape) {
+                    continue;
+                }
+                let name = format!("{shape:?} {set:?} {side}");
+                let (mut y, mut wy) = (vec![bf16::NAN; shape.y_len()], vec![f32::NAN; shape.y_len()]);
+                let (mut dx, mut wdx) = (before.clone(), wbefore.clone());
+                let (mut dw, mut wdw) = (vec![f32::NAN; weight.len()], vec![f32::NAN; weight.len()]);
+                {
+                    let (y, wy) = (memory::as_output(&mut y), memory::as_output(&mut wy));
+                    let (dx, wdx) = (memory::as_output(&mut dx), memory::as_output(&mut wdx));
+                    let (dw, wdw) = (memory::as_output(&mut dw), memory::as_output(&mut wdw));
+                    if side > 0 {
+                        winograd::forward(set, side, shape, &x, &weight, y);
+                        winograd::forward(set, side, shape, &wx, &weight, wy);
+                        winograd::backward_data(set, side, shape, &dy, &weight, true, dx);
+                        winograd::backward_data(set, side, shape, &wdy, &weight, true, wdx);
+                        winograd::backward_weight(set, side, shape, &x, &dy, dw);
+                        winograd::backward_weight(set, side, shape, &wx, &wdy, wdw);
+                    } else {
+                        direct::forward(set, shape, &x, &weight, y);
+                        direct::forward(set, shape, &wx, &weight, wy);
+                        direct::backward_data(set, shape, &dy, &weight, true, dx);
+                        direct::backward_data(set, shape, &wdy, &weight, true, wdx);
+                        direct::backward_weight(set, shape, &x, &dy, dw);
+                        direct::backward_weight(set, shape, &wx, &wdy, wdw);
+                    }
+                }
+                same_rounded(&format!("{name} y"), &y, &wy);
+                same_rounded(&format!("{name} dx"), &dx, &wdx);
+                assert!(dw.iter().zip(&wdw).all(|(a, b)| a.to_bits() == b.to_bits()), "{name} dw");
+            }
+        }
+    }
+}
+
+#[test]
+fn normalisation_of_bf16_is_that_of_f32_rounded() {
+    let shapes: &[(usize, usize)] = if SMALL { &[(9, 16)] } else { &[(5000, 16), (300, 48), (1031, 64), (130, 512)] };
+    for &(pixels, channels) in shapes {
+        let len = pixels * channels;
+        let ((x, wx), (dy, wdy), (residual, wresidual)) = (both(len, 1), both(len, 2), both(len, 3));
+        let vector = |seed| numbers(channels, seed);
+        let affine = Affine { center: vector(4), scale: vector(5), shift: vector(6) };
+        let terms = GradientTerms { center: vector(4), scale: vector(5), slope: vector(6), offset: vector(7) };
+        for set in sets() {
+            assert_eq!(vector_norm::moments(set, &x, channels), vector_norm::moments(set, &wx, channels));
+            for (relu, add) in [(false, false), (true, false), (false, true), (true, true)] {
+                let name = format!("{pixels} x {channels} {set:?} relu {relu} residual {add}");
+                let y = run(len, bf16::NAN, |y| {
+                    vector_norm::apply(set, &x, &affine, add.then_some(&residual[..]), relu, y);
+                });
+                let wy = run(len, f32::NAN, |y| {
+                    vector_norm::apply(set, &wx, &affine, add.then_some(&wresidual[..]), relu, y);
+                });
+                same_rounded(&name, &y, &wy);
+                let (cut, wide_cut) = (relu.then_some(&residual[..]), relu.then_some(&wresidual[..]));
+                let sums = vector_norm::gradient_sums(set, &x, &affine.center, cut, &dy);
+                assert_eq!(sums, vector_norm::gradient_sums(set, &wx, &affine.center, wide_cut, &wdy), "{name}");
+                let (mut left, mut wide_left) = (vec![bf16::ZERO; len], vec![0f32; len]);
+                let dx = run(len, bf16::NAN, |dx| {
+                    let left = add.then_some(memory::as_output(&mut left));
+                    vector_norm::backward(set, &x, &terms, cut, &dy, dx, left);
+                });
+                let wdx = run(len, f32::NAN, |dx| {
+                    let left = add.then_some(memory::as_output(&mut wide_left));
+                    vector_norm::backward(set, &wx, &terms, wide_cut, &wdy, dx, left);
+                });
+                same_rounded(&name, &dx, &wdx);
+                same_rounded(&name, &left, &wide_left);
             }
         }
     }

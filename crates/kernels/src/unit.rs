@@ -5,14 +5,14 @@ use std::mem::MaybeUninit;
 use candle_core::{Result, Tensor};
 
 use crate::conv2d::weight_gradient;
-use crate::element::{Affine, Element, GradientTerms, tensor, with_elements};
+use crate::element::{Affine, Element, GradientTerms, tensor, with_weight};
 use crate::geometry::ConvShape;
 use crate::workspace::Buffer;
 use crate::{BatchNorm, Mode, memory};
 
 /// The statistics a forward pass normalised with, kept for the backward pass.
-pub(crate) struct Statistics<T> {
-    center: Vec<T>,
+pub(crate) struct Statistics<T: Element> {
+    center: Vec<T::Accumulator>,
     /// One over the root of variance plus eps.
     reciprocal: Vec<f64>,
     mean: Vec<f64>,
@@ -25,7 +25,7 @@ pub(crate) struct Statistics<T> {
 /// Convolves `x` into memory of the workspace.
 pub(crate) fn convolve<T: Element>(shape: &ConvShape, x: &[T], weight: &Tensor) -> Result<Buffer<T>> {
     let mut convolved = Buffer::take(shape.y_len());
-    with_elements::<T, _>(weight, |weight| {
+    with_weight::<T, _>(weight, |weight| {
         T::conv2d_forward(shape, x, weight, memory::as_output(&mut convolved));
         Ok(())
     })?;
@@ -50,7 +50,7 @@ pub(crate) fn normalise<T: Element>(
         Mode::Eval => (doubles(&norm.running_mean)?, doubles(&norm.running_var)?),
     };
     let reciprocal: Vec<f64> = variance.iter().map(|variance| 1.0 / (variance + norm.eps).sqrt()).collect();
-    let center: Vec<T> = rounded(mean.iter().copied());
+    let center: Vec<T::Accumulator> = rounded(mean.iter().copied());
     let affine = Affine {
         scale: rounded(reciprocal.iter().zip(&weight).map(|(reciprocal, weight)| reciprocal * weight)),
         shift: rounded(doubles(&norm.bias)?.into_iter()),
@@ -74,17 +74,23 @@ pub(crate) fn normalise_backward<T: Element>(
 ) -> Result<(Tensor, Tensor)> {
     let (plain, centred) = T::gradient_sums(x, &statistics.center, y, dy);
     let channels = plain.len();
-    let d_bias: Vec<T> = rounded(plain.iter().copied());
-    let d_scale: Vec<T> = rounded(centred.iter().zip(&statistics.reciprocal).map(|(sum, r)| sum * r));
+    let d_bias: Vec<T::Accumulator> = rounded(plain.iter().copied());
+    let d_scale: Vec<T::Accumulator> = rounded(centred.iter().zip(&statistics.reciprocal).map(|(sum, r)| sum * r));
     let terms = statistics.gradient_terms(norm, &plain, &centred)?;
     T::normalise_backward(x, &terms, y, dy, dx, residual);
-    Ok((tensor(d_scale, channels), tensor(d_bias, channels)))
+    let d_scale = tensor(d_scale, channels).to_dtype(norm.weight.dtype())?;
+    Ok((d_scale, tensor(d_bias, channels).to_dtype(norm.bias.dtype())?))
 }
 
 impl<T: Element> Statistics<T> {
     /// With `g` the cut gradient, `s = weight * reciprocal`, means over the batch and `h = (x - mean) * reciprocal`:
     /// `dx = s * (g - mean(g) - h * mean(g * h))`; running statistics are constants, so then `dx = s * g`.
-    fn gradient_terms(&self, norm: &BatchNorm, plain: &[f64], centred: &[f64]) -> Result<GradientTerms<T>> {
+    fn gradient_terms(
+        &self,
+        norm: &BatchNorm,
+        plain: &[f64],
+        centred: &[f64],
+    ) -> Result<GradientTerms<T::Accumulator>> {
         let scale: Vec<f64> = doubles(&norm.weight)?.iter().zip(&self.reciprocal).map(|(w, r)| w * r).collect();
         let batch = if self.mode == Mode::Train { 1.0 / self.count as f64 } else { 0.0 };
         let slope = (0..scale.len()).map(|c| -scale[c] * self.reciprocal[c].powi(2) * centred[c] * batch);
@@ -103,14 +109,14 @@ impl<T: Element> Statistics<T> {
             return Ok(());
         }
         let unbiased = self.count as f64 / (self.count as f64 - 1.0);
-        let mix = |running: Vec<f64>, batch: &[f64], factor: f64| -> Tensor {
-            let mixed = running.iter().zip(batch).map(|(r, b)| (1.0 - norm.momentum) * r + norm.momentum * factor * b);
-            let mixed: Vec<T> = rounded(mixed);
-            let channels = mixed.len();
-            tensor(mixed, channels)
+        let mix = |running: &candle_core::Var, batch: &[f64], factor: f64| {
+            let before = doubles(running)?;
+            let mixed = before.iter().zip(batch).map(|(r, b)| (1.0 - norm.momentum) * r + norm.momentum * factor * b);
+            let mixed: Vec<T::Accumulator> = rounded(mixed);
+            running.set(&tensor(mixed, batch.len()).to_dtype(running.dtype())?)
         };
-        norm.running_mean.set(&mix(doubles(&norm.running_mean)?, &self.mean, 1.0))?;
-        norm.running_var.set(&mix(doubles(&norm.running_var)?, &self.variance, unbiased))
+        mix(&norm.running_mean, &self.mean, 1.0)?;
+        mix(&norm.running_var, &self.variance, unbiased)
     }
 }
 

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use crate::InstructionSet;
 use crate::element::{Affine, GradientTerms, Moments};
 use crate::simd::{Shared, Vector, dispatch, lanes};
+use crate::stored::Stored;
 
 /// Whether rows of such channels fill vectors.
 pub(crate) fn takes(channels: usize) -> bool {
@@ -78,9 +79,10 @@ fn total(rows: &Rows, tasks: Vec<(Vec<f64>, Vec<f64>)>) -> (Vec<f64>, Vec<f64>) 
 
 /// Mean and biased variance of every channel, from sums of the distances to the first pixel: shifting by a value of the
 /// tensor's own size keeps the difference of squares from cancelling.
-pub(crate) fn moments(set: InstructionSet, x: &[f32], channels: usize) -> Moments {
+pub(crate) fn moments<S: Stored>(set: InstructionSet, x: &[S], channels: usize) -> Moments {
     let rows = Rows::new(set, channels, x.len());
-    let pivot = rows.widened(&x[..channels]);
+    let pivot: Vec<f32> = x[..channels].iter().map(|value| value.to_f32()).collect();
+    let pivot = rows.widened(&pivot);
     let tasks = x
         .par_chunks(rows.task())
         .map(|x| {
@@ -105,25 +107,31 @@ pub(crate) fn moments(set: InstructionSet, x: &[f32], channels: usize) -> Moment
 
 dispatch! {
     /// Per column, the sums of `x - pivot` and of its square.
-    fn sum_squares(rows: Rows, x: &[f32], pivot: &[f32], sums: &mut [f64], squares: &mut [f64]) = sum_squares_body
+    fn sum_squares<S>(rows: Rows, x: &[S], pivot: &[f32], sums: &mut [f64], squares: &mut [f64]) = sum_squares_body
 }
 
 #[inline(always)]
-unsafe fn sum_squares_body<V: Vector>(rows: Rows, x: &[f32], pivot: &[f32], sums: &mut [f64], squares: &mut [f64]) {
+unsafe fn sum_squares_body<V: Vector, S: Stored>(
+    rows: Rows,
+    x: &[S],
+    pivot: &[f32],
+    sums: &mut [f64],
+    squares: &mut [f64],
+) {
     // SAFETY: the caller's contract.
     unsafe {
         if rows.vectors == 4 {
-            sum_squares_group::<V, 4>(rows, x, pivot, sums, squares);
+            sum_squares_group::<V, S, 4>(rows, x, pivot, sums, squares);
         } else {
-            sum_squares_group::<V, 1>(rows, x, pivot, sums, squares);
+            sum_squares_group::<V, S, 1>(rows, x, pivot, sums, squares);
         }
     }
 }
 
 #[inline(always)]
-unsafe fn sum_squares_group<V: Vector, const J: usize>(
+unsafe fn sum_squares_group<V: Vector, S: Stored, const J: usize>(
     rows: Rows,
-    x: &[f32],
+    x: &[S],
     pivot: &[f32],
     sums: &mut [f64],
     squares: &mut [f64],
@@ -142,7 +150,7 @@ unsafe fn sum_squares_group<V: Vector, const J: usize>(
                 for row in first..last {
                     let from = x.as_ptr().add(row * rows.width + column);
                     for j in 0..J {
-                        let value = V::load(from.add(j * V::LANES)).sub(center[j]);
+                        let value = S::load::<V>(from.add(j * V::LANES)).sub(center[j]);
                         sum[j] = sum[j].add(value);
                         square[j] = value.fma(value, square[j]);
                     }
@@ -168,25 +176,25 @@ unsafe fn add_lanes<V: Vector>(vector: V, sums: &mut [f64]) {
 }
 
 /// One task of [`apply`].
-struct Apply<'a> {
+struct Apply<'a, S> {
     rows: Rows,
     center: &'a [f32],
     scale: &'a [f32],
     shift: &'a [f32],
-    x: &'a [f32],
-    residual: Option<&'a [f32]>,
+    x: &'a [S],
+    residual: Option<&'a [S]>,
     relu: bool,
-    y: Shared,
+    y: Shared<S>,
 }
 
 /// See [`crate::reference::norm::apply`].
-pub(crate) fn apply(
+pub(crate) fn apply<S: Stored>(
     set: InstructionSet,
-    x: &[f32],
+    x: &[S],
     affine: &Affine<f32>,
-    residual: Option<&[f32]>,
+    residual: Option<&[S]>,
     relu: bool,
-    y: &mut [MaybeUninit<f32>],
+    y: &mut [MaybeUninit<S>],
 ) {
     assert!(y.len() == x.len() && residual.is_none_or(|residual| residual.len() == x.len()), "lengths");
     let rows = Rows::new(set, affine.scale.len(), x.len());
@@ -213,31 +221,33 @@ pub(crate) fn apply(
 
 dispatch! {
     /// One task of `apply`.
-    fn apply_task(task: &Apply<'_>) = apply_body
+    fn apply_task<S>(task: &Apply<'_, S>) = apply_body
 }
 
 #[inline(always)]
-unsafe fn apply_body<V: Vector>(task: &Apply<'_>) {
+unsafe fn apply_body<V: Vector, S: Stored>(task: &Apply<'_, S>) {
     // SAFETY: the caller's contract.
     unsafe {
         match (task.rows.vectors, task.residual.is_some(), task.relu) {
-            (4, false, false) => apply_group::<V, 4, false, false>(task),
-            (4, false, true) => apply_group::<V, 4, false, true>(task),
-            (4, true, false) => apply_group::<V, 4, true, false>(task),
-            (4, true, true) => apply_group::<V, 4, true, true>(task),
-            (_, false, false) => apply_group::<V, 1, false, false>(task),
-            (_, false, true) => apply_group::<V, 1, false, true>(task),
-            (_, true, false) => apply_group::<V, 1, true, false>(task),
-            (_, true, true) => apply_group::<V, 1, true, true>(task),
+            (4, false, false) => apply_group::<V, S, 4, false, false>(task),
+            (4, false, true) => apply_group::<V, S, 4, false, true>(task),
+            (4, true, false) => apply_group::<V, S, 4, true, false>(task),
+            (4, true, true) => apply_group::<V, S, 4, true, true>(task),
+            (_, false, false) => apply_group::<V, S, 1, false, false>(task),
+            (_, false, true) => apply_group::<V, S, 1, false, true>(task),
+            (_, true, false) => apply_group::<V, S, 1, true, false>(task),
+            (_, true, true) => apply_group::<V, S, 1, true, true>(task),
         }
     }
 }
 
 #[inline(always)]
-unsafe fn apply_group<V: Vector, const J: usize, const RESIDUAL: bool, const RELU: bool>(task: &Apply<'_>) {
+unsafe fn apply_group<V: Vector, S: Stored, const J: usize, const RESIDUAL: bool, const RELU: bool>(
+    task: &Apply<'_, S>,
+) {
     let width = task.rows.width;
     let x = task.x.as_ptr();
-    let residual = task.residual.map_or(x, <[f32]>::as_ptr);
+    let residual = task.residual.map_or(x, <[S]>::as_ptr);
     for column in (0..width).step_by(J * V::LANES) {
         // SAFETY: rows and columns lie inside the task's slices.
         unsafe {
@@ -251,14 +261,14 @@ unsafe fn apply_group<V: Vector, const J: usize, const RESIDUAL: bool, const REL
             for row in 0..task.x.len() / width {
                 for j in 0..J {
                     let at = row * width + column + j * V::LANES;
-                    let mut value = V::load(x.add(at)).sub(center[j]).fma(scale[j], shift[j]);
+                    let mut value = S::load::<V>(x.add(at)).sub(center[j]).fma(scale[j], shift[j]);
                     if RESIDUAL {
-                        value = value.add(V::load(residual.add(at)));
+                        value = value.add(S::load::<V>(residual.add(at)));
                     }
                     if RELU {
                         value = value.max(V::splat(0.0));
                     }
-                    value.store(task.y.at(at));
+                    S::store(value, task.y.at(at));
                 }
             }
         }
@@ -266,21 +276,21 @@ unsafe fn apply_group<V: Vector, const J: usize, const RESIDUAL: bool, const REL
 }
 
 /// One task of [`gradient_sums`].
-struct Sums<'a> {
+struct Sums<'a, S> {
     rows: Rows,
     center: &'a [f32],
-    x: &'a [f32],
-    y: Option<&'a [f32]>,
-    dy: &'a [f32],
+    x: &'a [S],
+    y: Option<&'a [S]>,
+    dy: &'a [S],
 }
 
 /// See [`crate::reference::norm::gradient_sums`].
-pub(crate) fn gradient_sums(
+pub(crate) fn gradient_sums<S: Stored>(
     set: InstructionSet,
-    x: &[f32],
+    x: &[S],
     center: &[f32],
-    y: Option<&[f32]>,
-    dy: &[f32],
+    y: Option<&[S]>,
+    dy: &[S],
 ) -> (Vec<f64>, Vec<f64>) {
     assert!(x.len() == dy.len() && y.is_none_or(|y| y.len() == dy.len()), "lengths");
     let rows = Rows::new(set, center.len(), x.len());
@@ -304,31 +314,31 @@ pub(crate) fn gradient_sums(
 
 dispatch! {
     /// One task of `gradient_sums`.
-    fn sums_task(task: &Sums<'_>, plain: &mut [f64], centred: &mut [f64]) = sums_body
+    fn sums_task<S>(task: &Sums<'_, S>, plain: &mut [f64], centred: &mut [f64]) = sums_body
 }
 
 #[inline(always)]
-unsafe fn sums_body<V: Vector>(task: &Sums<'_>, plain: &mut [f64], centred: &mut [f64]) {
+unsafe fn sums_body<V: Vector, S: Stored>(task: &Sums<'_, S>, plain: &mut [f64], centred: &mut [f64]) {
     // SAFETY: the caller's contract.
     unsafe {
         match (task.rows.vectors, task.y.is_some()) {
-            (4, false) => sums_group::<V, 4, false>(task, plain, centred),
-            (4, true) => sums_group::<V, 4, true>(task, plain, centred),
-            (_, false) => sums_group::<V, 1, false>(task, plain, centred),
-            (_, true) => sums_group::<V, 1, true>(task, plain, centred),
+            (4, false) => sums_group::<V, S, 4, false>(task, plain, centred),
+            (4, true) => sums_group::<V, S, 4, true>(task, plain, centred),
+            (_, false) => sums_group::<V, S, 1, false>(task, plain, centred),
+            (_, true) => sums_group::<V, S, 1, true>(task, plain, centred),
         }
     }
 }
 
 #[inline(always)]
-unsafe fn sums_group<V: Vector, const J: usize, const CUT: bool>(
-    task: &Sums<'_>,
+unsafe fn sums_group<V: Vector, S: Stored, const J: usize, const CUT: bool>(
+    task: &Sums<'_, S>,
     plain: &mut [f64],
     centred: &mut [f64],
 ) {
     let width = task.rows.width;
     let (x, dy) = (task.x.as_ptr(), task.dy.as_ptr());
-    let y = task.y.map_or(x, <[f32]>::as_ptr);
+    let y = task.y.map_or(x, <[S]>::as_ptr);
     let count = task.dy.len() / width;
     for column in (0..width).step_by(J * V::LANES) {
         for first in (0..count).step_by(SUM_ROWS) {
@@ -343,12 +353,12 @@ unsafe fn sums_group<V: Vector, const J: usize, const CUT: bool>(
                 for row in first..last {
                     for j in 0..J {
                         let at = row * width + column + j * V::LANES;
-                        let mut g = V::load(dy.add(at));
+                        let mut g = S::load::<V>(dy.add(at));
                         if CUT {
-                            g = g.where_positive(V::load(y.add(at)));
+                            g = g.where_positive(S::load::<V>(y.add(at)));
                         }
                         sum[j] = sum[j].add(g);
-                        product[j] = g.fma(V::load(x.add(at)).sub(center[j]), product[j]);
+                        product[j] = g.fma(S::load::<V>(x.add(at)).sub(center[j]), product[j]);
                     }
                 }
                 for j in 0..J {
@@ -361,25 +371,25 @@ unsafe fn sums_group<V: Vector, const J: usize, const CUT: bool>(
 }
 
 /// One task of [`backward`].
-struct Backward<'a> {
+struct Backward<'a, S> {
     rows: Rows,
     terms: &'a GradientTerms<f32>,
-    x: &'a [f32],
-    y: Option<&'a [f32]>,
-    dy: &'a [f32],
-    dx: Shared,
-    residual: Option<Shared>,
+    x: &'a [S],
+    y: Option<&'a [S]>,
+    dy: &'a [S],
+    dx: Shared<S>,
+    residual: Option<Shared<S>>,
 }
 
 /// See [`crate::reference::norm::backward`].
-pub(crate) fn backward(
+pub(crate) fn backward<S: Stored>(
     set: InstructionSet,
-    x: &[f32],
+    x: &[S],
     terms: &GradientTerms<f32>,
-    y: Option<&[f32]>,
-    dy: &[f32],
-    dx: &mut [MaybeUninit<f32>],
-    residual: Option<&mut [MaybeUninit<f32>]>,
+    y: Option<&[S]>,
+    dy: &[S],
+    dx: &mut [MaybeUninit<S>],
+    residual: Option<&mut [MaybeUninit<S>]>,
 ) {
     let len = dy.len();
     assert!(x.len() == len && dx.len() == len && y.is_none_or(|y| y.len() == len), "lengths");
@@ -409,31 +419,33 @@ pub(crate) fn backward(
 
 dispatch! {
     /// One task of `backward`.
-    fn backward_task(task: &Backward<'_>) = backward_body
+    fn backward_task<S>(task: &Backward<'_, S>) = backward_body
 }
 
 #[inline(always)]
-unsafe fn backward_body<V: Vector>(task: &Backward<'_>) {
+unsafe fn backward_body<V: Vector, S: Stored>(task: &Backward<'_, S>) {
     // SAFETY: the caller's contract.
     unsafe {
         match (task.rows.vectors, task.y.is_some(), task.residual.is_some()) {
-            (4, false, false) => backward_group::<V, 4, false, false>(task),
-            (4, false, true) => backward_group::<V, 4, false, true>(task),
-            (4, true, false) => backward_group::<V, 4, true, false>(task),
-            (4, true, true) => backward_group::<V, 4, true, true>(task),
-            (_, false, false) => backward_group::<V, 1, false, false>(task),
-            (_, false, true) => backward_group::<V, 1, false, true>(task),
-            (_, true, false) => backward_group::<V, 1, true, false>(task),
-            (_, true, true) => backward_group::<V, 1, true, true>(task),
+            (4, false, false) => backward_group::<V, S, 4, false, false>(task),
+            (4, false, true) => backward_group::<V, S, 4, false, true>(task),
+            (4, true, false) => backward_group::<V, S, 4, true, false>(task),
+            (4, true, true) => backward_group::<V, S, 4, true, true>(task),
+            (_, false, false) => backward_group::<V, S, 1, false, false>(task),
+            (_, false, true) => backward_group::<V, S, 1, false, true>(task),
+            (_, true, false) => backward_group::<V, S, 1, true, false>(task),
+            (_, true, true) => backward_group::<V, S, 1, true, true>(task),
         }
     }
 }
 
 #[inline(always)]
-unsafe fn backward_group<V: Vector, const J: usize, const CUT: bool, const RESIDUAL: bool>(task: &Backward<'_>) {
+unsafe fn backward_group<V: Vector, S: Stored, const J: usize, const CUT: bool, const RESIDUAL: bool>(
+    task: &Backward<'_, S>,
+) {
     let width = task.rows.width;
     let (x, dy) = (task.x.as_ptr(), task.dy.as_ptr());
-    let y = task.y.map_or(x, <[f32]>::as_ptr);
+    let y = task.y.map_or(x, <[S]>::as_ptr);
     let residual = task.residual.unwrap_or(task.dx);
     for column in (0..width).step_by(J * V::LANES) {
         // SAFETY: rows and columns lie inside the task's slices.
@@ -450,15 +462,15 @@ unsafe fn backward_group<V: Vector, const J: usize, const CUT: bool, const RESID
             for row in 0..task.dy.len() / width {
                 for j in 0..J {
                     let at = row * width + column + j * V::LANES;
-                    let mut g = V::load(dy.add(at));
+                    let mut g = S::load::<V>(dy.add(at));
                     if CUT {
-                        g = g.where_positive(V::load(y.add(at)));
+                        g = g.where_positive(S::load::<V>(y.add(at)));
                     }
                     if RESIDUAL {
-                        g.store(residual.at(at));
+                        S::store(g, residual.at(at));
                     }
-                    let centred = V::load(x.add(at)).sub(center[j]);
-                    g.fma(scale[j], centred.fma(slope[j], offset[j])).store(task.dx.at(at));
+                    let centred = S::load::<V>(x.add(at)).sub(center[j]);
+                    S::store(g.fma(scale[j], centred.fma(slope[j], offset[j])), task.dx.at(at));
                 }
             }
         }

@@ -6,10 +6,13 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 
+use half::bf16;
+
 use crate::element::Element;
 
-/// Vectors waiting for their next use, the most recently used last.
-static IDLE: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
+/// Vectors of one type waiting for their next use, the most recently used last.
+#[derive(Debug)]
+pub(crate) struct Pool<T>(Mutex<Vec<Vec<T>>>);
 
 /// Elements a new vector is rounded up to, so that lengths that nearly agree share memory.
 const GRANULE: usize = 4096;
@@ -24,7 +27,7 @@ pub(crate) struct Buffer<T: Element> {
 impl<T: Element> Buffer<T> {
     /// A vector of `len` elements of unspecified value.
     pub(crate) fn take(len: usize) -> Self {
-        let elements = T::take_idle(len).unwrap_or_else(|| vec![T::zero(); len.next_multiple_of(GRANULE)]);
+        let elements = T::idle().take(len).unwrap_or_else(|| vec![T::zero(); len.next_multiple_of(GRANULE)]);
         Self { elements, len }
     }
 }
@@ -45,21 +48,30 @@ impl<T: Element> DerefMut for Buffer<T> {
 
 impl<T: Element> Drop for Buffer<T> {
     fn drop(&mut self) {
-        T::give_back(std::mem::take(&mut self.elements));
+        T::idle().give_back(std::mem::take(&mut self.elements));
     }
 }
 
-/// The smallest idle vector that holds `len` elements without wasting more than half of itself.
-pub(crate) fn take_idle(len: usize) -> Option<Vec<f32>> {
-    let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-    let fits = |v: &Vec<f32>| v.len() >= len && v.len() <= (2 * len).max(GRANULE);
-    let best = idle.iter().enumerate().rev().filter(|(_, v)| fits(v)).min_by_key(|(_, v)| v.len())?.0;
-    Some(idle.remove(best))
-}
+impl<T> Pool<T> {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
 
-/// Puts a vector where the next [`take_idle`] finds it.
-pub(crate) fn give_back(elements: Vec<f32>) {
-    IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(elements);
+    /// The smallest idle vector that holds `len` elements without wasting more than half of itself.
+    fn take(&self, len: usize) -> Option<Vec<T>> {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |v: &Vec<T>| v.len() >= len && v.len() <= (2 * len).max(GRANULE);
+        let best = idle.iter().enumerate().rev().filter(|(_, v)| fits(v)).min_by_key(|(_, v)| v.len())?.0;
+        Some(idle.remove(best))
+    }
+
+    fn give_back(&self, elements: Vec<T>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(elements);
+    }
+
+    fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 /// Frees the memory that the operations of this crate keep between calls.
@@ -71,5 +83,7 @@ pub(crate) fn give_back(elements: Vec<f32>) {
 /// lookahead_kernels::release_workspace();
 /// ```
 pub fn release_workspace() {
-    IDLE.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    f32::idle().clear();
+    f64::idle().clear();
+    bf16::idle().clear();
 }

@@ -165,7 +165,10 @@ fn wrong_calls_are_errors_that_name_argument_and_value() -> Result<()> {
     let says = |error: Error, words: &str| assert_eq!(error.to_string(), words);
     says(kernels::conv2d(&flat, &weight, 1, 1).unwrap_err(), "conv2d: x must have shape (N, H, W, C), got [1152]");
     says(kernels::conv2d(&x, &wide, 1, 1).unwrap_err(), "conv2d: weight must be F32, as x is, got F64");
-    says(kernels::conv2d(&x.to_dtype(DType::U8)?, &weight, 1, 1).unwrap_err(), "conv2d: x must be F32 or F64, got U8");
+    says(
+        kernels::conv2d(&x.to_dtype(DType::U8)?, &weight, 1, 1).unwrap_err(),
+        "conv2d: x must be BF16, F32 or F64, got U8",
+    );
     says(
         kernels::conv2d(&x, &weight.flatten_all()?, 1, 1).unwrap_err(),
         "conv2d: weight must have shape (O, 16, Kh, Kw) to match x, got [4608]",

@@ -140,3 +140,44 @@ fn fastais_head_drops_out_by_step_and_not_in_evaluation() {
     let trunk = build(&small(), 0).parameter_count() - (8 * 5 + 5);
     assert_eq!(net.parameter_count(), trunk + head);
 }
+
+#[test]
+fn a_bf16_network_overfits_one_batch() {
+    let config = ResNetConfig { widths: vec![16, 32], depths: vec![1, 1], ..ResNetConfig::resnet20(5) };
+    let net = ResNet::new(&config, 0, DType::BF16, &Device::Cpu).unwrap();
+    let x = images(10, 8, 8).to_dtype(DType::BF16).unwrap();
+    let classes = Tensor::from_iter((0..10u32).map(|i| i % 5), &Device::Cpu).unwrap();
+    let mut losses = Vec::new();
+    for step in 0..150 {
+        let logits = net.forward(&x, Pass::Train { step }).unwrap();
+        assert_eq!(logits.dtype(), DType::F32);
+        let loss = lookahead_kernels::cross_entropy_indices(&logits, &classes, 0.0).unwrap();
+        let gradients = loss.backward().unwrap();
+        for (_, var) in net.parameters() {
+            let update = (gradients.get(&var).unwrap() * 0.1).unwrap();
+            var.set(&(var.as_detached_tensor() - update).unwrap()).unwrap();
+        }
+        losses.push(loss.to_scalar::<f32>().unwrap());
+    }
+    assert!(losses[0] > 1.0 && losses[149] < 0.05, "{losses:?}");
+}
+
+#[test]
+fn a_bf16_network_has_the_weights_of_an_f32_one_and_nearly_its_logits() {
+    let config = ResNetConfig { widths: vec![16, 32], depths: vec![1, 1], ..ResNetConfig::resnet20(5) };
+    let [narrow, wide] = [DType::BF16, DType::F32].map(|dtype| ResNet::new(&config, 1, dtype, &Device::Cpu).unwrap());
+    for ((name, narrow), (_, wide)) in narrow.state().iter().zip(&wide.state()) {
+        assert_eq!(narrow.dtype(), DType::F32, "{name}");
+        assert_eq!(values(narrow), values(wide), "{name}");
+    }
+    let x = images(4, 8, 8);
+    let rounded = x.to_dtype(DType::BF16).unwrap();
+    let logits = |net: &ResNet, x: &Tensor| values(&net.forward(x, Pass::Train { step: 0 }).unwrap());
+    assert_eq!(logits(&narrow, &x), logits(&narrow, &rounded), "f32 images are rounded");
+    // A dozen tensors are stored, each rounded by 2^-9 of a number at most.
+    for (narrow, wide) in logits(&narrow, &x).iter().zip(logits(&wide, &x)) {
+        assert!((narrow - wide).abs() < 12.0 / 512.0, "{narrow} against {wide}");
+    }
+    let error = wide.forward(&rounded, Pass::Eval).unwrap_err().to_string();
+    assert_eq!(error, "ResNet::forward: images must be F32, as the network is, got BF16");
+}

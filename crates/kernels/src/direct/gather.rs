@@ -13,6 +13,7 @@ use crate::InstructionSet;
 use crate::geometry::ConvShape;
 use crate::microkernel::{reduce, tiles};
 use crate::simd::{Shared, Vector, dispatch, panel};
+use crate::stored::Stored;
 use crate::weights::{panels, tap_input_output, tap_output_input};
 use crate::workspace::Buffer;
 
@@ -50,7 +51,13 @@ struct Gather<'a> {
 }
 
 /// `y` from `x`: see [`crate::reference::conv2d::forward`].
-pub(crate) fn forward(set: InstructionSet, shape: &ConvShape, x: &[f32], weight: &[f32], y: &mut [MaybeUninit<f32>]) {
+pub(crate) fn forward<S: Stored>(
+    set: InstructionSet,
+    shape: &ConvShape,
+    x: &[S],
+    weight: &[f32],
+    y: &mut [MaybeUninit<S>],
+) {
     let (from, to, window) = (shape.channels_in, shape.channels_out, shape.window);
     let frame = Frame {
         image: shape.input,
@@ -75,13 +82,13 @@ pub(crate) fn forward(set: InstructionSet, shape: &ConvShape, x: &[f32], weight:
 }
 
 /// `dx` from `dy`, added to what `dx` holds if `add`: see [`crate::reference::conv2d::backward_data`].
-pub(crate) fn backward_data(
+pub(crate) fn backward_data<S: Stored>(
     set: InstructionSet,
     shape: &ConvShape,
-    dy: &[f32],
+    dy: &[S],
     weight: &[f32],
     add: bool,
-    dx: &mut [MaybeUninit<f32>],
+    dx: &mut [MaybeUninit<S>],
 ) {
     let (from, to, window) = (shape.channels_out, shape.channels_in, shape.window);
     let stride = window.stride;
@@ -130,16 +137,16 @@ pub(crate) fn backward_data(
 }
 
 #[allow(clippy::too_many_arguments, reason = "the one place where the parts of a convolution come together")]
-fn run_all(
+fn run_all<S: Stored>(
     set: InstructionSet,
     frame: Frame,
     classes: Vec<Class>,
     by_tap: &[f32],
     to: usize,
     output_pixels: usize,
-    x: &[f32],
+    x: &[S],
     add: bool,
-    y: &mut [MaybeUninit<f32>],
+    y: &mut [MaybeUninit<S>],
 ) {
     let panel = panel(set, to);
     let rows = by_tap.len() / to;
@@ -159,7 +166,7 @@ fn run_all(
         let y = Shared::output(y);
         // SAFETY: the image has the frame's length, the ranges were asserted above, and `y` is this task's own.
         unsafe {
-            if gather.frame.is_bare() {
+            if let Some(image) = S::as_f32(image).filter(|_| gather.frame.is_bare()) {
                 gather_image(set, &gather, image.as_ptr(), y);
             } else {
                 let mut framed = Buffer::<f32>::take(gather.frame.len());
@@ -172,20 +179,20 @@ fn run_all(
 
 dispatch! {
     /// All output pixels of one image.
-    fn gather_image(gather: &Gather<'_>, x: *const f32, y: Shared) = gather_image_body
+    fn gather_image<S>(gather: &Gather<'_>, x: *const f32, y: Shared<S>) = gather_image_body
 }
 
 #[inline(always)]
-unsafe fn gather_image_body<V: Vector>(gather: &Gather<'_>, x: *const f32, y: Shared) {
+unsafe fn gather_image_body<V: Vector, S: Stored>(gather: &Gather<'_>, x: *const f32, y: Shared<S>) {
     let mut k = 0;
     while k < gather.to {
         for class in &gather.classes {
             // SAFETY: the panel `k..` lies inside weights and outputs; the rest is the caller's contract.
             unsafe {
                 if gather.panel == 2 * V::LANES {
-                    gather_panel::<V, 2>(gather, class, k, x, y);
+                    gather_panel::<V, S, 2>(gather, class, k, x, y);
                 } else {
-                    gather_panel::<V, 1>(gather, class, k, x, y);
+                    gather_panel::<V, S, 1>(gather, class, k, x, y);
                 }
             }
         }
@@ -194,12 +201,12 @@ unsafe fn gather_image_body<V: Vector>(gather: &Gather<'_>, x: *const f32, y: Sh
 }
 
 #[inline(always)]
-unsafe fn gather_panel<V: Vector, const NR: usize>(
+unsafe fn gather_panel<V: Vector, S: Stored, const NR: usize>(
     gather: &Gather<'_>,
     class: &Class,
     k: usize,
     x: *const f32,
-    y: Shared,
+    y: Shared<S>,
 ) {
     // SAFETY: panel `k / panel` of the weights starts here.
     let weights = unsafe { gather.weights.as_ptr().add(k * gather.rows) };
@@ -221,7 +228,7 @@ unsafe fn gather_panel<V: Vector, const NR: usize>(
                     for j in 0..NR {
                         let at = *writes.get_unchecked($t + i) * gather.to + k + j * V::LANES;
                         let y = y.at(at);
-                        if gather.add { acc[i][j].add(V::load(y)).store(y) } else { acc[i][j].store(y) }
+                        S::store(if gather.add { acc[i][j].add(S::load::<V>(y)) } else { acc[i][j] }, y);
                     }
                 }
             }

@@ -7,6 +7,7 @@ mod gather;
 mod weight;
 
 use crate::geometry::ConvShape;
+use crate::stored::Stored;
 
 pub(crate) use gather::{backward_data, forward};
 pub(crate) use weight::backward_weight;
@@ -43,8 +44,8 @@ impl Frame {
         self.before == 0 && self.whole == self.image
     }
 
-    /// Copies the image into the frame, leaving out what lies beyond it, and clears the rest.
-    fn fill(&self, image: &[f32], framed: &mut [f32]) {
+    /// Copies the image into the frame as f32, leaving out what lies beyond it, and clears the rest.
+    fn fill<S: Stored>(&self, image: &[S], framed: &mut [f32]) {
         let row_len = self.whole.1 * self.channels;
         let columns = self.image.1.min(self.whole.1 - self.before);
         for (row, framed) in framed.chunks_exact_mut(row_len).enumerate() {
@@ -55,8 +56,20 @@ impl Frame {
             }
             let (start, end) = (self.before * self.channels, (self.before + columns) * self.channels);
             framed[..start].fill(0.0);
-            framed[start..end].copy_from_slice(&image[source * self.image.1 * self.channels..][..end - start]);
+            widen(&image[source * self.image.1 * self.channels..][..end - start], &mut framed[start..end]);
             framed[end..].fill(0.0);
+        }
+    }
+}
+
+/// Copies activations as f32.
+fn widen<S: Stored>(from: &[S], to: &mut [f32]) {
+    match S::as_f32(from) {
+        Some(from) => to.copy_from_slice(from),
+        None => {
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = from.to_f32();
+            }
         }
     }
 }

@@ -4,11 +4,12 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use super::Frame;
+use super::{Frame, widen};
 use crate::InstructionSet;
 use crate::geometry::ConvShape;
 use crate::microkernel::{outer, tiles};
 use crate::simd::{Shared, Vector, dispatch};
+use crate::stored::Stored;
 use crate::weights::output_input_tap;
 use crate::workspace::Buffer;
 
@@ -25,10 +26,11 @@ struct Sum<'a> {
     shape: &'a ConvShape,
     frame: Frame,
     first_channel: usize,
+    /// Gradients of this batch.
     dy: &'a [f32],
     /// Framed images of this batch, `frame.len()` apart, only this task's channels.
     framed: &'a [f32],
-    images: std::ops::Range<usize>,
+    images: usize,
     /// (taps, inputs, outputs), of which this task has its channels.
     sums: Shared,
     /// Whether the sums hold something already.
@@ -36,11 +38,11 @@ struct Sum<'a> {
 }
 
 /// `dw` from `x` and `dy`: see [`crate::reference::conv2d::backward_weight`].
-pub(crate) fn backward_weight(
+pub(crate) fn backward_weight<S: Stored>(
     set: InstructionSet,
     shape: &ConvShape,
-    x: &[f32],
-    dy: &[f32],
+    x: &[S],
+    dy: &[S],
     dw: &mut [MaybeUninit<f32>],
 ) {
     assert!(x.len() == shape.x_len() && dy.len() == shape.y_len(), "activation lengths");
@@ -59,7 +61,9 @@ pub(crate) fn backward_weight(
         let images = shape.batch * part / parts..shape.batch * (part + 1) / parts;
         let step = BATCH_PIXELS.div_ceil(shape.output.0 * shape.output.1).min(images.len());
         let mut framed = Buffer::<f32>::take(step * frame.len());
-        let mut picked = Buffer::<f32>::take(shape.input.0 * shape.input.1 * channels);
+        let mut picked = Buffer::<S>::take(shape.input.0 * shape.input.1 * channels);
+        let dy_len = shape.output.0 * shape.output.1 * outputs;
+        let mut wide = if S::as_f32(dy).is_some() { None } else { Some(Buffer::<f32>::take(step * dy_len)) };
         for first in images.clone().step_by(step) {
             let batch = first..images.end.min(first + step);
             for (image, framed) in batch.clone().zip(framed.chunks_exact_mut(frame.len())) {
@@ -76,7 +80,15 @@ pub(crate) fn backward_weight(
             // SAFETY: part `part` of the partial sums holds one gradient.
             let sums = unsafe { sums.from(part * len) };
             let add = first > images.start;
-            let sum = Sum { shape, frame, first_channel, dy, framed: &framed, images: batch, sums, add };
+            let dy = &dy[batch.start * dy_len..batch.end * dy_len];
+            let dy = match &mut wide {
+                None => S::as_f32(dy).unwrap_or_default(),
+                Some(wide) => {
+                    widen(dy, &mut wide[..dy.len()]);
+                    &wide[..dy.len()]
+                }
+            };
+            let sum = Sum { shape, frame, first_channel, dy, framed: &framed, images: batch.len(), sums, add };
             // SAFETY: lengths were asserted; this task alone has these channels of this part.
             unsafe { sum_batch(set, &sum) };
         }
@@ -141,7 +153,7 @@ unsafe fn sum_tap<V: Vector, const NR: usize>(sum: &Sum<'_>, tap: usize, k: usiz
                     }
                 }
                 let mut framed = sum.framed.as_ptr();
-                for image in sum.images.start..sum.images.end {
+                for image in 0..sum.images {
                     for oy in 0..rows {
                         let from = ((oy * window.stride + r) * frame.whole.1 + s) * frame.channels + $t;
                         let dy = sum.dy.as_ptr().add((image * rows + oy) * columns * outputs + k);

@@ -26,7 +26,7 @@ fn by_tap<T: Element>(shape: &ConvShape, weight: &[T]) -> Vec<T> {
 }
 
 /// `y[n, oy, ox, o] = sum over taps and i of x[n, oy*stride + r - padding, ox*stride + s - padding, i] * w[o, i, r, s]`.
-pub(crate) fn forward<T: Element>(shape: &ConvShape, x: &[T], weight: &[T], y: &mut [MaybeUninit<T>]) {
+pub(crate) fn forward<T: Element>(shape: &ConvShape, x: &[T], weight: &[T::Accumulator], y: &mut [MaybeUninit<T>]) {
     let (width, outputs) = (shape.output.1, shape.channels_out);
     if y.is_empty() {
         return;
@@ -35,17 +35,19 @@ pub(crate) fn forward<T: Element>(shape: &ConvShape, x: &[T], weight: &[T], y: &
     y.par_chunks_mut(width * outputs).enumerate().for_each(|(row, y_row)| {
         let y_row = fill(y_row, T::zero());
         let (image, oy) = (row / shape.output.0, row % shape.output.0);
-        for (ox, y_pixel) in y_row.chunks_mut(outputs).enumerate() {
-            for tap in 0..shape.taps() {
-                let Some(x_pixel) = input_pixel(shape, x, image, (oy, ox), tap) else { continue };
-                for (i, &value) in x_pixel.iter().enumerate() {
-                    let w = &packed[(tap * shape.channels_in + i) * outputs..][..outputs];
-                    for (sum, &w) in y_pixel.iter_mut().zip(w) {
-                        *sum += value * w;
+        T::accumulate(y_row, |y_row| {
+            for (ox, y_pixel) in y_row.chunks_mut(outputs).enumerate() {
+                for tap in 0..shape.taps() {
+                    let Some(x_pixel) = input_pixel(shape, x, image, (oy, ox), tap) else { continue };
+                    for (i, &value) in x_pixel.iter().enumerate() {
+                        let w = &packed[(tap * shape.channels_in + i) * outputs..][..outputs];
+                        for (sum, &w) in y_pixel.iter_mut().zip(w) {
+                            *sum += value.widen() * w;
+                        }
                     }
                 }
             }
-        }
+        });
     });
 }
 
@@ -53,7 +55,7 @@ pub(crate) fn forward<T: Element>(shape: &ConvShape, x: &[T], weight: &[T], y: &
 pub(crate) fn backward_data<T: Element>(
     shape: &ConvShape,
     dy: &[T],
-    weight: &[T],
+    weight: &[T::Accumulator],
     add: bool,
     dx: &mut [MaybeUninit<T>],
 ) {
@@ -63,7 +65,7 @@ pub(crate) fn backward_data<T: Element>(
         return;
     }
     // (tap, O, I): the input channel innermost.
-    let mut packed = vec![T::zero(); shape.weight_len()];
+    let mut packed = vec![T::zero().widen(); shape.weight_len()];
     for o in 0..outputs {
         for i in 0..inputs {
             for tap in 0..taps {
@@ -78,31 +80,38 @@ pub(crate) fn backward_data<T: Element>(
         } else {
             fill(dx_image, T::zero())
         };
-        for oy in 0..shape.output.0 {
-            for ox in 0..shape.output.1 {
-                let dy_pixel = &dy[((image * shape.output.0 + oy) * shape.output.1 + ox) * outputs..][..outputs];
-                for tap in 0..taps {
-                    let Some((iy, ix)) = input_position(shape, (oy, ox), tap) else { continue };
-                    let dx_pixel = &mut dx_image[(iy * shape.input.1 + ix) * inputs..][..inputs];
-                    for (o, &value) in dy_pixel.iter().enumerate() {
-                        let w = &packed[(tap * outputs + o) * inputs..][..inputs];
-                        for (sum, &w) in dx_pixel.iter_mut().zip(w) {
-                            *sum += value * w;
+        T::accumulate(dx_image, |dx_image| {
+            for oy in 0..shape.output.0 {
+                for ox in 0..shape.output.1 {
+                    let dy_pixel = &dy[((image * shape.output.0 + oy) * shape.output.1 + ox) * outputs..][..outputs];
+                    for tap in 0..taps {
+                        let Some((iy, ix)) = input_position(shape, (oy, ox), tap) else { continue };
+                        let dx_pixel = &mut dx_image[(iy * shape.input.1 + ix) * inputs..][..inputs];
+                        for (o, &value) in dy_pixel.iter().enumerate() {
+                            let w = &packed[(tap * outputs + o) * inputs..][..inputs];
+                            for (sum, &w) in dx_pixel.iter_mut().zip(w) {
+                                *sum += value.widen() * w;
+                            }
                         }
                     }
                 }
             }
-        }
+        });
     });
 }
 
 /// `dw[o, i, r, s] = sum over n, oy, ox of dy[n, oy, ox, o] * x[...]`, in a fixed number of partial sums over images.
-pub(crate) fn backward_weight<T: Element>(shape: &ConvShape, x: &[T], dy: &[T], dw: &mut [MaybeUninit<T>]) {
+pub(crate) fn backward_weight<T: Element>(
+    shape: &ConvShape,
+    x: &[T],
+    dy: &[T],
+    dw: &mut [MaybeUninit<T::Accumulator>],
+) {
     let (inputs, outputs, taps) = (shape.channels_in, shape.channels_out, shape.taps());
-    let partials: Vec<Vec<T>> = (0..WEIGHT_PARTS)
+    let partials: Vec<Vec<T::Accumulator>> = (0..WEIGHT_PARTS)
         .into_par_iter()
         .map(|part| {
-            let mut sums = vec![T::zero(); shape.weight_len()];
+            let mut sums = vec![T::zero().widen(); shape.weight_len()];
             let images = shape.batch * part / WEIGHT_PARTS..shape.batch * (part + 1) / WEIGHT_PARTS;
             for image in images {
                 for oy in 0..shape.output.0 {
@@ -114,7 +123,7 @@ pub(crate) fn backward_weight<T: Element>(shape: &ConvShape, x: &[T], dy: &[T], 
                             for (i, &value) in x_pixel.iter().enumerate() {
                                 let row = &mut sums[(tap * inputs + i) * outputs..][..outputs];
                                 for (sum, &g) in row.iter_mut().zip(dy_pixel) {
-                                    *sum += value * g;
+                                    *sum += value.widen() * g.widen();
                                 }
                             }
                         }
@@ -128,7 +137,7 @@ pub(crate) fn backward_weight<T: Element>(shape: &ConvShape, x: &[T], dy: &[T], 
         for i in 0..inputs {
             for tap in 0..taps {
                 let at = (tap * inputs + i) * outputs + o;
-                let mut sum = T::zero();
+                let mut sum = T::zero().widen();
                 for partial in &partials {
                     sum += partial[at];
                 }

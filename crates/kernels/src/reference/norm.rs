@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 
+use candle_core::WithDType;
 use rayon::prelude::*;
 
 use crate::element::{Affine, Element, GradientTerms, Moments};
@@ -56,7 +57,7 @@ pub(crate) fn moments<T: Element>(x: &[T], channels: usize) -> Moments {
 /// `y = (x - center) * scale + shift (+ residual)`, cut at zero if `relu`.
 pub(crate) fn apply<T: Element>(
     x: &[T],
-    affine: &Affine<T>,
+    affine: &Affine<T::Accumulator>,
     residual: Option<&[T]>,
     relu: bool,
     y: &mut [MaybeUninit<T>],
@@ -66,17 +67,23 @@ pub(crate) fn apply<T: Element>(
     y.par_chunks_mut(task).enumerate().for_each(|(index, y)| {
         for (offset, out) in y.iter_mut().enumerate() {
             let (at, c) = (index * task + offset, offset % channels);
-            let mut value = (x[at] - affine.center[c]) * affine.scale[c] + affine.shift[c];
+            let mut value = (x[at].widen() - affine.center[c]) * affine.scale[c] + affine.shift[c];
             if let Some(residual) = residual {
-                value += residual[at];
+                value += residual[at].widen();
             }
-            out.write(if relu && value < T::zero() { T::zero() } else { value });
+            let zero = T::zero().widen();
+            out.write(T::narrow(if relu && value < zero { zero } else { value }));
         }
     });
 }
 
 /// Per channel, the sums of the gradient and of the gradient times the centred input.
-pub(crate) fn gradient_sums<T: Element>(x: &[T], center: &[T], y: Option<&[T]>, dy: &[T]) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn gradient_sums<T: Element>(
+    x: &[T],
+    center: &[T::Accumulator],
+    y: Option<&[T]>,
+    dy: &[T],
+) -> (Vec<f64>, Vec<f64>) {
     let channels = center.len();
     let task = task_len(channels);
     let tasks: Vec<(Vec<f64>, Vec<f64>)> = dy
@@ -86,9 +93,9 @@ pub(crate) fn gradient_sums<T: Element>(x: &[T], center: &[T], y: Option<&[T]>, 
             let (mut plain, mut centred) = (vec![0.0; channels], vec![0.0; channels]);
             for (offset, &g) in dy.iter().enumerate() {
                 let (at, c) = (index * task + offset, offset % channels);
-                let g = cut(g, y, at);
+                let g = cut(g, y, at).widen();
                 plain[c] += g.to_f64();
-                centred[c] += (g * (x[at] - center[c])).to_f64();
+                centred[c] += (g * (x[at].widen() - center[c])).to_f64();
             }
             (plain, centred)
         })
@@ -106,7 +113,7 @@ pub(crate) fn gradient_sums<T: Element>(x: &[T], center: &[T], y: Option<&[T]>, 
 /// `dx = scale * g + slope * (x - center) + offset`, and `g` itself to `residual`.
 pub(crate) fn backward<T: Element>(
     x: &[T],
-    terms: &GradientTerms<T>,
+    terms: &GradientTerms<T::Accumulator>,
     y: Option<&[T]>,
     dy: &[T],
     dx: &mut [MaybeUninit<T>],
@@ -117,8 +124,9 @@ pub(crate) fn backward<T: Element>(
     dx.par_chunks_mut(task).enumerate().for_each(|(index, dx)| {
         for (offset, out) in dx.iter_mut().enumerate() {
             let (at, c) = (index * task + offset, offset % channels);
-            let g = cut(dy[at], y, at);
-            out.write(terms.scale[c] * g + terms.slope[c] * (x[at] - terms.center[c]) + terms.offset[c]);
+            let g = cut(dy[at], y, at).widen();
+            let centred = x[at].widen() - terms.center[c];
+            out.write(T::narrow(terms.scale[c] * g + terms.slope[c] * centred + terms.offset[c]));
         }
     });
     if let Some(residual) = residual {

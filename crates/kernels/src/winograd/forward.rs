@@ -11,6 +11,7 @@ use crate::InstructionSet;
 use crate::geometry::ConvShape;
 use crate::microkernel::multiply;
 use crate::simd::{Shared, Vector, dispatch, panel};
+use crate::stored::Stored;
 use crate::weights::{tap_input_output, tap_output_input};
 use crate::workspace::Buffer;
 
@@ -22,29 +23,29 @@ const PRIVATE_TILES_WIDE: usize = 60;
 const PHASED_TILES: usize = 256;
 
 /// One convolution in the transformed domain: `from` channels are summed, `to` channels come out.
-struct Product<'a> {
+struct Product<'a, S> {
     set: InstructionSet,
     grid: Grid,
     from: usize,
     to: usize,
     panel: usize,
-    x: &'a [f32],
+    x: &'a [S],
     /// Transformed weights: (point, panel of `to`, `from`, panel).
     weights: &'a [f32],
-    zeros: &'a [f32],
+    zeros: &'a [S],
     /// Whether the result is added to what `y` holds.
     add: bool,
-    y: Shared,
+    y: Shared<S>,
 }
 
 /// `y` from `x`: see [`crate::reference::conv2d::forward`].
-pub(crate) fn forward(
+pub(crate) fn forward<S: Stored>(
     set: InstructionSet,
     side: usize,
     shape: &ConvShape,
-    x: &[f32],
+    x: &[S],
     weight: &[f32],
-    y: &mut [MaybeUninit<f32>],
+    y: &mut [MaybeUninit<S>],
 ) {
     let (from, to) = (shape.channels_in, shape.channels_out);
     let mut by_tap = Buffer::<f32>::take(9 * from * to);
@@ -56,14 +57,14 @@ pub(crate) fn forward(
 
 /// `dx` from `dy`: the same convolution with the filter turned by 180 degrees and its channels exchanged; added to what
 /// `dx` holds if `add`.
-pub(crate) fn backward_data(
+pub(crate) fn backward_data<S: Stored>(
     set: InstructionSet,
     side: usize,
     shape: &ConvShape,
-    dy: &[f32],
+    dy: &[S],
     weight: &[f32],
     add: bool,
-    dx: &mut [MaybeUninit<f32>],
+    dx: &mut [MaybeUninit<S>],
 ) {
     let (from, to) = (shape.channels_out, shape.channels_in);
     let mut by_tap = Buffer::<f32>::take(9 * from * to);
@@ -74,15 +75,15 @@ pub(crate) fn backward_data(
 }
 
 #[allow(clippy::too_many_arguments, reason = "extents, two operands and a result")]
-fn convolve(
+fn convolve<S: Stored>(
     set: InstructionSet,
     grid: Grid,
     from: usize,
     to: usize,
-    x: &[f32],
+    x: &[S],
     by_tap: &[f32],
     add: bool,
-    y: &mut [MaybeUninit<f32>],
+    y: &mut [MaybeUninit<S>],
 ) {
     assert!(x.len() == grid.batch * grid.input.0 * grid.input.1 * from, "input length");
     assert!(y.len() == grid.batch * grid.output.0 * grid.output.1 * to, "output length");
@@ -94,13 +95,13 @@ fn convolve(
         // SAFETY: the buffers have the lengths the body needs, and every row writes elements of its own.
         unsafe { transform_weights(set, grid.side, from, to, panel, by_tap.as_ptr(), target, row) };
     });
-    let zeros = vec![0.0; from];
+    let zeros = vec![S::zero(); from];
     let product =
         Product { set, grid, from, to, panel, x, weights: &weights, zeros: &zeros, add, y: Shared::output(y) };
     if from * to <= PRIVATE_CHANNELS { product.private() } else { product.phased() }
 }
 
-impl Product<'_> {
+impl<S: Stored> Product<'_, S> {
     /// Block by block: a task transforms its tiles, multiplies at all points and transforms back.
     fn private(&self) {
         let tiles = self.grid.tiles();
@@ -217,12 +218,12 @@ unsafe fn transform_row<V: Vector, const T: usize>(
 
 dispatch! {
     /// Transforms input tiles `first..last` into `v`: (point, tile - base of `block`, channel).
-    fn gather(product: &Product<'_>, first: usize, last: usize, base: usize, block: usize, v: Shared) = gather_body
+    fn gather<S>(product: &Product<'_, S>, first: usize, last: usize, base: usize, block: usize, v: Shared) = gather_body
 }
 
 #[inline(always)]
-unsafe fn gather_body<V: Vector>(
-    product: &Product<'_>,
+unsafe fn gather_body<V: Vector, S: Stored>(
+    product: &Product<'_, S>,
     first: usize,
     last: usize,
     base: usize,
@@ -236,9 +237,9 @@ unsafe fn gather_body<V: Vector>(
         unsafe {
             let v = v.at((tile - base) * channels);
             if grid.side == 4 {
-                read_input::<V, 6>(grid, x, zeros, channels, tile, v, block * channels);
+                read_input::<V, S, 6>(grid, x, zeros, channels, tile, v, block * channels);
             } else {
-                read_input::<V, 4>(grid, x, zeros, channels, tile, v, block * channels);
+                read_input::<V, S, 4>(grid, x, zeros, channels, tile, v, block * channels);
             }
         }
     }
@@ -246,14 +247,14 @@ unsafe fn gather_body<V: Vector>(
 
 dispatch! {
     /// At one point: `m[tile, k] = sum over c of v[tile, c] * weights[c, k]` for `count` tiles.
-    fn multiply_point(
-        product: &Product<'_>, point: usize, count: usize, block: usize, v: Shared, m: Shared,
+    fn multiply_point<S>(
+        product: &Product<'_, S>, point: usize, count: usize, block: usize, v: Shared, m: Shared,
     ) = multiply_point_body
 }
 
 #[inline(always)]
-unsafe fn multiply_point_body<V: Vector>(
-    product: &Product<'_>,
+unsafe fn multiply_point_body<V: Vector, S: Stored>(
+    product: &Product<'_, S>,
     point: usize,
     count: usize,
     block: usize,
@@ -281,12 +282,12 @@ unsafe fn multiply_point_body<V: Vector>(
 
 dispatch! {
     /// Transforms products of tiles `first..last` back and writes them to `y`.
-    fn scatter(product: &Product<'_>, first: usize, last: usize, base: usize, block: usize, m: Shared) = scatter_body
+    fn scatter<S>(product: &Product<'_, S>, first: usize, last: usize, base: usize, block: usize, m: Shared) = scatter_body
 }
 
 #[inline(always)]
-unsafe fn scatter_body<V: Vector>(
-    product: &Product<'_>,
+unsafe fn scatter_body<V: Vector, S: Stored>(
+    product: &Product<'_, S>,
     first: usize,
     last: usize,
     base: usize,
@@ -300,9 +301,9 @@ unsafe fn scatter_body<V: Vector>(
             let m = m.at((tile - base) * channels);
             let y = product.y.at(0);
             if grid.side == 4 {
-                write_output::<V, 6, 4>(grid, m, block * channels, channels, tile, product.add, y);
+                write_output::<V, S, 6, 4>(grid, m, block * channels, channels, tile, product.add, y);
             } else {
-                write_output::<V, 4, 2>(grid, m, block * channels, channels, tile, product.add, y);
+                write_output::<V, S, 4, 2>(grid, m, block * channels, channels, tile, product.add, y);
             }
         }
     }

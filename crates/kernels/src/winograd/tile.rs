@@ -2,6 +2,7 @@
 
 use super::transform::{filter, input, output};
 use crate::simd::Vector;
+use crate::stored::Stored;
 
 /// Where the tiles of an image lie.
 #[derive(Debug, Clone, Copy)]
@@ -50,10 +51,10 @@ impl Grid {
 /// `x` must hold `grid.batch` input images of `channels`, a multiple of the lanes; `zeros` at least `channels` zeros; `v` must
 /// be writable for `channels` elements at each of the `T * T` points.
 #[inline(always)]
-pub(super) unsafe fn read_input<V: Vector, const T: usize>(
+pub(super) unsafe fn read_input<V: Vector, S: Stored, const T: usize>(
     grid: &Grid,
-    x: *const f32,
-    zeros: *const f32,
+    x: *const S,
+    zeros: *const S,
     channels: usize,
     tile: usize,
     v: *mut f32,
@@ -82,7 +83,7 @@ pub(super) unsafe fn read_input<V: Vector, const T: usize>(
             for j in 0..T {
                 let mut column = [V::splat(0.0); T];
                 for i in 0..T {
-                    column[i] = V::load(pixels[i][j].add(c));
+                    column[i] = S::load::<V>(pixels[i][j].add(c));
                 }
                 let column = input::<V, T>(column);
                 for i in 0..T {
@@ -106,10 +107,10 @@ pub(super) unsafe fn read_input<V: Vector, const T: usize>(
 ///
 /// As [`read_input`], with `dy` holding output images.
 #[inline(always)]
-pub(super) unsafe fn read_gradient<V: Vector, const T: usize, const M: usize>(
+pub(super) unsafe fn read_gradient<V: Vector, S: Stored, const T: usize, const M: usize>(
     grid: &Grid,
-    dy: *const f32,
-    zeros: *const f32,
+    dy: *const S,
+    zeros: *const S,
     channels: usize,
     tile: usize,
     d: *mut f32,
@@ -134,7 +135,7 @@ pub(super) unsafe fn read_gradient<V: Vector, const T: usize, const M: usize>(
             for j in 0..M {
                 let mut column = [V::splat(0.0); M];
                 for i in 0..M {
-                    column[i] = V::load(pixels[i][j].add(c));
+                    column[i] = S::load::<V>(pixels[i][j].add(c));
                 }
                 let column = filter::<V, M, T>(column);
                 for i in 0..T {
@@ -159,14 +160,14 @@ pub(super) unsafe fn read_gradient<V: Vector, const T: usize, const M: usize>(
 /// `m` must be readable for `channels` elements, a multiple of the lanes, at each of the `T * T` points; `y` must hold
 /// `grid.batch` output images, of which no other task writes this tile.
 #[inline(always)]
-pub(super) unsafe fn write_output<V: Vector, const T: usize, const M: usize>(
+pub(super) unsafe fn write_output<V: Vector, S: Stored, const T: usize, const M: usize>(
     grid: &Grid,
     m: *const f32,
     point_step: usize,
     channels: usize,
     tile: usize,
     add: bool,
-    y: *mut f32,
+    y: *mut S,
 ) {
     let (image, top, left) = grid.origin(tile);
     let rows = M.min(grid.output.0 - top);
@@ -193,7 +194,7 @@ pub(super) unsafe fn write_output<V: Vector, const T: usize, const M: usize>(
                     for j in 0..M {
                         if j < columns {
                             let at = first.add(j * channels);
-                            if add { row[j].add(V::load(at)).store(at) } else { row[j].store(at) }
+                            S::store(if add { row[j].add(S::load::<V>(at)) } else { row[j] }, at);
                         }
                     }
                 }

@@ -11,6 +11,7 @@ use crate::InstructionSet;
 use crate::geometry::ConvShape;
 use crate::microkernel::accumulate;
 use crate::simd::{Shared, Vector, dispatch};
+use crate::stored::Stored;
 use crate::weights::output_input_tap;
 use crate::workspace::Buffer;
 
@@ -21,23 +22,23 @@ const PARTS: usize = 4;
 /// Tiles of a chunk in the phased form.
 const PHASED_TILES: usize = 256;
 
-struct Sums<'a> {
+struct Sums<'a, S> {
     set: InstructionSet,
     grid: Grid,
     inputs: usize,
     outputs: usize,
-    x: &'a [f32],
-    dy: &'a [f32],
-    zeros: &'a [f32],
+    x: &'a [S],
+    dy: &'a [S],
+    zeros: &'a [S],
 }
 
 /// `dw` from `x` and `dy`: see [`crate::reference::conv2d::backward_weight`].
-pub(crate) fn backward_weight(
+pub(crate) fn backward_weight<S: Stored>(
     set: InstructionSet,
     side: usize,
     shape: &ConvShape,
-    x: &[f32],
-    dy: &[f32],
+    x: &[S],
+    dy: &[S],
     dw: &mut [MaybeUninit<f32>],
 ) {
     let (inputs, outputs) = (shape.channels_in, shape.channels_out);
@@ -45,7 +46,7 @@ pub(crate) fn backward_weight(
     assert!(inputs.is_multiple_of(16) && outputs.is_multiple_of(16), "channels");
     let grid =
         Grid { batch: shape.batch, input: shape.input, output: shape.output, padding: shape.window.padding, side };
-    let zeros = vec![0.0; inputs.max(outputs)];
+    let zeros = vec![S::zero(); inputs.max(outputs)];
     let sums = Sums { set, grid, inputs, outputs, x, dy, zeros: &zeros };
     let parts = if inputs * outputs <= PRIVATE_CHANNELS { PARTS } else { 1 };
     let mut products = Buffer::<f32>::take(parts * grid.points() * inputs * outputs);
@@ -63,7 +64,7 @@ pub(crate) fn backward_weight(
     output_input_tap(&by_tap, outputs, inputs, 9, dw);
 }
 
-impl Sums<'_> {
+impl<S: Stored> Sums<'_, S> {
     /// Each part of the tiles is summed by one task, block by block.
     fn private(&self, products: Shared) {
         let (tiles, points) = (self.grid.tiles(), self.grid.points());
@@ -133,14 +134,14 @@ impl Sums<'_> {
 
 dispatch! {
     /// Transforms tiles `first..last` of `x` into `v` and of `dy` into `d`: (point, tile - base of `block`, channel).
-    fn gather(
-        sums: &Sums<'_>, first: usize, last: usize, base: usize, block: usize, v: Shared, d: Shared,
+    fn gather<S>(
+        sums: &Sums<'_, S>, first: usize, last: usize, base: usize, block: usize, v: Shared, d: Shared,
     ) = gather_body
 }
 
 #[inline(always)]
-unsafe fn gather_body<V: Vector>(
-    sums: &Sums<'_>,
+unsafe fn gather_body<V: Vector, S: Stored>(
+    sums: &Sums<'_, S>,
     first: usize,
     last: usize,
     base: usize,
@@ -155,11 +156,11 @@ unsafe fn gather_body<V: Vector>(
         unsafe {
             let (v, d) = (v.at((tile - base) * inputs), d.at((tile - base) * outputs));
             if grid.side == 4 {
-                read_input::<V, 6>(grid, x, zeros, inputs, tile, v, block * inputs);
-                read_gradient::<V, 6, 4>(grid, dy, zeros, outputs, tile, d, block * outputs);
+                read_input::<V, S, 6>(grid, x, zeros, inputs, tile, v, block * inputs);
+                read_gradient::<V, S, 6, 4>(grid, dy, zeros, outputs, tile, d, block * outputs);
             } else {
-                read_input::<V, 4>(grid, x, zeros, inputs, tile, v, block * inputs);
-                read_gradient::<V, 4, 2>(grid, dy, zeros, outputs, tile, d, block * outputs);
+                read_input::<V, S, 4>(grid, x, zeros, inputs, tile, v, block * inputs);
+                read_gradient::<V, S, 4, 2>(grid, dy, zeros, outputs, tile, d, block * outputs);
             }
         }
     }

@@ -44,6 +44,8 @@ const IMAGE_CHANNELS: usize = 3;
 #[derive(Debug)]
 pub struct ResNet {
     config: ResNetConfig,
+    /// Of activations.
+    dtype: DType,
     stem: ConvNorm,
     blocks: Vec<Block>,
     head: HeadLayers,
@@ -54,14 +56,16 @@ impl ResNet {
     /// A network with fresh weights, which depend on `seed` and the parameters' names alone: convolutions as He et al. 2015 (normal,
     /// outgoing connections), batch norm 1 and 0, the last layer as PyTorch's default.
     ///
-    /// `dtype` is that of weights, buffers and images.
+    /// `dtype` is that of weights, buffers, images and activations: f32 or f64. In bf16, images and activations are bf16, which halves
+    /// the memory of a training step; weights, buffers, the head and the logits stay f32, as all sums are, so that any optimizer
+    /// trains them.
     ///
     /// # Errors
     ///
     /// [`Error::Config`](crate::Error::Config) where the configuration describes no network.
     pub fn new(config: &ResNetConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
         config.validate()?;
-        let mut store = Store::new(seed, dtype, device);
+        let mut store = Store::new(seed, precise(dtype), device);
         let width = config.widths[0];
         let stem = match config.stem {
             Stem::Cifar => ConvNorm::new(&mut store, "conv1", "bn1", [width, IMAGE_CHANNELS, 3, 3], 1)?,
@@ -79,10 +83,12 @@ impl ResNet {
             }
         }
         let head = HeadLayers::new(&mut store, config.head, channels, config.classes, seed)?;
-        Ok(Self { config: config.clone(), stem, blocks, head, store })
+        Ok(Self { config: config.clone(), dtype, stem, blocks, head, store })
     }
 
     /// Logits (N, classes) of images (N, 3, H, W).
+    ///
+    /// Logits of a bf16 network are f32, and it also takes f32 images, which are rounded.
     ///
     /// In training the graph is kept and batch norm uses and updates the batch's statistics; in evaluation neither.
     ///
@@ -90,7 +96,16 @@ impl ResNet {
     ///
     /// Images of another shape, dtype or device.
     pub fn forward(&self, images: &Tensor, pass: Pass) -> Result<Tensor> {
-        let x = to_channels_last(images)?;
+        let mut x = to_channels_last(images)?;
+        if self.dtype == DType::BF16 && x.dtype() == DType::F32 {
+            x = x.to_dtype(DType::BF16)?;
+        }
+        if x.dtype() != self.dtype {
+            let (expected, got) = (format!("{:?}, as the network is", self.dtype), x.dtype());
+            return Err(
+                lookahead_kernels::Error::DType { op: "ResNet::forward", argument: "images", expected, got }.into()
+            );
+        }
         let mut x = self.stem.forward_relu(&x, pass)?;
         if self.config.stem == Stem::ImageNet {
             x = max_pool2d(&x, 3, 2, 1)?;
@@ -98,7 +113,7 @@ impl ResNet {
         // One node of the graph for the whole trunk: between nodes, candle clears and adds whole gradients.
         let blocks = self.blocks.iter().map(|block| block.kernel(pass)).collect::<Result<Vec<_>>>()?;
         let x = residual_blocks(&x, &blocks, mode(pass))?;
-        self.head.forward(&x, pass)
+        self.head.forward(&x.to_dtype(precise(self.dtype))?, pass)
     }
 
     /// What is trained, sorted by name.
@@ -135,4 +150,9 @@ impl ResNet {
     pub fn load_state(&self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         self.store.load_state(state)
     }
+}
+
+/// The type of everything but activations.
+fn precise(activations: DType) -> DType {
+    if activations == DType::BF16 { DType::F32 } else { activations }
 }
