@@ -7,9 +7,9 @@ use crate::Rule;
 use crate::slices::Element;
 use rayon::prelude::*;
 
-/// Elements in one unit of work: 64 KiB of f32, so that a chunk of four tensors fits in a 1 MiB second-level cache and
-/// ResNet-18's 11 million parameters make some 680 units.
-pub(crate) const CHUNK: usize = 16 * 1024;
+/// Elements in one unit of work: 256 KiB of f32, so that ResNet-18's 11 million parameters make some 200 units. A step of
+/// SGD with momentum took 4 % longer with a quarter of that.
+pub(crate) const CHUNK: usize = 64 * 1024;
 
 /// Below this many elements in all, waking other threads costs more than it saves.
 const SERIAL: usize = 2 * CHUNK;
@@ -32,6 +32,21 @@ pub(crate) struct Work<'a, T, U> {
 pub(crate) struct Preparation<T> {
     pub(crate) scale: T,
     pub(crate) limit: T,
+}
+
+impl<T: Element> Preparation<T> {
+    fn changes_nothing(&self) -> bool {
+        self.scale == T::from_f64(1.0) && self.limit == T::from_f64(f64::INFINITY)
+    }
+
+    #[inline(always)]
+    fn apply(&self, g: T) -> T {
+        let g = g * self.scale;
+        // Written so that a NaN stays one.
+        let g = if g > self.limit { self.limit } else { g };
+        let low = T::default() - self.limit;
+        if g < low { low } else { g }
+    }
 }
 
 /// How anchors move; see [`crate::Pull`].
@@ -84,7 +99,13 @@ pub(crate) fn step<R: Rule, T: Element, const N: usize>(
     in_parallel(total, chunks, |chunk| {
         vectorised(
             #[inline(always)]
-            || step_elements::<R, T, N>(chunk, preparation, rate),
+            || {
+                if preparation.changes_nothing() {
+                    step_elements::<R, T, N>(chunk, rate, |g| g);
+                } else {
+                    step_elements::<R, T, N>(chunk, rate, |g| preparation.apply(g));
+                }
+            },
         );
     });
 }
@@ -169,8 +190,8 @@ fn with_avx2<Out>(f: impl FnOnce() -> Out) -> Out {
 #[inline(always)]
 fn step_elements<R: Rule, T: Element, const N: usize>(
     work: Work<'_, T, R::Update>,
-    preparation: Preparation<T>,
     rate: Rate<T>,
+    prepare: impl Fn(T) -> T,
 ) {
     let Work { update, fresh, weights, gradient, state, anchor } = work;
     let n = weights.len();
@@ -181,13 +202,6 @@ fn step_elements<R: Rule, T: Element, const N: usize>(
     if fresh {
         slots.iter_mut().for_each(|slot| slot.fill(T::default()));
     }
-    let prepare = |g: T| {
-        let g = g * preparation.scale;
-        // Written so that a NaN stays one.
-        let g = if g > preparation.limit { preparation.limit } else { g };
-        let low = T::default() - preparation.limit;
-        if g < low { low } else { g }
-    };
     if anchor.is_empty() {
         for i in 0..n {
             let values = std::array::from_fn(|s| slots[s][i]);
@@ -229,7 +243,8 @@ mod tests {
             config.update(&Clock { steps: 3, ..Clock::FRESH }, Scales { learning_rate: 1.0, weight_decay: 1.0 });
         let work = Work { update, fresh: false, weights, gradient, state: [first, second, largest], anchor };
         let rate = Rate { rate: 0.3, write_back: true };
-        step_elements::<AdamWConfig, f32, 3>(work, Preparation { scale: 0.7, limit: 0.05 }, rate);
+        let preparation = Preparation { scale: 0.7, limit: 0.05 };
+        step_elements::<AdamWConfig, f32, 3>(work, rate, |g| preparation.apply(g));
     }
 
     #[test]
