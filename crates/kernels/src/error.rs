@@ -132,7 +132,7 @@ pub(crate) fn require_dtype(
     Err(Error::DType { op, argument, expected: format!("{dtype:?}, as x is"), got: tensor.dtype() })
 }
 
-/// Refuses parameters of another type than `x`'s, which is `dtype`; beside bf16 activations on the CPU they may be f32.
+/// Refuses parameters of another type than `x`'s, which is `dtype`; beside bf16 activations they may be f32.
 pub(crate) fn require_parameter_dtype(
     op: &'static str,
     argument: &'static str,
@@ -140,10 +140,8 @@ pub(crate) fn require_parameter_dtype(
     dtype: DType,
 ) -> Result<()> {
     match (dtype, tensor.dtype()) {
-        (DType::BF16, DType::BF16 | DType::F32) if tensor.device().is_cpu() => Ok(()),
-        (DType::BF16, got) if tensor.device().is_cpu() => {
-            Err(Error::DType { op, argument, expected: "BF16, as x is, or F32".into(), got })
-        }
+        (DType::BF16, DType::BF16 | DType::F32) => Ok(()),
+        (DType::BF16, got) => Err(Error::DType { op, argument, expected: "BF16, as x is, or F32".into(), got }),
         _ => require_dtype(op, argument, tensor, dtype),
     }
 }

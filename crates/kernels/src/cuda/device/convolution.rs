@@ -9,7 +9,9 @@ use crate::geometry::ConvShape;
 
 /// [`conv2d`](crate::conv2d()) of checked, contiguous arguments.
 pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor) -> crate::Result<Tensor> {
-    Ok(x.apply_op2(weight, Conv2d { shape, stored: stored(x)?, weight: weight.clone() })?)
+    // cuDNN takes filters of the activations' type; the gradient of the cast brings theirs back.
+    let weight = weight.to_dtype(x.dtype())?;
+    Ok(x.apply_op2(&weight, Conv2d { shape, stored: stored(x)?, weight: weight.clone() })?)
 }
 
 struct Conv2d {

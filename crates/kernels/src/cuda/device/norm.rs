@@ -47,6 +47,11 @@ pub(crate) fn norm(
     relu: bool,
     mode: Mode,
 ) -> crate::Result<Tensor> {
+    let source = match source {
+        // cuDNN takes filters of the activations' type; the gradient of the cast brings theirs back.
+        Source::Conv2d(shape, weight) => Source::Conv2d(shape, weight.to_dtype(x.dtype())?),
+        Source::Input => Source::Input,
+    };
     let (parameters, gradients) = match &source {
         Source::Input => bundle::pair(&norm.weight, &norm.bias)?,
         Source::Conv2d(_, weight) => bundle::triple(weight, &norm.weight, &norm.bias)?,
