@@ -1,15 +1,15 @@
 //! `metrics.jsonl`: one line a step logged or an epoch.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
 /// One line of `metrics.jsonl`; `kind` is `step` or `epoch`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Record {
     /// Some steps.
@@ -74,6 +74,14 @@ impl MetricsFile {
         Ok(Self { file, path: path.to_path_buf(), bytes })
     }
 
+    /// The lines kept from before; one that cannot be read is left out.
+    pub(crate) fn kept(&mut self) -> Result<Vec<Record>> {
+        let mut text = Vec::new();
+        let read = self.file.rewind().and_then(|()| self.file.read_to_end(&mut text));
+        read.map_err(Error::output("read", &self.path))?;
+        Ok(text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    }
+
     /// Appends one line.
     pub(crate) fn append(&mut self, record: &Record) -> Result<()> {
         let line = serde_json::to_string(record).map_err(std::io::Error::from).and_then(|mut line| {
@@ -113,7 +121,9 @@ mod tests {
         let kept = file.bytes();
         file.append(&record(2)).unwrap();
         drop(file);
-        MetricsFile::open(&path, kept).unwrap().append(&record(3)).unwrap();
+        let mut resumed = MetricsFile::open(&path, kept).unwrap();
+        assert_eq!(resumed.kept().unwrap(), [record(1)]);
+        resumed.append(&record(3)).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let steps: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(steps.len(), 2);

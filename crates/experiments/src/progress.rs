@@ -151,6 +151,18 @@ impl RunProgress<'_> {
         }
     }
 
+    /// What the run wrote to its metrics before it was stopped: the screen's curves begin there.
+    pub(crate) fn before(&self, records: &[Record]) {
+        let Some(view) = &self.progress.view else { return };
+        let mut board = view.board();
+        for record in records {
+            match *record {
+                Record::Step { step, train_loss, .. } => board.earlier_step(step + 1, train_loss),
+                Record::Epoch { step, valid_loss, top1, .. } => board.epoch(step + 1, valid_loss, top1),
+            }
+        }
+    }
+
     /// A line of the metrics was written.
     pub(crate) fn record(&self, record: &Record) {
         if let Some(view) = &self.progress.view {

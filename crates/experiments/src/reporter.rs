@@ -29,7 +29,9 @@ impl<'a> Reporter<'a> {
             let indented: Vec<String> = config.lines().map(|line| format!("    {line}")).collect();
             events.text("config", 0, 0.0, &indented.join("\n"))?;
         }
-        Ok(Self { metrics: folder.metrics(keep)?, events, progress })
+        let mut metrics = folder.metrics(keep)?;
+        progress.before(&metrics.kept()?);
+        Ok(Self { metrics, events, progress })
     }
 
     /// The first batch of a run, as augmented: TensorBoard shows its first images.

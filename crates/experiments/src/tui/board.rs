@@ -157,10 +157,17 @@ impl Board {
         (run.learning_rate, run.images_per_second, run.seconds) = (learning_rate, images_per_second, seconds);
     }
 
-    /// An epoch of the current run: `done` steps so far, validation loss in nats an image, accuracy in percent.
+    /// Steps that the current run did before it was stopped: a point of its curve, and nothing that tells its pace now.
+    pub fn earlier_step(&mut self, done: usize, train_loss: f64) {
+        if let Some(run) = self.current.map(|index| &mut self.runs[index]) {
+            run.train_loss.push(done as f64, train_loss);
+        }
+    }
+
+    /// An epoch of the current run, now or before it was stopped: `done` steps by its end, validation loss in nats an image, accuracy in percent.
     pub fn epoch(&mut self, done: usize, valid_loss: f64, top1: f64) {
         let Some(run) = self.current.map(|index| &mut self.runs[index]) else { return };
-        run.step = done;
+        run.step = run.step.max(done);
         run.valid_loss = valid_loss;
         run.top1.push(done as f64, top1);
     }
@@ -241,6 +248,9 @@ mod tests {
     fn a_resumed_run_counts_its_own_pace_alone() {
         let mut board = board(&["a"]);
         board.begin("a", 2, 100, 40);
+        board.earlier_step(20, 2.3);
+        board.epoch(30, 2.2, 15.0);
+        assert_eq!((board.runs[0].step, board.runs[0].train_loss.points()), (40, &[(20.0, 2.3)][..]));
         board.step(50, 2.0, 0.1, 800.0, 1000.0);
         assert_eq!(board.seconds_left(), None);
         board.step(60, 2.0, 0.1, 800.0, 1030.0);
