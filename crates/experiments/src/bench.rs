@@ -1,5 +1,6 @@
 //! `bench-step`: throughput of a training step, in the JSON lines of the PyTorch script it is set beside.
 
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
@@ -13,7 +14,7 @@ use serde::Serialize;
 use crate::device::open_device;
 use crate::error::Result;
 use crate::names::ModelName;
-use crate::{experiment, memory};
+use crate::{environment, experiment, memory};
 
 /// Measures a training step: forward, cross-entropy, backward, update, on fixed random input.
 ///
@@ -29,17 +30,17 @@ pub struct BenchFlags {
     #[arg(long, value_enum, value_name = "TYPE")]
     pub variant: Vec<Variant>,
     /// Images a step
-    #[arg(long, default_value_t = 128, value_name = "N")]
-    pub batch: usize,
+    #[arg(long, default_value = "128", value_name = "N")]
+    pub batch: NonZeroUsize,
     /// Steps counted
-    #[arg(long, default_value_t = 8, value_name = "N")]
-    pub steps: usize,
+    #[arg(long, default_value = "8", value_name = "N")]
+    pub steps: NonZeroUsize,
     /// Steps before them
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub warmup: usize,
     /// Host threads
-    #[arg(long, default_value_t = 2, value_name = "N")]
-    pub threads: usize,
+    #[arg(long, default_value = "2", value_name = "N")]
+    pub threads: NonZeroUsize,
     /// cpu, cuda:N or metal:N
     #[arg(long, default_value = "cpu", value_name = "NAME")]
     pub device: String,
@@ -79,6 +80,7 @@ struct Line {
     model: String,
     batch: usize,
     device: String,
+    kernels: String,
     variant: &'static str,
     median_step_s: f64,
     images_per_second: f64,
@@ -90,7 +92,8 @@ struct Line {
 /// # Errors
 /// Those of the device, the model and the optimizer.
 pub fn bench_step(flags: &BenchFlags) -> Result<()> {
-    experiment::set_threads(Some(flags.threads));
+    experiment::set_threads(Some(flags.threads.get()));
+    let kernels = environment::kernels()?;
     let (device, device_name) = open_device(&flags.device)?;
     let both = [ModelName::ResNet20, ModelName::ResNet18];
     let models = if flags.model.is_empty() { &both[..] } else { &flags.model };
@@ -103,11 +106,12 @@ pub fn bench_step(flags: &BenchFlags) -> Result<()> {
             peer: "lookahead",
             version: env!("CARGO_PKG_VERSION"),
             model: name.to_string(),
-            batch: flags.batch,
+            batch: flags.batch.get(),
             device: device_name.clone(),
+            kernels: kernels.clone(),
             variant: variant.label(),
             median_step_s: (median * 1e5).round() / 1e5,
-            images_per_second: (flags.batch as f64 / median * 10.0).round() / 10.0,
+            images_per_second: (flags.batch.get() as f64 / median * 10.0).round() / 10.0,
             peak_rss_mb: memory::peak_mib(),
         };
         println!("{}", serde_json::to_string(&line).unwrap_or_default());
@@ -118,13 +122,14 @@ pub fn bench_step(flags: &BenchFlags) -> Result<()> {
 fn median_step(name: ModelName, dtype: DType, flags: &BenchFlags, device: &Device) -> Result<f64> {
     let config = ResNetConfig::by_name(&name.to_string(), Stem::Cifar, 10)?;
     let model = ResNet::new(&config, 0, dtype, device)?;
+    let (batch, steps) = (flags.batch.get(), flags.steps.get());
     let mut rng = SampleRng::new(0, 0, 0);
-    let pixels: Vec<f32> = (0..flags.batch * 32 * 32 * 3).map(|_| rng.range(-1.7, 1.7) as f32).collect();
+    let pixels: Vec<f32> = (0..batch * 32 * 32 * 3).map(|_| rng.range(-1.7, 1.7) as f32).collect();
     // Stored as the loader stores it, channels last, and seen as (N, C, H, W).
-    let images = Tensor::from_vec(pixels, (flags.batch, 32, 32, 3), device)?;
+    let images = Tensor::from_vec(pixels, (batch, 32, 32, 3), device)?;
     let images = images.to_dtype(dtype)?.permute((0, 3, 1, 2))?;
-    let labels: Vec<u32> = (0..flags.batch).map(|i| (i % 10) as u32).collect();
-    let labels = Tensor::from_vec(labels, flags.batch, device)?;
+    let labels: Vec<u32> = (0..batch).map(|i| (i % 10) as u32).collect();
+    let labels = Tensor::from_vec(labels, batch, device)?;
     let mut optimizer = Sgd::new(
         model.parameters(),
         SgdConfig {
@@ -134,12 +139,12 @@ fn median_step(name: ModelName, dtype: DType, flags: &BenchFlags, device: &Devic
             ..SgdConfig::default()
         },
     )?;
-    let mut seconds = Vec::with_capacity(flags.steps);
-    for step in 0..flags.warmup + flags.steps.max(1) {
+    let mut seconds = Vec::with_capacity(steps);
+    for step in 0..flags.warmup + steps {
         device.synchronize()?;
         let begun = Instant::now();
         let logits = model.forward(&images, Pass::Train { step: step as u64 })?;
-        let loss = cross_entropy_indices(&logits, &labels, 0.0).map_err(candle_core::Error::from)?;
+        let loss = cross_entropy_indices(&logits, &labels, 0.0)?;
         optimizer.step(&loss.backward()?)?;
         device.synchronize()?;
         if step >= flags.warmup {

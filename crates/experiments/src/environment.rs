@@ -5,6 +5,8 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Result;
+
 /// The machine, the code and the versions; nothing that results depend on is recorded here alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
@@ -26,19 +28,25 @@ pub struct Environment {
     pub threads: usize,
     /// `cpu`, `cuda:0`, ...
     pub device: String,
+    /// Instructions and convolutions of the CPU's kernels, in the words that choose them: `avx512 winograd4`.
+    #[serde(default)]
+    pub kernels: String,
     /// The command line, quoted where a shell needs it.
     pub command: String,
 }
 
 impl Environment {
     /// Looks around.
-    pub fn here(device: &str, threads: usize) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Kernels`](crate::Error::Kernels) where an environment variable asks for kernels that there are not.
+    pub fn here(device: &str, threads: usize) -> Result<Self> {
         let unknown = || "unknown".to_owned();
         let source = env!("CARGO_MANIFEST_DIR");
         let mut arguments = std::env::args();
         let program = arguments.next().unwrap_or_default();
         let program = Path::new(&program).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Self {
+        Ok(Self {
             commit: output("git", &["-C", source, "rev-parse", "--short=12", "HEAD"]).unwrap_or_else(unknown),
             dirty: output("git", &["-C", source, "status", "--porcelain", "--untracked-files=no"])
                 .is_some_and(|changes| !changes.is_empty()),
@@ -49,9 +57,15 @@ impl Environment {
             cpu: processor().unwrap_or_else(unknown),
             threads,
             device: device.to_owned(),
+            kernels: kernels()?,
             command: std::iter::once(program).chain(arguments.map(quoted)).collect::<Vec<_>>().join(" "),
-        }
+        })
     }
+}
+
+/// What [`Environment::kernels`] holds.
+pub(crate) fn kernels() -> Result<String> {
+    Ok(format!("{} {}", lookahead_kernels::instruction_set()?, lookahead_kernels::conv_algorithm()?))
 }
 
 /// The version that the workspace pins.

@@ -133,6 +133,10 @@ pub enum Error {
         step: usize,
     },
 
+    /// The kernel crate's report.
+    #[error(transparent)]
+    Kernels(#[from] lookahead_kernels::Error),
+
     /// The optimizer crate's report.
     #[error(transparent)]
     Optim(#[from] lookahead_optim::Error),
@@ -164,6 +168,9 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Config(_)
+            | Self::Kernels(
+                lookahead_kernels::Error::Environment { .. } | lookahead_kernels::Error::InstructionSet(_),
+            )
             | Self::Device { .. }
             | Self::OutOfMemory { .. }
             | Self::Output { .. }
@@ -173,7 +180,7 @@ impl Error {
             Self::Data(error) => u8::try_from(error.exit_code()).unwrap_or(1),
             Self::Diverged { .. } => 4,
             Self::Interrupted { .. } => 130,
-            Self::Optim(_) | Self::Model(_) | Self::Candle(_) => 1,
+            Self::Kernels(_) | Self::Optim(_) | Self::Model(_) | Self::Candle(_) => 1,
         }
     }
 

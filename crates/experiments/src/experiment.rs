@@ -56,13 +56,13 @@ pub fn run(experiment: Experiment, flags: &Flags) -> Result<()> {
     let (device, name) = open_device(&config.device)?;
     config.device = name;
     set_threads(flags.threads);
+    let environment = Environment::here(&config.device, rayon::current_num_threads())?;
 
     let runs = config.runs();
     let mut progress = Progress::new(runs.len(), flags.quiet);
     let root = datasets::data_root(flags.data.as_deref());
     let splits = datasets::open(&config, &root, flags.dataset_dir.as_deref(), &progress)?;
     let data = Data::new(splits, &config)?;
-    let environment = Environment::here(&config.device, rayon::current_num_threads());
     let folder = flags.out.join(experiment.to_string());
     std::fs::create_dir_all(&folder).map_err(Error::output("create", &folder))?;
     let options = LoopOptions {

@@ -161,7 +161,7 @@ mod tests {
     }
 
     fn open(root: &Path, run: &RunConfig, data: &str, fresh: bool) -> Result<RunState> {
-        RunFolder::open(root, run, data, &Environment::here("cpu", 1), fresh)
+        RunFolder::open(root, run, data, &Environment::here("cpu", 1)?, fresh)
     }
 
     #[test]

@@ -268,11 +268,10 @@ pub fn train_with(
 /// Mean cross-entropy of a batch: (N, K) soft targets where images were mixed, (N) class numbers elsewhere.
 pub(crate) fn loss(model: &ResNet, batch: &DeviceBatch, pass: Pass, label_smoothing: f64) -> Result<Tensor> {
     let logits = model.forward(&batch.images, pass)?.to_dtype(DType::F32)?;
-    let loss = match &batch.soft_targets {
-        Some(targets) => cross_entropy(&logits, targets, label_smoothing),
-        None => cross_entropy_indices(&logits, &batch.labels, label_smoothing),
-    };
-    Ok(loss.map_err(candle_core::Error::from)?)
+    Ok(match &batch.soft_targets {
+        Some(targets) => cross_entropy(&logits, targets, label_smoothing)?,
+        None => cross_entropy_indices(&logits, &batch.labels, label_smoothing)?,
+    })
 }
 
 /// Adds the time since `clock` to `sum` and starts the clock anew.

@@ -69,6 +69,21 @@ fn small_cifar10(root: &Path) {
 }
 
 #[test]
+fn kernels_that_there_are_not_are_refused_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    for (program, arguments) in [(env!("CARGO_BIN_EXE_demo"), SMALL), (env!("CARGO_BIN_EXE_bench-step"), &[][..])] {
+        for (variable, words) in
+            [("LOOKAHEAD_KERNELS_CONV", "winograd4, winograd2, direct"), ("LOOKAHEAD_KERNELS_ISA", "avx512, avx2")]
+        {
+            let output = Command::new(program).args(arguments).current_dir(folder.path()).env(variable, "fft").output();
+            let line = fails_with(&output.unwrap(), 2);
+            assert!(line.contains(variable) && line.contains(words), "{line}");
+        }
+    }
+    assert!(!folder.path().join("runs").exists());
+}
+
+#[test]
 fn configuration_errors_name_the_key_and_the_rule() {
     let folder = tempfile::tempdir().unwrap();
     let cases: &[(&[&str], &str)] = &[
@@ -103,6 +118,8 @@ fn configuration_errors_name_the_key_and_the_rule() {
     assert!(line.contains("no larger than the number of training images"), "{line}");
     let line = fails_with(&run(env!("CARGO_BIN_EXE_demo"), folder.path(), &["--lr", "0.1"]), 2);
     assert!(line.contains("--lr and SGD beside AdamW or RMSProp conflict"), "{line}");
+    let line = fails_with(&run(env!("CARGO_BIN_EXE_bench-step"), folder.path(), &["--batch", "0"]), 2);
+    assert!(line.contains("--batch"), "{line}");
     let runs: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
     assert!(runs.is_empty() || !folder.path().join("runs/demo/summary.json").exists());
 }

@@ -17,7 +17,7 @@ fn splits(train: usize, valid: usize) -> Splits {
 
 fn train_in(root: &Path, run: &RunConfig, splits: Splits) -> RunSummary {
     let data = Data::new(splits, &run.config).unwrap();
-    let environment = Environment::here("cpu", 1);
+    let environment = Environment::here("cpu", 1).unwrap();
     let folder = match RunFolder::open(root, run, &data.sha256, &environment, false).unwrap() {
         RunState::Open(folder) => folder,
         RunState::Done(_) => panic!("done before"),

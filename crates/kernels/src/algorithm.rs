@@ -1,5 +1,6 @@
 //! How precisely a 3x3 convolution is summed: the one switch between speed and rounding.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::{Error, Result};
@@ -30,17 +31,24 @@ const VARIABLE: &str = "LOOKAHEAD_KERNELS_CONV";
 /// 0 until the first use, then the number of a variant.
 static CHOSEN: AtomicU8 = AtomicU8::new(0);
 
+const ALL: [ConvAlgorithm; 3] = [ConvAlgorithm::Winograd4, ConvAlgorithm::Winograd2, ConvAlgorithm::Direct];
+
+/// The word that the environment variable takes.
+impl fmt::Display for ConvAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Winograd4 => "winograd4",
+            Self::Winograd2 => "winograd2",
+            Self::Direct => "direct",
+        })
+    }
+}
+
 impl ConvAlgorithm {
     fn parse(word: &str) -> Result<Self> {
-        match word {
-            "winograd4" => Ok(Self::Winograd4),
-            "winograd2" => Ok(Self::Winograd2),
-            "direct" => Ok(Self::Direct),
-            _ => {
-                let expected = "winograd4, winograd2, direct";
-                Err(Error::Environment { variable: VARIABLE, expected, value: word.to_owned() })
-            }
-        }
+        let expected = "winograd4, winograd2, direct";
+        let unknown = || Error::Environment { variable: VARIABLE, expected, value: word.to_owned() };
+        ALL.into_iter().find(|algorithm| algorithm.to_string() == word).ok_or_else(unknown)
     }
 }
 
@@ -51,7 +59,7 @@ impl ConvAlgorithm {
 /// [`Error::Environment`] if `LOOKAHEAD_KERNELS_CONV` holds an unknown word; operations then use the default.
 ///
 /// ```
-/// println!("{:?}", lookahead_kernels::conv_algorithm()?);
+/// println!("{}", lookahead_kernels::conv_algorithm()?); // winograd4
 /// # Ok::<(), lookahead_kernels::Error>(())
 /// ```
 pub fn conv_algorithm() -> Result<ConvAlgorithm> {
@@ -76,8 +84,7 @@ pub fn set_conv_algorithm(algorithm: ConvAlgorithm) {
 /// The choice made, or the one made now.
 pub(crate) fn current() -> ConvAlgorithm {
     let chosen = CHOSEN.load(Ordering::Relaxed);
-    let all = [ConvAlgorithm::Winograd4, ConvAlgorithm::Winograd2, ConvAlgorithm::Direct];
-    if let Some(algorithm) = all.into_iter().find(|algorithm| *algorithm as u8 == chosen) {
+    if let Some(algorithm) = ALL.into_iter().find(|algorithm| *algorithm as u8 == chosen) {
         return algorithm;
     }
     let wished = std::env::var(VARIABLE).ok().and_then(|word| ConvAlgorithm::parse(&word).ok());
@@ -94,5 +101,6 @@ mod tests {
     fn unknown_words_are_refused_with_the_list() {
         let message = ConvAlgorithm::parse("fft").unwrap_err().to_string();
         assert_eq!(message, "LOOKAHEAD_KERNELS_CONV must be one of winograd4, winograd2, direct, got \"fft\"");
+        assert_eq!(ConvAlgorithm::parse("winograd2").unwrap(), ConvAlgorithm::Winograd2);
     }
 }

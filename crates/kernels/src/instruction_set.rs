@@ -1,5 +1,6 @@
 //! Which instructions the fast kernels use, found at run time.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::{Error, Result};
@@ -32,6 +33,18 @@ static CHOSEN: AtomicU8 = AtomicU8::new(0);
 const BEST_FIRST: [InstructionSet; 4] =
     [InstructionSet::Avx512, InstructionSet::Avx2, InstructionSet::Portable, InstructionSet::Reference];
 
+/// The word that the environment variable takes.
+impl fmt::Display for InstructionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reference => "reference",
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        })
+    }
+}
+
 impl InstructionSet {
     /// Whether this processor can run it.
     ///
@@ -51,16 +64,9 @@ impl InstructionSet {
     }
 
     fn parse(word: &str) -> Result<Self> {
-        let set = match word {
-            "avx512" => Self::Avx512,
-            "avx2" => Self::Avx2,
-            "portable" => Self::Portable,
-            "reference" => Self::Reference,
-            _ => {
-                let expected = "avx512, avx2, portable, reference";
-                return Err(Error::Environment { variable: VARIABLE, expected, value: word.to_owned() });
-            }
-        };
+        let expected = "avx512, avx2, portable, reference";
+        let unknown = || Error::Environment { variable: VARIABLE, expected, value: word.to_owned() };
+        let set = BEST_FIRST.into_iter().find(|set| set.to_string() == word).ok_or_else(unknown)?;
         if set.is_available() { Ok(set) } else { Err(Error::InstructionSet(set)) }
     }
 }
@@ -73,7 +79,7 @@ impl InstructionSet {
 /// processor lacks. Operations do not fail for that: they run on the best set.
 ///
 /// ```
-/// println!("{:?}", lookahead_kernels::instruction_set()?);
+/// println!("{}", lookahead_kernels::instruction_set()?); // avx512, on a processor that has it
 /// # Ok::<(), lookahead_kernels::Error>(())
 /// ```
 pub fn instruction_set() -> Result<InstructionSet> {

@@ -80,6 +80,7 @@ pub fn puzzle(flags: &PuzzleFlags) -> Result<()> {
     let (device, name) = open_device(&flags.device)?;
     experiment::set_threads(flags.threads);
     let mut base = variants::base(flags.experiment, flags.epochs);
+    let environment = Environment::here(&name, rayon::current_num_threads())?;
     base.device = name;
     (base.data.limit_train, base.data.limit_valid) = (flags.limit_train, flags.limit_valid);
     base.seeds.clone_from(&flags.seeds);
@@ -87,7 +88,6 @@ pub fn puzzle(flags: &PuzzleFlags) -> Result<()> {
     let progress = Progress::new(VARIANTS.len() * flags.seeds.len(), flags.quiet);
     let root = datasets::data_root(flags.data.as_deref());
     let data = Data::new(datasets::open(&base, &root, None, &progress)?, &base)?;
-    let environment = Environment::here(&base.device, rayon::current_num_threads());
     let options = LoopOptions { log_every: 50, checkpoint_every: None, interrupt: Interrupt::listen() };
 
     let mut outcomes = Vec::new();
