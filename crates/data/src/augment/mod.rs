@@ -12,6 +12,7 @@ mod fastai;
 mod flip;
 mod pad_crop;
 mod pipeline;
+mod resample;
 mod resize;
 mod resized_crop;
 #[cfg(test)]

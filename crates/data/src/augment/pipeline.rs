@@ -4,10 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::resize::resize_into;
+use super::resample::resample;
+use super::resize::checked;
 use super::window::Window;
 use super::{AlternatingFlip, CenterCrop, FastaiAugment, Flip, PadCrop, RandomResizedCrop, ShortSide, Transform};
-use crate::{CHANNELS, Error, Image, ImageSize, ImageView, Result, SampleRng};
+use crate::{Error, Image, ImageSize, ImageView, Result, SampleRng};
 
 /// Transforms in the order they are applied; none by default, which is the identity and right for evaluation on CIFAR.
 ///
@@ -124,7 +125,7 @@ impl Pipeline {
     /// # Errors
     /// [`Error::Setting`] where a size cannot be held in memory.
     pub fn apply(&self, image: ImageView<'_>, rng: &mut SampleRng) -> Result<Image> {
-        let mut out = Image::black(self.output_size(image.size()));
+        let mut out = Image::black(checked(self.output_size(image.size()))?);
         self.write(image, rng, out.pixels_mut())?;
         Ok(out)
     }
@@ -246,7 +247,7 @@ impl<'a> Held<'a> {
         }
         self.settle();
         let source = self.source();
-        resize_into(source, crop.draw(source.size(), rng), size, out)?;
+        let part = crop.draw(source.size(), rng);
         let mut mirrored = false;
         for step in flips {
             mirrored ^= match step {
@@ -255,9 +256,7 @@ impl<'a> Held<'a> {
                 _ => false,
             };
         }
-        if mirrored {
-            out.chunks_exact_mut(size.width * CHANNELS).for_each(|row| row.as_chunks_mut::<CHANNELS>().0.reverse());
-        }
+        resample(source, part, size, mirrored, out);
         Ok(())
     }
 
@@ -341,7 +340,7 @@ impl fmt::Display for Transform {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Border, ColorJitter, Cutout};
+    use crate::{Border, CHANNELS, ColorJitter, Cutout};
 
     fn image(height: usize, width: usize) -> Image {
         let pixels = (0..height * width * CHANNELS).map(|i| (i * 37 % 251) as u8).collect();
@@ -426,6 +425,10 @@ mod tests {
         assert_eq!(Pipeline::imagenet_eval(147, 128).unwrap().output_size(photo), ImageSize::square(128));
         assert_eq!(Pipeline::imagenet_train(96, 0.35).unwrap().fixed_size(), Some(ImageSize::square(96)));
         assert_eq!(Pipeline::cifar().fixed_size(), None);
+        // A strip would become 8192 x 81,920,000.
+        let strip = Pipeline::new(vec![Transform::ShortSide(ShortSide { size: 8192 })]).unwrap();
+        let refused = strip.apply(image(1, 10_000).view(), &mut SampleRng::new(0, 0, 0)).unwrap_err().to_string();
+        assert!(refused.contains("8192x81920000") && refused.contains("2^26"), "{refused}");
         let mut small = [0; 3];
         let written = Pipeline::imagenet_train(96, 0.35).unwrap().write(
             image(9, 9).view(),

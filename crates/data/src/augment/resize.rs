@@ -1,19 +1,15 @@
 //! Antialiased bilinear scaling.
 
-use std::cell::RefCell;
-
-use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
 
 use super::check_side;
-use crate::{Error, Image, ImageSize, ImageView, Result};
+use super::resample::resample;
+use crate::{Error, Image, ImageSize, ImageView, MAX_PIXELS, Result};
 
 /// Scales the image so that its shorter side has `size` pixels, bilinear with antialiasing; the longer side is rounded down.
 ///
 /// # References
-/// torchvision 0.29, `transforms.v2.Resize(size)`; Pillow's `BILINEAR`.
+/// torchvision 0.29, `transforms.v2.Resize(size)`, to the bit; Pillow's `BILINEAR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShortSide {
@@ -56,28 +52,13 @@ impl Rect {
 
 /// Scales the part `from` of `image` to `size`: a triangle filter, widened when it shrinks (antialiasing).
 pub(crate) fn resize(image: ImageView<'_>, from: Rect, size: ImageSize) -> Result<Image> {
-    let mut out = Image::black(size);
-    resize_into(image, from, size, out.pixels_mut())?;
+    let mut out = Image::black(checked(size)?);
+    resample(image, from, size, false, out.pixels_mut());
     Ok(out)
 }
 
-thread_local! {
-    /// One a thread, for its buffers: nothing in it outlives a call.
-    static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
-}
-
-/// [`resize`] into pixels that are there already.
-pub(crate) fn resize_into(image: ImageView<'_>, from: Rect, size: ImageSize, out: &mut [u8]) -> Result<()> {
-    let failed = |e: &dyn std::fmt::Display| Error::setting("resize", e, "a size that fits in memory");
-    let source =
-        TypedImageRef::<U8x3>::from_buffer(image.size().width as u32, image.size().height as u32, image.pixels())
-            .map_err(|e| failed(&e))?;
-    let mut target =
-        TypedImage::<U8x3>::from_buffer(size.width as u32, size.height as u32, out).map_err(|e| failed(&e))?;
-    let (left, top) = (from.left as u32, from.top as u32);
-    // A view of the part alone: like torchvision, and unlike a crop box, the filter does not reach for pixels around it.
-    let part = TypedCroppedImage::from_ref(&source, left, top, from.size.width as u32, from.size.height as u32);
-    let part = part.map_err(|e| failed(&e))?;
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    RESIZER.with_borrow_mut(|resizer| resizer.resize_typed(&part, &mut target, &options).map_err(|e| failed(&e)))
+/// Refuses a result of more than [`MAX_PIXELS`], before anything is allocated.
+pub(super) fn checked(size: ImageSize) -> Result<ImageSize> {
+    let pixels = size.height.checked_mul(size.width).filter(|&pixels| pixels <= MAX_PIXELS);
+    pixels.map(|_| size).ok_or_else(|| Error::setting("resize", size, "at most 2^26 pixels"))
 }

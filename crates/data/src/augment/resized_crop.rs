@@ -18,7 +18,7 @@ use crate::{Image, ImageSize, ImageView, Result, SampleRng};
 /// centred part whose shape is in the range.
 ///
 /// # References
-/// torchvision 0.29, `transforms.v2.RandomResizedCrop(size, antialias=True)`; Szegedy et al., Going Deeper with Convolutions, 2014.
+/// torchvision 0.29, `transforms.v2.RandomResizedCrop(size, antialias=True)`, to the bit for a given part; Szegedy et al., Going Deeper with Convolutions, 2014.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomResizedCrop {
