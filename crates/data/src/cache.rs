@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::dataset::Fingerprint;
+use crate::fingerprint::Fingerprint;
 use crate::{Dataset, Error, Image, ImageSize, Pipeline, Result, Sample, SampleRng, ShortSide, Transform};
 
 /// Last bytes of a cache file; the number is that of the format.

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::dataset::Fingerprint;
 use crate::decode::{Origin, decode};
+use crate::fingerprint::Fingerprint;
 use crate::{Dataset, Error, Normalize, Result, Sample, Splits};
 
 /// Most bytes an image file may have: 256 MiB.

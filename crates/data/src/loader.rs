@@ -1,14 +1,12 @@
-//! Batches, prepared ahead on a thread of their own by all cores.
+//! From a data set to batches: which samples, in which order, augmented how.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::order::epoch_order;
+use crate::prefetch::Batches;
 use crate::rng::Purpose;
 use crate::{Batch, Dataset, Error, ImageSize, Mixing, Pipeline, Result, SampleRng};
 
@@ -169,18 +167,25 @@ impl Loader {
             next: first_batch.min(count),
             end: count,
         };
-        Batches::start(plan)
+        Batches::start(plan, self.shared.config.prefetch)
     }
 }
 
 /// The batches of one epoch that are still to be made.
 #[derive(Debug)]
-struct Plan {
+pub(crate) struct Plan {
     shared: Arc<Shared>,
     order: Vec<u32>,
     epoch: usize,
     next: usize,
     end: usize,
+}
+
+impl Plan {
+    /// Batches that are left.
+    pub(crate) fn left(&self) -> usize {
+        self.end - self.next
+    }
 }
 
 impl Iterator for Plan {
@@ -262,98 +267,3 @@ impl Shared {
 
 /// Output bytes that make a task of a batch worth starting: 32 images of CIFAR, or a single photograph.
 const BYTES_PER_TASK: usize = 96 * 1024;
-
-/// The batches of an epoch: an iterator that ends after the last one or after the first error.
-///
-/// Dropping it early stops its thread.
-#[derive(Debug)]
-pub struct Batches {
-    source: Source,
-    waited: Duration,
-}
-
-#[derive(Debug)]
-enum Source {
-    /// Made when asked for.
-    Direct(Plan),
-    /// Made ahead by a thread.
-    Ahead { receiver: Option<Receiver<Result<Batch>>>, thread: Option<JoinHandle<()>>, left: usize },
-}
-
-impl Batches {
-    fn start(plan: Plan) -> Self {
-        let prefetch = plan.shared.config.prefetch;
-        let left = plan.end - plan.next;
-        let source = if prefetch == 0 || left == 0 { Source::Direct(plan) } else { Self::spawn(plan, prefetch, left) };
-        Self { source, waited: Duration::ZERO }
-    }
-
-    fn spawn(plan: Plan, prefetch: usize, left: usize) -> Source {
-        let (sender, receiver) = sync_channel(prefetch);
-        let work = move || {
-            for batch in plan {
-                // The other side is gone: nobody wants the rest.
-                if sender.send(batch).is_err() {
-                    return;
-                }
-            }
-        };
-        // A thread that cannot be started drops `sender`, which the first `next` reports.
-        let thread = std::thread::Builder::new().name("lookahead-loader".into()).spawn(work).ok();
-        Source::Ahead { receiver: Some(receiver), thread, left }
-    }
-
-    /// Time that [`next`](Iterator::next) has waited for data so far.
-    pub fn waited(&self) -> Duration {
-        self.waited
-    }
-}
-
-impl Iterator for Batches {
-    type Item = Result<Batch>;
-
-    fn next(&mut self) -> Option<Result<Batch>> {
-        let start = Instant::now();
-        let batch = match &mut self.source {
-            Source::Direct(plan) => plan.next(),
-            Source::Ahead { left: 0, .. } => None,
-            Source::Ahead { receiver, thread, left } => {
-                *left -= 1;
-                let received = receiver.as_ref().and_then(|receiver| receiver.recv().ok());
-                let batch = received.unwrap_or_else(|| Err(stopped(thread.take())));
-                if batch.is_err() {
-                    *left = 0;
-                }
-                Some(batch)
-            }
-        };
-        self.waited += start.elapsed();
-        batch
-    }
-}
-
-fn stopped(thread: Option<JoinHandle<()>>) -> Error {
-    let problem = match thread.map(JoinHandle::join) {
-        None => "it could not be started".to_string(),
-        Some(Ok(())) => "it ended early".to_string(),
-        Some(Err(panic)) => {
-            match panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref().copied()) {
-                Some(message) => format!("it panicked: {message}"),
-                None => "it panicked".to_string(),
-            }
-        }
-    };
-    Error::Loader { problem }
-}
-
-impl Drop for Batches {
-    fn drop(&mut self) {
-        if let Source::Ahead { receiver, thread, .. } = &mut self.source {
-            drop(receiver.take());
-            if let Some(thread) = thread.take() {
-                // Its panic, if any, was reported by `next` or is of no more interest.
-                let _ = thread.join();
-            }
-        }
-    }
-}

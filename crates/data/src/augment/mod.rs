@@ -10,6 +10,7 @@ mod draws;
 mod erase;
 mod fastai;
 mod flip;
+mod held;
 mod pad_crop;
 mod pipeline;
 mod resample;
@@ -17,9 +18,8 @@ mod resize;
 mod resized_crop;
 #[cfg(test)]
 mod torch_parity;
+mod transform;
 mod window;
-
-use serde::{Deserialize, Serialize};
 
 pub use center_crop::CenterCrop;
 pub use color_jitter::ColorJitter;
@@ -30,38 +30,9 @@ pub use pad_crop::{Border, PadCrop};
 pub use pipeline::Pipeline;
 pub use resize::ShortSide;
 pub use resized_crop::RandomResizedCrop;
+pub use transform::Transform;
 
 use crate::{Error, Result};
-
-/// One step of a [`Pipeline`].
-///
-/// In a file each is a table with its name under `op` and its settings beside it; what is left out has its default:
-/// `{ op = "flip", p = 0.5 }`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Transform {
-    /// Pads all sides and cuts out a random window.
-    PadCrop(PadCrop),
-    /// Mirrors left and right at random.
-    Flip(Flip),
-    /// Mirrors left and right every other epoch.
-    AlternatingFlip(AlternatingFlip),
-    /// Scales the shorter side.
-    ShortSide(ShortSide),
-    /// Cuts out the centre.
-    CenterCrop(CenterCrop),
-    /// Cuts out a random part and scales it.
-    RandomResizedCrop(RandomResizedCrop),
-    /// fastai v1's `get_transforms()` in one sampling.
-    FastaiAugment(FastaiAugment),
-    /// Changes brightness, contrast, saturation and hue.
-    ColorJitter(ColorJitter),
-    /// Paints a random rectangle over.
-    RandomErasing(RandomErasing),
-    /// Paints a square over.
-    Cutout(Cutout),
-}
 
 /// Fails unless `value` lies in [0, 1].
 fn check_probability(setting: &'static str, value: f64) -> Result<()> {

@@ -4,10 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::resample::resample;
+use super::held::{Held, is_flip};
 use super::resize::checked;
-use super::window::Window;
-use super::{AlternatingFlip, CenterCrop, FastaiAugment, Flip, PadCrop, RandomResizedCrop, ShortSide, Transform};
+use super::{CenterCrop, FastaiAugment, Flip, PadCrop, RandomResizedCrop, ShortSide, Transform};
 use crate::{Error, Image, ImageSize, ImageView, Result, SampleRng};
 
 /// Transforms in the order they are applied; none by default, which is the identity and right for evaluation on CIFAR.
@@ -164,183 +163,10 @@ impl fmt::Display for Pipeline {
     }
 }
 
-/// An image on its way through a pipeline, with the crops and flips that are still to be made.
-struct Held<'a> {
-    borrowed: ImageView<'a>,
-    owned: Option<Image>,
-    window: Window,
-}
-
-impl<'a> Held<'a> {
-    fn new(image: ImageView<'a>) -> Self {
-        Self { borrowed: image, owned: None, window: Window::whole(image.size()) }
-    }
-
-    fn source(&self) -> ImageView<'_> {
-        self.owned.as_ref().map_or(self.borrowed, Image::view)
-    }
-
-    fn replace(&mut self, image: Image) {
-        self.window = Window::whole(image.size());
-        self.owned = Some(image);
-    }
-
-    /// Makes the crops and flips that are pending. What a window cut away is gone: a second one must not bring it back.
-    fn settle(&mut self) {
-        if !self.window.is_whole(self.source().size()) {
-            let mut image = Image::black(self.window.size);
-            self.window.copy(self.source(), image.pixels_mut());
-            self.replace(image);
-        }
-    }
-
-    fn crop(&mut self, window: impl FnOnce(ImageSize) -> Window) {
-        self.settle();
-        self.window = window(self.source().size());
-    }
-
-    fn apply(&mut self, step: &Transform, rng: &mut SampleRng) -> Result<()> {
-        match step {
-            Transform::PadCrop(crop) => self.crop(|size| crop.window(size, rng)),
-            Transform::CenterCrop(crop) => self.crop(|size| crop.window(size)),
-            Transform::Flip(flip) => self.flip(flip.draw(rng)),
-            Transform::AlternatingFlip(flip) => self.flip(flip.draw(rng)),
-            Transform::ShortSide(resize) => self.change(|image| resize.apply(image))?,
-            Transform::RandomResizedCrop(crop) => self.change(|image| crop.apply(image, rng))?,
-            Transform::FastaiAugment(augment) => self.change(|image| Ok(augment.apply(image, rng)))?,
-            Transform::ColorJitter(jitter) => self.paint(|image| jitter.apply(image, rng)),
-            Transform::RandomErasing(erasing) => self.paint(|image| erasing.apply(image, rng)),
-            Transform::Cutout(cutout) => self.paint(|image| cutout.apply(image, rng)),
-        }
-        Ok(())
-    }
-
-    fn flip(&mut self, flip: bool) {
-        if flip {
-            self.window = self.window.flipped();
-        }
-    }
-
-    fn change(&mut self, f: impl FnOnce(ImageView<'_>) -> Result<Image>) -> Result<()> {
-        self.settle();
-        let image = f(self.source())?;
-        self.replace(image);
-        Ok(())
-    }
-
-    fn paint(&mut self, f: impl FnOnce(&mut Image)) {
-        self.settle();
-        let borrowed = self.borrowed;
-        f(self.owned.get_or_insert_with(|| borrowed.to_image()));
-    }
-
-    fn finish_scaled(
-        mut self,
-        crop: &RandomResizedCrop,
-        flips: &[Transform],
-        rng: &mut SampleRng,
-        out: &mut [u8],
-    ) -> Result<()> {
-        let size = ImageSize::square(crop.size);
-        if out.len() != size.bytes() {
-            return Err(Error::Pixels { size, found: out.len() });
-        }
-        self.settle();
-        let source = self.source();
-        let part = crop.draw(source.size(), rng);
-        let mut mirrored = false;
-        for step in flips {
-            mirrored ^= match step {
-                Transform::Flip(flip) => flip.draw(rng),
-                Transform::AlternatingFlip(flip) => flip.draw(rng),
-                _ => false,
-            };
-        }
-        resample(source, part, size, mirrored, out);
-        Ok(())
-    }
-
-    fn finish(self, out: &mut [u8]) -> Result<()> {
-        if out.len() != self.window.size.bytes() {
-            return Err(Error::Pixels { size: self.window.size, found: out.len() });
-        }
-        self.window.copy(self.source(), out);
-        Ok(())
-    }
-}
-
-fn is_flip(step: &Transform) -> bool {
-    matches!(step, Transform::Flip(_) | Transform::AlternatingFlip(_))
-}
-
-impl Transform {
-    fn validate(&self) -> Result<()> {
-        match self {
-            Self::PadCrop(step) => step.validate(),
-            Self::Flip(step) => step.validate(),
-            Self::AlternatingFlip(AlternatingFlip {}) => Ok(()),
-            Self::ShortSide(step) => step.validate(),
-            Self::CenterCrop(step) => step.validate(),
-            Self::RandomResizedCrop(step) => step.validate(),
-            Self::FastaiAugment(step) => step.validate(),
-            Self::ColorJitter(step) => step.validate(),
-            Self::RandomErasing(step) => step.validate(),
-            Self::Cutout(step) => step.validate(),
-        }
-    }
-
-    fn output_size(&self, input: ImageSize) -> ImageSize {
-        match self {
-            Self::PadCrop(step) => step.output_size(input),
-            Self::ShortSide(step) => step.output_size(input),
-            Self::CenterCrop(step) => ImageSize::square(step.size),
-            Self::RandomResizedCrop(step) => ImageSize::square(step.size),
-            Self::FastaiAugment(step) => ImageSize::square(step.size),
-            Self::Flip(_) | Self::AlternatingFlip(_) => input,
-            Self::ColorJitter(_) | Self::RandomErasing(_) | Self::Cutout(_) => input,
-        }
-    }
-}
-
-impl fmt::Display for Transform {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PadCrop(step) => {
-                write!(f, "pad-crop(pad {}", step.pad)?;
-                step.size.map_or(Ok(()), |side| write!(f, ", size {side}"))?;
-                f.write_str(if step.border == super::Border::Reflect { ", reflect" } else { "" })?;
-                if step.jitter < 1.0 { write!(f, ", jitter {})", step.jitter) } else { f.write_str(")") }
-            }
-            Self::Flip(step) => write!(f, "flip(p {})", step.p),
-            Self::AlternatingFlip(_) => f.write_str("alternating-flip"),
-            Self::ShortSide(step) => write!(f, "short-side({})", step.size),
-            Self::CenterCrop(step) => write!(f, "center-crop({})", step.size),
-            Self::RandomResizedCrop(step) => {
-                let ([a, b], [c, d]) = (step.scale, step.ratio);
-                write!(f, "random-resized-crop({}, scale {a}..{b}, ratio {c:.3}..{d:.3})", step.size)
-            }
-            Self::FastaiAugment(s) => {
-                write!(f, "fastai-augment({}, flip {}, warp {}, ", s.size, s.flip, s.warp)?;
-                write!(f, "rotate {}, zoom {}, lighting {}, ", s.rotate, s.zoom, s.lighting)?;
-                write!(f, "p {} and {})", s.p_affine, s.p_lighting)
-            }
-            Self::ColorJitter(s) => {
-                let (b, c) = (s.brightness, s.contrast);
-                write!(f, "color-jitter(brightness {b}, contrast {c}, saturation {}, hue {})", s.saturation, s.hue)
-            }
-            Self::RandomErasing(s) => {
-                let ([a, b], [c, d]) = (s.scale, s.ratio);
-                write!(f, "random-erasing(p {}, scale {a}..{b}, ratio {c}..{d}, fill {:?})", s.p, s.fill)
-            }
-            Self::Cutout(s) => write!(f, "cutout({}, fill {:?})", s.size, s.fill),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Border, CHANNELS, ColorJitter, Cutout};
+    use crate::{AlternatingFlip, Border, CHANNELS, ColorJitter, Cutout};
 
     fn image(height: usize, width: usize) -> Image {
         let pixels = (0..height * width * CHANNELS).map(|i| (i * 37 % 251) as u8).collect();

@@ -1,0 +1,120 @@
+//! An image between two transforms.
+
+use super::resample::resample;
+use super::window::Window;
+use super::{RandomResizedCrop, Transform};
+use crate::{Error, Image, ImageSize, ImageView, Result, SampleRng};
+
+/// An image on its way through a pipeline, with the crops and flips that are still to be made.
+pub(super) struct Held<'a> {
+    borrowed: ImageView<'a>,
+    owned: Option<Image>,
+    window: Window,
+}
+
+impl<'a> Held<'a> {
+    /// The image as it was read.
+    pub(super) fn new(image: ImageView<'a>) -> Self {
+        Self { borrowed: image, owned: None, window: Window::whole(image.size()) }
+    }
+
+    fn source(&self) -> ImageView<'_> {
+        self.owned.as_ref().map_or(self.borrowed, Image::view)
+    }
+
+    fn replace(&mut self, image: Image) {
+        self.window = Window::whole(image.size());
+        self.owned = Some(image);
+    }
+
+    /// Makes the crops and flips that are pending. What a window cut away is gone: a second one must not bring it back.
+    fn settle(&mut self) {
+        if !self.window.is_whole(self.source().size()) {
+            let mut image = Image::black(self.window.size);
+            self.window.copy(self.source(), image.pixels_mut());
+            self.replace(image);
+        }
+    }
+
+    fn crop(&mut self, window: impl FnOnce(ImageSize) -> Window) {
+        self.settle();
+        self.window = window(self.source().size());
+    }
+
+    /// One step. Crops and flips wait until a step needs their result.
+    pub(super) fn apply(&mut self, step: &Transform, rng: &mut SampleRng) -> Result<()> {
+        match step {
+            Transform::PadCrop(crop) => self.crop(|size| crop.window(size, rng)),
+            Transform::CenterCrop(crop) => self.crop(|size| crop.window(size)),
+            Transform::Flip(flip) => self.flip(flip.draw(rng)),
+            Transform::AlternatingFlip(flip) => self.flip(flip.draw(rng)),
+            Transform::ShortSide(resize) => self.change(|image| resize.apply(image))?,
+            Transform::RandomResizedCrop(crop) => self.change(|image| crop.apply(image, rng))?,
+            Transform::FastaiAugment(augment) => self.change(|image| Ok(augment.apply(image, rng)))?,
+            Transform::ColorJitter(jitter) => self.paint(|image| jitter.apply(image, rng)),
+            Transform::RandomErasing(erasing) => self.paint(|image| erasing.apply(image, rng)),
+            Transform::Cutout(cutout) => self.paint(|image| cutout.apply(image, rng)),
+        }
+        Ok(())
+    }
+
+    fn flip(&mut self, flip: bool) {
+        if flip {
+            self.window = self.window.flipped();
+        }
+    }
+
+    fn change(&mut self, f: impl FnOnce(ImageView<'_>) -> Result<Image>) -> Result<()> {
+        self.settle();
+        let image = f(self.source())?;
+        self.replace(image);
+        Ok(())
+    }
+
+    fn paint(&mut self, f: impl FnOnce(&mut Image)) {
+        self.settle();
+        let borrowed = self.borrowed;
+        f(self.owned.get_or_insert_with(|| borrowed.to_image()));
+    }
+
+    /// The last steps, scaled and mirrored in one go: `crop`, then `flips`.
+    pub(super) fn finish_scaled(
+        mut self,
+        crop: &RandomResizedCrop,
+        flips: &[Transform],
+        rng: &mut SampleRng,
+        out: &mut [u8],
+    ) -> Result<()> {
+        let size = ImageSize::square(crop.size);
+        if out.len() != size.bytes() {
+            return Err(Error::Pixels { size, found: out.len() });
+        }
+        self.settle();
+        let source = self.source();
+        let part = crop.draw(source.size(), rng);
+        let mut mirrored = false;
+        for step in flips {
+            mirrored ^= match step {
+                Transform::Flip(flip) => flip.draw(rng),
+                Transform::AlternatingFlip(flip) => flip.draw(rng),
+                _ => false,
+            };
+        }
+        resample(source, part, size, mirrored, out);
+        Ok(())
+    }
+
+    /// The crops and flips that wait, straight into `out`.
+    pub(super) fn finish(self, out: &mut [u8]) -> Result<()> {
+        if out.len() != self.window.size.bytes() {
+            return Err(Error::Pixels { size: self.window.size, found: out.len() });
+        }
+        self.window.copy(self.source(), out);
+        Ok(())
+    }
+}
+
+/// True for the two kinds of flip.
+pub(super) fn is_flip(step: &Transform) -> bool {
+    matches!(step, Transform::Flip(_) | Transform::AlternatingFlip(_))
+}
