@@ -33,13 +33,13 @@ pub trait Dataset: Send + Sync + Debug {
     /// Label of sample `index`: below the number of classes.
     ///
     /// # Errors
-    /// [`Error::Index`] past the end.
+    /// [`Error::Index`](crate::Error::Index) past the end.
     fn label(&self, index: usize) -> Result<u32>;
 
     /// Sample `index`, decoded.
     ///
     /// # Errors
-    /// [`Error::Index`] past the end; what reading and decoding may give, where that happens now.
+    /// [`Error::Index`](crate::Error::Index) past the end; what reading and decoding may give, where that happens now.
     fn get(&self, index: usize) -> Result<Sample>;
 
     /// The pixels of sample `index` where they lie decoded in memory: the way to read them without a copy.

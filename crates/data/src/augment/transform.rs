@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{ImageSize, Result};
 
-/// One step of a [`Pipeline`].
+/// One step of a [`Pipeline`](crate::Pipeline).
 ///
 /// In a file each is a table with its name under `op` and its settings beside it; what is left out has its default:
 /// `{ op = "flip", p = 0.5 }`.
