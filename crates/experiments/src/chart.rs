@@ -50,13 +50,16 @@ pub(crate) struct Chart {
 const SIZE: (f64, f64) = (560.0, 340.0);
 /// Left, top, right and bottom margins.
 const MARGIN: (f64, f64, f64, f64) = (62.0, 16.0, 16.0, 46.0);
-/// Height of a row of the legend, which has two columns.
+/// Height of a row of the legend.
 const LEGEND_ROW: f64 = 18.0;
+/// Where a name begins in its column of the legend, and about how wide a letter is.
+const LEGEND_NAME: (f64, f64) = (34.0, 6.5);
 
 impl Chart {
     /// The chart as an SVG document.
     pub(crate) fn to_svg(&self) -> String {
-        let legend_rows = if self.lines.len() > 1 { self.lines.len().div_ceil(2) } else { 0 };
+        let columns = self.legend_columns();
+        let legend_rows = if self.lines.len() > 1 { self.lines.len().div_ceil(columns) } else { 0 };
         let (width, height) = (SIZE.0, SIZE.1 + LEGEND_ROW * legend_rows as f64);
         let (bottom, right) = (SIZE.1 - MARGIN.3, width - MARGIN.2);
         let points = || self.lines.iter().flat_map(|line| &line.points);
@@ -90,14 +93,21 @@ impl Chart {
             line.draw(&mut svg, &x, &y);
         }
         for (position, line) in self.lines.iter().enumerate().filter(|_| legend_rows > 0) {
-            let left = MARGIN.0 + (position % 2) as f64 * 0.5 * (right - MARGIN.0);
-            let top = SIZE.1 + 4.0 + LEGEND_ROW * (position / 2) as f64;
+            let left = MARGIN.0 + (position % columns) as f64 * 0.5 * (right - MARGIN.0);
+            let top = SIZE.1 + 4.0 + LEGEND_ROW * (position / columns) as f64;
             let _ = writeln!(svg, "<path d=\"M{left:.1} {top:.1}h26\" {}/>", line.stroke.attributes());
-            let _ =
-                writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>", left + 34.0, top + 4.0, escaped(&line.name));
+            let (left, top, name) = (left + LEGEND_NAME.0, top + 4.0, escaped(&line.name));
+            let _ = writeln!(svg, "<text x=\"{left:.1}\" y=\"{top:.1}\">{name}</text>");
         }
         svg.push_str("</svg>\n");
         svg
+    }
+
+    /// Two, if the longest name leaves room for its neighbour.
+    fn legend_columns(&self) -> usize {
+        let longest = self.lines.iter().map(|line| line.name.chars().count()).max().unwrap_or(0);
+        let half = 0.5 * (SIZE.0 - MARGIN.0 - MARGIN.2);
+        if LEGEND_NAME.0 + LEGEND_NAME.1 * longest as f64 <= half { 2 } else { 1 }
     }
 
     fn draw_axes(&self, svg: &mut String, x: &Axis, y: &Axis) {
