@@ -90,17 +90,10 @@ impl<'a> Held<'a> {
             return Err(Error::Pixels { size, found: out.len() });
         }
         self.settle();
-        let source = self.source();
-        let part = crop.draw(source.size(), rng);
-        let mut mirrored = false;
-        for step in flips {
-            mirrored ^= match step {
-                Transform::Flip(flip) => flip.draw(rng),
-                Transform::AlternatingFlip(flip) => flip.draw(rng),
-                _ => false,
-            };
-        }
-        resample(source, part, size, mirrored, out);
+        let part = crop.draw(self.source().size(), rng);
+        flips.iter().try_for_each(|flip| self.apply(flip, rng))?;
+        // All that flips leave of a whole window is which way round it is.
+        resample(self.source(), part, size, self.window.mirrored, out);
         Ok(())
     }
 
