@@ -6,7 +6,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::metrics::Record;
+use crate::metrics::{MetricsFile, Record};
 use crate::tui::{RunState, View};
 
 /// Reports an experiment's progress on standard error.
@@ -152,15 +152,16 @@ impl RunProgress<'_> {
     }
 
     /// What the run wrote to its metrics before it was stopped: the screen's curves begin there.
-    pub(crate) fn before(&self, records: &[Record]) {
-        let Some(view) = &self.progress.view else { return };
+    pub(crate) fn before(&self, metrics: &mut MetricsFile) -> Result<()> {
+        let Some(view) = &self.progress.view else { return Ok(()) };
         let mut board = view.board();
-        for record in records {
-            match *record {
+        for record in metrics.kept()? {
+            match record {
                 Record::Step { step, train_loss, .. } => board.earlier_step(step + 1, train_loss),
                 Record::Epoch { step, valid_loss, top1, .. } => board.epoch(step + 1, valid_loss, top1),
             }
         }
+        Ok(())
     }
 
     /// A line of the metrics was written.

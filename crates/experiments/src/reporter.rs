@@ -30,7 +30,7 @@ impl<'a> Reporter<'a> {
             events.text("config", 0, 0.0, &indented.join("\n"))?;
         }
         let mut metrics = folder.metrics(keep)?;
-        progress.before(&metrics.kept()?);
+        progress.before(&mut metrics)?;
         Ok(Self { metrics, events, progress })
     }
 
