@@ -155,27 +155,43 @@ fn layer(from: usize, to: usize, kernel: usize, stride: usize, seed: u32) -> Res
     Ok((weight, ConvBatchNorm { weight: tensor, stride, padding: kernel / 2, norm: norm(to)?.1 }))
 }
 
-/// A small network: logits' loss and the gradients of all filters.
+/// A small network: its stem, the path of a block, that of a block with a projection, and the projection.
+fn layers() -> Result<[(Var, ConvBatchNorm); 5]> {
+    Ok([
+        layer(3, 32, 3, 1, 1)?,
+        layer(32, 32, 3, 1, 2)?,
+        layer(32, 48, 3, 2, 3)?,
+        layer(48, 48, 3, 1, 4)?,
+        layer(32, 48, 1, 2, 5)?,
+    ])
+}
+
+/// The logits' loss, the stem's running variance, and the gradients of all filters.
+fn outcome(logits: &Tensor, layers: &[(Var, ConvBatchNorm); 5]) -> Result<Vec<Tensor>> {
+    let classes = Tensor::from_iter((0..37u32).map(|i| i * 7 % 48), &Device::Cpu)?;
+    let loss = kernels::cross_entropy_indices(logits, &classes, 0.1)?;
+    let gradients = loss.backward()?;
+    let mut all = vec![loss.detach(), layers[0].1.norm.running_var.as_detached_tensor()];
+    for (variable, _) in layers {
+        all.push(gradients.get(variable).ok_or_else(|| candle_core::Error::msg("no gradient"))?.clone());
+    }
+    Ok(all)
+}
+
+/// The network's outcome with activations of type `dtype`.
 fn step(dtype: DType) -> Result<Vec<Tensor>> {
-    let (stem, stem_layer) = layer(3, 32, 3, 1, 1)?;
-    let parts = [layer(32, 32, 3, 1, 2)?, layer(32, 48, 3, 2, 3)?, layer(48, 48, 3, 1, 4)?, layer(32, 48, 1, 2, 5)?];
+    let layers = layers()?;
+    let [(stem, stem_layer), parts @ ..] = &layers;
     let [first, second, third, shortcut] = parts.each_ref().map(|(_, layer)| layer.clone());
     let blocks = [
         ResidualBlock { path: vec![first], shortcut: None },
         ResidualBlock { path: vec![second, third], shortcut: Some(shortcut) },
     ];
     let x = kernels::to_channels_last(&numbers((37, 3, 12, 11), 7)?.to_dtype(dtype)?)?;
-    let x = kernels::conv2d_batch_norm(&x, &stem, 1, 1, &stem_layer.norm, After::Relu, Mode::Train)?;
+    let x = kernels::conv2d_batch_norm(&x, stem, 1, 1, &stem_layer.norm, After::Relu, Mode::Train)?;
     let x = kernels::residual_blocks(&kernels::max_pool2d(&x, 3, 2, 1)?, &blocks, Mode::Train)?;
     let logits = kernels::global_avg_pool(&x)?;
-    let classes = Tensor::from_iter((0..37u32).map(|i| i * 7 % 48), &Device::Cpu)?;
-    let loss = kernels::cross_entropy_indices(&logits, &classes, 0.1)?;
-    let gradients = loss.backward()?;
-    let mut all = vec![loss.detach(), stem_layer.norm.running_var.as_detached_tensor()];
-    for variable in parts.iter().map(|(variable, _)| variable).chain([&stem]) {
-        all.push(gradients.get(variable).ok_or_else(|| candle_core::Error::msg("no gradient"))?.clone());
-    }
-    Ok(all)
+    outcome(&logits, &layers)
 }
 
 /// The same network in f32 from single operations, every stored activation and its gradient rounded to bf16 by hand.
@@ -186,25 +202,17 @@ fn step_rounded_by_hand() -> Result<Vec<Tensor>> {
         let convolved = rounded(kernels::conv2d(x, &layer.weight, layer.stride, layer.padding)?)?;
         rounded(kernels::batch_norm(&convolved, &layer.norm, after, Mode::Train)?)
     };
-    let (stem, stem_layer) = layer(3, 32, 3, 1, 1)?;
-    let parts = [layer(32, 32, 3, 1, 2)?, layer(32, 48, 3, 2, 3)?, layer(48, 48, 3, 1, 4)?, layer(32, 48, 1, 2, 5)?];
-    let [first, second, third, shortcut] = parts.each_ref().map(|(_, layer)| layer);
+    let layers = layers()?;
+    let [stem_layer, first, second, third, shortcut] = layers.each_ref().map(|(_, layer)| layer);
     let x = kernels::to_channels_last(&numbers((37, 3, 12, 11), 7)?)?;
-    let x = rounded(kernels::max_pool2d(&unit(&x, &stem_layer, After::Relu)?, 3, 2, 1)?)?;
+    let x = rounded(kernels::max_pool2d(&unit(&x, stem_layer, After::Relu)?, 3, 2, 1)?)?;
     let x = unit(&x, first, After::AddRelu(&x))?;
     let inner = unit(&x, second, After::Relu)?;
     // The projection's gradient is stored before the path's is added to it.
     let projected = unit(&rounded(x)?, shortcut, After::Nothing)?;
     let x = unit(&inner, third, After::AddRelu(&projected))?;
     let logits = rounded(kernels::global_avg_pool(&x)?)?;
-    let classes = Tensor::from_iter((0..37u32).map(|i| i * 7 % 48), &Device::Cpu)?;
-    let loss = kernels::cross_entropy_indices(&logits, &classes, 0.1)?;
-    let gradients = loss.backward()?;
-    let mut all = vec![loss.detach(), stem_layer.norm.running_var.as_detached_tensor()];
-    for variable in parts.iter().map(|(variable, _)| variable).chain([&stem]) {
-        all.push(gradients.get(variable).ok_or_else(|| candle_core::Error::msg("no gradient"))?.clone());
-    }
-    Ok(all)
+    outcome(&logits, &layers)
 }
 
 #[test]
