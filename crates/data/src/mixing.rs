@@ -69,7 +69,11 @@ pub struct PastedBox {
 }
 
 impl Mixing {
-    pub(crate) fn validate(&self) -> Result<()> {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] unless `alpha` is finite and above 0.
+    pub fn validate(&self) -> Result<()> {
         self.beta().map(|_| ())
     }
 

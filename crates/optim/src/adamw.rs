@@ -51,6 +51,8 @@ pub type AdamW = Fused<AdamWConfig>;
 /// Regularization*, 2019, [arXiv:1711.05101](https://arxiv.org/abs/1711.05101). Reddi, Kale, Kumar: *On the Convergence of Adam and Beyond*, 2018,
 /// [arXiv:1904.09237](https://arxiv.org/abs/1904.09237).
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct AdamWConfig {
     /// Step length.
     pub learning_rate: f64,

@@ -9,6 +9,8 @@ use candle_core::backprop::GradStore;
 
 /// Which average [`Averaged`] keeps.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
 pub enum Average {
     /// The mean of the weights after each step, from step `start` on (counted from 0, so 0 means all steps). Until then the
     /// average is the weights themselves.
@@ -21,6 +23,19 @@ pub enum Average {
         /// What the old average weighs.
         decay: f64,
     },
+}
+
+impl Average {
+    /// Checks the decay, as [`Averaged::new`] does.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a decay outside `[0, 1]`, NaN included.
+    pub fn validate(self) -> Result<()> {
+        match self {
+            Self::Polyak { .. } => Ok(()),
+            Self::Ema { decay } => in_range((0.0..=1.0).contains(&decay), "decay", decay, "[0, 1]"),
+        }
+    }
 }
 
 /// An optimizer that also keeps an average of its weights, and evaluates at it. Training goes on as without it.
@@ -61,9 +76,7 @@ impl<O: Optimizer> Averaged<O> {
     /// # Errors
     /// [`Error::OutOfRange`] for a decay outside `[0, 1]`, NaN included.
     pub fn new(inner: O, average: Average) -> Result<Self> {
-        if let Average::Ema { decay } = average {
-            in_range((0.0..=1.0).contains(&decay), "decay", decay, "[0, 1]")?;
-        }
+        average.validate()?;
         let values = Shadow::new("average", inner.parameters())?;
         Ok(Self { inner, average, values, steps: 0, average_in_place: false })
     }

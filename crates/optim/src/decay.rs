@@ -13,6 +13,8 @@ use crate::error::in_range;
 ///
 /// The coefficient is at least 0 and finite. A parameter without a gradient is not decayed.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum WeightDecay {
     /// No decay.
     #[default]

@@ -1,5 +1,6 @@
 //! Every rule that can be broken, with the value that broke it.
 
+use crate::kernel::MAX_SLOTS;
 use std::path::PathBuf;
 
 /// The crate's result.
@@ -62,6 +63,14 @@ pub enum Error {
     NonFiniteGradient {
         /// The first such parameter in name order.
         name: String,
+    },
+    /// A rule with more state than the fused loop carries along.
+    #[error("the rule {rule} has {count} slots, but at most {} are possible", MAX_SLOTS)]
+    TooManySlots {
+        /// The rule's name.
+        rule: &'static str,
+        /// How many slots it asks for.
+        count: usize,
     },
     /// A momentum for an optimizer that has none.
     #[error("{optimizer} was built without momentum, so none can be set")]

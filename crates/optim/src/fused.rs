@@ -3,7 +3,7 @@
 use crate::error::in_range;
 use crate::gradients::{Ready, Treatment};
 use crate::group::{Scales, scales};
-use crate::kernel::{self, Rate, Work};
+use crate::kernel::{self, MAX_SLOTS, Rate, Work};
 use crate::number::Field;
 use crate::pull::{Pull, TENSORS_AT_ONCE, pull_pairs};
 use crate::rule::{Clock, Rule};
@@ -36,15 +36,18 @@ impl<R: Rule> Fused<R> {
     /// An optimizer of the named variables; they are sorted by name.
     ///
     /// # Errors
-    /// A hyper-parameter out of range, a name or a variable given twice, a variable that is not floating-point, a group that
+    /// A rule with more than three slots, a hyper-parameter out of range, a name or a variable given twice, a variable that is not floating-point, a group that
     /// matches nothing.
     pub fn new(named: Vec<(String, Var)>, rule: R) -> Result<Self> {
+        let count = rule.slots().len();
+        if count > MAX_SLOTS {
+            return Err(Error::TooManySlots { rule: R::NAME, count });
+        }
         rule.validate()?;
         rule.gradients().validate()?;
         check_learning_rate(rule.learning_rate())?;
         let parameters = Parameter::list(named)?;
         let scales = scales(rule.groups(), &parameters)?;
-        let count = rule.slots().len();
         let slots = parameters
             .iter()
             .map(|p| {
@@ -177,7 +180,7 @@ impl<R: Rule> Fused<R> {
                 let mut work = Vec::with_capacity(batch.len());
                 for (i, gradient) in gradients.iter().enumerate() {
                     let weights = next();
-                    let mut state: [&mut [T]; 3] = Default::default();
+                    let mut state: [&mut [T]; MAX_SLOTS] = Default::default();
                     state.iter_mut().take(N).for_each(|slot| *slot = next());
                     let anchor = if pulled[i] { next() } else { &mut [] };
                     work.push(Work { update: updates[i], fresh: fresh[i], weights, gradient, state, anchor });

@@ -30,8 +30,11 @@ use rayon::prelude::*;
 /// # Ok::<(), lookahead_optim::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Gradients {
     /// Clipping.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub clip: Option<Clip>,
     /// Report NaN and infinity.
     pub check_finite: bool,
@@ -39,6 +42,8 @@ pub struct Gradients {
 
 /// Gradient clipping; the limit is above 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Clip {
     /// All gradients are multiplied by `min(1, limit / (norm + 1e-6))`, where `norm` is the Euclidean norm of all of them together, as
     /// in PyTorch's `clip_grad_norm_`. Parameters without a gradient do not count.

@@ -23,22 +23,34 @@ use crate::{Error, Parameter, Result};
 /// # let _ = config;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Group {
     /// Which parameters belong to it.
     pub select: Select,
     /// Multiplies the learning rate.
+    #[cfg_attr(feature = "serde", serde(default = "one"))]
     pub learning_rate_scale: f64,
     /// Multiplies the weight decay.
+    #[cfg_attr(feature = "serde", serde(default = "one"))]
     pub weight_decay_scale: f64,
 }
 
 /// Which parameters a [`Group`] holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Select {
     /// Those whose whole name matches a pattern, in which `*` stands for any text (dots too) and `?` for one character.
     Name(String),
     /// Those of rank 0 or 1: biases and the scales and shifts of normalisation layers, whatever they are called.
     Vectors,
+}
+
+/// The scale of a group that names none.
+#[cfg(feature = "serde")]
+fn one() -> f64 {
+    1.0
 }
 
 impl Group {

@@ -14,6 +14,9 @@ pub(crate) const CHUNK: usize = 64 * 1024;
 /// Below this many elements in all, waking other threads costs more than it saves.
 const SERIAL: usize = 2 * CHUNK;
 
+/// The most state values an element can have.
+pub(crate) const MAX_SLOTS: usize = 3;
+
 /// One parameter's share of a step.
 pub(crate) struct Work<'a, T, U> {
     pub(crate) update: U,
@@ -22,7 +25,7 @@ pub(crate) struct Work<'a, T, U> {
     pub(crate) weights: &'a mut [T],
     pub(crate) gradient: &'a [T],
     /// The state values, as many as the rule has slots; the rest are empty.
-    pub(crate) state: [&'a mut [T]; 3],
+    pub(crate) state: [&'a mut [T]; MAX_SLOTS],
     /// The second copy that is pulled along; empty if there is none.
     pub(crate) anchor: &'a mut [T],
 }

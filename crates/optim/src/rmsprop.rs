@@ -50,6 +50,8 @@ pub type RmsProp = Fused<RmsPropConfig>;
 /// Tieleman, Hinton: lecture 6.5 of *Neural Networks for Machine Learning*, 2012. Graves: *Generating Sequences With Recurrent Neural
 /// Networks*, 2013, [arXiv:1308.0850](https://arxiv.org/abs/1308.0850) (centred).
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct RmsPropConfig {
     /// Step length.
     pub learning_rate: f64,
@@ -58,6 +60,7 @@ pub struct RmsPropConfig {
     /// Added to the root.
     pub epsilon: f64,
     /// Momentum of the normalised steps.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub momentum: Option<f64>,
     /// Divide by the standard deviation instead of the root mean square.
     pub centered: bool,

@@ -55,6 +55,8 @@ pub type Sgd = Fused<SgdConfig>;
 /// Sutskever, Martens, Dahl, Hinton: *On the importance of initialization and momentum in deep learning*, 2013.
 /// PyTorch applies the learning rate after the momentum, that paper before; they differ when the rate changes.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct SgdConfig {
     /// Step length.
     pub learning_rate: f64,
@@ -82,6 +84,8 @@ impl Default for SgdConfig {
 
 /// Momentum of [`Sgd`], in `[0, 1)`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
 pub enum Momentum {
     /// No momentum and no buffer; none can be scheduled either.
     #[default]
@@ -91,6 +95,7 @@ pub enum Momentum {
         /// What the buffer is multiplied by each step.
         momentum: f64,
         /// How much of each gradient but the first is held back from the buffer, in `[0, 1]`.
+        #[cfg_attr(feature = "serde", serde(default))]
         dampening: f64,
     },
     /// The step looks ahead by one application of the momentum.

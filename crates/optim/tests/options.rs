@@ -6,9 +6,11 @@ mod support;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use lookahead_optim::{
-    AdamW, AdamWConfig, Average, Averaged, BufferPolicy, Error, Lookahead, LookaheadConfig, Momentum, Optimizer,
-    Reestimate, RmsProp, RmsPropConfig, Sgd, SgdConfig, StatePolicy, StepSize, with_evaluation_weights,
+    AdamW, AdamWConfig, Average, Averaged, BufferPolicy, Constant, Error, Lookahead, LookaheadConfig, Momentum,
+    Optimizer, Period, Reestimate, RmsProp, RmsPropConfig, Sgd, SgdConfig, StatePolicy, StepSize,
+    with_evaluation_weights,
 };
+use std::sync::Arc;
 use support::{bits, gradients, scalar, values};
 
 fn at(value: f64) -> Var {
@@ -55,6 +57,36 @@ fn the_adaptive_step_size_by_hand() {
         LookaheadConfig { slow_step_size: StepSize::Adaptive { lowest: 0.5 }, ..every(2) },
     );
     assert!(matches!(refused, Err(Error::NoCurvature)));
+}
+
+#[test]
+fn schedules_are_equal_where_their_texts_are() {
+    let period = |value| LookaheadConfig { sync_period: Period::Scheduled(Arc::new(Constant(value))), ..every(5) };
+    let size = |value| LookaheadConfig { slow_step_size: StepSize::Scheduled(Arc::new(Constant(value))), ..every(5) };
+    let adaptive = |lowest| LookaheadConfig { slow_step_size: StepSize::Adaptive { lowest }, ..every(5) };
+    let all = [every(5), every(6), period(5.0), period(6.0), size(0.5), size(0.75), adaptive(0.5), adaptive(0.75)];
+    let again = [every(5), every(6), period(5.0), period(6.0), size(0.5), size(0.75), adaptive(0.5), adaptive(0.75)];
+    for (i, a) in all.iter().enumerate() {
+        for (j, b) in again.iter().enumerate() {
+            assert_eq!(a == b, i == j, "{a:?} {b:?}");
+        }
+    }
+}
+
+#[test]
+fn settings_can_be_checked_before_anything_is_built() {
+    assert!(LookaheadConfig::default().validate().is_ok());
+    let refused = every(0).validate().unwrap_err().to_string();
+    assert_eq!(refused, "sync_period should be in [1, inf), but is 0");
+    let refused = LookaheadConfig { slow_step_size: 1.5.into(), ..every(5) }.validate().unwrap_err().to_string();
+    assert_eq!(refused, "slow_step_size should be in [0, 1], but is 1.5");
+    assert!(Average::Polyak { start: 0 }.validate().is_ok() && Average::Ema { decay: 1.0 }.validate().is_ok());
+    for decay in [-0.1, 1.1, f64::NAN] {
+        assert!(matches!(Average::Ema { decay }.validate(), Err(Error::OutOfRange { what: "decay", .. })));
+        assert!(Averaged::new(plain(&at(0.0)), Average::Ema { decay }).is_err());
+    }
+    assert_eq!(StatePolicy::ALL.map(|policy| policy.to_string()), ["keep", "reset", "interpolate"]);
+    assert_eq!(format!("{:<6}|", StatePolicy::Keep), "keep  |");
 }
 
 /// The curvature of the adaptive step size: with a constant gradient its corrected square, exactly, whatever a policy does to the state.

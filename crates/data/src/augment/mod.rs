@@ -11,11 +11,14 @@ mod erase;
 mod fastai;
 mod flip;
 mod held;
+#[cfg(test)]
+mod in_toml;
 mod pad_crop;
 mod pipeline;
 mod resample;
 mod resize;
 mod resized_crop;
+mod side;
 #[cfg(test)]
 mod torch_parity;
 mod transform;

@@ -57,6 +57,7 @@ pub struct PadCrop {
     /// Pixels added on each side.
     pub pad: usize,
     /// Side of the window; none keeps the image's size.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<usize>,
     /// What the padding holds.
     pub border: Border,

@@ -2,6 +2,8 @@ use crate::{Error, Result};
 
 /// What stands before the first stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Stem {
     /// One 3x3 convolution with stride 1: for images of 32x32 pixels.
     Cifar,
@@ -30,6 +32,8 @@ impl BlockKind {
 
 /// What stands behind the last stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Head {
     /// Global average pool and one linear layer, `fc`.
     Linear,

@@ -131,6 +131,11 @@ impl ResNet {
         self.store.parameters.values().map(|var| var.elem_count()).sum()
     }
 
+    /// The type of its activations, as given to [`new`](Self::new).
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
     /// The shape this network was built with.
     pub fn config(&self) -> &ResNetConfig {
         &self.config

@@ -27,7 +27,9 @@ use std::sync::Arc;
 /// };
 /// # let _ = config;
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct LookaheadConfig {
     /// Inner steps from one sync to the next.
     pub sync_period: Period,
@@ -40,6 +42,8 @@ pub struct LookaheadConfig {
 }
 
 /// Inner steps from one sync to the next.
+///
+/// Two schedules are taken for equal where their `Debug` texts are, which is also how saved state tells them apart.
 #[derive(Debug, Clone)]
 pub enum Period {
     /// Always the same, at least 1.
@@ -49,6 +53,8 @@ pub enum Period {
 }
 
 /// How far the slow weights go towards the fast ones.
+///
+/// Two schedules are taken for equal where their `Debug` texts are, which is also how saved state tells them apart.
 #[derive(Debug, Clone)]
 pub enum StepSize {
     /// Always the same, in `[0, 1]`.
@@ -72,6 +78,8 @@ pub enum StepSize {
 
 /// What becomes of the inner optimizer's state (momentum, moments, their counters) at a sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum StatePolicy {
     /// It stays: the paper's main experiments.
     #[default]
@@ -84,6 +92,8 @@ pub enum StatePolicy {
 
 /// What becomes of the buffers given to [`Lookahead::with_buffers`](crate::Lookahead::with_buffers).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum BufferPolicy {
     /// They are left alone: statistics gathered at the fast weights serve the slow ones.
     #[default]
@@ -113,6 +123,48 @@ impl From<usize> for Period {
 impl From<f64> for StepSize {
     fn from(size: f64) -> Self {
         Self::Fixed(size)
+    }
+}
+
+impl PartialEq for Period {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Fixed(a), Self::Fixed(b)) => a == b,
+            (Self::Scheduled(a), Self::Scheduled(b)) => same(a, b),
+            _ => false,
+        }
+    }
+}
+
+impl PartialEq for StepSize {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Fixed(a), Self::Fixed(b)) => a == b,
+            (Self::Scheduled(a), Self::Scheduled(b)) => same(a, b),
+            (Self::Adaptive { lowest: a }, Self::Adaptive { lowest: b }) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// A schedule has no equality of its own: its text stands for it.
+fn same(a: &Arc<dyn Schedule>, b: &Arc<dyn Schedule>) -> bool {
+    format!("{a:?}") == format!("{b:?}")
+}
+
+impl StatePolicy {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Keep, Self::Reset, Self::Interpolate];
+}
+
+/// `keep`, `reset` and `interpolate`, as files have them.
+impl std::fmt::Display for StatePolicy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Keep => "keep",
+            Self::Reset => "reset",
+            Self::Interpolate => "interpolate",
+        })
     }
 }
 
@@ -148,7 +200,11 @@ impl StepSize {
 }
 
 impl LookaheadConfig {
-    pub(super) fn validate(&self) -> Result<()> {
+    /// Checks what is fixed, as [`Lookahead::new`](crate::Lookahead::new) does. The values of schedules are checked when they are asked for.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a period of 0 and a step size outside `[0, 1]`, NaN included.
+    pub fn validate(&self) -> Result<()> {
         if let Period::Fixed(0) = self.sync_period {
             return Err(Error::OutOfRange { what: "sync_period", value: 0.0, range: "[1, inf)" });
         }

@@ -3,6 +3,8 @@
 mod adaptive;
 mod config;
 mod reestimate;
+#[cfg(feature = "serde")]
+mod serial;
 
 pub use config::{BufferPolicy, LookaheadConfig, Period, StatePolicy, StepSize};
 pub use reestimate::Reestimate;

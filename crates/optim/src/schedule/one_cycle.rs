@@ -62,22 +62,23 @@ struct Phase {
     end: f64,
 }
 
-/// torch's and fastai's `div_factor`.
-const DIVISOR: f64 = 25.0;
-/// torch's and fastai v1's `final_div_factor`, on top of the other.
-const LAST_DIVISOR: f64 = 1e4;
 /// fastai v2's, of the peak.
 const LAST_DIVISOR_V2: f64 = 1e5;
 const HIGH_MOMENTUM: f64 = 0.95;
 const LOW_MOMENTUM: f64 = 0.85;
 
 impl OneCycle {
+    /// torch's and fastai's `div_factor`: the peak over the first value.
+    pub const DIVISOR: f64 = 25.0;
+    /// torch's and fastai v1's `final_div_factor`: the first value over the last.
+    pub const LAST_DIVISOR: f64 = 1e4;
+
     /// PyTorch's `OneCycleLR(max_lr=peak, total_steps=total)`.
     ///
     /// # Errors
     /// [`Error::OutOfRange`](crate::Error::OutOfRange) if the peak is negative or no number, or there are no steps.
     pub fn torch(peak: f64, total: usize) -> Result<Self> {
-        Self::torch_values(peak / DIVISOR, peak, peak / DIVISOR / LAST_DIVISOR, 0.3, total)
+        Self::torch_values(peak / Self::DIVISOR, peak, peak / Self::DIVISOR / Self::LAST_DIVISOR, 0.3, total)
     }
 
     /// The momentum of `OneCycleLR`: 0.95, 0.85, 0.95.
@@ -115,7 +116,7 @@ impl OneCycle {
     /// # Errors
     /// As [`torch`](Self::torch).
     pub fn fastai_v1(peak: f64, total: usize) -> Result<Self> {
-        Self::fastai_v1_values(peak / DIVISOR, peak, peak / (DIVISOR * LAST_DIVISOR), 0.3, total)
+        Self::fastai_v1_values(peak / Self::DIVISOR, peak, peak / (Self::DIVISOR * Self::LAST_DIVISOR), 0.3, total)
     }
 
     /// The momentum of fastai v1: 0.95, 0.85, 0.95.
@@ -141,7 +142,7 @@ impl OneCycle {
     /// # Errors
     /// As [`torch`](Self::torch).
     pub fn fastai_v2(peak: f64, total: usize) -> Result<Self> {
-        Self::fastai_v2_values(peak / DIVISOR, peak, peak / LAST_DIVISOR_V2, 0.25, total)
+        Self::fastai_v2_values(peak / Self::DIVISOR, peak, peak / LAST_DIVISOR_V2, 0.25, total)
     }
 
     /// The momentum of fastai v2: 0.95, 0.85, 0.95.
