@@ -36,7 +36,7 @@ lr-find *args:
 
 # tables and the interactive page from run folders
 report *args:
-    @{{run}} report -- "$@"
+    @cargo run --release --package lookahead-report --bin report -- "$@"
 
 # a contact sheet (PNG) of augmented samples
 preview *args:
@@ -48,7 +48,7 @@ test *args:
 
 # the report page in a real browser; needs chromium and chromedriver
 test-browser:
-    cargo test --release --package lookahead-experiments --test report_browser -- --ignored --nocapture
+    cargo test --release --package lookahead-report --test report_browser -- --ignored --nocapture
 
 # formatting, clippy and the arrows between the crates
 lint: layers
@@ -83,6 +83,7 @@ bench-augment *args:
 bench-optim *args:
     @cargo run --release --package lookahead-optim --example bench-optim -- "$@"
 
-# check which crate depends on which
+# check which crate depends on which, and which floor of crates/experiments on which
 layers:
     @.ci/layers
+    @.ci/floors

@@ -1,7 +1,6 @@
 //! What can go wrong, and the exit status a program answers with.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use lookahead_runs::Error as RunsError;
 
 use crate::config::ConfigError;
 
@@ -39,49 +38,9 @@ pub enum Error {
         hint: String,
     },
 
-    /// A file of the output could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Output {
-        /// `write`, `read`, `create` or `rename`.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: io::Error,
-    },
-
-    /// Another process works in the run folder.
-    #[error("{} is in use by another process; wait for it, or give another --out", path.display())]
-    Locked {
-        /// The run folder.
-        path: PathBuf,
-    },
-
-    /// The run folder holds a run of another configuration.
-    #[error(
-        "{} was started with another configuration: `{key}` was {was}, now {now}; give another --out, \
-         or --fresh to throw the old run away",
-        path.display()
-    )]
-    ConfigChanged {
-        /// The run folder.
-        path: PathBuf,
-        /// The first key that differs.
-        key: String,
-        /// Its value in the folder.
-        was: String,
-        /// Its value now.
-        now: String,
-    },
-
-    /// A file of a run folder cannot be what this program wrote.
-    #[error("{} is damaged: {reason}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// A run folder cannot be used, or output cannot be written.
+    #[error("{0}{hint}", hint = hint_for(.0))]
+    Runs(#[from] lookahead_runs::Error),
 
     /// A data set is missing; the text says how to get it.
     #[error("{hint}")]
@@ -90,26 +49,27 @@ pub enum Error {
         hint: String,
     },
 
-    /// A data set differs from the one a run was started on.
-    #[error(
-        "the data changed since {} was started (digest {was}, now {now}); restore the data, \
-         or give --fresh to start over",
-        path.display()
-    )]
-    DataChanged {
-        /// The run folder.
-        path: PathBuf,
-        /// Digest in the checkpoint.
-        was: String,
-        /// Digest of the data as they are.
-        now: String,
-    },
-
     /// The data crate's report.
     #[error(transparent)]
     Data(#[from] lookahead_data::Error),
 
-    /// The loss became infinite or not a number.
+    /// The loss of a step became infinite or not a number.
+    #[error("the loss of step {step} is {loss}")]
+    NotFinite {
+        /// The step, from 0.
+        step: usize,
+        /// The loss.
+        loss: f64,
+    },
+
+    /// The loader ended before the step had all of its parts.
+    #[error("the images ended before step {step} had all of its batch")]
+    EndOfData {
+        /// The step, from 0.
+        step: usize,
+    },
+
+    /// A run ended with a loss that is infinite or not a number.
     #[error("{run} diverged: the loss of step {step} is {loss}; {checkpoint}; {hint}")]
     Diverged {
         /// The run's name.
@@ -172,15 +132,13 @@ impl Error {
                 lookahead_kernels::Error::Environment { .. } | lookahead_kernels::Error::InstructionSet(_),
             )
             | Self::Device { .. }
-            | Self::OutOfMemory { .. }
-            | Self::Output { .. }
-            | Self::Locked { .. }
-            | Self::ConfigChanged { .. } => 2,
-            Self::Damaged { .. } | Self::DataMissing { .. } | Self::DataChanged { .. } => 3,
+            | Self::OutOfMemory { .. } => 2,
+            Self::Runs(RunsError::Damaged { .. } | RunsError::DataChanged { .. }) | Self::DataMissing { .. } => 3,
+            Self::Runs(_) => 2,
             Self::Data(error) => u8::try_from(error.exit_code()).unwrap_or(1),
-            Self::Diverged { .. } => 4,
+            Self::NotFinite { .. } | Self::Diverged { .. } => 4,
             Self::Interrupted { .. } => 130,
-            Self::Kernels(_) | Self::Optim(_) | Self::Model(_) | Self::Candle(_) => 1,
+            Self::EndOfData { .. } | Self::Kernels(_) | Self::Optim(_) | Self::Model(_) | Self::Candle(_) => 1,
         }
     }
 
@@ -190,13 +148,13 @@ impl Error {
     /// use lookahead_experiments::Error;
     ///
     /// let driver = candle_core::Error::Msg("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".into());
-    /// let error = Error::from(driver).told_of_batch("cuda:0", 512);
+    /// let error = Error::from(driver).for_batch("cuda:0", 512);
     /// assert!(error.to_string().ends_with("try --batch-size 256"));
-    /// let other = Error::from(candle_core::Error::Msg("a fault".into())).told_of_batch("cuda:0", 512);
+    /// let other = Error::from(candle_core::Error::Msg("a fault".into())).for_batch("cuda:0", 512);
     /// assert_eq!(other.to_string(), "a fault");
     /// ```
     #[must_use]
-    pub fn told_of_batch(self, device: &str, batch_size: usize) -> Self {
+    pub fn for_batch(self, device: &str, batch_size: usize) -> Self {
         let text = self.to_string();
         // candle and its layers hand the driver's error on as text.
         if !text.contains("OUT_OF_MEMORY") && !text.contains("ALLOC_FAILED") {
@@ -209,10 +167,17 @@ impl Error {
         let reason = text.lines().next().unwrap_or_default().to_owned();
         Self::OutOfMemory { device: device.to_owned(), batch_size, reason, hint }
     }
+}
 
-    /// An [`Error::Output`] for `path`; made to be given to `map_err`.
-    pub fn output(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
-        let path = path.to_path_buf();
-        move |source| Self::Output { action, path, source }
+/// What to do about a run folder, in the words of our programs' flags.
+fn hint_for(error: &RunsError) -> &'static str {
+    match error {
+        RunsError::Locked { .. } => "; wait for it, or give another --out",
+        RunsError::ConfigChanged { .. } | RunsError::OtherVersion { .. } => {
+            "; give another --out, or --fresh to throw the old run away"
+        }
+        RunsError::Damaged { .. } => "; --fresh starts the run over",
+        RunsError::DataChanged { .. } => "; restore the data, or give --fresh to start over",
+        _ => "",
     }
 }

@@ -1,77 +1,32 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod atomic;
-mod bench;
-mod chart;
-mod checkpoint;
-mod cli;
+// Floors, from the ground up: config, error, parts, run, train, screen, program. Each uses those below it alone;
+// `just layers` checks it.
 mod config;
-mod datasets;
-mod device;
-mod digest;
-mod environment;
 mod error;
-mod evaluate;
-mod experiment;
-mod fetch;
-mod interrupt;
-mod lock;
-mod losses;
-mod memory;
-mod metrics;
-mod model;
-mod names;
-mod optimizers;
-mod progress;
-mod protocol;
-mod puzzle;
-mod range_test;
-mod reference;
-pub mod report;
-mod reporter;
-mod run_folder;
-mod schedules;
-mod sheet;
-mod stats;
-mod summary;
-mod table;
-pub mod tensorboard;
+mod parts;
+mod program;
+mod run;
+mod screen;
 mod train;
-pub mod tui;
 
 /// Every program of this package trains or measures training, so the allocator is set here, once for all of them.
 #[global_allocator]
 static ALLOCATOR: lookahead_kernels::PageCache = lookahead_kernels::PageCache::new();
 
-pub use bench::{BenchFlags, bench_step};
-pub use checkpoint::Position;
-pub use cli::Flags;
 pub use config::{
-    AdamWSettings, Augmentation, AveragingSettings, Config, ConfigError, DataSettings, LookaheadSettings, Mixing,
-    ModelSettings, Normalization, Overrides, RmsPropSettings, RunConfig, ScheduleKind, ScheduleSettings, SgdSettings,
-    TrainSettings,
+    Around, Config, ConfigError, DataConfig, Experiment, Inner, ModelConfig, ModelName, MomentumCycle, Normalization,
+    OneCycleConfig, Overrides, Protocol, Row, RunConfig, ScheduleConfig, StepsConfig, TrainConfig, states_of,
 };
-pub use datasets::{Data, data_root, open as open_data};
-pub use device::open_device;
-pub use digest::weights_digest;
-pub use environment::Environment;
 pub use error::{Error, Result};
-pub use evaluate::{Evaluation, evaluate};
-pub use experiment::{exit_with, main, run};
-pub use fetch::{FetchFlags, fetch};
-pub use interrupt::Interrupt;
-pub use metrics::Record;
-pub use model::build as build_model;
-pub use names::{Experiment, Head, ModelName, OptimizerName, Protocol, State, Stem};
-pub use optimizers::build as build_optimizer;
-pub use progress::Progress;
-pub use puzzle::{MomentsReset, PuzzleFlags, puzzle};
-pub use range_test::{RangeFlags, RangeTest, find_learning_rate};
-pub use reference::{Reference, Source, references};
-pub use run_folder::{RunFolder, RunState};
-pub use schedules::Schedules;
-pub use stats::{PairedDifference, Spread};
-pub use summary::{ExperimentSummary, Row, RunDetails, RunSummary, SCHEMA, TimeSplit};
-pub use table::render;
-pub use train::{LoopOptions, train, train_with};
+pub use parts::{Data, MomentsZeroed, Schedules, model, open_device, optimizer};
+pub use program::{
+    BenchFlags, FetchFlags, Flags, PuzzleFlags, RangeFlags, bench_step, data_root, exit_with, fetch, lr_find, main,
+    open_data, puzzle, run,
+};
+pub use run::{environment, weights_digest};
+pub use screen::{Progress, RunProgress, tui};
+pub use train::{
+    Evaluation, Gradients, Interrupt, LoopOptions, Setup, Task, Unwatched, Watch, evaluate, train, train_from,
+};

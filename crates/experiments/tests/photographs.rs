@@ -56,5 +56,8 @@ fn a_side_below_the_image_s_is_refused() {
     let output = imagenette(folder.path(), "data.cache_side=20", "runs");
     assert_eq!(output.status.code(), Some(2));
     let line = String::from_utf8_lossy(&output.stderr);
-    assert!(line.contains("`data.cache_side` must be 0, or from data.image_size to 8192, but is 20"), "{line}");
+    assert!(
+        line.contains("`data.cache_side` must be 0, or from the training images' side (32) to 8192, but is 20"),
+        "{line}"
+    );
 }

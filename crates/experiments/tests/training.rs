@@ -5,11 +5,12 @@
 use std::path::Path;
 
 use candle_core::Device;
-use lookahead_data::{Shapes, ShapesConfig, Splits};
+use lookahead_data::{Mixing, Pipeline, Shapes, ShapesConfig, Splits};
 use lookahead_experiments::{
-    Augmentation, Config, Data, Environment, Experiment, Interrupt, LoopOptions, Mixing, OptimizerName, Progress,
-    Protocol, RunConfig, RunFolder, RunState, RunSummary, ScheduleKind, State, train,
+    Config, Data, Experiment, Interrupt, LoopOptions, Protocol, RunConfig, ScheduleConfig, Unwatched, environment,
+    train,
 };
+use lookahead_runs::{Opened, RunFolder, RunSummary};
 
 fn splits(train: usize, valid: usize) -> Splits {
     Shapes::draw(&ShapesConfig { train, valid, ..ShapesConfig::default() }).unwrap()
@@ -17,36 +18,37 @@ fn splits(train: usize, valid: usize) -> Splits {
 
 fn train_in(root: &Path, run: &RunConfig, splits: Splits) -> RunSummary {
     let data = Data::new(splits, &run.config).unwrap();
-    let environment = Environment::here("cpu", 1).unwrap();
-    let folder = match RunFolder::open(root, run, &data.sha256, &environment, false).unwrap() {
-        RunState::Open(folder) => folder,
-        RunState::Done(_) => panic!("done before"),
-    };
+    let environment = environment("cpu", 1).unwrap();
+    let opened = RunFolder::open(root, &run.name(), &run.to_table(), &data.sha256, &environment, false).unwrap();
+    let Opened::ToDo(folder) = opened else { panic!("done before") };
     let options = LoopOptions { log_every: 10, checkpoint_every: None, interrupt: Interrupt::default() };
-    train(run, &data, &Device::Cpu, &folder, &options, &Progress::quiet()).unwrap()
+    train(run, &data, &Device::Cpu, &folder, &options, &mut Unwatched).unwrap()
 }
 
-fn run(optimizer: OptimizerName, change: impl FnOnce(&mut Config)) -> RunConfig {
+/// A run of the demo's row `name`.
+fn run(name: &str, change: impl FnOnce(&mut Config)) -> RunConfig {
     let mut config = Config::for_protocol(Experiment::Demo, Protocol::Quick);
     change(&mut config);
-    RunConfig { config, optimizer, state: State::Keep, seed: 1 }
+    let all = Config::all_rows(Experiment::Demo, Protocol::Quick);
+    let row = all.into_iter().find(|row| row.name == name).unwrap();
+    RunConfig { config, row, seed: 1 }
 }
 
 /// Sixty-four images, the same ones for training and validation: every optimizer must learn them by heart.
 #[test]
 fn one_batch_is_overfitted() {
-    for optimizer in [OptimizerName::Sgd, OptimizerName::LookaheadAdamW] {
-        let run = run(optimizer, |config| {
+    for (name, rate) in [("sgd", 0.05), ("lookahead-adamw", 5e-3)] {
+        let mut run = run(name, |config| {
             config.train.epochs = 60;
             config.train.batch_size = 64;
-            config.data.augmentation = Augmentation::None;
-            config.sgd.learning_rate = 0.05;
+            config.data.train = Pipeline::default();
         });
+        run.row.inner.set_learning_rate(rate);
         let mut splits = splits(64, 10);
         splits.valid = splits.train.clone();
         let root = tempfile::tempdir().unwrap();
         let summary = train_in(root.path(), &run, splits);
-        assert_eq!(summary.top1, 100.0, "{optimizer}: training loss {}", summary.train_loss);
+        assert_eq!(summary.figures.top1, 100.0, "{name}: training loss {}", summary.figures.train_loss);
     }
 }
 
@@ -55,10 +57,10 @@ fn one_seed_gives_one_result_and_another_seed_another() {
     let digests: Vec<String> = [1, 1, 2]
         .into_iter()
         .map(|seed| {
-            let mut run = run(OptimizerName::LookaheadSgd, |config| {
+            let mut run = run("lookahead-sgd", |config| {
                 config.train.epochs = 2;
                 config.train.batch_size = 16;
-                config.data.mixing = Mixing::Mixup;
+                config.data.mixing = Mixing::Mixup { alpha: 0.4 };
             });
             run.seed = seed;
             train_in(tempfile::tempdir().unwrap().path(), &run, splits(64, 16)).weights_sha256
@@ -68,40 +70,45 @@ fn one_seed_gives_one_result_and_another_seed_another() {
     assert_ne!(digests[0], digests[2]);
 }
 
-/// With a step size of 1 and any period, Lookahead is its inner optimizer, to the bit.
+/// With a step size of 1 Lookahead is its inner optimizer, to the bit, whatever its period.
 #[test]
 fn a_slow_step_of_one_is_no_lookahead() {
-    let digest = |optimizer| {
-        let run = run(optimizer, |config| {
+    let digest = |name: &str, period: usize| {
+        let mut run = run(name, |config| {
             config.train.epochs = 1;
             config.train.batch_size = 16;
-            config.lookahead.slow_step_size = 1.0;
-            config.lookahead.sync_period = 1;
         });
+        if let Some(lookahead) = run.row.around.lookahead_mut() {
+            (lookahead.slow_step_size, lookahead.sync_period) = (1.0.into(), period.into());
+        }
         train_in(tempfile::tempdir().unwrap().path(), &run, splits(48, 16)).weights_sha256
     };
-    assert_eq!(digest(OptimizerName::Sgd), digest(OptimizerName::LookaheadSgd));
+    let plain = digest("sgd", 0);
+    // Three steps: the run must end with a sync, or the slow weights lag behind.
+    for period in [1, 3] {
+        assert_eq!(digest("lookahead-sgd", period), plain, "period {period}");
+    }
+    assert_ne!(digest("lookahead-sgd", 2), plain);
 }
 
 /// Parts see their own batch statistics, so the result is not that of one whole batch, but the steps are as many.
 #[test]
 fn accumulation_makes_the_same_number_of_steps() {
-    let run = run(OptimizerName::Sgd, |config| {
+    let run = run("sgd", |config| {
         config.train.epochs = 2;
         config.train.batch_size = 16;
         config.train.accumulate = 2;
-        config.schedule.kind = ScheduleKind::Constant;
-        config.sgd.learning_rate = 0.01;
+        config.schedule = ScheduleConfig::Constant;
     });
     let summary = train_in(tempfile::tempdir().unwrap().path(), &run, splits(40, 16));
     // 40 images make five parts of 8: two steps an epoch, and one part is left over.
     assert_eq!(summary.steps, 4);
-    assert!(summary.train_loss.is_finite() && summary.train_loss > 0.0);
+    assert!(summary.figures.train_loss.is_finite() && summary.figures.train_loss > 0.0);
 }
 
 #[test]
 fn a_summary_tells_where_the_time_went_and_what_was_confused() {
-    let run = run(OptimizerName::Sgd, |config| {
+    let run = run("sgd", |config| {
         config.train.epochs = 1;
         config.train.batch_size = 16;
     });
@@ -111,7 +118,7 @@ fn a_summary_tells_where_the_time_went_and_what_was_confused() {
     let counted: u64 = details.confusion.iter().flatten().sum();
     assert_eq!((counted, details.classes.len(), details.per_class.len()), (20, 10, 10));
     assert!(details.time.forward > 0.0 && details.time.backward > 0.0 && details.time.optimizer > 0.0);
-    assert!(summary.seconds >= details.time.training());
+    assert!(summary.figures.seconds >= details.time.training());
     assert!((0.0..=1.0).contains(&details.ece));
     let folder = root.path().join("sgd-s1");
     for file in [

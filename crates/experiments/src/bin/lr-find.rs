@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use lookahead_experiments::{RangeFlags, exit_with, find_learning_rate};
+use lookahead_experiments::{RangeFlags, exit_with, lr_find};
 
 fn main() -> ExitCode {
-    exit_with(find_learning_rate(&RangeFlags::parse_arguments()))
+    exit_with(lr_find(&RangeFlags::parse_arguments()))
 }

@@ -2,19 +2,35 @@
 
 use std::path::Path;
 
+use lookahead_data::Pipeline;
 use toml::{Table, Value};
 
-use super::{Config, ConfigError};
+use super::error::ConfigError;
+use super::experiment::Config;
+use super::keys;
+use super::names::Protocol;
+use super::row::Row;
+use super::tables::{Place, fitted, lay, number_of_choice, places, read_table, without_effect};
 
-/// A configuration under construction: a protocol's table with files, `--set` and flags laid over it.
+/// A configuration under construction: a protocol with files, `--set` and flags laid over it.
 ///
-/// A key that the protocol lacks is an error that suggests the nearest one.
+/// Whatever is laid over it must give a configuration again; a key that there is not is an error that suggests the nearest one.
+/// A list replaces the list that was there, `rows` included; a table changes the keys it has; a choice, such as a schedule
+/// or a kind of momentum, replaces the choice.
+///
+/// | key | changes |
+/// | --- | --- |
+/// | `train.epochs` | the key of the configuration |
+/// | `sgd.learning_rate` | the row `sgd`: its inner optimizer, else what stands around it; all of `rows.sgd.` can be reached too |
+/// | `sgd.momentum`, `sgd.weight_decay` | given a number: the number of the kind of momentum or decay that the row has |
+/// | `lookahead.sync_period` | every row with Lookahead around it |
+/// | `data.image_size` | the side of the images in both pipelines |
 ///
 /// ```
 /// use lookahead_experiments::{Config, Experiment, Overrides, Protocol};
 /// let mut overrides = Overrides::new(&Config::for_protocol(Experiment::Cifar10, Protocol::Quick));
 /// overrides.set("sgd.learning_rate=0.05")?;
-/// assert_eq!(overrides.finish()?.sgd.learning_rate, 0.05);
+/// assert_eq!(overrides.finish()?.rows[0].inner.learning_rate(), 0.05);
 ///
 /// let error = Overrides::new(&Config::for_protocol(Experiment::Cifar10, Protocol::Quick))
 ///     .set("sgd.learning_rat=0.05").unwrap_err();
@@ -24,17 +40,20 @@ use super::{Config, ConfigError};
 #[derive(Debug, Clone)]
 pub struct Overrides {
     table: Table,
-    keys: Vec<String>,
-    origin: String,
 }
 
 impl Overrides {
     /// Starts from `base`.
     pub fn new(base: &Config) -> Self {
-        let table = base.to_table();
-        let mut keys = Vec::new();
-        list_keys(&table, "", &mut keys);
-        Self { table, keys, origin: String::new() }
+        Self { table: base.to_table() }
+    }
+
+    /// The protocol that a file names, where it names one; a wrong name is reported when the file is laid over.
+    ///
+    /// # Errors
+    /// [`ConfigError::File`], [`ConfigError::Syntax`].
+    pub fn protocol_of(path: &Path) -> Result<Option<Protocol>, ConfigError> {
+        Ok(read_table(path)?.get("protocol").and_then(|value| value.clone().try_into().ok()))
     }
 
     /// Lays a TOML file over it.
@@ -42,14 +61,39 @@ impl Overrides {
     /// # Errors
     /// [`ConfigError::File`], [`ConfigError::Syntax`], [`ConfigError::UnknownKey`], [`ConfigError::WrongValue`].
     pub fn file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let table = read_table(path)?;
-        self.lay_over(&table, "", &path.display().to_string())
+        let origin = path.display().to_string();
+        read_table(path)?.into_iter().try_for_each(|(key, value)| self.put(&key, value, &origin))
+    }
+
+    /// Compares these rows alone, in this order: those there are, else those of `all`.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownRow`].
+    pub fn select(&mut self, names: &[String], all: &[Row]) -> Result<(), ConfigError> {
+        let config = self.parse("rows", "--optimizers")?;
+        let mut rows: Vec<Row> = Vec::new();
+        for name in names {
+            let own = config.rows.iter().filter(|row| row.name == *name);
+            let others = all.iter().filter(|row| row.name == *name);
+            let found: Vec<Row> =
+                if own.clone().next().is_some() { own.cloned().collect() } else { others.cloned().collect() };
+            if found.is_empty() {
+                let mut known: Vec<String> = config.rows.iter().chain(all).map(|row| row.name.clone()).collect();
+                known.sort();
+                known.dedup();
+                let suggestion = keys::nearest(name, &known);
+                return Err(ConfigError::UnknownRow { name: name.clone(), suggestion, known });
+            }
+            rows.extend(found);
+        }
+        self.table = Config { rows, ..config }.to_table();
+        Ok(())
     }
 
     /// Lays one `key=value` over it. The value is TOML; what is no TOML is taken as text.
     ///
     /// # Errors
-    /// [`ConfigError::NotAnAssignment`], [`ConfigError::UnknownKey`], [`ConfigError::WrongValue`].
+    /// [`ConfigError::NotAnAssignment`], [`ConfigError::UnknownKey`], [`ConfigError::WrongValue`], [`ConfigError::Conflict`].
     pub fn set(&mut self, assignment: &str) -> Result<(), ConfigError> {
         let (key, text) =
             assignment.split_once('=').ok_or_else(|| ConfigError::NotAnAssignment { given: assignment.to_owned() })?;
@@ -64,43 +108,44 @@ impl Overrides {
     /// Lays one value over it, as a flag does.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownKey`] and [`ConfigError::WrongValue`].
+    /// [`ConfigError::UnknownKey`], [`ConfigError::WrongValue`], [`ConfigError::Conflict`].
     pub fn put(&mut self, key: &str, value: impl Into<Value>, origin: &str) -> Result<(), ConfigError> {
         let value = value.into();
-        if let Value::Table(table) = &value {
-            return self.lay_over(table, &format!("{key}."), origin);
+        if key == "data.image_size" {
+            return self.put_image_size(&value, origin);
         }
-        let unknown = |keys: &[String]| ConfigError::UnknownKey {
-            key: key.to_owned(),
-            origin: origin.to_owned(),
-            suggestion: nearest(key, keys),
-        };
-        let mut slot = &mut self.table;
-        let mut parts = key.split('.').peekable();
-        while let Some(part) = parts.next() {
-            let Some(found) = slot.get_mut(part) else { return Err(unknown(&self.keys)) };
-            match (found, parts.peek()) {
-                (Value::Table(inner), Some(_)) => slot = inner,
-                (Value::Table(_), None) => {
-                    return Err(ConfigError::WrongValue {
-                        key: key.to_owned(),
-                        origin: origin.to_owned(),
-                        reason: "is a table; set one of its keys".to_owned(),
-                    });
+        let mut places = places(&self.table, key);
+        if places.is_empty() {
+            let rows: Vec<String> = self.parse(key, origin)?.rows.iter().map(Row::folder).collect();
+            return Err(ConfigError::Conflict {
+                first: format!("`{key}`"),
+                second: format!("the rows {}", rows.join(", ")),
+                why: "none of them is a Lookahead".to_owned(),
+            });
+        }
+        if matches!(value, Value::Integer(_) | Value::Float(_)) {
+            let numbers: Vec<Vec<Place>> = places.iter().filter_map(|all| number_of_choice(&self.table, all)).collect();
+            places.extend(numbers);
+        }
+        // In the order of likelihood: the first that gives a configuration counts, else the first reason against.
+        let mut reason = None;
+        for all in &places {
+            match self.try_put(all, &value, key, origin) {
+                Ok(table) => {
+                    self.table = table;
+                    return Ok(());
                 }
-                (_, Some(_)) => return Err(unknown(&self.keys)),
-                (old, None) => {
-                    *old = fitted(old, value).map_err(|reason| ConfigError::WrongValue {
-                        key: key.to_owned(),
-                        origin: origin.to_owned(),
-                        reason,
-                    })?;
-                    self.origin = origin.to_owned();
-                    return self.check_names(key);
-                }
+                Err(error) => reason = reason.or(Some(error)),
             }
         }
-        Err(unknown(&self.keys))
+        match (reason, value) {
+            // Of several keys the one at fault is to be named.
+            (Some(_), Value::Table(table)) => {
+                table.into_iter().try_for_each(|(inner, value)| self.put(&format!("{key}.{inner}"), value, origin))
+            }
+            (Some(reason), _) => Err(reason),
+            (None, _) => Ok(()),
+        }
     }
 
     /// The validated configuration.
@@ -108,183 +153,92 @@ impl Overrides {
     /// # Errors
     /// [`ConfigError::OutOfRange`], [`ConfigError::Conflict`].
     pub fn finish(self) -> Result<Config, ConfigError> {
-        let config = self.parse("")?;
+        let mut config = self.parse("", "")?;
+        for row in &mut config.rows {
+            if row.title.is_empty() {
+                row.title.clone_from(&row.name);
+            }
+        }
         config.validate()?;
         Ok(config)
     }
 
-    fn lay_over(&mut self, table: &Table, prefix: &str, origin: &str) -> Result<(), ConfigError> {
-        table.iter().try_for_each(|(key, value)| self.put(&format!("{prefix}{key}"), value.clone(), origin))
-    }
-
-    /// Names (of optimizers, schedules, ...) are checked at once, so that the report names the key at fault.
-    fn check_names(&self, key: &str) -> Result<(), ConfigError> {
-        self.parse(key).map(drop)
-    }
-
-    fn parse(&self, key: &str) -> Result<Config, ConfigError> {
-        Value::Table(self.table.clone()).try_into().map_err(|error: toml::de::Error| ConfigError::WrongValue {
-            key: key.to_owned(),
-            origin: self.origin.clone(),
-            reason: error.message().to_owned(),
+    /// The table with `value` in all of `places`, merged into what is there or, where that is no configuration, instead of it.
+    fn try_put(&self, all: &[Place], value: &Value, key: &str, origin: &str) -> Result<Table, ConfigError> {
+        let wrong = |reason| ConfigError::WrongValue { key: key.to_owned(), origin: origin.to_owned(), reason };
+        let attempt = |instead: bool| {
+            let mut table = self.table.clone();
+            for place in all {
+                let value = match place.get(&self.table) {
+                    Some(old) => fitted(old, value.clone()).map_err(wrong)?,
+                    None => value.clone(),
+                };
+                lay(&mut table, place, value, instead);
+            }
+            parse(&table, key, origin).map(|_| table)
+        };
+        let merged = match attempt(false) {
+            Ok(table) => return Ok(table),
+            Err(error) => error,
+        };
+        attempt(true).map_err(|instead| {
+            let is_known = all.iter().any(|place| place.get(&self.table).is_some());
+            // serde's words for a key that a table does not have, and for a choice that there is not.
+            let is_unknown = [&merged, &instead].iter().any(|error| error.to_string().contains("unknown "));
+            match (is_known, is_unknown) {
+                (true, _) => merged,
+                (false, false) => instead,
+                (false, true) => ConfigError::UnknownKey {
+                    key: key.to_owned(),
+                    origin: origin.to_owned(),
+                    suggestion: keys::nearest(key, &keys::all(&self.table)),
+                },
+            }
         })
     }
-}
 
-/// Reads a file of TOML.
-pub(crate) fn read_table(path: &Path) -> Result<Table, ConfigError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_path_buf(), source })?;
-    toml::from_str(&text).map_err(|error: toml::de::Error| ConfigError::Syntax {
-        path: path.to_path_buf(),
-        reason: error.to_string().trim_end().replace('\n', "; "),
-    })
-}
+    /// `data.image_size` is no key of the configuration: the size is where the pipelines put it.
+    fn put_image_size(&mut self, value: &Value, origin: &str) -> Result<(), ConfigError> {
+        let key = || "data.image_size".to_owned();
+        let side =
+            value.as_integer().and_then(|side| usize::try_from(side).ok()).ok_or_else(|| ConfigError::WrongValue {
+                key: key(),
+                origin: origin.to_owned(),
+                reason: format!("expected a whole number of pixels, got {value}"),
+            })?;
+        let mut config = self.parse("data.image_size", origin)?;
+        let resized = |pipeline: &Pipeline, name: &str| match pipeline.with_side(side) {
+            Ok(Some(pipeline)) => Ok(pipeline),
+            Ok(None) => Err(ConfigError::Conflict {
+                first: "`data.image_size`".to_owned(),
+                second: format!("`data.{name}`"),
+                why: format!("no transform there gives images a side of its own ({pipeline})"),
+            }),
+            Err(error) => {
+                Err(ConfigError::WrongValue { key: key(), origin: origin.to_owned(), reason: error.to_string() })
+            }
+        };
+        config.data.train = resized(&config.data.train, "train")?;
+        config.data.valid = resized(&config.data.valid, "valid")?;
+        self.table = config.to_table();
+        Ok(())
+    }
 
-/// `new` in the type of `old`: whole numbers become fractions where one is expected, a single name a list of one.
-fn fitted(old: &Value, new: Value) -> Result<Value, String> {
-    match (old, new) {
-        (Value::Float(_), Value::Integer(n)) => Ok(Value::Float(n as f64)),
-        (Value::Array(_), Value::Array(new)) => Ok(Value::Array(new)),
-        (Value::Array(_), Value::String(text)) => {
-            Ok(Value::Array(text.split(',').map(|part| Value::String(part.trim().to_owned())).collect()))
-        }
-        (Value::Array(_), single @ Value::Integer(_)) => Ok(Value::Array(vec![single])),
-        (old, new) if old.same_type(&new) => Ok(new),
-        (old, new) => Err(format!("expected {}, got {} ({new})", kind(old), kind(&new))),
+    fn parse(&self, key: &str, origin: &str) -> Result<Config, ConfigError> {
+        parse(&self.table, key, origin)
     }
 }
 
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::String(_) => "text",
-        Value::Integer(_) => "a whole number",
-        Value::Float(_) => "a number",
-        Value::Boolean(_) => "true or false",
-        Value::Datetime(_) => "a date",
-        Value::Array(_) => "a list",
-        Value::Table(_) => "a table",
+fn parse(table: &Table, key: &str, origin: &str) -> Result<Config, ConfigError> {
+    let wrong = |reason| ConfigError::WrongValue { key: key.to_owned(), origin: origin.to_owned(), reason };
+    let read: Result<Config, toml::de::Error> = Value::Table(table.clone()).try_into();
+    let config = read.map_err(|error| wrong(error.message().to_owned()))?;
+    // serde passes over what stands beside a choice without settings.
+    match without_effect(table, &config.to_table()) {
+        None => Ok(config),
+        Some(field) => Err(wrong(format!("unknown field `{field}`: it would do nothing"))),
     }
-}
-
-fn list_keys(table: &Table, prefix: &str, keys: &mut Vec<String>) {
-    for (key, value) in table {
-        match value {
-            Value::Table(inner) => list_keys(inner, &format!("{prefix}{key}."), keys),
-            _ => keys.push(format!("{prefix}{key}")),
-        }
-    }
-}
-
-/// Short forms that people type, and what they mean.
-const SHORT_FORMS: &[(&str, &str)] = &[
-    ("lr", "learning_rate"),
-    ("wd", "weight_decay"),
-    ("eps", "epsilon"),
-    ("alpha", "slow_step_size"),
-    ("k", "sync_period"),
-];
-
-/// The key most like `key`, where one is like it at all: the whole key, or the last part in the right or any table.
-fn nearest(key: &str, keys: &[String]) -> Option<String> {
-    let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
-    let long = SHORT_FORMS.iter().find(|(short, _)| *short == name).map_or(name, |(_, long)| long);
-    let distance_to = |candidate: &String| {
-        let (candidate_table, candidate_name) = candidate.rsplit_once('.').unwrap_or(("", candidate));
-        let name_distance = distance(long, candidate_name);
-        // A forgotten table is a small slip, a wrong one counts letter by letter.
-        let table_distance =
-            if table.is_empty() && !candidate_table.is_empty() { 1 } else { distance(table, candidate_table) };
-        name_distance + table_distance
-    };
-    let best = keys.iter().min_by_key(|candidate| distance_to(candidate))?;
-    (distance_to(best) <= 1 + long.len() / 3).then(|| best.clone())
-}
-
-/// Levenshtein's distance: single-letter insertions, deletions and replacements.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, other) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::names::{Experiment, OptimizerName, Protocol};
-
-    fn quick() -> Overrides {
-        Overrides::new(&Config::for_protocol(Experiment::Cifar10, Protocol::Quick))
-    }
-
-    #[test]
-    fn distance_counts_letters() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("abc", ""), 3);
-        assert_eq!(distance("same", "same"), 0);
-    }
-
-    #[test]
-    fn misspelt_keys_get_the_right_suggestion() {
-        for (wrong, right) in [
-            ("train.epoch", "train.epochs"),
-            ("epochs", "train.epochs"),
-            ("sgd.lr", "sgd.learning_rate"),
-            ("lookahead.sync_perod", "lookahead.sync_period"),
-            ("lookahed.sync_period", "lookahead.sync_period"),
-            ("adamw.beta_1", "adamw.beta1"),
-            ("optimizer", "optimizers"),
-        ] {
-            let message = quick().put(wrong, 1, "--set").unwrap_err().to_string();
-            assert!(message.contains(&format!("did you mean `{right}`?")), "{message}");
-        }
-        let message = quick().put("utterly_unlike", 1, "--set").unwrap_err().to_string();
-        assert!(message.contains("--print-config lists all keys"), "{message}");
-    }
-
-    #[test]
-    fn values_take_the_type_of_what_they_replace() {
-        let mut o = quick();
-        o.set("sgd.learning_rate=1").unwrap();
-        o.set("optimizers=sgd, lookahead-sgd").unwrap();
-        o.set("seeds=7").unwrap();
-        o.set("sgd.nesterov=false").unwrap();
-        let config = o.finish().unwrap();
-        assert_eq!(config.sgd.learning_rate, 1.0);
-        assert_eq!(config.optimizers, [OptimizerName::Sgd, OptimizerName::LookaheadSgd]);
-        assert_eq!((config.seeds.as_slice(), config.sgd.nesterov), (&[7][..], false));
-    }
-
-    #[test]
-    fn wrong_values_name_key_and_origin() {
-        let message = quick().set("train.epochs=many").unwrap_err().to_string();
-        assert_eq!(message, "`train.epochs`: expected a whole number, got text (\"many\") (from --set)");
-        let message = quick().set("optimizers=sdg").unwrap_err().to_string();
-        assert!(message.starts_with("`optimizers`: unknown variant `sdg`"), "{message}");
-        assert!(quick().set("train.epochs").unwrap_err().to_string().contains("expected key=value"));
-        assert!(quick().set("train=1").unwrap_err().to_string().contains("is a table"));
-        let message = quick().set("train.epochs=-1").unwrap_err().to_string();
-        assert!(message.contains("`train.epochs`"), "{message}");
-    }
-
-    #[test]
-    fn the_printed_configuration_is_a_valid_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config.toml");
-        let config = Config::for_protocol(Experiment::Cifar10, Protocol::Paper);
-        std::fs::write(&path, toml::to_string(&config.to_table()).unwrap()).unwrap();
-        let mut o = quick();
-        o.file(&path).unwrap();
-        assert_eq!(o.finish().unwrap(), config);
-    }
-}
+mod tests;

@@ -1,54 +1,28 @@
 //! The rules a configuration obeys, checked once.
 
-use super::ConfigError;
-use super::settings::{AdamWSettings, Config, RmsPropSettings, ScheduleKind, SgdSettings};
-use crate::names::Experiment;
+use std::borrow::Cow;
 
-/// Collects the first broken rule; comparisons are written so that NaN breaks them.
-fn check(holds: bool, key: impl Into<String>, rule: &'static str, value: impl ToString) -> Result<(), ConfigError> {
-    if holds { Ok(()) } else { Err(ConfigError::OutOfRange { key: key.into(), rule, value: value.to_string() }) }
+use lookahead_optim::Error as OptimError;
+
+use super::error::ConfigError;
+use super::experiment::Config;
+use super::names::Experiment;
+use super::row::Row;
+use super::sections::{DataConfig, OneCycleConfig, ScheduleConfig, TrainConfig};
+
+/// An error unless `holds`; comparisons are written so that NaN breaks them.
+fn check(
+    holds: bool,
+    key: impl Into<String>,
+    rule: impl Into<Cow<'static, str>>,
+    value: impl ToString,
+) -> Result<(), ConfigError> {
+    let error = || ConfigError::OutOfRange { key: key.into(), rule: rule.into(), value: value.to_string() };
+    if holds { Ok(()) } else { Err(error()) }
 }
 
-fn learning_rate(table: &str, value: f64) -> Result<(), ConfigError> {
-    check(value > 0.0 && value.is_finite(), format!("{table}.learning_rate"), "above 0 and finite", value)
-}
-
-fn non_negative(table: &str, key: &str, value: f64) -> Result<(), ConfigError> {
-    check(value >= 0.0 && value.is_finite(), format!("{table}.{key}"), "0 or more and finite", value)
-}
-
-fn below_one(table: &str, key: &str, value: f64) -> Result<(), ConfigError> {
-    check((0.0..1.0).contains(&value), format!("{table}.{key}"), "in [0, 1)", value)
-}
-
-fn sgd(table: &str, s: &SgdSettings) -> Result<(), ConfigError> {
-    learning_rate(table, s.learning_rate)?;
-    below_one(table, "momentum", s.momentum)?;
-    non_negative(table, "weight_decay", s.weight_decay)?;
-    if s.nesterov && s.momentum == 0.0 {
-        return Err(ConfigError::Conflict {
-            first: format!("{table}.nesterov = true"),
-            second: format!("{table}.momentum = 0"),
-            why: "Nesterov's form needs momentum".to_owned(),
-        });
-    }
-    Ok(())
-}
-
-fn adamw(table: &str, s: &AdamWSettings) -> Result<(), ConfigError> {
-    learning_rate(table, s.learning_rate)?;
-    below_one(table, "beta1", s.beta1)?;
-    below_one(table, "beta2", s.beta2)?;
-    non_negative(table, "epsilon", s.epsilon)?;
-    non_negative(table, "weight_decay", s.weight_decay)
-}
-
-fn rmsprop(table: &str, s: &RmsPropSettings) -> Result<(), ConfigError> {
-    learning_rate(table, s.learning_rate)?;
-    below_one(table, "alpha", s.alpha)?;
-    below_one(table, "momentum", s.momentum)?;
-    non_negative(table, "epsilon", s.epsilon)?;
-    non_negative(table, "weight_decay", s.weight_decay)
+fn below_one(key: &str, value: f64) -> Result<(), ConfigError> {
+    check((0.0..1.0).contains(&value), key, "in [0, 1)", value)
 }
 
 impl Config {
@@ -60,85 +34,23 @@ impl Config {
     /// ```
     /// use lookahead_experiments::{Config, Experiment, Protocol};
     /// let mut config = Config::for_protocol(Experiment::Demo, Protocol::Quick);
-    /// config.lookahead.sync_period = 0;
+    /// config.train.epochs = 0;
     /// let error = config.validate().unwrap_err();
-    /// assert_eq!(error.to_string(), "`lookahead.sync_period` must be 1 or more, but is 0");
+    /// assert_eq!(error.to_string(), "`train.epochs` must be 1 or more, but is 0");
     /// ```
     pub fn validate(&self) -> Result<(), ConfigError> {
-        check(!self.optimizers.is_empty(), "optimizers", "a list of at least one name", "[]")?;
-        check(!self.states.is_empty(), "states", "a list of at least one policy", "[]")?;
+        check(!self.rows.is_empty(), "rows", "a list of at least one row", "[]")?;
         check(!self.seeds.is_empty(), "seeds", "a list of at least one number", "[]")?;
-        unique("optimizers", &self.optimizers)?;
-        unique("states", &self.states)?;
+        unique("rows", &self.rows.iter().map(Row::folder).collect::<Vec<_>>())?;
         unique("seeds", &self.seeds)?;
-
         let seed_limit = i64::MAX as u64; // TOML's largest integer
         for seed in &self.seeds {
             check(*seed <= seed_limit, "seeds", "numbers below 2^63", seed)?;
         }
-
-        let train = &self.train;
-        check(train.epochs >= 1, "train.epochs", "1 or more", train.epochs)?;
-        check(train.batch_size >= 1, "train.batch_size", "1 or more", train.batch_size)?;
-        check(
-            train.accumulate >= 1 && train.batch_size.is_multiple_of(train.accumulate),
-            "train.accumulate",
-            "1 or more and a divisor of train.batch_size",
-            train.accumulate,
-        )?;
-        below_one("train", "label_smoothing", train.label_smoothing)?;
-
-        let data = &self.data;
-        check(data.min_scale > 0.0 && data.min_scale <= 1.0, "data.min_scale", "in (0, 1]", data.min_scale)?;
-        check(
-            data.mixing_alpha > 0.0 && data.mixing_alpha.is_finite(),
-            "data.mixing_alpha",
-            "above 0 and finite",
-            data.mixing_alpha,
-        )?;
-        check(data.image_size <= 4096, "data.image_size", "4096 or less", data.image_size)?;
-        if self.experiment == Experiment::Imagenette {
-            check(
-                data.cache_side == 0 || (data.image_size..=8192).contains(&data.cache_side),
-                "data.cache_side",
-                "0, or from data.image_size to 8192",
-                data.cache_side,
-            )?;
-        } else {
-            check(data.cache_side == 0, "data.cache_side", "0 where images are no photographs", data.cache_side)?;
-        }
-
-        let schedule = &self.schedule;
-        check(schedule.warmup > 0.0 && schedule.warmup < 1.0, "schedule.warmup", "in (0, 1)", schedule.warmup)?;
-        below_one("schedule", "momentum_high", schedule.momentum_high)?;
-        below_one("schedule", "momentum_low", schedule.momentum_low)?;
-        check(schedule.factor > 0.0 && schedule.factor <= 1.0, "schedule.factor", "in (0, 1]", schedule.factor)?;
-        if schedule.kind == ScheduleKind::Steps {
-            check(
-                schedule.milestones.windows(2).all(|w| w[0] < w[1]),
-                "schedule.milestones",
-                "rising",
-                format!("{:?}", schedule.milestones),
-            )?;
-        }
-
-        let lookahead = &self.lookahead;
-        check(lookahead.sync_period >= 1, "lookahead.sync_period", "1 or more", lookahead.sync_period)?;
-        check(
-            (0.0..=1.0).contains(&lookahead.slow_step_size),
-            "lookahead.slow_step_size",
-            "in [0, 1]",
-            lookahead.slow_step_size,
-        )?;
-        below_one("averaging", "decay", self.averaging.decay)?;
-
-        sgd("sgd", &self.sgd)?;
-        sgd("polyak", &self.polyak)?;
-        sgd("lookahead-sgd", &self.lookahead_sgd)?;
-        adamw("adamw", &self.adamw)?;
-        adamw("lookahead-adamw", &self.lookahead_adamw)?;
-        rmsprop("rmsprop", &self.rmsprop)?;
-        rmsprop("lookahead-rmsprop", &self.lookahead_rmsprop)
+        self.rows.iter().try_for_each(validate_row)?;
+        validate_train(&self.train)?;
+        validate_data(&self.data, self.experiment)?;
+        validate_schedule(&self.schedule)
     }
 }
 
@@ -148,10 +60,87 @@ fn unique<T: PartialEq + ToString>(key: &str, values: &[T]) -> Result<(), Config
     if repeats { check(false, key, "a list without repetition", list()) } else { Ok(()) }
 }
 
+fn validate_row(row: &Row) -> Result<(), ConfigError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let named = !row.name.is_empty() && row.name.chars().all(plain);
+    check(named, "rows.name", "letters, digits, `-` and `_`", format!("`{}`", row.name))?;
+    let rate = row.inner.learning_rate();
+    check(rate > 0.0 && rate.is_finite(), format!("{}.learning_rate", row.name), "above 0 and finite", rate)?;
+    row.inner.validate().and_then(|()| row.around.validate()).map_err(|error| of_row(&row.name, error))?;
+    toml::Table::try_from(row).map(drop).map_err(|error| ConfigError::WrongValue {
+        key: row.name.clone(),
+        origin: String::new(),
+        reason: error.to_string(),
+    })
+}
+
+/// The optimizer crate's report, under the row's key.
+fn of_row(name: &str, error: OptimError) -> ConfigError {
+    match error {
+        OptimError::OutOfRange { what, value, range } => ConfigError::OutOfRange {
+            key: format!("{name}.{what}"),
+            rule: format!("in {range}").into(),
+            value: value.to_string(),
+        },
+        other => ConfigError::WrongValue { key: name.to_owned(), origin: String::new(), reason: other.to_string() },
+    }
+}
+
+fn validate_train(train: &TrainConfig) -> Result<(), ConfigError> {
+    check(train.epochs >= 1, "train.epochs", "1 or more", train.epochs)?;
+    check(train.batch_size >= 1, "train.batch_size", "1 or more", train.batch_size)?;
+    check(
+        train.accumulate >= 1 && train.batch_size.is_multiple_of(train.accumulate),
+        "train.accumulate",
+        "1 or more and a divisor of train.batch_size",
+        train.accumulate,
+    )?;
+    below_one("train.label_smoothing", train.label_smoothing)
+}
+
+fn validate_data(data: &DataConfig, experiment: Experiment) -> Result<(), ConfigError> {
+    // What the mixing's own crate says of it.
+    data.mixing.validate().map_err(|error| ConfigError::WrongValue {
+        key: "data.mixing".to_owned(),
+        origin: String::new(),
+        reason: error.to_string(),
+    })?;
+    let side = data.cache_side;
+    if experiment == Experiment::Imagenette {
+        let least = data.train.fixed_size().map_or(1, |size| size.height.min(size.width));
+        let rule = format!("0, or from the training images' side ({least}) to 8192");
+        check(side == 0 || (least..=8192).contains(&side), "data.cache_side", rule, side)
+    } else {
+        check(side == 0, "data.cache_side", "0 where images are no photographs", side)
+    }
+}
+
+fn validate_schedule(schedule: &ScheduleConfig) -> Result<(), ConfigError> {
+    let one_cycle = |kind: &str, cycle: &OneCycleConfig| {
+        check(cycle.warmup > 0.0 && cycle.warmup < 1.0, format!("schedule.{kind}.warmup"), "in (0, 1)", cycle.warmup)?;
+        let Some(momentum) = &cycle.momentum else { return Ok(()) };
+        below_one(&format!("schedule.{kind}.momentum.high"), momentum.high)?;
+        below_one(&format!("schedule.{kind}.momentum.low"), momentum.low)
+    };
+    match schedule {
+        ScheduleConfig::Constant => Ok(()),
+        ScheduleConfig::OneCycle(cycle) => one_cycle("one-cycle", cycle),
+        ScheduleConfig::OneCycleFastaiV1(cycle) => one_cycle("one-cycle-fastai-v1", cycle),
+        ScheduleConfig::Steps(steps) => {
+            let rising = steps.milestones.windows(2).all(|w| w[0] < w[1]);
+            check(rising, "schedule.steps.milestones", "rising", format!("{:?}", steps.milestones))?;
+            check(steps.factor > 0.0 && steps.factor <= 1.0, "schedule.steps.factor", "in (0, 1]", steps.factor)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use lookahead_data::Mixing;
+    use lookahead_optim::{Average, Momentum, StepSize};
+
     use super::*;
-    use crate::names::{Experiment, OptimizerName, Protocol};
+    use crate::config::{Around, Inner, Protocol, StepsConfig};
 
     fn broken(change: impl FnOnce(&mut Config)) -> String {
         let mut config = Config::for_protocol(Experiment::Cifar10, Protocol::Quick);
@@ -160,32 +149,51 @@ mod tests {
         config.validate().unwrap_err().to_string()
     }
 
+    fn around(config: &mut Config) -> &mut lookahead_optim::LookaheadConfig {
+        config.rows[3].around.lookahead_mut().unwrap()
+    }
+
     #[test]
     fn numbers_that_are_no_numbers_are_refused() {
         for change in [
-            (|c: &mut Config| c.lookahead.slow_step_size = f64::NAN) as fn(&mut Config),
-            |c| c.sgd.learning_rate = f64::NAN,
-            |c| c.sgd.learning_rate = f64::INFINITY,
-            |c| c.adamw.beta2 = f64::NAN,
-            |c| c.rmsprop.alpha = f64::NAN,
+            (|c: &mut Config| around(c).slow_step_size = StepSize::Fixed(f64::NAN)) as fn(&mut Config),
+            |c| c.rows[0].inner.set_learning_rate(f64::NAN),
+            |c| c.rows[0].inner.set_learning_rate(f64::INFINITY),
+            |c| {
+                if let Inner::Sgd(sgd) = &mut c.rows[0].inner {
+                    sgd.momentum = Momentum::nesterov(f64::NAN);
+                }
+            },
+            |c| c.rows[0].around = Around::Average(Average::Ema { decay: f64::NAN }),
             |c| c.train.label_smoothing = f64::NAN,
-            |c| c.data.min_scale = f64::NAN,
-            |c| c.data.mixing_alpha = f64::NAN,
-            |c| c.schedule.warmup = f64::NAN,
-            |c| c.schedule.factor = f64::NAN,
-            |c| c.averaging.decay = f64::NAN,
+            |c| c.schedule = ScheduleConfig::OneCycle(OneCycleConfig { warmup: f64::NAN, momentum: None }),
+            |c| c.schedule = ScheduleConfig::Steps(StepsConfig { milestones: vec![], factor: f64::NAN }),
         ] {
             let message = broken(change);
             assert!(message.contains("but is NaN") || message.contains("but is inf"), "{message}");
         }
+        assert!(broken(|c| c.data.mixing = Mixing::Mixup { alpha: f64::NAN }).contains("data.mixing"));
     }
 
     #[test]
     fn a_message_names_key_rule_and_value() {
         assert_eq!(broken(|c| c.train.epochs = 0), "`train.epochs` must be 1 or more, but is 0");
         assert!(broken(|c| c.train.accumulate = 3).contains("a divisor of train.batch_size, but is 3"));
-        assert!(broken(|c| c.optimizers = vec![OptimizerName::Sgd; 2]).ends_with("without repetition, but is sgd,sgd"));
+        assert!(broken(|c| c.rows = vec![c.rows[0].clone(); 2]).ends_with("without repetition, but is sgd,sgd"));
         assert!(broken(|c| c.seeds.clear()).contains("`seeds`"));
-        assert!(broken(|c| c.lookahead_sgd.momentum = 0.0).contains("lookahead-sgd.nesterov"));
+        assert!(broken(|c| c.rows[0].name = "a/b".into()).contains("but is `a/b`"));
+        assert_eq!(
+            broken(|c| around(c).sync_period = 0.into()),
+            "`lookahead-sgd.sync_period` must be in [1, inf), but is 0"
+        );
+        assert!(broken(|c| c.data.cache_side = 40).contains("no photographs"));
+    }
+
+    /// A value that TOML cannot hold would make `config.toml` forget it.
+    #[test]
+    fn a_row_that_no_file_can_hold_is_refused() {
+        let schedule = std::sync::Arc::new(lookahead_optim::Constant(0.5));
+        let message = broken(|c| around(c).slow_step_size = StepSize::Scheduled(schedule));
+        assert!(message.contains("lookahead-sgd"), "{message}");
     }
 }

@@ -1,0 +1,66 @@
+//! The optimizers that a row can have: the one place to register another.
+
+use candle_core::Var;
+use lookahead_optim::{AdamWConfig, Fused, Optimizer, Result, RmsPropConfig, Rule, SgdConfig};
+use serde::{Deserialize, Serialize};
+
+/// Writes [`Inner`] from lines of name, title, and configuration.
+macro_rules! inner_optimizers {
+    ($($(#[$doc:meta])* $name:literal, $title:literal, $variant:ident($config:ty);)*) => {
+        /// The optimizer that makes the steps, with its settings.
+        ///
+        /// In a file it is a table of one key, its kind: `inner = { sgd = { learning_rate = 0.4 } }`. What is left out has the
+        /// default of `lookahead-optim`.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        pub enum Inner {
+            $($(#[$doc])* #[serde(rename = $name)] $variant($config),)*
+        }
+
+        impl Inner {
+            /// Its kind, as files spell it.
+            pub fn kind(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name,)* }
+            }
+
+            /// Its name for people.
+            pub fn title(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $title,)* }
+            }
+
+            /// The learning rate: the peak, where the schedule has one.
+            pub fn learning_rate(&self) -> f64 {
+                match self { $(Self::$variant(config) => config.learning_rate(),)* }
+            }
+
+            /// Sets it.
+            pub fn set_learning_rate(&mut self, learning_rate: f64) {
+                match self { $(Self::$variant(config) => config.set_learning_rate(learning_rate),)* }
+            }
+
+            /// Checks the settings.
+            ///
+            /// # Errors
+            /// The first that is out of its range.
+            pub fn validate(&self) -> Result<()> {
+                match self { $(Self::$variant(config) => config.validate(),)* }
+            }
+
+            /// The optimizer over `parameters`.
+            ///
+            /// # Errors
+            /// A setting out of its range; a group that matches no parameter.
+            pub fn build(&self, parameters: Vec<(String, Var)>) -> Result<Box<dyn Optimizer>> {
+                Ok(match self { $(Self::$variant(config) => Box::new(Fused::new(parameters, config.clone())?),)* })
+            }
+        }
+    };
+}
+
+inner_optimizers! {
+    /// Stochastic gradient descent.
+    "sgd", "SGD", Sgd(SgdConfig);
+    /// Adam with decoupled weight decay.
+    "adamw", "AdamW", AdamW(AdamWConfig);
+    /// RMSProp.
+    "rmsprop", "RMSProp", RmsProp(RmsPropConfig);
+}

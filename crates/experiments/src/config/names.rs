@@ -1,0 +1,85 @@
+//! The names users type: experiments, protocols, networks.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// Writes the name of a [`ValueEnum`] as the command line and the files spell it.
+macro_rules! display_as_value {
+    ($($name:ty),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self.to_possible_value() {
+                    Some(value) => f.pad(value.get_name()),
+                    None => Err(fmt::Error),
+                }
+            }
+        }
+    )*};
+}
+display_as_value!(Experiment, Protocol, ModelName);
+
+/// A set of runs that becomes one table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Experiment {
+    /// The embedded data set `shapes`.
+    Demo,
+    /// CIFAR-10.
+    Cifar10,
+    /// CIFAR-100.
+    Cifar100,
+    /// Imagenette, or any folder of class folders.
+    Imagenette,
+}
+
+/// A full recipe: model, data, augmentation, schedule, hyper-parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// Two cores, a few epochs.
+    Quick,
+    /// One GPU, some thirty epochs of OneCycle.
+    Standard,
+    /// The Lookahead paper's 200 epochs with its best settings.
+    Paper,
+    /// The original project's notebooks as they declare it.
+    Original,
+    /// The original project as it ran.
+    OriginalEffective,
+}
+
+/// A network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+#[value(rename_all = "lower")]
+pub enum ModelName {
+    /// He et al.'s CIFAR network of 0.27 million parameters.
+    ResNet20,
+    /// 18 layers, basic blocks.
+    ResNet18,
+    /// 34 layers, basic blocks.
+    ResNet34,
+    /// 50 layers, bottleneck blocks.
+    ResNet50,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_spelt_alike_on_the_command_line_and_in_files() {
+        for name in Experiment::value_variants() {
+            assert_eq!(serde_json::to_value(name).unwrap(), serde_json::json!(name.to_string()));
+        }
+        for name in ModelName::value_variants() {
+            assert_eq!(serde_json::to_value(name).unwrap(), serde_json::json!(name.to_string()));
+        }
+        for name in Protocol::value_variants() {
+            assert_eq!(serde_json::to_value(name).unwrap(), serde_json::json!(name.to_string()));
+        }
+        assert_eq!(Protocol::OriginalEffective.to_string(), "original-effective");
+    }
+}

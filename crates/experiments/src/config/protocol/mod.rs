@@ -1,0 +1,133 @@
+//! Protocols: full recipes, each one value in one file.
+//!
+//! | protocol | for |
+//! | --- | --- |
+//! | [`quick`](Protocol::Quick) | two cores: a small network, OneCycle, a few epochs |
+//! | [`standard`](Protocol::Standard) | one GPU: ResNet-18, OneCycle, 30 epochs |
+//! | [`paper`](Protocol::Paper) | the Lookahead paper: 200 epochs, decay by 0.2 at 60, 120 and 160, its best settings |
+//! | [`original`](Protocol::Original) | the original student project as it declares itself |
+//! | [`original-effective`](Protocol::OriginalEffective) | the same project as it really ran |
+//!
+//! A protocol has settings for seven rows, and compares some of them unless it is told otherwise.
+
+mod original;
+mod original_effective;
+mod paper;
+mod pipelines;
+mod quick;
+mod standard;
+
+use lookahead_optim::StatePolicy;
+
+use super::experiment::Config;
+use super::names::{Experiment, Protocol};
+use super::row::{Row, states_of};
+
+impl Config {
+    /// The recipe of `protocol` for `experiment`, before any change.
+    ///
+    /// ```
+    /// use lookahead_experiments::{Config, Experiment, Protocol};
+    /// let paper = Config::for_protocol(Experiment::Cifar10, Protocol::Paper);
+    /// let rows: Vec<&str> = paper.rows.iter().map(|row| row.name.as_str()).collect();
+    /// assert_eq!((paper.train.epochs, rows), (200, vec!["sgd", "polyak", "adamw", "lookahead-sgd"]));
+    /// ```
+    pub fn for_protocol(experiment: Experiment, protocol: Protocol) -> Self {
+        let config = with_all_rows(experiment, protocol);
+        let compared: &[&str] = match (protocol, experiment) {
+            (Protocol::Paper, _) => &["sgd", "polyak", "adamw", "lookahead-sgd"],
+            (_, Experiment::Imagenette) => &["sgd", "adamw", "lookahead-sgd"],
+            _ => &["sgd", "adamw", "rmsprop", "lookahead-sgd", "lookahead-adamw"],
+        };
+        let rows = compared.iter().flat_map(|name| config.rows.iter().filter(move |row| row.name == *name).cloned());
+        Self { rows: rows.collect(), ..config }
+    }
+
+    /// All rows that `protocol` has settings for, compared or not.
+    pub fn all_rows(experiment: Experiment, protocol: Protocol) -> Vec<Row> {
+        with_all_rows(experiment, protocol).rows
+    }
+}
+
+fn with_all_rows(experiment: Experiment, protocol: Protocol) -> Config {
+    let config = match protocol {
+        Protocol::Quick => quick::config(experiment),
+        Protocol::Standard => standard::config(experiment),
+        Protocol::Paper => paper::config(experiment),
+        Protocol::Original => original::config(experiment),
+        Protocol::OriginalEffective => original_effective::config(experiment),
+    };
+    let policies: &[StatePolicy] = match protocol {
+        Protocol::Original | Protocol::OriginalEffective => &[StatePolicy::Keep, StatePolicy::Reset],
+        Protocol::Quick | Protocol::Standard | Protocol::Paper => &[StatePolicy::Keep],
+    };
+    Config { rows: states_of(config.rows, policies), ..config }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+    use lookahead_data::ImageSize;
+    use lookahead_optim::WeightDecay;
+
+    use super::*;
+    use crate::config::Inner;
+
+    #[test]
+    fn every_protocol_is_valid_for_every_experiment() {
+        for experiment in Experiment::value_variants() {
+            for protocol in Protocol::value_variants() {
+                let config = Config::for_protocol(*experiment, *protocol);
+                config.validate().unwrap();
+                assert_eq!((config.experiment, config.protocol), (*experiment, *protocol));
+                assert_eq!(config.to_table().len(), 9, "a key was skipped by serde");
+                let mut names: Vec<String> =
+                    Config::all_rows(*experiment, *protocol).into_iter().map(|row| row.name).collect();
+                names.dedup(); // the states of a row stand together
+                let all =
+                    ["sgd", "adamw", "rmsprop", "lookahead-sgd", "lookahead-adamw", "lookahead-rmsprop", "polyak"];
+                assert_eq!(names, all);
+                // Photographs come in many sizes and must all leave a pipeline in one.
+                if *experiment == Experiment::Imagenette {
+                    let sides = [&config.data.train, &config.data.valid].map(|pipeline| pipeline.fixed_size());
+                    assert!(sides[0].is_some() && sides[0] == sides[1], "{protocol}: {sides:?}");
+                }
+            }
+        }
+        let size = |protocol| Config::for_protocol(Experiment::Imagenette, protocol).data.train.fixed_size();
+        let sides = [Protocol::Quick, Protocol::Standard, Protocol::Paper, Protocol::Original].map(size);
+        assert_eq!(sides, [96, 128, 128, 224].map(|side| Some(ImageSize::square(side))));
+    }
+
+    /// The original has both states of every Lookahead, of those that it does not compare by default too.
+    #[test]
+    fn the_original_keeps_and_resets() {
+        let folders: Vec<String> =
+            Config::all_rows(Experiment::Demo, Protocol::Original).iter().map(Row::folder).collect();
+        assert!(folders.contains(&"lookahead-rmsprop-reset".to_owned()), "{folders:?}");
+        assert_eq!(folders.len(), 10);
+    }
+
+    /// The two protocols of the original differ just where the notebooks' code overrode what they declare.
+    #[test]
+    fn declared_and_effective_differ_in_what_was_overridden() {
+        let declared = Config::for_protocol(Experiment::Cifar10, Protocol::Original);
+        let effective = Config::for_protocol(Experiment::Cifar10, Protocol::OriginalEffective);
+        let row = |config: &Config, name: &str| config.rows.iter().find(|row| row.name == name).unwrap().inner.clone();
+        let sgd = |config: &Config| match row(config, "sgd") {
+            Inner::Sgd(sgd) => (sgd.weight_decay, sgd.learning_rate),
+            other => panic!("{other:?}"),
+        };
+        let adamw = |config: &Config, name: &str| match row(config, name) {
+            Inner::AdamW(adamw) => (adamw.weight_decay, adamw.learning_rate),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(adamw(&declared, "adamw"), (WeightDecay::Decoupled(0.3), 1e-3));
+        assert_eq!(adamw(&effective, "adamw"), (WeightDecay::Decoupled(0.01), 1e-3));
+        assert_eq!(sgd(&declared), (WeightDecay::L2(1e-3), 0.05));
+        assert_eq!(sgd(&effective), (WeightDecay::Decoupled(0.01), 0.05));
+        assert_eq!(adamw(&declared, "lookahead-adamw").1, 0.1);
+        assert_ne!(declared.model.stem, effective.model.stem);
+        assert_ne!(declared.data.train, effective.data.train);
+    }
+}

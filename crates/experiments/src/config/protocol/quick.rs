@@ -1,0 +1,91 @@
+//! `quick`: what two cores do in minutes.
+
+use lookahead_data::{Mixing, Pipeline};
+use lookahead_models::{Head, Stem};
+use lookahead_optim::{AdamWConfig, Average, Group, LookaheadConfig, Momentum, RmsPropConfig, SgdConfig, WeightDecay};
+
+use super::pipelines;
+use crate::config::experiment::Config;
+use crate::config::inner::Inner;
+use crate::config::names::{Experiment, ModelName, Protocol};
+use crate::config::row::Row;
+use crate::config::sections::{
+    DataConfig, ModelConfig, MomentumCycle, Normalization, OneCycleConfig, ScheduleConfig, TrainConfig,
+};
+
+/// ResNet-20, OneCycle, five epochs, three seeds. SGD's settings are those of a common PyTorch recipe.
+pub(super) fn config(experiment: Experiment) -> Config {
+    let base = Config {
+        experiment,
+        protocol: Protocol::Quick,
+        device: "auto".to_owned(),
+        rows: rows(0.4, 5e-3),
+        seeds: vec![1, 2, 3],
+        model: ModelConfig { name: ModelName::ResNet20, stem: Stem::Cifar, head: Head::Linear },
+        data: DataConfig {
+            limit_train: 0,
+            limit_valid: 0,
+            cache_side: 0,
+            train: Pipeline::cifar(),
+            valid: Pipeline::default(),
+            normalize: Normalization::Dataset,
+            mixing: Mixing::None,
+        },
+        train: TrainConfig { epochs: 5, batch_size: 128, accumulate: 1, label_smoothing: 0.0 },
+        schedule: ScheduleConfig::OneCycle(OneCycleConfig {
+            warmup: 0.3,
+            momentum: Some(MomentumCycle { high: 0.95, low: 0.85 }),
+        }),
+    };
+    match experiment {
+        Experiment::Cifar10 | Experiment::Cifar100 => base,
+        Experiment::Demo => Config { seeds: vec![1], train: TrainConfig { epochs: 4, ..base.train }, ..base },
+        // The whole Imagenette recipe on small images.
+        Experiment::Imagenette => {
+            let (train, valid) = pipelines::fastai(96);
+            Config {
+                seeds: vec![1],
+                model: ModelConfig { name: ModelName::ResNet18, stem: Stem::ImageNet, head: Head::Linear },
+                data: DataConfig { train, valid, mixing: Mixing::MixupPerSample { alpha: 0.4 }, ..base.data },
+                train: TrainConfig { epochs: 10, batch_size: 64, ..base.train },
+                rows: rows(0.05, 5e-3),
+                ..base
+            }
+        }
+    }
+}
+
+/// The seven rows, with SGD and AdamW at these learning rates, alone and inside Lookahead alike.
+pub(super) fn rows(sgd: f64, adamw: f64) -> Vec<Row> {
+    // Nesterov's step, and decay on weights alone: the usual CIFAR recipe.
+    let sgd = Inner::Sgd(SgdConfig {
+        learning_rate: sgd,
+        momentum: Momentum::nesterov(0.9),
+        weight_decay: WeightDecay::L2(5e-4),
+        groups: vec![Group::no_decay_on_vectors()],
+        ..SgdConfig::default()
+    });
+    let adamw = Inner::AdamW(AdamWConfig {
+        learning_rate: adamw,
+        beta2: 0.99,
+        weight_decay: WeightDecay::Decoupled(0.05),
+        groups: vec![Group::no_decay_on_vectors()],
+        ..AdamWConfig::default()
+    });
+    let rmsprop = Inner::RmsProp(RmsPropConfig {
+        learning_rate: 3e-3,
+        weight_decay: WeightDecay::Decoupled(0.05),
+        groups: vec![Group::no_decay_on_vectors()],
+        ..RmsPropConfig::default()
+    });
+    let lookahead = LookaheadConfig { sync_period: 5.into(), slow_step_size: 0.5.into(), ..LookaheadConfig::default() };
+    vec![
+        Row::plain(sgd.clone()),
+        Row::plain(adamw.clone()),
+        Row::plain(rmsprop.clone()),
+        Row::lookahead(sgd.clone(), lookahead.clone()),
+        Row::lookahead(adamw, lookahead.clone()),
+        Row::lookahead(rmsprop, lookahead),
+        Row::polyak(sgd, Average::Ema { decay: 0.998 }),
+    ]
+}

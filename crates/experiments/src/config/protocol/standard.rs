@@ -1,0 +1,32 @@
+//! `standard`: what one GPU does in an hour or two.
+
+use lookahead_models::{Head, Stem};
+
+use super::{pipelines, quick};
+use crate::config::experiment::Config;
+use crate::config::names::{Experiment, ModelName, Protocol};
+use crate::config::sections::{DataConfig, ModelConfig, TrainConfig};
+
+/// ResNet-18, OneCycle, 30 epochs, five seeds. Everything else as `quick`.
+pub(super) fn config(experiment: Experiment) -> Config {
+    let quick = quick::config(experiment);
+    let base = Config {
+        protocol: Protocol::Standard,
+        seeds: vec![1, 2, 3, 4, 5],
+        model: ModelConfig { name: ModelName::ResNet18, stem: Stem::Cifar, head: Head::Linear },
+        train: TrainConfig { epochs: 30, ..quick.train },
+        rows: quick::rows(0.2, 2e-3),
+        ..quick
+    };
+    match experiment {
+        Experiment::Imagenette => {
+            let (train, valid) = pipelines::fastai(128);
+            Config {
+                model: ModelConfig { stem: Stem::ImageNet, ..base.model },
+                data: DataConfig { train, valid, ..base.data },
+                ..base
+            }
+        }
+        _ => base,
+    }
+}

@@ -1,0 +1,149 @@
+//! What is compared: an optimizer, and what stands around it.
+
+use lookahead_optim::{Average, LookaheadConfig, StatePolicy};
+use lookahead_runs::RowId;
+use serde::{Deserialize, Serialize};
+
+use super::inner::Inner;
+
+/// One row of a table.
+///
+/// ```
+/// use lookahead_experiments::{Around, Inner, Row};
+/// use lookahead_optim::{LookaheadConfig, SgdConfig};
+/// let row = Row::lookahead(Inner::Sgd(SgdConfig::default()), LookaheadConfig::default());
+/// assert_eq!((row.name.as_str(), row.title.as_str()), ("lookahead-sgd", "Lookahead/SGD"));
+/// assert_eq!(row.folder(), "lookahead-sgd-keep");
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Its name in files, folders and flags: letters, digits, `-` and `_`. Rows of one name differ in their state policy.
+    pub name: String,
+    /// Its name for people; the name again where none is given.
+    #[serde(default)]
+    pub title: String,
+    /// The optimizer that makes the steps.
+    pub inner: Inner,
+    /// What stands around it.
+    #[serde(default)]
+    pub around: Around,
+}
+
+/// What stands around an optimizer.
+///
+/// In a file it is `"nothing"`, which is the default, or a table of one key: `around = { lookahead = { sync_period = 5 } }`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Around {
+    /// The optimizer runs alone.
+    #[default]
+    Nothing,
+    /// Lookahead.
+    Lookahead(LookaheadConfig),
+    /// Lookahead as the original project had it: at each sync the moments of the inner optimizer are zeroed, and their step
+    /// counters go on. It measures that mistake and is not for training.
+    LookaheadMomentsZeroed(LookaheadConfig),
+    /// An average of the weights, for evaluation alone.
+    Average(Average),
+}
+
+impl Around {
+    /// The settings of Lookahead, where it is one.
+    pub fn lookahead(&self) -> Option<&LookaheadConfig> {
+        match self {
+            Self::Lookahead(config) | Self::LookaheadMomentsZeroed(config) => Some(config),
+            Self::Nothing | Self::Average(_) => None,
+        }
+    }
+
+    /// The same, to change them.
+    pub fn lookahead_mut(&mut self) -> Option<&mut LookaheadConfig> {
+        match self {
+            Self::Lookahead(config) | Self::LookaheadMomentsZeroed(config) => Some(config),
+            Self::Nothing | Self::Average(_) => None,
+        }
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// The first that is out of its range.
+    pub fn validate(&self) -> lookahead_optim::Result<()> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Lookahead(config) | Self::LookaheadMomentsZeroed(config) => config.validate(),
+            Self::Average(average) => average.validate(),
+        }
+    }
+}
+
+impl Row {
+    /// `inner` alone, under its own name.
+    pub fn plain(inner: Inner) -> Self {
+        Self { name: inner.kind().to_owned(), title: inner.title().to_owned(), inner, around: Around::Nothing }
+    }
+
+    /// Lookahead around `inner`.
+    pub fn lookahead(inner: Inner, config: LookaheadConfig) -> Self {
+        let (name, title) = (format!("lookahead-{}", inner.kind()), format!("Lookahead/{}", inner.title()));
+        Self { name, title, inner, around: Around::Lookahead(config) }
+    }
+
+    /// An average of the weights of `inner`: the row `polyak`.
+    pub fn polyak(inner: Inner, average: Average) -> Self {
+        Self { name: "polyak".to_owned(), title: "Polyak".to_owned(), inner, around: Around::Average(average) }
+    }
+
+    /// The same under another name and title.
+    #[must_use]
+    pub fn named(self, name: &str, title: &str) -> Self {
+        Self { name: name.to_owned(), title: title.to_owned(), ..self }
+    }
+
+    /// What Lookahead does with the inner state at a sync; `None` without Lookahead.
+    pub fn state(&self) -> Option<StatePolicy> {
+        self.around.lookahead().map(|config| config.state_policy)
+    }
+
+    /// The part of a run folder's name that says the row: `<name>[-<state>]`.
+    pub fn folder(&self) -> String {
+        match self.state() {
+            Some(state) => format!("{}-{state}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// The row as a run folder says it: what a report reads of its configuration.
+    pub fn id(&self) -> RowId {
+        // A valid row has a form in TOML, and a row is what the reader looks for.
+        let rows = toml::Value::try_from([self]).unwrap_or_else(|_| toml::Value::Array(Vec::new()));
+        RowId::of_config(&toml::Table::from_iter([("rows".to_owned(), rows)])).unwrap_or_default()
+    }
+}
+
+/// `rows` with one copy of each Lookahead row for every one of `policies`; rows that come out alike are there once.
+pub fn states_of(rows: Vec<Row>, policies: &[StatePolicy]) -> Vec<Row> {
+    let mut all: Vec<Row> = Vec::new();
+    for row in rows {
+        let copies: Vec<Row> = match row.state() {
+            None => vec![row],
+            Some(_) => policies
+                .iter()
+                .map(|&policy| {
+                    let mut copy = row.clone();
+                    if let Some(config) = copy.around.lookahead_mut() {
+                        config.state_policy = policy;
+                    }
+                    copy
+                })
+                .collect(),
+        };
+        for copy in copies {
+            if !all.contains(&copy) {
+                all.push(copy);
+            }
+        }
+    }
+    all
+}

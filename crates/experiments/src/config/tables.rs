@@ -1,0 +1,191 @@
+//! Places in a configuration's TOML, and values put there.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::error::ConfigError;
+
+/// A place in a configuration: an entry of `rows` or none, and the keys below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    row: Option<usize>,
+    keys: Vec<String>,
+}
+
+impl Place {
+    /// What is there.
+    pub(super) fn get<'a>(&self, config: &'a Table) -> Option<&'a Value> {
+        let (first, rest) = self.keys.split_first()?;
+        let start = match self.row {
+            Some(row) => config.get("rows")?.as_array()?.get(row)?.get(first),
+            None => config.get(first),
+        };
+        rest.iter().try_fold(start?, |value, key| value.get(key))
+    }
+}
+
+/// Where `key` may be meant to lie, the likeliest first; each answer is a set of places that take the value together. An empty
+/// answer: the key is Lookahead's, and no row has one.
+pub(super) fn places(config: &Table, key: &str) -> Vec<Vec<Place>> {
+    let rows = config.get("rows").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let parts: Vec<&str> = key.split('.').collect();
+    let named = |name: &str| {
+        let is_named = move |row: &&Value| row.get("name").and_then(Value::as_str) == Some(name);
+        rows.iter().enumerate().filter(|(_, row)| is_named(row)).map(|(index, _)| index).collect::<Vec<_>>()
+    };
+    let place = |row, keys: &[&str]| Place { row: Some(row), keys: keys.iter().map(|key| (*key).to_owned()).collect() };
+    let (name, rest) = match parts.as_slice() {
+        ["rows", name, rest @ ..] if !rest.is_empty() => (*name, rest),
+        [name, rest @ ..] => (*name, rest),
+        [] => return Vec::new(),
+    };
+    let of_name = named(name);
+    if !of_name.is_empty() && !rest.is_empty() {
+        if ["name", "title", "inner", "around"].contains(&rest[0]) {
+            return vec![of_name.iter().map(|&row| place(row, rest)).collect()];
+        }
+        let below = |part: &str| {
+            let below = |&row: &usize| Some(place(row, &[&[part, kind(rows[row].get(part)?)?], rest].concat()));
+            of_name.iter().map(below).collect::<Option<Vec<Place>>>()
+        };
+        return [below("inner"), below("around")].into_iter().flatten().collect();
+    }
+    if name == "lookahead" && !rest.is_empty() {
+        let around = |(row, value): (usize, &Value)| {
+            let kind = kind(value.get("around")?).filter(|kind| kind.starts_with("lookahead"))?.to_owned();
+            Some(place(row, &[&["around", kind.as_str()], rest].concat()))
+        };
+        let all: Vec<Place> = rows.iter().enumerate().filter_map(around).collect();
+        return if all.is_empty() { Vec::new() } else { vec![all] };
+    }
+    vec![vec![Place { row: None, keys: parts.iter().map(|key| (*key).to_owned()).collect() }]]
+}
+
+/// Where the one number of a choice lies that is in each of `all`: `weight_decay.l2` for `weight_decay`, and
+/// `momentum.nesterov.momentum` for `momentum`.
+pub(super) fn number_of_choice(config: &Table, all: &[Place]) -> Option<Vec<Place>> {
+    let within = |place: &Place| {
+        let choice = place.get(config)?;
+        let kind = kind(choice)?;
+        let mut keys = place.keys.clone();
+        keys.push(kind.to_owned());
+        if let Value::Table(settings) = choice.get(kind)? {
+            let own = place.keys.last()?;
+            settings.get(own)?;
+            keys.push(own.clone());
+        }
+        Some(Place { row: place.row, keys })
+    };
+    all.iter().map(within).collect()
+}
+
+/// The kind of a choice that is a table of one key.
+fn kind(choice: &Value) -> Option<&str> {
+    let table = choice.as_table().filter(|table| table.len() == 1)?;
+    table.keys().next().map(String::as_str)
+}
+
+/// Puts `value` at `place`: into the table that is there, or `instead` of the choice that is there.
+pub(super) fn lay(config: &mut Table, place: &Place, value: Value, instead: bool) {
+    let mut table = match place.row {
+        Some(row) => {
+            let rows = config.get_mut("rows").and_then(Value::as_array_mut);
+            match rows.and_then(|rows| rows.get_mut(row)).and_then(Value::as_table_mut) {
+                Some(table) => table,
+                None => return,
+            }
+        }
+        None => config,
+    };
+    let Some((last, above)) = place.keys.split_last() else { return };
+    for key in above {
+        if instead && !table.contains_key(key) {
+            table.clear();
+        }
+        let inner = table.entry(key.clone()).or_insert_with(|| Value::Table(Table::new()));
+        if !inner.is_table() {
+            *inner = Value::Table(Table::new());
+        }
+        match inner {
+            Value::Table(inner) => table = inner,
+            _ => return,
+        }
+    }
+    match (table.get_mut(last), value) {
+        (Some(Value::Table(old)), Value::Table(new)) if !instead => merge(old, new),
+        (Some(old), value) => *old = value,
+        (None, value) => {
+            if instead {
+                table.clear();
+            }
+            table.insert(last.clone(), value);
+        }
+    }
+}
+
+fn merge(old: &mut Table, new: Table) {
+    for (key, value) in new {
+        match (old.get_mut(&key), value) {
+            (Some(Value::Table(old)), Value::Table(new)) => merge(old, new),
+            (Some(old), value) => *old = value,
+            (None, value) => drop(old.insert(key, value)),
+        }
+    }
+}
+
+/// `new` in the type of `old`: whole numbers become fractions where one is expected, a single name a list of one. A choice may
+/// change between a name, a number and a table; whether it is one is for the configuration to say.
+pub(super) fn fitted(old: &Value, new: Value) -> Result<Value, String> {
+    match (old, new) {
+        (Value::Float(_), Value::Integer(n)) => Ok(Value::Float(n as f64)),
+        (Value::Array(_), Value::String(text)) => {
+            Ok(Value::Array(text.split(',').map(|part| Value::String(part.trim().to_owned())).collect()))
+        }
+        (Value::Array(_), single @ Value::Integer(_)) => Ok(Value::Array(vec![single])),
+        (Value::String(_) | Value::Table(_), new) => Ok(new),
+        (_, new @ Value::Table(_)) => Ok(new),
+        (old, new) if old.same_type(&new) => Ok(new),
+        (old, new) => Err(format!("expected {}, got {} ({new})", type_of(old), type_of(&new))),
+    }
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "text",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a table",
+    }
+}
+
+/// A key of `given` that `understood` lacks: something that was read and does nothing.
+pub(super) fn without_effect(given: &Table, understood: &Table) -> Option<String> {
+    given.iter().find_map(|(key, value)| match understood.get(key) {
+        None => Some(key.clone()),
+        Some(other) => value_without_effect(value, other).map(|inner| format!("{key}.{inner}")),
+    })
+}
+
+fn value_without_effect(given: &Value, understood: &Value) -> Option<String> {
+    match (given, understood) {
+        (Value::Table(given), Value::Table(understood)) => without_effect(given, understood),
+        (Value::Array(given), Value::Array(understood)) => {
+            given.iter().zip(understood).find_map(|(given, understood)| value_without_effect(given, understood))
+        }
+        _ => None,
+    }
+}
+
+/// Reads a file of TOML.
+pub(super) fn read_table(path: &Path) -> Result<Table, ConfigError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_path_buf(), source })?;
+    toml::from_str(&text).map_err(|error: toml::de::Error| ConfigError::Syntax {
+        path: path.to_path_buf(),
+        reason: error.to_string().trim_end().replace('\n', "; "),
+    })
+}

@@ -1,0 +1,66 @@
+//! From data sets to loaders.
+
+use std::sync::Arc;
+
+use lookahead_data::{Dataset, Loader, LoaderConfig, Normalize, Splits};
+use lookahead_runs::digest;
+
+use crate::config::{Config, Normalization};
+use crate::error::Result;
+
+/// Training and validation images as a configuration wants them.
+#[derive(Debug, Clone)]
+pub struct Data {
+    /// Training images.
+    pub train: Arc<dyn Dataset>,
+    /// Validation images.
+    pub valid: Arc<dyn Dataset>,
+    /// Bytes to numbers.
+    pub normalize: Normalize,
+    /// Digest of both.
+    pub sha256: String,
+}
+
+impl Data {
+    /// Cuts `splits` to the limits of `config` and takes the digest.
+    ///
+    /// # Errors
+    /// Those of reading the data.
+    pub fn new(splits: Splits, config: &Config) -> Result<Self> {
+        let limited = |dataset: Arc<dyn Dataset>, count| match count {
+            0 => dataset,
+            count => lookahead_data::limit(dataset, count),
+        };
+        let train = limited(splits.train, config.data.limit_train);
+        let valid = limited(splits.valid, config.data.limit_valid);
+        let normalize = match config.data.normalize {
+            Normalization::Dataset => splits.normalize,
+            Normalization::UnitRange => Normalize::UNIT,
+        };
+        let sha256 = digest::of_pieces([train.digest()?.as_bytes(), valid.digest()?.as_bytes()]);
+        Ok(Self { train, valid, normalize, sha256 })
+    }
+
+    /// The loader of training images for `seed`. A batch is one part of `train.accumulate`.
+    ///
+    /// # Errors
+    /// Those of the pipeline and the loader, such as an image size they cannot make.
+    pub fn train_loader(&self, config: &Config, seed: u64) -> Result<Loader> {
+        let loader = LoaderConfig {
+            batch_size: config.train.batch_size / config.train.accumulate,
+            seed,
+            mixing: config.data.mixing,
+            ..LoaderConfig::default()
+        };
+        Ok(Loader::new(Arc::clone(&self.train), config.data.train.clone(), loader)?)
+    }
+
+    /// The loader of validation images, in order.
+    ///
+    /// # Errors
+    /// As [`Data::train_loader`].
+    pub fn valid_loader(&self, config: &Config) -> Result<Loader> {
+        let loader = LoaderConfig::evaluation(config.train.batch_size / config.train.accumulate);
+        Ok(Loader::new(Arc::clone(&self.valid), config.data.valid.clone(), loader)?)
+    }
+}

@@ -1,0 +1,15 @@
+//! What is built from a configuration: data, network, optimizer, schedules, device.
+
+mod data;
+mod device;
+mod model;
+mod moments_zeroed;
+mod optimizer;
+mod schedule;
+
+pub use data::Data;
+pub use device::open_device;
+pub use model::model;
+pub use moments_zeroed::MomentsZeroed;
+pub use optimizer::optimizer;
+pub use schedule::Schedules;

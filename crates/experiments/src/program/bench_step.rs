@@ -1,0 +1,175 @@
+//! `bench-step`: throughput of a training step, in the JSON lines of the PyTorch script it is set beside.
+
+use std::num::NonZeroUsize;
+use std::time::Instant;
+
+use candle_core::{DType, Device, Tensor};
+use clap::{Parser, ValueEnum};
+use lookahead_data::SampleRng;
+use lookahead_kernels::cross_entropy_indices;
+use lookahead_models::{Pass, ResNet, ResNetConfig, Stem};
+use lookahead_optim::{Momentum, Optimizer, Sgd, SgdConfig, WeightDecay};
+use serde::Serialize;
+
+use super::threads::set_threads;
+use crate::config::ModelName;
+use crate::error::Result;
+use crate::parts::open_device;
+use crate::run::kernels;
+use crate::train::{peak_mib, reset_peak};
+
+/// Measures a training step: forward, cross-entropy, backward, update, on fixed random input.
+///
+/// Prints one JSON line a case; the time is the median over the counted steps. Peak memory is the process's, and memory
+/// that one case used is kept for the next: measure one case a process where it matters.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "bench-step", version)]
+pub struct BenchFlags {
+    /// A network; may be repeated [default: resnet20 and resnet18]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub model: Vec<ModelName>,
+    /// Type of activations; may be repeated [default: f32 and bf16]
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub variant: Vec<Variant>,
+    /// Images a step
+    #[arg(long, default_value = "128", value_name = "N")]
+    pub batch: NonZeroUsize,
+    /// Steps counted
+    #[arg(long, default_value = "8", value_name = "N")]
+    pub steps: NonZeroUsize,
+    /// Steps before them
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub warmup: usize,
+    /// Host threads
+    #[arg(long, default_value = "2", value_name = "N")]
+    pub threads: NonZeroUsize,
+    /// cpu, cuda:N or metal:N
+    #[arg(long, default_value = "cpu", value_name = "NAME")]
+    pub device: String,
+}
+
+/// What activations and their gradients are stored as; weights are f32 in both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Variant {
+    /// Single precision.
+    F32,
+    /// The upper half of f32; all sums are f32.
+    Bf16,
+}
+
+impl Variant {
+    fn dtype(self) -> DType {
+        match self {
+            Variant::F32 => DType::F32,
+            Variant::Bf16 => DType::BF16,
+        }
+    }
+
+    /// The name in the JSON line.
+    fn label(self) -> &'static str {
+        match self {
+            Variant::F32 => "f32-channels-last",
+            Variant::Bf16 => "bf16-channels-last",
+        }
+    }
+}
+
+/// One line.
+#[derive(Debug, Serialize)]
+struct Line {
+    peer: &'static str,
+    version: &'static str,
+    model: String,
+    batch: usize,
+    device: String,
+    kernels: String,
+    variant: &'static str,
+    median_step_s: f64,
+    images_per_second: f64,
+    peak_rss_mb: u64,
+}
+
+/// Runs the cases of `flags` and prints their lines.
+///
+/// # Errors
+/// Those of the device, the model and the optimizer.
+pub fn bench_step(flags: &BenchFlags) -> Result<()> {
+    set_threads(Some(flags.threads.get()));
+    let kernels = kernels()?;
+    let (device, device_name) = open_device(&flags.device)?;
+    let both = [ModelName::ResNet20, ModelName::ResNet18];
+    let models = if flags.model.is_empty() { &both[..] } else { &flags.model };
+    let variants = if flags.variant.is_empty() { &[Variant::F32, Variant::Bf16][..] } else { &flags.variant };
+    for (&name, &variant) in models.iter().flat_map(|name| variants.iter().map(move |variant| (name, variant))) {
+        lookahead_kernels::release_workspace();
+        reset_peak();
+        let median = median_step(name, variant.dtype(), flags, &device)?;
+        let line = Line {
+            peer: "lookahead",
+            version: env!("CARGO_PKG_VERSION"),
+            model: name.to_string(),
+            batch: flags.batch.get(),
+            device: device_name.clone(),
+            kernels: kernels.clone(),
+            variant: variant.label(),
+            median_step_s: (median * 1e5).round() / 1e5,
+            images_per_second: (flags.batch.get() as f64 / median * 10.0).round() / 10.0,
+            peak_rss_mb: peak_mib(),
+        };
+        println!("{}", serde_json::to_string(&line).unwrap_or_default());
+    }
+    Ok(())
+}
+
+fn median_step(name: ModelName, dtype: DType, flags: &BenchFlags, device: &Device) -> Result<f64> {
+    let config = ResNetConfig::by_name(&name.to_string(), Stem::Cifar, 10)?;
+    let model = ResNet::new(&config, 0, dtype, device)?;
+    let (batch, steps) = (flags.batch.get(), flags.steps.get());
+    let mut rng = SampleRng::new(0, 0, 0);
+    let pixels: Vec<f32> = (0..batch * 32 * 32 * 3).map(|_| rng.range(-1.7, 1.7) as f32).collect();
+    // Stored as the loader stores it, channels last, and seen as (N, C, H, W).
+    let images = Tensor::from_vec(pixels, (batch, 32, 32, 3), device)?;
+    let images = images.to_dtype(dtype)?.permute((0, 3, 1, 2))?;
+    let labels: Vec<u32> = (0..batch).map(|i| (i % 10) as u32).collect();
+    let labels = Tensor::from_vec(labels, batch, device)?;
+    let mut optimizer = Sgd::new(
+        model.parameters(),
+        SgdConfig {
+            learning_rate: 0.05,
+            momentum: Momentum::classical(0.9),
+            weight_decay: WeightDecay::L2(5e-4),
+            ..SgdConfig::default()
+        },
+    )?;
+    let mut seconds = Vec::with_capacity(steps);
+    for step in 0..flags.warmup + steps {
+        device.synchronize()?;
+        let begun = Instant::now();
+        let logits = model.forward(&images, Pass::Train { step: step as u64 })?;
+        let loss = cross_entropy_indices(&logits, &labels, 0.0)?;
+        optimizer.step(&loss.backward()?)?;
+        device.synchronize()?;
+        if step >= flags.warmup {
+            seconds.push(begun.elapsed().as_secs_f64());
+        }
+    }
+    Ok(median(&mut seconds))
+}
+
+/// The middle value, or the mean of the two in the middle.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    if n % 2 == 1 { values[n / 2] } else { 0.5 * (values[n / 2 - 1] + values[n / 2]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&mut [4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+}

@@ -1,0 +1,75 @@
+//! An experiment from its command line to its table.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use lookahead_report::{clock, text};
+
+use super::data::{data_root, open};
+use super::exit::exit_with;
+use super::flags::Flags;
+use super::runs::{Shared, run_all, write_report};
+use super::threads::set_threads;
+use crate::config::{Experiment, RunConfig};
+use crate::error::Result;
+use crate::parts::{Data, open_device};
+use crate::run::environment;
+use crate::screen::Progress;
+use crate::train::{Interrupt, LoopOptions};
+
+/// The whole program of an experiment: parses the command line, trains, prints the table. Returns the exit status of
+/// [`Error::exit_status`](crate::Error::exit_status).
+pub fn main(experiment: Experiment) -> ExitCode {
+    let flags = Flags::parse_for(experiment);
+    exit_with(run(experiment, &flags))
+}
+
+/// Runs `experiment` as `flags` say.
+///
+/// Runs that diverge do not stop the others; the table is printed without them, and the first of them is the error.
+///
+/// # Errors
+/// Any [`Error`](crate::Error).
+pub fn run(experiment: Experiment, flags: &Flags) -> Result<()> {
+    if let Some(shell) = flags.completions {
+        let mut command = Flags::command_of(experiment);
+        clap_complete::generate(shell, &mut command, experiment.to_string(), &mut std::io::stdout());
+        return Ok(());
+    }
+    let mut config = flags.resolve(experiment)?;
+    if flags.print_config {
+        print!("{}", config.to_toml());
+        return Ok(());
+    }
+    let (device, name) = open_device(&config.device)?;
+    config.device = name;
+    set_threads(flags.threads);
+    let environment = environment(&config.device, rayon::current_num_threads())?;
+
+    let names: Vec<String> = config.runs().iter().map(RunConfig::name).collect();
+    let mut progress = Progress::new(names.len(), flags.quiet);
+    let root = data_root(flags.data.as_deref());
+    let data = Data::new(open(&config, &root, flags.dataset_dir.as_deref(), &progress)?, &config)?;
+    let options = LoopOptions {
+        log_every: flags.log_every,
+        checkpoint_every: flags.checkpoint_every,
+        interrupt: Interrupt::listen(),
+    };
+    if flags.tui {
+        // The bars are taken away before the screen is: later they could not be reached.
+        progress.close();
+        progress = Progress::on_screen(&experiment.to_string(), &names, &options.interrupt)?;
+    }
+
+    let begun = Instant::now();
+    let folder = flags.out.join(experiment.to_string());
+    let shared =
+        Shared { data: &data, device: &device, environment: &environment, options: &options, progress: &progress };
+    let (report, diverged) = run_all(&config, &folder, flags.fresh, &shared)?;
+    progress.close();
+    report.summary().write(&folder)?;
+    write_report(&folder, &progress);
+    progress.note(&format!("{} runs in {}; {}", names.len(), clock(begun.elapsed().as_secs_f64()), folder.display()));
+    print!("{}", text(&report));
+    diverged.map_or(Ok(()), Err)
+}

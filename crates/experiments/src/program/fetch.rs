@@ -1,0 +1,64 @@
+//! `data`: downloads, verifies and unpacks a data set, or says what to put where.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::data::{data_root, download};
+use crate::error::Result;
+use crate::screen::Progress;
+
+/// Downloads, verifies and unpacks a data set; does nothing where it is there already.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "data",
+    version,
+    after_help = "Examples:\n  just data cifar10\n  just data imagenette2-160 --data /data\n  just data --list"
+)]
+pub struct FetchFlags {
+    /// cifar10, cifar100, imagenette2-160, imagenette2-320 or imagenette2
+    #[arg(required_unless_present = "list", value_name = "DATASET")]
+    pub dataset: Option<String>,
+    /// Where data sets lie [default: $LOOKAHEAD_DATA, else datasets]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// List what can be downloaded and what is there
+    #[arg(long)]
+    pub list: bool,
+    /// Print nothing but errors
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Does what `flags` ask.
+///
+/// # Errors
+/// Those of the download: no network, a wrong checksum, a folder that cannot be written.
+pub fn fetch(flags: &FetchFlags) -> Result<()> {
+    let root = data_root(flags.data.as_deref());
+    if flags.list {
+        return list(&root);
+    }
+    let Some(name) = &flags.dataset else { return Ok(()) };
+    let progress = Progress::new(0, flags.quiet);
+    let folder = download(&root, name, &progress)?;
+    if !flags.quiet {
+        println!("{}", folder.display());
+    }
+    Ok(())
+}
+
+#[cfg(feature = "hub")]
+fn list(root: &std::path::Path) -> Result<()> {
+    for set in lookahead_data::published() {
+        let there = if lookahead_data::is_present(root, set.name)? { "there" } else { "not there" };
+        println!("{:<16} {there:<10} {}", set.name, set.url);
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "hub"))]
+fn list(_root: &std::path::Path) -> Result<()> {
+    println!("this build has no `hub` feature and downloads nothing");
+    Ok(())
+}

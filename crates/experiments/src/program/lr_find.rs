@@ -1,0 +1,136 @@
+//! `lr-find`: a learning-rate range test of each row.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser};
+use lookahead_report::chart::{Chart, Line, Stroke};
+use lookahead_runs::{Error as RunsError, Spread, atomic};
+
+use super::data::{data_root, open};
+use super::flags::Flags;
+use super::range::{Range, RangeTest, range_test};
+use super::threads::set_threads;
+use crate::config::{ConfigError, Experiment};
+use crate::error::Result;
+use crate::parts::{Data, open_device};
+use crate::screen::Progress;
+use crate::train::{Interrupt, Setup};
+
+/// Trains while the learning rate rises exponentially, and shows where the loss falls fastest and where it breaks.
+///
+/// Each chosen optimizer gets one test with the first seed. Writes an SVG and a JSON file for each.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "lr-find",
+    version,
+    after_help = "Examples:\n  just lr-find demo --optimizers sgd\n  just lr-find cifar10 --optimizers adamw --highest 1\n\n\
+                  Exit status: 0 done; 2 bad usage or configuration; 3 data missing or damaged; 130 interrupted."
+)]
+pub struct RangeFlags {
+    /// The experiment whose data, network and settings to use
+    #[arg(value_enum, value_name = "EXPERIMENT")]
+    pub experiment: Experiment,
+    /// The first learning rate
+    #[arg(long, default_value_t = 1e-6, value_name = "X")]
+    pub lowest: f64,
+    /// The last learning rate
+    #[arg(long, default_value_t = 10.0, value_name = "X")]
+    pub highest: f64,
+    /// Steps from the one to the other
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub steps: usize,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Flags of an experiment that mean nothing to a range test.
+const WITHOUT_MEANING: [&str; 8] =
+    ["state", "epochs", "lr", "fresh", "checkpoint_every", "log_every", "tui", "completions"];
+
+impl RangeFlags {
+    /// Parses the program's arguments; prints help or the error and ends the program where clap says so (0 or 2).
+    pub fn parse_arguments() -> Self {
+        let mut command = Self::command();
+        for flag in WITHOUT_MEANING {
+            command = command.mut_arg(flag, |arg| arg.hide(true));
+        }
+        let matches = command.get_matches_mut();
+        let given = |flag: &&&str| matches.value_source(flag) == Some(ValueSource::CommandLine);
+        if let Some(flag) = WITHOUT_MEANING.iter().find(given) {
+            let message = format!("--{} means nothing to a range test", flag.replace('_', "-"));
+            command.error(ErrorKind::ArgumentConflict, message).exit();
+        }
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
+}
+
+/// Runs the tests of `flags`, prints the suggestions and writes the files.
+///
+/// # Errors
+/// Any [`Error`](crate::Error); a loss that is not finite is the end of a test, not an error.
+pub fn lr_find(flags: &RangeFlags) -> Result<()> {
+    let mut config = flags.flags.resolve(flags.experiment)?;
+    check(flags)?;
+    if flags.flags.print_config {
+        print!("{}", config.to_toml());
+        return Ok(());
+    }
+    let (device, name) = open_device(&config.device)?;
+    config.device = name;
+    set_threads(flags.flags.threads);
+    config.seeds.truncate(1);
+    // The state policy does not matter to a test of some hundred steps: one test for the rows of a name.
+    config.rows.dedup_by(|row, before| row.name == before.name);
+    let progress = Progress::new(config.rows.len(), flags.flags.quiet);
+    let root = data_root(flags.flags.data.as_deref());
+    let data = Data::new(open(&config, &root, flags.flags.dataset_dir.as_deref(), &progress)?, &config)?;
+    let folder = flags.flags.out.join("lr-find");
+    std::fs::create_dir_all(&folder).map_err(RunsError::output("create", &folder))?;
+    let interrupt = Interrupt::listen();
+    let range = Range { lowest: flags.lowest, highest: flags.highest, steps: flags.steps };
+    for run in config.runs() {
+        let test = range_test(Setup::new(&run, &data, &device)?, range, &interrupt)?;
+        let stem = folder.join(format!("{}-{}", flags.experiment, run.row.name));
+        write(&test, flags.experiment, &stem)?;
+        let word = |rate: Option<f64>| rate.map_or_else(|| "none".to_owned(), |rate| format!("{rate:.2e}"));
+        println!(
+            "{:<18} steepest at {}, a tenth of the lowest {}; {}",
+            test.optimizer,
+            word(test.steepest),
+            word(test.tenth_of_lowest),
+            stem.with_extension("svg").display()
+        );
+        progress.run_done();
+    }
+    Ok(())
+}
+
+fn check(flags: &RangeFlags) -> Result<()> {
+    let rule = |holds, key: &str, rule, value: String| match holds {
+        true => Ok(()),
+        false => Err(ConfigError::OutOfRange { key: key.to_owned(), rule: Cow::Borrowed(rule), value }),
+    };
+    let ordered = flags.lowest > 0.0 && flags.highest > flags.lowest && flags.highest.is_finite();
+    rule(ordered, "--lowest and --highest", "rising and above 0", format!("{} and {}", flags.lowest, flags.highest))?;
+    rule(flags.steps >= 10, "--steps", "10 or more", flags.steps.to_string())?;
+    Ok(())
+}
+
+fn write(test: &RangeTest, experiment: Experiment, stem: &Path) -> Result<()> {
+    let points = test.curve.iter().map(|&(rate, mean)| (rate, Spread { mean, std: 0.0 }));
+    let stroke = Stroke { colour: "#0a4a86", width: 2.0, dash: "" };
+    let chart = Chart {
+        title: format!("Learning-rate range test: {} on {experiment}", test.optimizer),
+        x_title: "Learning rate",
+        y_title: "Smoothed training loss (nats)",
+        x_is_logarithmic: true,
+        y_is_logarithmic: false,
+        lines: vec![Line { name: test.optimizer.clone(), stroke, points: points.collect() }],
+        mark: test.steepest.map(|rate| (rate, format!("steepest, {rate:.1e}"))),
+    };
+    atomic::write(&stem.with_extension("svg"), chart.to_svg().as_bytes())?;
+    Ok(atomic::write_json(&stem.with_extension("json"), test)?)
+}

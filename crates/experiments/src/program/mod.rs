@@ -1,0 +1,22 @@
+//! The programs.
+
+mod bench_step;
+mod data;
+mod exit;
+mod experiment;
+mod fetch;
+mod flags;
+mod lr_find;
+mod puzzle;
+mod range;
+mod runs;
+mod threads;
+
+pub use bench_step::{BenchFlags, bench_step};
+pub use data::{data_root, open as open_data};
+pub use exit::exit_with;
+pub use experiment::{main, run};
+pub use fetch::{FetchFlags, fetch};
+pub use flags::Flags;
+pub use lr_find::{RangeFlags, lr_find};
+pub use puzzle::{PuzzleFlags, puzzle};

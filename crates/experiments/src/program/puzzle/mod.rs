@@ -1,0 +1,95 @@
+//! `puzzle`: why did Lookahead/AdamW collapse in the original project?
+
+mod page;
+mod rows;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use lookahead_runs::atomic;
+
+use super::data::{data_root, open};
+use super::runs::{Shared, run_all};
+use super::threads::set_threads;
+use crate::config::Experiment;
+use crate::error::Result;
+use crate::parts::{Data, open_device};
+use crate::run::environment;
+use crate::screen::Progress;
+use crate::train::{Interrupt, LoopOptions};
+
+/// Runs AdamW inside Lookahead with each of the original's suspects, alone and together, and writes a page.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "puzzle",
+    version,
+    max_term_width = 110,
+    after_help = "Examples:\n  just puzzle\n  just puzzle --experiment cifar10 --limit-train 10000 --page docs/ADAMW_PUZZLE.md\n\n\
+                  The same command again goes on with what was interrupted and skips what is done.\n\n\
+                  Exit status: 0 done; 2 bad usage or configuration; 3 data missing or damaged; 130 interrupted, resumable."
+)]
+pub struct PuzzleFlags {
+    /// The data set, at the sizes of its protocol `quick`
+    #[arg(long, value_enum, default_value = "demo", value_name = "EXPERIMENT")]
+    pub experiment: Experiment,
+    /// Where data sets lie [default: $LOOKAHEAD_DATA, else datasets]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Passes over the training images
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub epochs: usize,
+    /// Seeds, one run each
+    #[arg(long, value_delimiter = ',', default_value = "1,2,3", value_name = "1,2,3")]
+    pub seeds: Vec<u64>,
+    /// Use this many training images only; 0 means all
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub limit_train: usize,
+    /// Use this many validation images only; 0 means all
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub limit_valid: usize,
+    /// auto, cpu, cuda:N or metal:N
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub device: String,
+    /// Host threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Where run folders go, below `puzzle`
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    pub out: PathBuf,
+    /// Write the page here; its figure goes beside it
+    #[arg(long, value_name = "FILE.md")]
+    pub page: Option<PathBuf>,
+    /// Print nothing but the page and errors
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Trains what is missing and writes the page, or prints it. A run that diverges is an outcome here and no error.
+///
+/// # Errors
+/// Any [`Error`](crate::Error) but [`Error::Diverged`](crate::Error::Diverged).
+pub fn puzzle(flags: &PuzzleFlags) -> Result<()> {
+    let mut config = rows::config(flags.experiment, flags.epochs);
+    (config.data.limit_train, config.data.limit_valid) = (flags.limit_train, flags.limit_valid);
+    config.seeds.clone_from(&flags.seeds);
+    config.validate()?;
+    let (device, name) = open_device(&flags.device)?;
+    set_threads(flags.threads);
+    let environment = environment(&name, rayon::current_num_threads())?;
+    config.device = name;
+    let progress = Progress::new(config.runs().len(), flags.quiet);
+    let root = data_root(flags.data.as_deref());
+    let data = Data::new(open(&config, &root, None, &progress)?, &config)?;
+    let options = LoopOptions { log_every: 50, checkpoint_every: None, interrupt: Interrupt::listen() };
+    let shared =
+        Shared { data: &data, device: &device, environment: &environment, options: &options, progress: &progress };
+    let (report, _) = run_all(&config, &flags.out.join("puzzle"), false, &shared)?;
+    let Some(path) = &flags.page else {
+        print!("{}", page::page(&report, &config, &environment, "puzzle.svg"));
+        return Ok(());
+    };
+    let figure = path.with_extension("svg");
+    let name = figure.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    atomic::write(&figure, page::figure(&report).as_bytes())?;
+    Ok(atomic::write(path, page::page(&report, &config, &environment, &name).as_bytes())?)
+}

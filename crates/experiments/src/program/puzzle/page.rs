@@ -1,0 +1,288 @@
+//! The page: a table, a figure, and what each suspect does alone.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use lookahead_report::chart::{Chart, Line, Stroke};
+use lookahead_report::{Report, Row, interval, signed};
+use lookahead_runs::{Environment, PairedDifference, Run, Spread, Status, by_seed, flat};
+
+use super::rows::RATES;
+use crate::config::Config;
+
+/// Writes the page; `figure` is the path of the SVG as the page sees it.
+pub(super) fn page(report: &Report, config: &Config, environment: &Environment, figure: &str) -> String {
+    let mut text = introduction(config);
+    text.push_str("| | accuracy | validation loss | seeds | to AdamW, paired | 95 % interval | |\n");
+    text.push_str("| --- | ---: | ---: | ---: | ---: | ---: | --- |\n");
+    for row in ordered(report, config) {
+        text.push_str(&line(report, row));
+    }
+    let _ = write!(
+        text,
+        "\n![Validation accuracy by epoch]({figure})\n\n## What explains the collapse\n\n{}\n\n",
+        verdict(report)
+    );
+    for (question, ours, theirs) in QUESTIONS {
+        text.push_str(&answer(report, question, ours, theirs));
+    }
+    let _ = write!(
+        text,
+        "\nWritten by `just {}` at commit {}{}, on {} with {} threads.\n",
+        environment.command,
+        environment.commit,
+        if environment.dirty { " (changed)" } else { "" },
+        environment.cpu,
+        environment.threads
+    );
+    text
+}
+
+fn introduction(config: &Config) -> String {
+    let settings =
+        config.runs().iter().find(|run| run.row.around.lookahead().is_some()).map(|run| flat(&run.to_table()));
+    let of = |key: &str| settings.as_ref().and_then(|settings| settings.get(key)).cloned().unwrap_or_default();
+    format!(
+        "# Why did Lookahead/AdamW collapse?\n\n\
+         The original project found Lookahead around AdamW the worst of its optimizers (44 to 77 % where others had 54 to 85 %) and \
+         suspected the averages that AdamW keeps. Its notebooks hold two other suspects: inside Lookahead AdamW had the \
+         learning rate {} of Lookahead/SGD instead of its own {}, and the reset set the moments to zero but kept the step \
+         counter, so that the bias correction no longer fitted. Each is tried alone here, and together.\n\n\
+         {} on {} ({}), {} epochs, batch {}, weight decay {}, beta2 {}, sync period {}, slow step size {}; the learning rate is divided by 5 \
+         after the epochs {}. Validation at the slow weights.\n\n",
+        RATES.1,
+        RATES.0,
+        config.model.name,
+        config.experiment,
+        images(config),
+        config.train.epochs,
+        config.train.batch_size,
+        of("optimizer.weight_decay.decoupled"),
+        of("optimizer.beta2"),
+        of("lookahead.sync_period"),
+        of("lookahead.slow_step_size"),
+        of("schedule.steps.milestones"),
+    )
+}
+
+/// How much of the data set was used.
+fn images(config: &Config) -> String {
+    let part = |limit: usize| if limit == 0 { "all".to_owned() } else { limit.to_string() };
+    format!("{} training images, {} for validation", part(config.data.limit_train), part(config.data.limit_valid))
+}
+
+/// The two suspects: each against the same run without it.
+const SUSPECTS: &[(&str, &str, &str)] = &[
+    ("the learning rate 0.1", "lookahead-adamw-high-keep", "lookahead-adamw-keep"),
+    ("the reset of the moments without the step counter", "lookahead-adamw-zeroed-keep", "lookahead-adamw-reset"),
+];
+
+/// Which suspects lower the accuracy by more than noise, in a sentence or two.
+fn verdict(report: &Report) -> String {
+    let (mut guilty, mut others) = (Vec::new(), Vec::new());
+    for (suspect, with, without) in SUSPECTS {
+        let (Some(with), Some(without)) = (find(report, with), find(report, without)) else { continue };
+        match PairedDifference::of(&pairs(report, with, without)) {
+            Some(d) if d.mean < 0.0 && d.is_distinguishable() => {
+                guilty.push(format!("{suspect} ({} points)", signed(d.mean)))
+            }
+            Some(d) => others.push(format!("{suspect} ({})", signed(d.mean))),
+            None => others.push(format!("{suspect} (too few runs)")),
+        }
+    }
+    match (guilty.as_slice(), others.as_slice()) {
+        ([], _) => format!("Nothing here that is more than noise: neither {}.", others.join(" nor ")),
+        (guilty, []) => format!("**Both: {}.**", guilty.join(" and ")),
+        (guilty, others) => format!("**{}.** Not {}.", capitalized(&guilty.join(" and ")), others.join(" nor ")),
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().collect::<String>() + letters.as_str()).unwrap_or_default()
+}
+
+/// The part of a run folder's name that says the row.
+fn folder(row: &Row) -> String {
+    if row.id.state.is_empty() { row.id.name.clone() } else { format!("{}-{}", row.id.name, row.id.state) }
+}
+
+fn find<'a>(report: &'a Report, name: &str) -> Option<&'a Row> {
+    report.rows.iter().find(|row| folder(row) == name)
+}
+
+/// The rows in the order of the configuration: baseline, suspects, both.
+fn ordered<'a>(report: &'a Report, config: &'a Config) -> impl Iterator<Item = &'a Row> {
+    config.rows.iter().filter_map(|row| find(report, &row.folder()))
+}
+
+/// What each pair of rows shows.
+const QUESTIONS: &[(&str, &str, &str)] = &[
+    ("Lookahead itself, state kept", "lookahead-adamw-keep", "adamw"),
+    ("A correct reset instead of keeping", "lookahead-adamw-reset", "lookahead-adamw-keep"),
+    ("Interpolating instead of keeping", "lookahead-adamw-interpolate", "lookahead-adamw-keep"),
+    (
+        "Resetting moments without the counter, instead of a correct reset",
+        "lookahead-adamw-zeroed-keep",
+        "lookahead-adamw-reset",
+    ),
+    ("The learning rate 0.1 in AdamW alone", "adamw-high", "adamw"),
+    ("The learning rate 0.1 under Lookahead, state kept", "lookahead-adamw-high-keep", "lookahead-adamw-keep"),
+    ("Lookahead at the learning rate 0.1, to AdamW at 0.1", "lookahead-adamw-high-keep", "adamw-high"),
+    ("Both mistakes, to the learning rate alone", "lookahead-adamw-zeroed-high-keep", "lookahead-adamw-high-keep"),
+];
+
+fn line(report: &Report, row: &Row) -> String {
+    let figures = || report.finished(row).filter_map(|run| run.summary.as_ref()).map(|summary| summary.figures);
+    let spread = |values: Vec<f64>, digits: usize| match (Spread::of(&values), values.len()) {
+        (None, _) => "-".to_owned(),
+        (Some(spread), 1) => format!("{:.digits$}", spread.mean),
+        (Some(spread), _) => format!("{:.digits$} \u{b1} {:.digits$}", spread.mean, spread.std),
+    };
+    let accuracy = spread(figures().map(|figures| figures.top1).collect(), 2);
+    let loss = spread(figures().map(|figures| figures.valid_loss).collect(), 3);
+    let compared = find(report, "adamw").filter(|baseline| baseline.id != row.id);
+    let difference = compared.and_then(|baseline| PairedDifference::of(&pairs(report, row, baseline)));
+    let (points, range, verdict) = match difference {
+        Some(d) => {
+            (signed(d.mean), interval(d.low, d.high), if d.is_distinguishable() { "" } else { "not distinguishable" })
+        }
+        None => (String::new(), String::new(), ""),
+    };
+    let runs = row.runs.iter().map(|&run| &report.runs[run]);
+    let diverged: Vec<u64> = runs.filter(|run| run.status == Status::Diverged).map(|run| run.seed).collect();
+    let verdict = if diverged.is_empty() { verdict.to_owned() } else { format!("diverged with seeds {diverged:?}") };
+    let seeds = figures().count();
+    format!("| {} | {accuracy} % | {loss} | {seeds} | {points} | {range} | {verdict} |\n", row.id.label())
+}
+
+fn answer(report: &Report, question: &str, ours: &str, theirs: &str) -> String {
+    let (Some(ours), Some(theirs)) = (find(report, ours), find(report, theirs)) else { return String::new() };
+    match PairedDifference::of(&pairs(report, ours, theirs)) {
+        None => format!("- {question}: too few runs that ended to tell.\n"),
+        Some(d) => format!(
+            "- {question}: {} points ({}), {}.\n",
+            signed(d.mean),
+            interval(d.low, d.high),
+            if d.is_distinguishable() { "more than noise" } else { "not distinguishable from noise" }
+        ),
+    }
+}
+
+fn pairs(report: &Report, ours: &Row, theirs: &Row) -> Vec<(f64, f64)> {
+    let accuracies = |row: &Row| -> Vec<(u64, f64)> {
+        let top1 = |run: &Run| Some((run.seed, run.summary.as_ref()?.figures.top1));
+        report.finished(row).filter_map(top1).collect()
+    };
+    by_seed(&accuracies(ours), &accuracies(theirs))
+}
+
+/// Accuracy by epoch, a line a row.
+pub(super) fn figure(report: &Report) -> String {
+    let lines = report.rows.iter().map(|row| {
+        let mut by_epoch: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for epoch in report.finished(row).flat_map(|run| &run.log.epochs) {
+            by_epoch.entry(epoch.epoch).or_default().push(epoch.top1);
+        }
+        let points = by_epoch.iter().filter_map(|(&epoch, values)| Some((epoch as f64, Spread::of(values)?)));
+        Line { name: row.id.label(), stroke: stroke(row), points: points.collect() }
+    });
+    Chart {
+        title: "AdamW, alone and inside Lookahead".to_owned(),
+        x_title: "Epoch",
+        y_title: "Validation accuracy (%)",
+        x_is_logarithmic: false,
+        y_is_logarithmic: false,
+        lines: lines.collect(),
+        mark: None,
+    }
+    .to_svg()
+}
+
+/// One colour for what becomes of the state, dashes for the high learning rate.
+fn stroke(row: &Row) -> Stroke {
+    let colour = match (row.id.around.as_str(), row.id.state.as_str()) {
+        ("lookahead", "keep") => "#0a4a86",
+        ("lookahead", "reset") => "#2f9e76",
+        ("lookahead", _) => "#7b52b9",
+        ("lookahead-moments-zeroed", _) => "#a02f06",
+        _ => "#5f6b76",
+    };
+    Stroke { colour, width: 1.8, dash: if row.id.name.ends_with("-high") { "6 3" } else { "" } }
+}
+
+#[cfg(test)]
+mod tests {
+    use lookahead_report::{Found, find};
+    use lookahead_runs::{Figures, Opened, RunDetails, RunFolder, RunSummary};
+
+    use super::super::rows::config;
+    use super::*;
+    use crate::config::Experiment;
+
+    /// The puzzle's runs of three seeds around the given accuracies, others around 50; a negative one diverged.
+    fn report(root: &std::path::Path, accuracies: &[(&str, f64)]) -> Report {
+        let config = Config { seeds: vec![1, 2, 3], ..config(Experiment::Demo, 10) };
+        for run in config.runs() {
+            let of_row = accuracies.iter().find(|(row, _)| *row == run.row.folder());
+            let accuracy = of_row.map_or(50.0, |(_, accuracy)| *accuracy);
+            let opened =
+                RunFolder::open(root, &run.name(), &run.to_table(), "d", &Environment::default(), true).unwrap();
+            let Opened::ToDo(folder) = opened else { panic!("done before") };
+            if accuracy < 0.0 {
+                folder.diverged(3).unwrap();
+                continue;
+            }
+            let top1 = accuracy + [-0.1, 0.0, 0.2][run.seed as usize - 1];
+            let figures =
+                Figures { train_loss: 1.0, valid_loss: 1.0, top1, top5: 99.0, seconds: 1.0, images_per_second: 1.0 };
+            let summary = RunSummary {
+                optimizer: run.row.name.clone(),
+                state: run.row.id().state,
+                seed: run.seed,
+                figures,
+                steps: 10,
+                peak_rss_mb: 1,
+                weights_sha256: String::new(),
+                details: Some(RunDetails::default()),
+            };
+            folder.finish(&summary).unwrap();
+        }
+        let found: Vec<Found> = find(&[root.to_path_buf()], &mut Vec::new());
+        Report::read(&found[0])
+    }
+
+    fn verdict_of(accuracies: &[(&str, f64)]) -> String {
+        verdict(&report(tempfile::tempdir().unwrap().path(), accuracies))
+    }
+
+    #[test]
+    fn the_verdict_names_what_lowers_the_accuracy() {
+        let (high, zeroed) = ("lookahead-adamw-high-keep", "lookahead-adamw-zeroed-keep");
+        assert_eq!(
+            verdict_of(&[(high, 40.0)]),
+            "**The learning rate 0.1 (\u{2212}10.00 points).** Not the reset of the moments without the step counter (0.00)."
+        );
+        assert!(verdict_of(&[(high, 40.0), (zeroed, 30.0)]).starts_with("**Both: "));
+        assert!(verdict_of(&[(high, 60.0)]).starts_with("Nothing here"));
+        assert!(verdict_of(&[(high, -1.0)]).contains("too few runs"));
+    }
+
+    #[test]
+    fn the_page_has_a_line_a_row_and_says_how_it_was_made() {
+        let root = tempfile::tempdir().unwrap();
+        let config = config(Experiment::Demo, 10);
+        let report = report(root.path(), &[("lookahead-adamw-keep", 44.0), ("lookahead-adamw-zeroed-high-keep", -1.0)]);
+        let page = page(&report, &config, &Environment::default(), "f.svg");
+        assert!(
+            page.contains("| Lookahead/AdamW (keep) | 44.03 \u{b1} 0.15 % | 1.000 \u{b1} 0.000 | 3 | \u{2212}6.00 |"),
+            "{page}"
+        );
+        assert_eq!(page.lines().filter(|line| line.starts_with("| ") && line.contains(" % | ")).count(), 9);
+        assert!(page.contains("diverged with seeds [1, 2, 3]"), "{page}");
+        assert!(page.contains("(all training images, all for validation), 10 epochs, batch 128, weight decay 0.01, beta2 0.999, sync period 5"));
+        assert!(page.contains("after the epochs [6, 8]"), "{page}");
+        assert!(page.contains("![Validation accuracy by epoch](f.svg)") && page.contains("Written by `just "));
+        assert!(figure(&report).contains("</svg>"));
+    }
+}

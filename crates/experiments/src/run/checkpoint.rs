@@ -1,0 +1,49 @@
+//! Tensors of a checkpoint: fast weights, buffers, and the optimizer's state with slow weights and counters.
+
+use candle_core::{Tensor, Var};
+use lookahead_optim::Optimizer;
+use lookahead_runs::{Checkpoints, Error as RunsError, Position};
+
+use crate::error::Result;
+
+/// Loads the newest whole checkpoint into `optimizer` and `buffers`. Returns where the run stands, the start where there is no
+/// checkpoint, and a word for the user where the latest was damaged.
+///
+/// # Errors
+/// Those of [`Checkpoints::newest`]; a state of another optimizer.
+pub(crate) fn resume(
+    checkpoints: &Checkpoints,
+    optimizer: &mut dyn Optimizer,
+    buffers: &[(String, Var)],
+) -> Result<(Position, Option<String>)> {
+    let Some(found) = checkpoints.newest()? else { return Ok((Position::default(), None)) };
+    lookahead_optim::load_checkpoint(&found.tensors, optimizer, buffers)?;
+    Ok((found.position, found.notice))
+}
+
+/// Saves the run as its latest checkpoint.
+///
+/// # Errors
+/// Those of writing.
+pub(crate) fn save(
+    checkpoints: &Checkpoints,
+    optimizer: &dyn Optimizer,
+    buffers: &[(String, Var)],
+    position: &Position,
+) -> Result<()> {
+    checkpoints.save(position, |path| {
+        let saved = lookahead_optim::save_checkpoint(path, optimizer, buffers, &[]).map_err(std::io::Error::other);
+        saved.map_err(RunsError::output("write", path))
+    })?;
+    Ok(())
+}
+
+/// Saves evaluation weights and buffers as `<name>.safetensors`, under torchvision's names.
+///
+/// # Errors
+/// Those of writing.
+pub(crate) fn save_weights(checkpoints: &Checkpoints, name: &str, tensors: &[(String, Tensor)]) -> Result<()> {
+    let named = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    let bytes = safetensors::serialize(named, None).map_err(candle_core::Error::wrap)?;
+    Ok(checkpoints.save_weights(name, &bytes)?)
+}

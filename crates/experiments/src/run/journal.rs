@@ -1,0 +1,84 @@
+//! What a run writes while it trains: `metrics.jsonl`, and the same for TensorBoard.
+
+use lookahead_runs::{EventWriter, Log, MetricsFile, Position, Record, RunFolder};
+
+use crate::config::RunConfig;
+use crate::error::Result;
+
+/// Appends records to a run's files.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    metrics: MetricsFile,
+    events: EventWriter,
+}
+
+impl Journal {
+    /// For a run in `folder` that stands at `position`: what its files say of later steps is dropped.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub(crate) fn open(folder: &RunFolder, run: &RunConfig, position: &Position) -> Result<Self> {
+        let mut events = EventWriter::create(folder.path(), position.step as u64)?;
+        if position.step == 0 {
+            // Indented, so that TensorBoard shows it as it is.
+            let config = toml::to_string(&run.to_table()).unwrap_or_default();
+            let indented: Vec<String> = config.lines().map(|line| format!("    {line}")).collect();
+            events.text("config", 0, 0.0, &indented.join("\n"))?;
+        }
+        Ok(Self { metrics: folder.metrics(position.metrics_bytes)?, events })
+    }
+
+    /// What the run wrote before it was stopped.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub(crate) fn kept(&mut self) -> Result<Log> {
+        Ok(self.metrics.kept()?)
+    }
+
+    /// A picture of the run's first batch, as augmented: width, height and PNG.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub(crate) fn first_batch(&mut self, (width, height, png): (u32, u32, Vec<u8>)) -> Result<()> {
+        Ok(self.events.image("train/batch", 0, 0.0, width, height, &png)?)
+    }
+
+    /// A line of figures.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub(crate) fn record(&mut self, record: &Record) -> Result<()> {
+        self.metrics.append(record)?;
+        let (step, seconds, scalars) = match record {
+            Record::Step(step) => {
+                let mut scalars = vec![
+                    ("train/loss", step.train_loss),
+                    ("train/learning_rate", step.learning_rate),
+                    ("train/images_per_second", step.images_per_second),
+                ];
+                scalars.extend(step.momentum.map(|momentum| ("train/momentum", momentum)));
+                (step.step, step.seconds, scalars)
+            }
+            Record::Epoch(epoch) => {
+                let scalars = vec![
+                    ("train/epoch_loss", epoch.train_loss),
+                    ("valid/loss", epoch.valid_loss),
+                    ("valid/top1", epoch.top1),
+                    ("valid/top5", epoch.top5),
+                    ("valid/calibration_error", epoch.ece),
+                ];
+                (epoch.step, epoch.seconds, scalars)
+            }
+        };
+        for (tag, value) in scalars {
+            self.events.scalar(tag, step, seconds, value)?;
+        }
+        Ok(self.events.flush()?)
+    }
+
+    /// Whole bytes of the metrics, for the checkpoint.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.metrics.bytes()
+    }
+}

@@ -1,0 +1,6 @@
+//! What the user sees while it runs.
+
+mod progress;
+pub mod tui;
+
+pub use progress::{Progress, RunProgress};

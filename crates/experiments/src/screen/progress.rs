@@ -1,0 +1,198 @@
+//! What the user sees while it runs: bars on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lookahead_report::clock;
+use lookahead_runs::{Log, Record};
+
+use super::tui::{Stage, View};
+use crate::error::Result;
+use crate::train::{Interrupt, Watch};
+
+/// Reports an experiment's progress on standard error.
+///
+/// On a terminal there are two bars: the steps of the run and the runs of the experiment, with images a second and the time
+/// left. Where standard error is no terminal there is one line a run begun and an epoch done. `quiet` says nothing.
+#[derive(Debug)]
+pub struct Progress {
+    bars: MultiProgress,
+    runs: ProgressBar,
+    mode: Mode,
+    view: Option<View>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mode {
+    Bars,
+    Lines,
+    Quiet,
+}
+
+impl Progress {
+    /// For an experiment of `runs` runs.
+    pub fn new(runs: usize, quiet: bool) -> Self {
+        let mode = match (quiet, std::io::stderr().is_terminal()) {
+            (true, _) => Mode::Quiet,
+            (false, true) => Mode::Bars,
+            (false, false) => Mode::Lines,
+        };
+        let target = if mode == Mode::Bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bars = MultiProgress::with_draw_target(target);
+        let all = bars.add(ProgressBar::new(runs as u64));
+        all.set_style(style("{prefix:>24} {bar:24} {pos}/{len} runs, {elapsed_precise}"));
+        all.set_prefix("experiment");
+        Self { bars, runs: all, mode, view: None }
+    }
+
+    /// Says nothing.
+    pub fn quiet() -> Self {
+        Self::new(0, true)
+    }
+
+    /// Full screen, until [`Progress::close`] or drop; `q` there asks `interrupt` to stop.
+    ///
+    /// # Errors
+    /// Where standard output is no terminal.
+    pub(crate) fn on_screen(experiment: &str, runs: &[String], interrupt: &Interrupt) -> Result<Self> {
+        let interrupt = interrupt.clone();
+        let view = View::start(experiment, runs, move || interrupt.ask())?;
+        let mut progress = Self::quiet();
+        progress.view = Some(view);
+        Ok(progress)
+    }
+
+    /// Gives the terminal back, without bars or a screen; what follows is written in lines.
+    pub(crate) fn close(&mut self) {
+        self.runs.finish_and_clear();
+        if self.view.take().is_some() || self.mode == Mode::Bars {
+            self.mode = Mode::Lines;
+        }
+    }
+
+    /// One line for the user, kept above the bars.
+    pub fn note(&self, text: &str) {
+        if let Some(view) = &self.view {
+            view.board().note(text);
+        }
+        match self.mode {
+            // A terminal that went away is no reason to stop training.
+            Mode::Bars => drop(self.bars.println(text)),
+            Mode::Lines => eprintln!("{text}"),
+            Mode::Quiet => {}
+        }
+    }
+
+    /// What the run `name` is watched by.
+    pub fn run(&self, name: &str) -> RunProgress<'_> {
+        let bar = self.bars.insert_before(&self.runs, ProgressBar::new(0));
+        bar.set_style(style("{prefix:>24} {bar:24} {pos}/{len} {msg} eta {eta}"));
+        bar.set_prefix(name.to_owned());
+        RunProgress { progress: self, bar, name: name.to_owned(), epochs: 0 }
+    }
+
+    /// A bar for a download.
+    #[cfg(feature = "hub")]
+    pub(crate) fn bytes(&self) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new(0));
+        bar.set_style(style("{msg:>24} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}"));
+        bar
+    }
+
+    /// A bar for images that are decoded.
+    pub(crate) fn images(&self) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new(0));
+        bar.set_style(style("{msg:>24} {bar:24} {pos}/{len} images eta {eta}"));
+        bar
+    }
+
+    /// A run is done or was done before.
+    pub(crate) fn run_done(&self) {
+        self.runs.inc(1);
+    }
+
+    /// The run of this name is done, was done before, or has diverged.
+    pub(crate) fn run_ended(&self, name: &str, diverged: bool) {
+        self.run_done();
+        if let Some(view) = &self.view {
+            view.board().end(name, if diverged { Stage::Diverged } else { Stage::Done });
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Progress of one run.
+#[derive(Debug)]
+pub struct RunProgress<'a> {
+    progress: &'a Progress,
+    bar: ProgressBar,
+    name: String,
+    epochs: usize,
+}
+
+impl Watch for RunProgress<'_> {
+    fn begin(&mut self, epochs: usize, steps: usize, done: usize, before: &Log) {
+        self.epochs = epochs;
+        self.bar.set_length(steps as u64);
+        self.bar.set_position(done as u64);
+        self.bar.reset_eta();
+        if let Some(view) = &self.progress.view {
+            view.board().begin(&self.name, epochs, steps, done, before);
+        }
+        if done > 0 {
+            self.note(&format!("going on after step {done} of {steps}"));
+        }
+    }
+
+    fn steps(&mut self, done: usize) {
+        self.bar.set_position(done as u64);
+        if let Some(view) = &self.progress.view {
+            view.board().steps(done);
+        }
+    }
+
+    fn record(&mut self, record: &Record) {
+        if let Some(view) = &self.progress.view {
+            view.board().record(record);
+            return;
+        }
+        match record {
+            Record::Step(step) => {
+                let text = format!("loss {:.3}, {:.0} images/s,", step.train_loss, step.images_per_second);
+                self.bar.set_message(text);
+            }
+            // 100 columns with the longest usual name.
+            Record::Epoch(at) => self.progress.note(&format!(
+                "{:<24} epoch {}/{}  loss {:.4}, valid {:.4}  top-1 {:.2} %  top-5 {:.2} %  {}",
+                self.name,
+                at.epoch,
+                self.epochs,
+                at.train_loss,
+                at.valid_loss,
+                at.top1,
+                at.top5,
+                clock(at.seconds)
+            )),
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        self.progress.note(&format!("{}: {text}", self.name));
+    }
+}
+
+impl Drop for RunProgress<'_> {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates above are constants; the default bar stands in should one be wrong.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

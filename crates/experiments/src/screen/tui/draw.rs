@@ -1,0 +1,292 @@
+//! The picture: all runs above, the curves of one below.
+
+use lookahead_report::clock;
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::symbols::Marker;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Axis, Block, Borders, Cell, Chart, Dataset, GraphType, Paragraph, Row, Table, TableState};
+
+use super::board::{Board, RunView, Stage};
+
+/// Charts are drawn where this many lines are left for them.
+const LINES_OF_CHARTS: u16 = 6;
+const SPARK: usize = 16;
+
+pub(super) fn draw(frame: &mut Frame<'_>, board: &Board) {
+    let area = frame.area();
+    let room = area.height.saturating_sub(2);
+    let wanted = board.runs.len() as u16 + 2;
+    let table = match room {
+        _ if wanted + LINES_OF_CHARTS <= room => wanted,
+        16.. => room - room / 2,
+        _ => room.min(wanted),
+    };
+    let [head, runs, curves, foot] =
+        Layout::vertical([Constraint::Length(1), Constraint::Length(table), Constraint::Min(0), Constraint::Length(1)])
+            .areas(area);
+    frame.render_widget(Paragraph::new(header(board)), head);
+    draw_runs(frame, runs, board);
+    if curves.height >= LINES_OF_CHARTS {
+        draw_curves(frame, curves, board);
+    }
+    let keys = "q stop and save   ↑↓ choose a run   f follow";
+    let text = if board.note.is_empty() { keys } else { board.note.as_str() };
+    frame.render_widget(Paragraph::new(Span::styled(text.to_owned(), Style::new().add_modifier(Modifier::DIM))), foot);
+}
+
+fn header(board: &Board) -> Line<'static> {
+    let mut text = format!("  {} of {} runs done", board.done(), board.runs.len());
+    if let Some((run, all)) = board.seconds_left() {
+        text.push_str(&format!("   this run {} left   all {} left", clock(run), clock(all)));
+    }
+    Line::from(vec![Span::styled(board.experiment.clone(), Style::new().add_modifier(Modifier::BOLD)), Span::raw(text)])
+}
+
+/// A column of the table of runs: its heading, its width, and what a run shows in it.
+struct Column {
+    head: &'static str,
+    width: u16,
+    of: fn(&RunView) -> String,
+}
+
+/// The columns in the order in which they are wanted where there is not room for all.
+const COLUMNS: [Column; 8] = [
+    Column { head: "progress", width: 8, of: progress },
+    Column { head: "top-1 %", width: 7, of: |run| number(last(run.top1.points()), 2) },
+    Column { head: "train loss", width: 10, of: |run| number(last(run.train_loss.points()), 4) },
+    Column { head: "valid loss", width: 10, of: |run| number(run.valid_loss, 4) },
+    Column { head: "time", width: 7, of: |run| if run.seconds > 0.0 { clock(run.seconds) } else { String::new() } },
+    Column { head: "images/s", width: 8, of: |run| number(run.images_per_second, 0) },
+    Column { head: "rate", width: 7, of: |run| rate(run.learning_rate) },
+    Column { head: "loss so far", width: SPARK as u16, of: sparkline },
+];
+/// The same from left to right, by position in [`COLUMNS`].
+const ORDER: [usize; 8] = [0, 2, 7, 3, 1, 6, 5, 4];
+
+/// Names are shown whole: two runs whose names are cut look alike.
+fn draw_runs(frame: &mut Frame<'_>, area: Rect, board: &Board) {
+    let longest = board.runs.iter().map(|run| run.name.chars().count()).max().unwrap_or(3).clamp(3, 34) as u16;
+    let mut left = area.width.saturating_sub(1 + 1 + longest);
+    let mut columns = 0;
+    while columns < COLUMNS.len() && left > COLUMNS[columns].width {
+        left -= 1 + COLUMNS[columns].width;
+        columns += 1;
+    }
+    let shown: Vec<&Column> = ORDER.iter().filter(|&&column| column < columns).map(|&at| &COLUMNS[at]).collect();
+    let widths = [1, longest].into_iter().chain(shown.iter().map(|column| column.width)).map(Constraint::Length);
+    let heads = ["", "run"].into_iter().chain(shown.iter().map(|column| column.head));
+    let rows = board.runs.iter().map(|run| {
+        let (mark, colour) = match run.stage {
+            Stage::Waiting => ("·", Color::DarkGray),
+            Stage::Running => ("▶", Color::Cyan),
+            Stage::Done => ("✓", Color::Green),
+            Stage::Diverged => ("✗", Color::Red),
+        };
+        let marked = [Cell::from(Span::styled(mark, Style::new().fg(colour))), Cell::from(run.name.clone())];
+        Row::new(marked.into_iter().chain(shown.iter().map(|column| Cell::from((column.of)(run)))))
+    });
+    let table = Table::new(rows, widths)
+        .header(Row::new(heads).style(Style::new().add_modifier(Modifier::DIM)))
+        .row_highlight_style(Style::new().add_modifier(Modifier::BOLD))
+        .block(Block::new().borders(Borders::BOTTOM).border_style(Style::new().add_modifier(Modifier::DIM)));
+    let mut state = TableState::new().with_selected(board.shown());
+    frame.render_stateful_widget(table, area, &mut state);
+}
+
+fn progress(run: &RunView) -> String {
+    match run.stage {
+        Stage::Running if run.steps > 0 => format!("{:5.1} %", 100.0 * run.step as f64 / run.steps as f64),
+        Stage::Done => "done".to_owned(),
+        Stage::Diverged => "diverged".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn last(points: &[(f64, f64)]) -> f64 {
+    points.last().map_or(f64::NAN, |point| point.1)
+}
+
+fn draw_curves(frame: &mut Frame<'_>, area: Rect, board: &Board) {
+    let Some(shown) = board.shown() else { return };
+    let run = &board.runs[shown];
+    let [left, right] = Layout::horizontal([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(area);
+    let whole = run.steps.max(1) as f64;
+    let title = format!("training loss, {}", run.name);
+    draw_chart(frame, left, &title, whole, vec![(run.train_loss.points(), Color::Cyan)]);
+    // Accuracy of every run, the chosen one in front.
+    let mut lines: Vec<(&[(f64, f64)], Color)> = Vec::new();
+    lines.extend(
+        board
+            .runs
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| *index != shown)
+            .map(|(_, run)| (run.top1.points(), Color::DarkGray)),
+    );
+    lines.push((run.top1.points(), Color::Green));
+    draw_chart(frame, right, "top-1 %, all runs", whole, lines);
+}
+
+fn draw_chart(frame: &mut Frame<'_>, area: Rect, title: &str, last_step: f64, lines: Vec<(&[(f64, f64)], Color)>) {
+    let values = lines.iter().flat_map(|(points, _)| points.iter().map(|point| point.1));
+    let (low, high) =
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    let block = Block::new().title(Span::styled(title.to_owned(), Style::new().add_modifier(Modifier::BOLD)));
+    if low > high {
+        return frame.render_widget(Paragraph::new("no values yet").block(block), area);
+    }
+    let room = if high > low { 0.05 * (high - low) } else { 0.5 * high.abs().max(1e-3) };
+    let (low, high) = (low - room, high + room);
+    let datasets = lines
+        .iter()
+        .filter(|(points, _)| !points.is_empty())
+        .map(|(points, colour)| {
+            let kind = if points.len() > 1 { GraphType::Line } else { GraphType::Scatter };
+            Dataset::default().marker(Marker::Braille).graph_type(kind).style(Style::new().fg(*colour)).data(points)
+        })
+        .collect();
+    let dim = Style::new().add_modifier(Modifier::DIM);
+    let labels =
+        |low: f64, high: f64, digits| [low, 0.5 * (low + high), high].map(|value| Span::raw(number(value, digits)));
+    let digits = if high - low > 10.0 { 0 } else { 2 };
+    let chart = Chart::new(datasets)
+        .block(block)
+        .x_axis(Axis::default().bounds([0.0, last_step]).labels(labels(0.0, last_step, 0)).style(dim))
+        .y_axis(Axis::default().bounds([low, high]).labels(labels(low, high, digits)).style(dim));
+    frame.render_widget(chart, area);
+}
+
+/// The training loss in eight heights, from the run's start to now.
+fn sparkline(run: &RunView) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let points = run.train_loss.points();
+    let buckets = points.len().min(SPARK);
+    let means: Vec<f64> = (0..buckets)
+        .map(|bucket| {
+            let part = &points[bucket * points.len() / buckets..(bucket + 1) * points.len() / buckets];
+            part.iter().map(|point| point.1).sum::<f64>() / part.len() as f64
+        })
+        .collect();
+    let (low, high) =
+        means.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &mean| (low.min(mean), high.max(mean)));
+    let height = |mean: f64| if high > low { ((mean - low) / (high - low) * 7.0).round() as usize } else { 3 };
+    means.into_iter().map(|mean| BARS[height(mean).min(7)]).collect()
+}
+
+fn number(value: f64, digits: usize) -> String {
+    if value.is_finite() { format!("{value:.digits$}") } else { String::new() }
+}
+
+fn rate(value: f64) -> String {
+    match value {
+        value if !value.is_finite() => String::new(),
+        value if value != 0.0 && value.abs() < 1e-3 => format!("{value:.1e}"),
+        value => format!("{value:.4}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lookahead_runs::{Log, Record, StepRecord};
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    use super::*;
+
+    fn step(done: u64, train_loss: f64, learning_rate: f64, images_per_second: f64, seconds: f64) -> Record {
+        let step = done - 1;
+        Record::Step(StepRecord {
+            step,
+            epoch: 0,
+            learning_rate,
+            momentum: None,
+            train_loss,
+            images_per_second,
+            seconds,
+        })
+    }
+
+    fn epoch(done: u64, valid_loss: f64, top1: f64) -> Record {
+        let line = format!(
+            "{{\"kind\":\"epoch\",\"epoch\":1,\"step\":{},\"valid_loss\":{valid_loss},\"top1\":{top1}}}",
+            done - 1
+        );
+        Record::Epoch(Log::parse(line.as_bytes()).epochs[0])
+    }
+
+    fn at_work() -> Board {
+        let names: Vec<String> = ["sgd-s1", "lookahead-sgd-keep-s1", "adamw-s1"].map(str::to_owned).to_vec();
+        let mut board = Board::new("cifar10", &names);
+        board.begin("sgd-s1", 2, 100, 0, &Log::default());
+        for done in 1..=100 {
+            board.record(&step(done, 3.0 - 0.02 * done as f64, 0.1, 812.0, 2.0 * done as f64));
+        }
+        board.record(&epoch(100, 1.25, 76.5));
+        board.end("sgd-s1", Stage::Done);
+        board.begin("lookahead-sgd-keep-s1", 2, 100, 0, &Log::default());
+        board.record(&step(20, 2.5, 2e-5, 790.0, 40.0));
+        board.record(&epoch(20, 1.5, 60.0));
+        board
+    }
+
+    fn screen(board: &Board, width: u16, height: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| draw(frame, board)).unwrap();
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn all_runs_curves_rates_and_times_are_on_the_screen() {
+        let screen = screen(&at_work(), 130, 40);
+        for part in [
+            "cifar10  1 of 3 runs done",
+            "this run 2:40 left   all 6:00 left",
+            "✓ sgd-s1",
+            "done",
+            "76.50",
+            "█▇",
+            "▶ lookahead-sgd-keep-s1",
+            "20.0 %",
+            "2.5000",
+            "2.0e-5",
+            "790",
+            "· adamw-s1",
+            "training loss, lookahead-sgd-keep-s1",
+            "top-1 %, all runs",
+            "q stop and save",
+            "3:20",
+        ] {
+            assert!(screen.contains(part), "{part} is not on\n{screen}");
+        }
+    }
+
+    #[test]
+    fn any_size_and_any_state_can_be_drawn() {
+        let mut diverged = at_work();
+        diverged.end("lookahead-sgd-keep-s1", Stage::Diverged);
+        diverged.stopping();
+        for board in [Board::new("demo", &[]), at_work(), diverged] {
+            for (width, height) in [(1, 1), (3, 2), (20, 5), (40, 19), (40, 20), (80, 24), (250, 70)] {
+                screen(&board, width, height);
+            }
+        }
+    }
+
+    #[test]
+    fn a_narrow_terminal_keeps_whole_names_and_drops_columns() {
+        let screen = screen(&at_work(), 60, 15);
+        for part in ["▶ lookahead-sgd-keep-s1", "20.0 %", "60.00", "2.5000", "training loss", "q stop and save"] {
+            assert!(screen.contains(part), "{part} is not on\n{screen}");
+        }
+        assert!(!screen.contains("images/s"), "{screen}");
+    }
+
+    #[test]
+    fn stopping_is_told() {
+        let mut board = at_work();
+        board.stopping();
+        assert!(screen(&board, 130, 30).contains("stopping after this step, all saved"));
+    }
+}

@@ -1,0 +1,173 @@
+//! The full-screen view of a running experiment: `--tui`.
+//!
+//! The training loop tells a [`View`] what happens; a thread of the view draws it some five times a second and reads the
+//! keys. The loop never waits for the terminal. `q` asks the loop to stop as Ctrl-C does: after the step at hand, with all
+//! saved, so that the same command goes on from there.
+
+mod board;
+mod draw;
+mod trace;
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+pub use board::{Board, Stage};
+use lookahead_runs::Error as RunsError;
+
+use crate::error::Result;
+
+/// Time between two pictures, and the longest a key waits.
+const TICK: Duration = Duration::from_millis(200);
+
+/// What a key asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    Stop,
+    Up,
+    Down,
+    Follow,
+}
+
+impl Request {
+    fn of(key: KeyEvent) -> Option<Self> {
+        if key.kind != KeyEventKind::Press {
+            return None;
+        }
+        match key.code {
+            KeyCode::Char('q') => Some(Self::Stop),
+            // In raw mode the terminal sends no signal.
+            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Self::Stop),
+            KeyCode::Up | KeyCode::Char('k') => Some(Self::Up),
+            KeyCode::Down | KeyCode::Char('j') => Some(Self::Down),
+            KeyCode::Char('f') | KeyCode::Esc => Some(Self::Follow),
+            _ => None,
+        }
+    }
+}
+
+/// The view while it is on the screen; dropping it gives the terminal back.
+///
+/// ```no_run
+/// use lookahead_experiments::tui::View;
+///
+/// let view = View::start("cifar10", &["sgd-s1".into(), "lookahead-sgd-keep-s1".into()], || eprintln!("stop"))?;
+/// view.board().begin("sgd-s1", 5, 1950, 0, &lookahead_runs::Log::default());
+/// view.board().steps(50);
+/// # Ok::<(), lookahead_experiments::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct View {
+    board: Arc<Mutex<Board>>,
+    closing: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl View {
+    /// Takes the terminal over and shows an experiment whose runs have the given names. `stop` is called at the first `q`
+    /// or Ctrl-C; a second one gives the terminal back and ends the program at once with status 130, as Ctrl-C does.
+    ///
+    /// # Errors
+    /// [`Error::Runs`](crate::Error::Runs) where standard output is no terminal, or the terminal cannot be set up.
+    pub fn start(experiment: &str, runs: &[String], stop: impl Fn() + Send + 'static) -> Result<Self> {
+        let terminal_path = Path::new("the terminal");
+        if !io::stdout().is_terminal() {
+            let reason = io::Error::other("standard output is no terminal; leave --tui out");
+            return Err(RunsError::output("write", terminal_path)(reason).into());
+        }
+        let mut terminal = ratatui::try_init().map_err(RunsError::output("write", terminal_path))?;
+        let board = Arc::new(Mutex::new(Board::new(experiment, runs)));
+        let closing = Arc::new(AtomicBool::new(false));
+        let (seen, until) = (Arc::clone(&board), Arc::clone(&closing));
+        let thread = std::thread::spawn(move || {
+            while !until.load(Ordering::SeqCst) {
+                // A terminal that went away is no reason to stop training.
+                if terminal.draw(|frame| draw::draw(frame, &locked(&seen))).is_err() {
+                    return;
+                }
+                if let Ok(true) = event::poll(TICK)
+                    && let Ok(Event::Key(key)) = event::read()
+                    && let Some(request) = Request::of(key)
+                {
+                    answer(request, &seen, &stop);
+                }
+            }
+        });
+        Ok(Self { board, closing, thread: Some(thread) })
+    }
+
+    /// The board to tell what happens. Hold it for a line, not for a step: the view waits meanwhile.
+    pub fn board(&self) -> MutexGuard<'_, Board> {
+        locked(&self.board)
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the drawing thread has been told by the panic hook.
+            let _ = thread.join();
+        }
+        ratatui::restore();
+    }
+}
+
+/// The board even if somebody panicked while holding it: it is only ever shown.
+fn locked(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
+    board.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn answer(request: Request, board: &Mutex<Board>, stop: &impl Fn()) {
+    let mut board = locked(board);
+    match request {
+        Request::Stop if board.is_stopping() => {
+            ratatui::restore();
+            std::process::exit(130);
+        }
+        Request::Stop => {
+            board.stopping();
+            stop();
+        }
+        Request::Up => board.select(-1),
+        Request::Down => board.select(1),
+        Request::Follow => board.follow(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn q_and_control_c_stop_and_arrows_choose() {
+        let key = |code, modifiers| Request::of(KeyEvent::new(code, modifiers));
+        assert_eq!(key(KeyCode::Char('q'), KeyModifiers::NONE), Some(Request::Stop));
+        assert_eq!(key(KeyCode::Char('c'), KeyModifiers::CONTROL), Some(Request::Stop));
+        assert_eq!(key(KeyCode::Char('c'), KeyModifiers::NONE), None);
+        assert_eq!(key(KeyCode::Down, KeyModifiers::NONE), Some(Request::Down));
+    }
+
+    #[test]
+    fn q_asks_once_and_says_so() {
+        let board = Mutex::new(Board::new("demo", &["sgd-s1".to_owned()]));
+        let asked = AtomicBool::new(false);
+        answer(Request::Stop, &board, &|| assert!(!asked.swap(true, Ordering::SeqCst), "asked twice"));
+        assert!(asked.load(Ordering::SeqCst) && locked(&board).is_stopping());
+    }
+
+    /// Tests run without a terminal, which is just what must be refused.
+    #[test]
+    fn without_a_terminal_it_says_so() {
+        if io::stdout().is_terminal() {
+            return;
+        }
+        let error = View::start("demo", &[], || {}).unwrap_err();
+        assert!(error.to_string().contains("no terminal"), "{error}");
+    }
+}

@@ -1,0 +1,153 @@
+//! Validation: loss, accuracy, top-5, confusion, calibration.
+
+use candle_core::Device;
+use lookahead_data::{Loader, Normalize};
+use lookahead_models::{Pass, ResNet};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+
+/// Bins of the calibration error, equal in width.
+const CALIBRATION_BINS: usize = 15;
+
+/// What a pass over the validation images found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Images seen.
+    pub images: u64,
+    /// Mean cross-entropy, nats an image, without smoothing.
+    pub loss: f64,
+    /// Accuracy, percent.
+    pub top1: f64,
+    /// Share of images whose class is among the five likeliest, percent.
+    pub top5: f64,
+    /// Expected calibration error over 15 bins of equal width, 0 to 1 (Guo et al., 2017, arXiv:1706.04599).
+    pub ece: f64,
+    /// Accuracy of each class, percent; 0 for a class without images.
+    pub per_class: Vec<f64>,
+    /// Images by true class (row) and predicted class (column).
+    pub confusion: Vec<Vec<u64>>,
+}
+
+/// Validates `model`, as its weights stand, over all of `loader`'s images, in order.
+///
+/// # Errors
+/// Those of reading data and of the forward pass.
+pub fn evaluate(model: &ResNet, loader: &Loader, device: &Device, normalize: &Normalize) -> Result<Evaluation> {
+    let mut tally = Tally::new(loader.dataset().classes().len());
+    for batch in loader.epoch(0, 0) {
+        let batch = batch?;
+        let images = batch.to_device(device, normalize)?.images.to_dtype(model.dtype())?;
+        let logits = model.forward(&images, Pass::Eval)?.to_dtype(candle_core::DType::F32)?.to_vec2::<f32>()?;
+        for (logits, label) in logits.iter().zip(batch.labels()) {
+            tally.add(logits, *label as usize);
+        }
+    }
+    Ok(tally.finish())
+}
+
+/// Sums in f64, image by image, so that neither batch size nor device moves the figures.
+#[derive(Debug)]
+struct Tally {
+    loss: f64,
+    top5: u64,
+    confusion: Vec<Vec<u64>>,
+    /// Images, sum of confidences and hits of each bin.
+    bins: [(u64, f64, u64); CALIBRATION_BINS],
+}
+
+impl Tally {
+    fn new(classes: usize) -> Self {
+        Self { loss: 0.0, top5: 0, confusion: vec![vec![0; classes]; classes], bins: [(0, 0.0, 0); CALIBRATION_BINS] }
+    }
+
+    fn add(&mut self, logits: &[f32], label: usize) {
+        let logits: Vec<f64> = logits.iter().map(|&value| f64::from(value)).collect();
+        let (mut predicted, mut highest) = (0, f64::NEG_INFINITY);
+        for (class, &value) in logits.iter().enumerate() {
+            if value > highest {
+                (predicted, highest) = (class, value);
+            }
+        }
+        let sum: f64 = logits.iter().map(|value| (value - highest).exp()).sum();
+        self.loss += sum.ln() + highest - logits[label];
+        // A tie counts against the label, so that a constant network gets no credit; NaN never counts for it.
+        let is_below = |value: &f64| value.partial_cmp(&logits[label]) == Some(std::cmp::Ordering::Less);
+        let above = logits.iter().enumerate().filter(|&(class, value)| class != label && !is_below(value)).count();
+        self.top5 += u64::from(above < 5);
+        let hit = predicted == label;
+        self.confusion[label][predicted] += 1;
+        let confidence = 1.0 / sum;
+        let bin = ((confidence * CALIBRATION_BINS as f64).ceil() as usize).clamp(1, CALIBRATION_BINS) - 1;
+        let (images, confidences, hits) = &mut self.bins[bin];
+        *images += 1;
+        *confidences += confidence;
+        *hits += u64::from(hit);
+    }
+
+    fn finish(self) -> Evaluation {
+        let total: u64 = self.confusion.iter().flatten().sum();
+        let n = (total as f64).max(1.0);
+        let hits: u64 = self.confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
+        let gap: f64 = self.bins.iter().map(|&(_, confidences, hits)| (confidences - hits as f64).abs()).sum();
+        let per_class = self
+            .confusion
+            .iter()
+            .enumerate()
+            .map(|(class, row)| 100.0 * row[class] as f64 / (row.iter().sum::<u64>() as f64).max(1.0));
+        Evaluation {
+            images: total,
+            loss: self.loss / n,
+            top1: 100.0 * hits as f64 / n,
+            top5: 100.0 * self.top5 as f64 / n,
+            ece: gap / n,
+            per_class: per_class.collect(),
+            confusion: self.confusion,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three classes, three images: logits 0, ln 2, ln 5 have probabilities 1/8, 2/8, 5/8.
+    #[test]
+    fn a_tally_worked_by_hand() {
+        let logits = [0.0, 2f32.ln(), 5f32.ln()];
+        let mut tally = Tally::new(3);
+        for label in [2, 2, 0] {
+            tally.add(&logits, label);
+        }
+        let e = tally.finish();
+        let loss = (2.0 * (8f64 / 5.0).ln() + 8f64.ln()) / 3.0;
+        assert!((e.loss - loss).abs() < 1e-6, "{}", e.loss);
+        assert!((e.top1 - 200.0 / 3.0).abs() < 1e-9);
+        assert_eq!(e.top5, 100.0);
+        assert_eq!(e.confusion, [vec![0, 0, 1], vec![0, 0, 0], vec![0, 0, 2]]);
+        assert_eq!(e.per_class, [0.0, 0.0, 100.0]);
+        // All confidences are 5/8, two of three hit.
+        assert!((e.ece - (2.0 / 3.0 - 5.0 / 8.0)).abs() < 1e-6, "{}", e.ece);
+    }
+
+    #[test]
+    fn top5_counts_the_five_likeliest_and_no_ties() {
+        let mut tally = Tally::new(7);
+        let logits = [7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0];
+        tally.add(&logits, 4); // fifth: counts
+        tally.add(&logits, 5); // sixth: does not
+        tally.add(&[0.0; 7], 3); // all alike: does not
+        tally.add(&[f32::NAN; 7], 3);
+        let e = tally.finish();
+        assert_eq!(e.top5, 25.0);
+        assert_eq!(e.top1, 0.0);
+    }
+
+    #[test]
+    fn huge_logits_do_not_overflow() {
+        let mut tally = Tally::new(2);
+        tally.add(&[1e30, -1e30], 1);
+        let e = tally.finish();
+        assert!((e.loss - 2e30).abs() < 1e24, "{}", e.loss);
+    }
+}

@@ -1,0 +1,21 @@
+//! Training: the loop, and what it is made of.
+
+mod evaluate;
+mod gradients;
+mod interrupt;
+mod losses;
+mod memory;
+mod run;
+mod setup;
+mod sheet;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use evaluate::{Evaluation, evaluate};
+pub use gradients::{Gradients, Task};
+pub use interrupt::Interrupt;
+pub(crate) use memory::{peak_mib, reset_peak};
+pub use run::{LoopOptions, train, train_from};
+pub use setup::Setup;
+pub use watch::{Unwatched, Watch};

@@ -1,0 +1,258 @@
+//! The loop.
+
+use std::time::{Duration, Instant};
+
+use candle_core::{Device, Tensor};
+use lookahead_optim::with_evaluation_weights;
+use lookahead_runs::{
+    Checkpoints, EpochRecord, Figures, Position, Record, RunDetails, RunFolder, RunSummary, StepRecord,
+};
+
+use super::evaluate::{Evaluation, evaluate};
+use super::interrupt::Interrupt;
+use super::losses::PendingLosses;
+use super::setup::Setup;
+use super::watch::Watch;
+use super::{memory, sheet};
+use crate::config::RunConfig;
+use crate::error::{Error, Result};
+use crate::parts::Data;
+use crate::run::{self, Journal, weights_digest};
+
+/// What does not change a run's result.
+#[derive(Debug, Clone)]
+pub struct LoopOptions {
+    /// Steps between two lines of `metrics.jsonl`.
+    pub log_every: usize,
+    /// Steps between two checkpoints; `None` saves at the end of an epoch only, and each minute.
+    pub checkpoint_every: Option<usize>,
+    /// Who asks the loop to stop.
+    pub interrupt: Interrupt,
+}
+
+/// A run that saves nothing for longer than this loses no more than this.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Trains `run` to its end, from its last checkpoint where there is one, and writes its summary.
+///
+/// Step t uses the schedule's values at t, from 0, and the batch that (seed, epoch, position) name, so a resumed run
+/// makes the very steps of one that never stopped. A loss that is not finite is written down in the folder.
+///
+/// # Errors
+/// [`Error::Diverged`] at the first loss that is not finite; [`Error::Interrupted`] once all is saved; those of the data, the
+/// optimizer and the output.
+pub fn train(
+    run: &RunConfig,
+    data: &Data,
+    device: &Device,
+    folder: &RunFolder,
+    options: &LoopOptions,
+    watch: &mut dyn Watch,
+) -> Result<RunSummary> {
+    let trained = Setup::new(run, data, device).and_then(|setup| train_from(setup, folder, options, watch));
+    trained.map_err(|error| match error {
+        Error::NotFinite { step, loss } => diverged(run, folder, step, loss),
+        other => other.for_batch(&run.config.device, run.config.train.batch_size),
+    })
+}
+
+/// [`train`] with a setup of the caller's making.
+///
+/// # Errors
+/// As [`train`], but [`Error::NotFinite`] for a loss that is not finite.
+pub fn train_from(
+    mut setup: Setup<'_>,
+    folder: &RunFolder,
+    options: &LoopOptions,
+    watch: &mut dyn Watch,
+) -> Result<RunSummary> {
+    let (epochs, steps_per_epoch) = (setup.run.config.train.epochs, setup.steps_per_epoch);
+    let checkpoints = folder.checkpoints()?;
+    let buffers = setup.model.buffers();
+    let (mut at, notice) = run::resume(&checkpoints, &mut *setup.optimizer, &buffers)?;
+    let mut journal = Journal::open(folder, setup.run, &at)?;
+    watch.begin(epochs, epochs * steps_per_epoch, at.step, &journal.kept()?);
+    notice.iter().for_each(|text| watch.note(text));
+    if at.step == 0 {
+        first_batch(&setup, &mut journal)?;
+    }
+    memory::reset_peak();
+    let (mut losses, mut saved, mut last) = (PendingLosses::default(), Instant::now(), None);
+
+    while at.epoch < epochs {
+        let mut batches = setup.train.epoch(at.epoch, at.step_in_epoch * setup.run.config.train.accumulate);
+        while at.step_in_epoch < steps_per_epoch {
+            setup.schedules.set(&mut *setup.optimizer, at.step)?;
+            let gradients = setup.task().gradients(at.step, &mut batches, &mut at.time)?;
+            let clock = Instant::now();
+            setup.optimizer.step(&gradients.store)?;
+            at.time.optimizer += clock.elapsed().as_secs_f64();
+            losses.push(gradients.loss);
+            (at.step, at.step_in_epoch) = (at.step + 1, at.step_in_epoch + 1);
+
+            let log = at.step.is_multiple_of(options.log_every);
+            let stop = options.interrupt.is_asked();
+            let save = options.checkpoint_every.is_some_and(|steps| at.step.is_multiple_of(steps))
+                || saved.elapsed() > CHECKPOINT_INTERVAL
+                || stop;
+            if log || save || setup.device.is_cpu() {
+                losses.read_into(&mut at)?; // waits for the device; only finite losses are logged or saved
+                watch.steps(at.step);
+            }
+            if log {
+                let record = Record::Step(step_record(&setup, &mut at));
+                journal.record(&record)?;
+                watch.record(&record);
+            }
+            if save {
+                checkpoint(&checkpoints, &setup, &journal, &mut at)?;
+                saved = Instant::now();
+            }
+            if stop {
+                return Err(Error::Interrupted { run: setup.run.name(), step: at.step });
+            }
+        }
+        drop(batches);
+
+        losses.read_into(&mut at)?;
+        let valid = validate(&mut setup, &mut at)?;
+        if at.best_epoch == 0 || valid.evaluation.top1 > at.best_top1 {
+            (at.best_top1, at.best_epoch) = (valid.evaluation.top1, at.epoch + 1);
+            run::save_weights(&checkpoints, "best", &valid.weights)?;
+        }
+        let record = Record::Epoch(epoch_record(&setup, &mut at, &valid.evaluation));
+        journal.record(&record)?;
+        watch.record(&record);
+        checkpoint(&checkpoints, &setup, &journal, &mut at)?;
+        saved = Instant::now();
+        last = Some(valid);
+        if options.interrupt.is_asked() && at.epoch < epochs {
+            return Err(Error::Interrupted { run: setup.run.name(), step: at.step });
+        }
+    }
+
+    // A run that was stopped after its last checkpoint and before its summary validates once more.
+    let last = last.map_or_else(|| validate(&mut setup, &mut at), Ok)?;
+    run::save_weights(&checkpoints, "final", &last.weights)?;
+    let summary = summary(&setup, folder, &at, last)?;
+    folder.finish(&summary)?;
+    Ok(summary)
+}
+
+/// What validation found, and the weights it was at.
+#[derive(Debug)]
+struct Validated {
+    evaluation: Evaluation,
+    weights: Vec<(String, Tensor)>,
+}
+
+/// Validates at the weights meant for evaluation, slow ones or averages, whatever the step modulo the sync period.
+fn validate(setup: &mut Setup<'_>, at: &mut Position) -> Result<Validated> {
+    let clock = Instant::now();
+    let (model, valid, device, normalize) = (&setup.model, &setup.valid, setup.device, &setup.normalize);
+    let validated = with_evaluation_weights(&mut *setup.optimizer, || -> Result<_> {
+        let evaluation = evaluate(model, valid, device, normalize)?;
+        // Copies that do not follow the variables when the optimizer goes on.
+        let copy = |(name, tensor): (String, Tensor)| Ok((name, tensor.detach().copy()?));
+        let weights = model.state().into_iter().map(copy).collect::<candle_core::Result<_>>()?;
+        Ok(Validated { evaluation, weights })
+    })?;
+    at.time.validation += clock.elapsed().as_secs_f64();
+    match validated.evaluation.loss {
+        loss if loss.is_finite() => Ok(validated),
+        loss => Err(Error::NotFinite { step: at.step.saturating_sub(1), loss }),
+    }
+}
+
+/// TensorBoard shows the first images of the run as they were augmented.
+fn first_batch(setup: &Setup<'_>, journal: &mut Journal) -> Result<()> {
+    let batch = setup.train.epoch(0, 0).next().transpose()?;
+    batch.as_ref().and_then(sheet::png).map_or(Ok(()), |picture| journal.first_batch(picture))
+}
+
+fn checkpoint(checkpoints: &Checkpoints, setup: &Setup<'_>, journal: &Journal, at: &mut Position) -> Result<()> {
+    at.metrics_bytes = journal.bytes();
+    at.peak_rss_mb = at.peak_rss_mb.max(memory::peak_mib());
+    run::save(checkpoints, &*setup.optimizer, &setup.model.buffers(), at)
+}
+
+/// The steps since the last such record.
+fn step_record(setup: &Setup<'_>, at: &mut Position) -> StepRecord {
+    let train_loss = at.logged_loss / at.logged_steps as f64;
+    (at.logged_loss, at.logged_steps) = (0.0, 0);
+    StepRecord {
+        step: at.step as u64 - 1,
+        epoch: at.epoch as u64,
+        learning_rate: setup.schedules.learning_rate.at(at.step - 1),
+        momentum: setup.optimizer.momentum(),
+        train_loss,
+        images_per_second: images_per_second(setup, at),
+        seconds: at.time.training(),
+    }
+}
+
+/// Ends the epoch under way.
+fn epoch_record(setup: &Setup<'_>, at: &mut Position, valid: &Evaluation) -> EpochRecord {
+    at.train_loss = at.epoch_loss / setup.steps_per_epoch as f64;
+    (at.epoch, at.step_in_epoch, at.epoch_loss) = (at.epoch + 1, 0, 0.0);
+    EpochRecord {
+        epoch: at.epoch as u64,
+        step: at.step as u64 - 1,
+        learning_rate: setup.schedules.learning_rate.at(at.step - 1),
+        train_loss: at.train_loss,
+        valid_loss: valid.loss,
+        top1: valid.top1,
+        top5: valid.top5,
+        ece: valid.ece,
+        seconds: at.time.total(),
+    }
+}
+
+fn images_per_second(setup: &Setup<'_>, at: &Position) -> f64 {
+    (at.step * setup.run.config.train.batch_size) as f64 / at.time.training()
+}
+
+fn summary(setup: &Setup<'_>, folder: &RunFolder, at: &Position, last: Validated) -> Result<RunSummary> {
+    let Validated { evaluation, weights } = last;
+    let id = setup.run.row.id();
+    Ok(RunSummary {
+        optimizer: id.name,
+        state: id.state,
+        seed: setup.run.seed,
+        figures: Figures {
+            train_loss: at.train_loss,
+            valid_loss: evaluation.loss,
+            top1: evaluation.top1,
+            top5: evaluation.top5,
+            seconds: at.time.total(),
+            images_per_second: images_per_second(setup, at),
+        },
+        steps: at.step as u64,
+        peak_rss_mb: at.peak_rss_mb.max(memory::peak_mib()),
+        weights_sha256: weights_digest(&weights)?,
+        details: Some(RunDetails {
+            data_sha256: folder.data_sha256().to_owned(),
+            best_top1: at.best_top1,
+            best_epoch: at.best_epoch as u64,
+            time: at.time,
+            classes: setup.classes.clone(),
+            confusion: evaluation.confusion,
+            per_class: evaluation.per_class,
+            ece: evaluation.ece,
+        }),
+    })
+}
+
+/// Writes the end down and says what to try.
+fn diverged(run: &RunConfig, folder: &RunFolder, step: usize, loss: f64) -> Error {
+    let checkpoint = folder.checkpoints().map(|checkpoints| checkpoints.describe_last()).unwrap_or_default();
+    if let Err(error) = folder.diverged(step as u64) {
+        return error.into();
+    }
+    let rate = run.row.inner.learning_rate() / 3.0;
+    let hint = format!(
+        "try a lower learning rate (--optimizers {} --lr {rate:.1e}), or `just lr-find` to see where it breaks",
+        run.row.name
+    );
+    Error::Diverged { run: run.name(), step, loss, checkpoint, hint }
+}

@@ -1,0 +1,134 @@
+//! What the loop promises, each with a test that fails when the promise is broken.
+
+mod accumulation;
+mod divergence;
+mod resume;
+mod schedule;
+mod trajectory;
+mod weights;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use candle_core::Device;
+use lookahead_data::{Shapes, ShapesConfig, Splits};
+use lookahead_optim::{LookaheadConfig, Optimizer, Parameter, State};
+use lookahead_runs::{Environment, Opened, Record, RunFolder};
+
+use super::{Interrupt, LoopOptions, Watch};
+use crate::config::{Config, Experiment, Inner, Protocol, Row, RunConfig};
+use crate::parts::Data;
+
+/// The demo on few images: batches of eight, one epoch, a line of metrics a step.
+fn run(row: Row, change: impl FnOnce(&mut Config)) -> RunConfig {
+    let mut config = Config::for_protocol(Experiment::Demo, Protocol::Quick);
+    (config.train.epochs, config.train.batch_size) = (1, 8);
+    change(&mut config);
+    config.validate().unwrap();
+    RunConfig { config, row, seed: 1 }
+}
+
+/// A row of the protocol `quick`.
+fn row(name: &str) -> Row {
+    let all = Config::all_rows(Experiment::Demo, Protocol::Quick);
+    all.into_iter().find(|row| row.name == name).unwrap()
+}
+
+/// Lookahead around the protocol's SGD.
+fn lookahead(config: LookaheadConfig) -> Row {
+    Row::lookahead(sgd(), config)
+}
+
+fn sgd() -> Inner {
+    row("sgd").inner
+}
+
+fn shapes(train: usize, valid: usize) -> Splits {
+    Shapes::draw(&ShapesConfig { train, valid, ..ShapesConfig::default() }).unwrap()
+}
+
+fn data(run: &RunConfig, splits: Splits) -> Data {
+    Data::new(splits, &run.config).unwrap()
+}
+
+fn open(root: &Path, run: &RunConfig, data: &Data) -> RunFolder {
+    match RunFolder::open(root, &run.name(), &run.to_table(), &data.sha256, &Environment::default(), false).unwrap() {
+        Opened::ToDo(folder) => folder,
+        Opened::Done(_) => panic!("done before"),
+    }
+}
+
+fn options() -> LoopOptions {
+    LoopOptions { log_every: 1, checkpoint_every: None, interrupt: Interrupt::default() }
+}
+
+/// Watches, and asks the loop to stop once `at` steps are done.
+struct StopAt {
+    at: usize,
+    interrupt: Interrupt,
+}
+
+impl Watch for StopAt {
+    fn begin(&mut self, _epochs: usize, _steps: usize, _done: usize, _before: &lookahead_runs::Log) {}
+    fn steps(&mut self, done: usize) {
+        if done == self.at {
+            self.interrupt.ask();
+        }
+    }
+    fn record(&mut self, _record: &Record) {}
+    fn note(&mut self, _text: &str) {}
+}
+
+/// Learning rate and momentum of each step.
+type Seen = Arc<Mutex<Vec<(f64, Option<f64>)>>>;
+
+/// An optimizer that writes down what it is given, and spoils the weights after one of its steps.
+#[derive(Debug)]
+struct Probe {
+    inner: Box<dyn Optimizer>,
+    seen: Seen,
+    /// The step after which a weight is no number.
+    spoil: Option<usize>,
+}
+
+impl Optimizer for Probe {
+    fn parameters(&self) -> &[Parameter] {
+        self.inner.parameters()
+    }
+    fn step(&mut self, grads: &candle_core::backprop::GradStore) -> lookahead_optim::Result<()> {
+        self.inner.step(grads)?;
+        let mut seen = self.seen.lock().unwrap();
+        if self.spoil == Some(seen.len()) {
+            let var = self.inner.parameters()[0].var();
+            var.set(&(var.as_detached_tensor() * f64::NAN)?)?;
+        }
+        seen.push((self.inner.learning_rate(), self.inner.momentum()));
+        Ok(())
+    }
+    fn learning_rate(&self) -> f64 {
+        self.inner.learning_rate()
+    }
+    fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.inner.set_learning_rate(learning_rate);
+    }
+    fn momentum(&self) -> Option<f64> {
+        self.inner.momentum()
+    }
+    fn set_momentum(&mut self, momentum: f64) -> lookahead_optim::Result<()> {
+        self.inner.set_momentum(momentum)
+    }
+    fn state(&self) -> lookahead_optim::Result<State> {
+        self.inner.state()
+    }
+    fn load_state(&mut self, state: &State) -> lookahead_optim::Result<()> {
+        self.inner.load_state(state)
+    }
+    fn reset_state(&mut self) -> lookahead_optim::Result<()> {
+        self.inner.reset_state()
+    }
+    fn swap_evaluation_weights(&mut self) -> lookahead_optim::Result<()> {
+        self.inner.swap_evaluation_weights()
+    }
+}
+
+const CPU: Device = Device::Cpu;

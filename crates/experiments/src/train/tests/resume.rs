@@ -1,0 +1,105 @@
+//! A run that was stopped makes the very steps of one that never was.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use image::{Rgb, RgbImage};
+use lookahead_data::{Dataset, DecodedCache, Mixing, Pipeline, Splits, image_folder};
+use lookahead_models::Head;
+
+use super::{CPU, StopAt, data, open, options, row, run, shapes};
+use crate::config::RunConfig;
+use crate::error::Error;
+use crate::parts::Data;
+use crate::train::{Interrupt, LoopOptions, Unwatched, train};
+
+/// Trains in `root`, stopped at every one of `stops` and begun anew from its files; the digest of the final weights, and the
+/// training loss of each step.
+fn trained(root: &Path, run: &RunConfig, data: impl Fn() -> Data, stops: &[usize]) -> (String, Vec<f64>) {
+    for &at in stops {
+        let data = data();
+        let folder = open(root, run, &data);
+        let interrupt = Interrupt::default();
+        let options = LoopOptions { interrupt: interrupt.clone(), ..options() };
+        match train(run, &data, &CPU, &folder, &options, &mut StopAt { at, interrupt }) {
+            Err(Error::Interrupted { step, .. }) => assert_eq!(step, at + 1),
+            other => panic!("{other:?}"),
+        }
+    }
+    let data = data();
+    let folder = open(root, run, &data);
+    let summary = train(run, &data, &CPU, &folder, &options(), &mut Unwatched).unwrap();
+    let log = lookahead_runs::Log::read(&folder.path().join("metrics.jsonl")).unwrap();
+    (summary.weights_sha256, log.steps.iter().map(|step| step.train_loss).collect())
+}
+
+/// Two epochs of six steps, stopped within the first, within the second and right before the end.
+fn resumes_to_the_bit(run: &RunConfig, data: impl Fn() -> Data) {
+    let [straight, stopped] = [&[][..], &[2, 7, 10]].map(|stops| {
+        let root = tempfile::tempdir().unwrap();
+        trained(root.path(), run, &data, stops)
+    });
+    assert_eq!(straight.1.len(), 12);
+    assert_eq!(straight, stopped);
+}
+
+#[test]
+fn with_mixup() {
+    let run = run(row("lookahead-adamw"), |config| {
+        config.train.epochs = 2;
+        config.data.mixing = Mixing::MixupPerSample { alpha: 0.4 };
+    });
+    resumes_to_the_bit(&run, || data(&run, shapes(48, 8)));
+}
+
+#[test]
+fn with_accumulation() {
+    let run = run(row("lookahead-sgd"), |config| (config.train.epochs, config.train.accumulate) = (2, 2));
+    // Fifty images make twelve parts of four, and two images are left over.
+    resumes_to_the_bit(&run, || data(&run, shapes(50, 8)));
+}
+
+#[test]
+fn with_dropout() {
+    let run = run(row("lookahead-rmsprop"), |config| {
+        config.train.epochs = 2;
+        config.model.head = Head::Fastai;
+    });
+    resumes_to_the_bit(&run, || data(&run, shapes(48, 8)));
+}
+
+#[test]
+fn with_an_average() {
+    let run = run(row("polyak"), |config| config.train.epochs = 2);
+    resumes_to_the_bit(&run, || data(&run, shapes(48, 8)));
+}
+
+/// Photographs of two classes, decoded once into a file, and read from there by each session.
+#[test]
+fn with_the_decoded_cache() {
+    let folder = tempfile::tempdir().unwrap();
+    for (part, count) in [("train", 24), ("val", 4)] {
+        for (class, shift) in [("blue", 0), ("red", 128)] {
+            let folder = folder.path().join(part).join(class);
+            std::fs::create_dir_all(&folder).unwrap();
+            for i in 0..count {
+                let image =
+                    RgbImage::from_fn(40, 36, |x, y| Rgb([shift + (x + i) as u8, (3 * y + i) as u8, (x + y) as u8]));
+                image.save(folder.join(format!("{i}.png"))).unwrap();
+            }
+        }
+    }
+    let run = run(row("lookahead-sgd"), |config| {
+        config.train.epochs = 2;
+        config.data.train = Pipeline::fastai_train(32).unwrap();
+        config.data.valid = Pipeline::fastai_eval(32).unwrap();
+    });
+    let cached = |part: Arc<dyn Dataset>| -> Arc<dyn Dataset> {
+        Arc::new(DecodedCache::open(part, &folder.path().join(".cache"), 34, &mut |_, _| ()).unwrap())
+    };
+    resumes_to_the_bit(&run, || {
+        let splits = image_folder(folder.path()).unwrap();
+        data(&run, Splits { train: cached(splits.train), valid: cached(splits.valid), ..splits })
+    });
+    assert_eq!(std::fs::read_dir(folder.path().join(".cache")).unwrap().count(), 2);
+}

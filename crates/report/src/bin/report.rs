@@ -1,0 +1,19 @@
+//! Tables and the interactive page from run folders.
+//!
+//! `just report` reads every experiment under `runs`; `just report runs/cifar10` reads one. The page goes beside the runs,
+//! the table to standard output, what was left out to standard error. Finished, running and damaged runs may be mixed.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use lookahead_report::command::{Arguments, run};
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", error.to_string().replace('\n', " "));
+            ExitCode::from(error.exit_status())
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The program `report`: what it takes, writes, says and answers with.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use lookahead_runs::Error as RunsError;
+
+use crate::{Found, LeftOut, Report};
+
+/// Tables and the interactive page from run folders.
+#[derive(Debug, Parser)]
+#[command(
+    name = "report",
+    version,
+    max_term_width = 110,
+    after_help = "Examples:\n  just report\n  just report runs/cifar10 --figures --metrics\n  \
+                  just report runs/cifar10 runs/imagenette --results docs/RESULTS.md\n\n\
+                  Exit status: 0 done; 2 bad usage or output that cannot be written; 3 no run folder found."
+)]
+pub struct Arguments {
+    /// Run folders, experiments (folders of runs) or folders of experiments
+    #[arg(default_value = "runs")]
+    runs: Vec<PathBuf>,
+
+    /// Where the page goes: a file, or for several experiments a folder [default: report.html beside the runs]
+    #[arg(long, value_name = "PATH")]
+    out: Option<PathBuf>,
+
+    /// Print the table as CSV with all digits, not as Markdown
+    #[arg(long)]
+    csv: bool,
+
+    /// Also write SVG figures for papers [default folder: figures beside the runs]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+    figures: Option<Option<PathBuf>>,
+
+    /// Also write all metrics of all runs as one CSV for pandas [default file: metrics.csv beside the runs]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    metrics: Option<Option<PathBuf>>,
+
+    /// Also write the tables of all experiments as one Markdown page, such as docs/RESULTS.md
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+
+    /// Print neither the table nor what was written; what was left out is still told
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Why the program stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no run folder where it looked.
+    #[error("no run folder in {}: nothing to report; `just demo` makes some", listed(looked))]
+    NothingFound {
+        /// Where it looked.
+        looked: Vec<PathBuf>,
+    },
+
+    /// One file was named for several experiments.
+    #[error(
+        "{flag} {} and {experiments} experiments conflict: one file cannot hold them all; name one experiment, or a folder for --out",
+        path.display()
+    )]
+    Conflict {
+        /// The flag, such as `--out`.
+        flag: &'static str,
+        /// The file it names.
+        path: PathBuf,
+        /// Experiments found.
+        experiments: usize,
+    },
+
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Runs(#[from] RunsError),
+}
+
+impl Error {
+    /// The exit status of a program that ends with this error: 2 for bad usage and output that cannot be written, 3 for runs
+    /// that are missing or damaged.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::NothingFound { .. } | Self::Runs(RunsError::Damaged { .. }) => 3,
+            Self::Conflict { .. } | Self::Runs(_) => 2,
+        }
+    }
+}
+
+fn listed(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Reports what `arguments` name.
+///
+/// # Errors
+/// Any [`Error`]; an experiment whose page cannot be written keeps none of the others back.
+pub fn run(arguments: &Arguments) -> Result<(), Error> {
+    let mut left_out = Vec::new();
+    let found = crate::find(&arguments.runs, &mut left_out);
+    tell(&left_out);
+    if found.is_empty() {
+        return Err(Error::NothingFound { looked: arguments.runs.clone() });
+    }
+    let several = found.len() > 1;
+    if several {
+        check_files(arguments, found.len())?;
+    }
+    let mut reports: Vec<Report> = Vec::new();
+    let mut failed = None;
+    for found in &found {
+        let report = Report::read(found);
+        tell(&report.left_out);
+        if !arguments.quiet {
+            print(arguments, &report, reports.is_empty())?;
+        }
+        // Experiments of the same name get files of different names.
+        let earlier = reports.iter().filter(|earlier| earlier.name == report.name).count();
+        let suffix = if earlier > 0 { format!("-{}", earlier + 1) } else { String::new() };
+        let name = file_name(&report.name) + &suffix;
+        if let Err(error) = write(arguments, found, &report, &left_out, several.then_some(name.as_str())) {
+            tell(&[LeftOut::new(&report.name, error.to_string())]);
+            failed = Some(error);
+        }
+        reports.push(report);
+    }
+    if let Some(path) = &arguments.results {
+        save(path, &crate::results(&reports), arguments.quiet)?;
+    }
+    failed.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// Refuses one file for several experiments.
+fn check_files(arguments: &Arguments, experiments: usize) -> Result<(), Error> {
+    let out = arguments.out.as_ref().filter(|path| !is_folder(path));
+    let metrics = arguments.metrics.as_ref().and_then(Option::as_ref);
+    let named = out.map(|path| ("--out", path)).or(metrics.map(|path| ("--metrics", path)));
+    named.map_or(Ok(()), |(flag, path)| Err(Error::Conflict { flag, path: path.clone(), experiments }))
+}
+
+fn print(arguments: &Arguments, report: &Report, is_first: bool) -> Result<(), RunsError> {
+    if arguments.csv {
+        // One header for all experiments.
+        let text = crate::csv(report);
+        return say(if is_first { &text } else { text.split_once("\r\n").map_or("", |(_, rows)| rows) });
+    }
+    say(&format!("{}\n\n{}\n", report.name, crate::markdown(report)))?;
+    let differences = crate::markdown_differences(report);
+    if differences.is_empty() { Ok(()) } else { say(&format!("{differences}\n")) }
+}
+
+/// Writes to standard output; a reader that has seen enough, as `head` does, keeps no file from being written.
+fn say(text: &str) -> Result<(), RunsError> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(RunsError::output("write", Path::new("standard output"))(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes the page and what else is asked for; `name` tells several experiments' files apart.
+fn write(
+    arguments: &Arguments,
+    found: &Found,
+    report: &Report,
+    left_out: &[LeftOut],
+    name: Option<&str>,
+) -> Result<(), RunsError> {
+    let page = match &arguments.out {
+        None => found.folder.join("report.html"),
+        Some(out) if is_folder(out) => {
+            out.join(format!("{}.html", name.map_or_else(|| file_name(&report.name), str::to_owned)))
+        }
+        Some(out) => out.clone(),
+    };
+    create_folder_of(&page)?;
+    crate::write_page(report, left_out, &page)?;
+    told(&page, arguments.quiet);
+    if let Some(folder) = &arguments.figures {
+        let folder = match (folder, name) {
+            (None, _) => found.folder.join("figures"),
+            (Some(folder), None) => folder.clone(),
+            (Some(folder), Some(name)) => folder.join(name),
+        };
+        for (name, svg) in crate::figures(report) {
+            save(&folder.join(name), &svg, arguments.quiet)?;
+        }
+    }
+    if let Some(path) = &arguments.metrics {
+        let path = path.clone().unwrap_or_else(|| found.folder.join("metrics.csv"));
+        save(&path, &crate::metrics_csv(report), arguments.quiet)?;
+    }
+    Ok(())
+}
+
+/// Whether `--out` means a folder: it is one, or its name has no extension.
+fn is_folder(path: &Path) -> bool {
+    path.is_dir() || path.extension().is_none()
+}
+
+/// An experiment's name as a file's: what could lead elsewhere becomes a dash.
+fn file_name(name: &str) -> String {
+    let safe = |character: char| if character.is_alphanumeric() || "-_.".contains(character) { character } else { '-' };
+    let name: String = name.chars().map(safe).collect();
+    if name.trim_matches('.').is_empty() { "report".to_owned() } else { name }
+}
+
+fn create_folder_of(path: &Path) -> Result<(), RunsError> {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => fs::create_dir_all(folder).map_err(RunsError::output("create", folder)),
+        None => Ok(()),
+    }
+}
+
+fn save(path: &Path, text: &str, quiet: bool) -> Result<(), RunsError> {
+    create_folder_of(path)?;
+    fs::write(path, text).map_err(RunsError::output("write", path))?;
+    told(path, quiet);
+    Ok(())
+}
+
+fn told(path: &Path, quiet: bool) {
+    if !quiet {
+        eprintln!("wrote {}", path.display());
+    }
+}
+
+fn tell(left_out: &[LeftOut]) {
+    for item in left_out {
+        eprintln!("note: {item}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_are_sound() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_name_cannot_lead_elsewhere() {
+        assert_eq!(file_name("../../etc/passwd"), "..-..-etc-passwd");
+        assert_eq!([file_name(".."), file_name(""), file_name("cifar10")], ["report", "report", "cifar10"]);
+    }
+
+    #[test]
+    fn each_error_has_its_status() {
+        let damaged = RunsError::Damaged { path: "x".into(), reason: "it is cut short".to_owned() };
+        assert_eq!(Error::from(damaged).exit_status(), 3);
+        assert_eq!(Error::NothingFound { looked: vec![] }.exit_status(), 3);
+        let conflict = Error::Conflict { flag: "--out", path: "one.html".into(), experiments: 2 };
+        assert_eq!(conflict.exit_status(), 2);
+        assert!(conflict.to_string().starts_with("--out one.html and 2 experiments conflict: one file"), "{conflict}");
+    }
+}

@@ -1,0 +1,151 @@
+//! The table and all metrics as CSV (RFC 4180).
+
+use std::fmt::Write as _;
+
+use lookahead_runs::{EpochRecord, Run, Status, StepRecord};
+
+use crate::metric::METRICS;
+use crate::report::Report;
+
+/// The table as CSV, one line a row: `_mean` and `_std` of each number with all its digits. `title` is the row's label, as
+/// tables and legends have it.
+pub fn csv(report: &Report) -> String {
+    let mut text = "experiment,protocol,model,device,optimizer,state,title,seeds".to_owned();
+    for metric in METRICS {
+        let _ = write!(text, ",{0}_mean,{0}_std", metric.key);
+    }
+    text.push_str("\r\n");
+    for row in &report.rows {
+        let seeds: Vec<String> = report.finished(row).map(|run| run.seed.to_string()).collect();
+        let label = row.id.label();
+        let Report { name, protocol, model, device, .. } = report;
+        let names = [name, protocol, model, device, &row.id.name, &row.id.state, &label];
+        let mut cells: Vec<String> = names.map(|name| quoted(name)).to_vec();
+        cells.push(seeds.join(" "));
+        for number in &row.numbers {
+            cells.extend(
+                number.map_or_else(|| [String::new(), String::new()], |s| [s.mean.to_string(), s.std.to_string()]),
+            );
+        }
+        text.push_str(&cells.join(","));
+        text.push_str("\r\n");
+    }
+    text
+}
+
+/// Columns of [`metrics_csv`].
+const COLUMNS: &str = "run,optimizer,state,seed,done,kind,step,epoch,train_loss,valid_loss,top1,top5,ece,learning_rate,\
+                       momentum,images_per_second,seconds";
+
+/// All of `metrics.jsonl` of all runs as one CSV, every line that could be read, for pandas and R: one line a logged step
+/// or epoch, a column that a line does not have is empty.
+///
+/// Columns: `run, optimizer, state, seed, done, kind, step, epoch, train_loss, valid_loss, top1, top5, ece, learning_rate,
+/// momentum, images_per_second, seconds`. `step` and `epoch` are those of the file: the last step done, from 0, and the
+/// epoch under way, from 0, of a step or the epochs done of an epoch.
+pub fn metrics_csv(report: &Report) -> String {
+    let mut text = format!("{COLUMNS}\r\n");
+    for run in &report.runs {
+        let who = who(run);
+        for record in &run.log.steps {
+            step(&mut text, &who, record);
+        }
+        for record in &run.log.epochs {
+            epoch(&mut text, &who, record);
+        }
+    }
+    text
+}
+
+fn who(run: &Run) -> String {
+    let [name, optimizer, state] = [&run.name, &run.row.name, &run.row.state].map(|text| quoted(text));
+    format!("{name},{optimizer},{state},{},{}", run.seed, run.status == Status::Done)
+}
+
+/// Taken apart by name, so that a new field cannot be forgotten here.
+fn step(text: &mut String, who: &str, record: &StepRecord) {
+    let StepRecord { step, epoch, learning_rate, momentum, train_loss, images_per_second, seconds } = *record;
+    let [loss, rate, momentum, speed, seconds] =
+        [train_loss, learning_rate, momentum.unwrap_or(f64::NAN), images_per_second, seconds].map(number);
+    let _ = write!(text, "{who},step,{step},{epoch},{loss},,,,,{rate},{momentum},{speed},{seconds}\r\n");
+}
+
+fn epoch(text: &mut String, who: &str, record: &EpochRecord) {
+    let EpochRecord { epoch, step, learning_rate, train_loss, valid_loss, top1, top5, ece, seconds } = *record;
+    let [train, valid, top1, top5, ece, rate, seconds] =
+        [train_loss, valid_loss, top1, top5, ece, learning_rate, seconds].map(number);
+    let _ = write!(text, "{who},epoch,{step},{epoch},{train},{valid},{top1},{top5},{ece},{rate},,,{seconds}\r\n");
+}
+
+fn number(value: f64) -> String {
+    if value.is_finite() { value.to_string() } else { String::new() }
+}
+
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+
+    use super::*;
+    use crate::testing::{report, unfinished};
+
+    fn row(line: &str) -> Vec<(&str, &str)> {
+        COLUMNS.split(',').zip(line.split(',')).collect()
+    }
+
+    /// Each field of the record is a column, and nothing else of the file's columns is filled.
+    fn holds(line: &str, kind: &str, record: &impl Serialize) {
+        let cells = row(line);
+        let cell = |name: &str| cells.iter().find(|(column, _)| *column == name).unwrap_or_else(|| panic!("{name}")).1;
+        let fields = serde_json::to_value(record).unwrap();
+        let fields = fields.as_object().unwrap();
+        for (key, value) in fields {
+            assert_eq!(cell(key).parse::<f64>().unwrap(), value.as_f64().unwrap(), "{key}");
+        }
+        assert_eq!(cell("kind"), kind);
+        let filled = cells.iter().skip(6).filter(|(_, cell)| !cell.is_empty());
+        assert_eq!(filled.count(), fields.len());
+    }
+
+    #[test]
+    fn every_field_of_every_line_is_there() {
+        let step = StepRecord {
+            step: 7,
+            epoch: 1,
+            learning_rate: 1e-7,
+            momentum: Some(0.9),
+            train_loss: 2.25,
+            images_per_second: 812.5,
+            seconds: 3.5,
+        };
+        let epoch = EpochRecord {
+            epoch: 2,
+            step: 9,
+            learning_rate: 0.05,
+            train_loss: 2.0,
+            valid_loss: 1.75,
+            top1: 41.5,
+            top5: 88.0,
+            ece: 0.04,
+            seconds: 4.25,
+        };
+        let mut run = unfinished("lookahead-sgd-keep-s3");
+        run.log.steps.push(step);
+        run.log.epochs.push(epoch);
+        let text = metrics_csv(&report(vec![run]));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], COLUMNS);
+        assert!(lines[1].starts_with("lookahead-sgd-keep-s3,lookahead-sgd,keep,3,false,"), "{}", lines[1]);
+        holds(lines[1], "step", &step);
+        holds(lines[2], "epoch", &epoch);
+    }
+
+    #[test]
+    fn a_name_cannot_leave_its_cell_and_what_is_no_number_is_empty() {
+        assert_eq!(quoted("a,\"b\""), "\"a,\"\"b\"\"\"");
+        assert_eq!([f64::NAN, 0.5].map(number), ["", "0.5"]);
+    }
+}

@@ -1,0 +1,259 @@
+//! What the page holds, as one JSON value.
+
+use std::collections::{BTreeMap, HashMap};
+
+use lookahead_runs::{Run, Spread};
+use serde::Serialize;
+
+use crate::LeftOut;
+use crate::compare::{Comparison, baseline, findings};
+use crate::metric::METRICS;
+use crate::palette::Ink;
+use crate::reference::{Reference, Source};
+use crate::report::Report;
+use crate::row::Row;
+use crate::settings::{Origin, Settings};
+use crate::sums::{clock, confusion, mean_time};
+use crate::thin::{Curve, of_epochs, of_steps};
+
+/// Buckets of all curves of one kind together: what keeps fifty runs well under two megabytes.
+const BUCKETS: usize = 24_000;
+/// Buckets of one curve: more than a wide screen has pixels to show.
+const MOST_BUCKETS: usize = 1_000;
+/// Below this a curve would look angular, whatever the number of runs.
+const FEWEST_BUCKETS: usize = 80;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Data {
+    experiment: String,
+    protocol: String,
+    model: String,
+    device: String,
+    epochs: u64,
+    classes: Vec<String>,
+    findings: Vec<String>,
+    metrics: Vec<MetricData>,
+    rows: Vec<RowData>,
+    runs: Vec<RunData>,
+    /// Curves, each once: seeds share their learning rate.
+    curves: Vec<Curve>,
+    comparisons: Vec<ComparisonData>,
+    sources: Vec<SourceData>,
+    config: Settings,
+    environment: Vec<Origin>,
+    left_out: Vec<LeftOut>,
+    program: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct MetricData {
+    key: &'static str,
+    title: &'static str,
+    digits: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct RowData {
+    title: String,
+    state: String,
+    optimizer: String,
+    inner: Option<usize>,
+    /// The row that differences are told against, unless the reader chooses another.
+    baseline: Option<usize>,
+    hue: &'static str,
+    strong: bool,
+    dash: &'static str,
+    runs: Vec<usize>,
+    numbers: Vec<Option<Spread>>,
+    references: Vec<Reference>,
+    /// Sum over finished runs, rows one after another: zeros before each count, then the count.
+    confusion: Vec<u64>,
+    time: Vec<(&'static str, f64)>,
+}
+
+#[derive(Debug, Serialize)]
+struct RunData {
+    name: String,
+    seed: u64,
+    status: &'static str,
+    /// In the order of `metrics`; empty for an unfinished run.
+    numbers: Vec<f64>,
+    best_top1: Option<f64>,
+    best_epoch: Option<u64>,
+    ece: Option<f64>,
+    peak_rss_mb: Option<u64>,
+    steps_per_epoch: f64,
+    /// Steps and seconds: the axis of time.
+    clock: (Vec<u64>, Vec<f64>),
+    /// Positions in `curves` by name.
+    curves: BTreeMap<&'static str, usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct ComparisonData {
+    row: usize,
+    baseline: usize,
+    metric: &'static str,
+    pairs: usize,
+    mean: f64,
+    low: Option<f64>,
+    high: Option<f64>,
+    effect_size: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct SourceData {
+    source: Source,
+    title: &'static str,
+    about: &'static str,
+}
+
+impl Data {
+    pub(crate) fn new(report: &Report, found_left_out: &[LeftOut]) -> Self {
+        let runs = &report.runs;
+        let last_step = runs.iter().map(|run| run.log.steps_done()).max().unwrap_or(0);
+        let buckets = (BUCKETS / runs.len().max(1)).clamp(FEWEST_BUCKETS, MOST_BUCKETS);
+        let mut pool = Pool::default();
+        let run_data = runs.iter().map(|run| run_data(run, last_step, buckets, &mut pool)).collect();
+        let inks = Ink::of_rows(report.rows.iter().map(|row| &row.id));
+        let theirs = report.references();
+        let used = |source: &Source| theirs.iter().any(|row| row.source == *source);
+        let rows = report.rows.iter().zip(inks).enumerate();
+        let metrics = METRICS.iter();
+        let sources = Source::ALL.into_iter().filter(used);
+        Self {
+            experiment: report.name.clone(),
+            protocol: report.protocol.clone(),
+            model: report.model.clone(),
+            device: report.device.clone(),
+            epochs: report.epochs(),
+            classes: report.classes.clone(),
+            findings: findings(report),
+            metrics: metrics.map(|of| MetricData { key: of.key, title: of.title, digits: of.digits }).collect(),
+            rows: rows.map(|(position, (row, ink))| row_data(report, position, row, ink, &theirs)).collect(),
+            runs: run_data,
+            curves: pool.curves,
+            comparisons: report.comparisons.iter().map(ComparisonData::of).collect(),
+            sources: sources
+                .map(|source| SourceData { source, title: source.title(), about: source.about() })
+                .collect(),
+            config: Settings::of(report),
+            environment: Origin::of(runs),
+            left_out: found_left_out.iter().chain(&report.left_out).cloned().collect(),
+            program: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")),
+        }
+    }
+}
+
+impl ComparisonData {
+    fn of(comparison: &Comparison) -> Self {
+        let Comparison { row, baseline, metric, pairs, mean, interval } = *comparison;
+        Self {
+            row,
+            baseline,
+            metric,
+            pairs,
+            mean,
+            low: interval.map(|of| of.low),
+            high: interval.map(|of| of.high),
+            effect_size: interval.map(|of| of.effect_size),
+        }
+    }
+}
+
+/// Curves by their content, so that equal ones are held once.
+#[derive(Default)]
+struct Pool {
+    curves: Vec<Curve>,
+    known: HashMap<String, usize>,
+}
+
+impl Pool {
+    fn position(&mut self, curve: Curve) -> usize {
+        let content = format!("{curve:?}");
+        *self.known.entry(content).or_insert_with(|| {
+            self.curves.push(curve);
+            self.curves.len() - 1
+        })
+    }
+}
+
+fn row_data(report: &Report, position: usize, row: &Row, ink: Ink, theirs: &[Reference]) -> RowData {
+    let beside = theirs.iter().filter(|their| their.is_beside(&row.id.name, &row.id.state));
+    RowData {
+        title: row.id.title.clone(),
+        state: row.id.state.clone(),
+        optimizer: row.id.name.clone(),
+        inner: row.inner,
+        baseline: baseline(&report.rows, position),
+        hue: ink.hue,
+        strong: ink.strong,
+        dash: ink.dash,
+        runs: row.runs.clone(),
+        numbers: row.numbers.clone(),
+        references: beside.copied().collect(),
+        confusion: confusion(report.finished(row), report.classes.len()),
+        time: mean_time(report.finished(row)),
+    }
+}
+
+fn run_data(run: &Run, last_step: u64, buckets: usize, pool: &mut Pool) -> RunData {
+    let mut curves = BTreeMap::new();
+    // A short run may log fewer steps than it has epochs.
+    let train_loss = if run.log.steps.len() < run.log.epochs.len() {
+        of_epochs(run, |record| record.train_loss)
+    } else {
+        of_steps(run, |record| record.train_loss)
+    };
+    let all: [(&str, Vec<(u64, f64)>); 6] = [
+        ("train_loss", train_loss),
+        ("valid_loss", of_epochs(run, |record| record.valid_loss)),
+        ("top1", of_epochs(run, |record| record.top1)),
+        ("top5", of_epochs(run, |record| record.top5)),
+        ("learning_rate", of_steps(run, |record| record.learning_rate)),
+        ("momentum", of_steps(run, |record| record.momentum.unwrap_or(f64::NAN))),
+    ];
+    for (name, points) in all {
+        if let Some(curve) = Curve::thin(&points, last_step, buckets) {
+            curves.insert(name, pool.position(curve));
+        }
+    }
+    let summary = run.summary.as_ref();
+    let details = summary.and_then(|summary| summary.details.as_ref());
+    let numbers = summary.map(|summary| METRICS.iter().map(|metric| (metric.of)(&summary.figures)).collect());
+    RunData {
+        name: run.name.clone(),
+        seed: run.seed,
+        status: run.status.name(),
+        numbers: numbers.unwrap_or_default(),
+        best_top1: details.map(|details| details.best_top1),
+        best_epoch: details.map(|details| details.best_epoch),
+        ece: details.map(|details| details.ece),
+        // Zero where the system did not tell.
+        peak_rss_mb: summary.map(|summary| summary.peak_rss_mb).filter(|&peak| peak > 0),
+        steps_per_epoch: run.steps_per_epoch(),
+        clock: clock(run),
+        curves,
+    }
+}
+
+/// JSON that may stand inside `<script>`: no `<`, `>` or `&` is left as it is, so no name can end the element.
+pub(crate) fn embeddable_json(value: &impl Serialize) -> Result<String, serde_json::Error> {
+    let text = serde_json::to_string(value)?;
+    // These characters only occur within JSON strings, where the escape means the same.
+    Ok(text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn no_name_can_end_the_script_element() {
+        let text = embeddable_json(&json!(["</script><script>alert(1)</script>", "<!--", "a & b"])).unwrap();
+        assert!(!text.contains(['<', '>', '&']), "{text}");
+        let back: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(back[0], "</script><script>alert(1)</script>");
+    }
+}

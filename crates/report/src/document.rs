@@ -1,0 +1,64 @@
+//! `docs/RESULTS.md`: the tables of all experiments, with what they were made on.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use lookahead_runs::Run;
+
+use crate::markdown::{in_cell, markdown, markdown_differences};
+use crate::reference::Source;
+use crate::report::Report;
+use crate::settings::origin;
+
+/// The tables of all `reports` as one Markdown page: for each its table, the differences paired by seed, what it was made
+/// with and on, and whose the other figures are. Meant to be written by `just report --results` and never by hand.
+pub fn results(reports: &[Report]) -> String {
+    let mut text = "# Results\n\nWritten by `just report --results`, from run folders; not edited by hand.\n\
+        Mean \u{b1} sample standard deviation over seeds. Losses are nats an image; accuracy is that of the last epoch, at the slow \
+        weights where there are any. Differences are paired by seed, with a 95 % interval (Student's t) and the mean over the standard \
+        deviation of the differences as effect size; where the interval holds zero they are not distinguishable from noise.\n"
+        .to_owned();
+    for report in reports {
+        let _ = write!(text, "\n## {}\n\n", in_cell(&report.name));
+        let settings = [("protocol", &report.protocol), ("model", &report.model), ("device", &report.device)];
+        let told: Vec<String> = settings
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(key, value)| format!("{key} `{value}`"))
+            .collect();
+        let _ = write!(
+            text,
+            "{}{}{}.\n\n",
+            told.join(", "),
+            if told.is_empty() { "" } else { ", " },
+            match report.epochs() {
+                1 => "1 epoch".to_owned(),
+                epochs => format!("{epochs} epochs"),
+            }
+        );
+        text.push_str(&markdown(report));
+        let differences = markdown_differences(report);
+        if !differences.is_empty() {
+            let _ = write!(text, "\n{differences}");
+        }
+        text.push('\n');
+        for (title, key) in [("Commit", "commit"), ("Machine", "cpu"), ("Threads", "threads"), ("Command", "command")] {
+            let value_of = |run: &Run| {
+                let values = origin(run);
+                let value = values.get(key)?;
+                let is_dirty = key == "commit" && values.get("dirty").is_some_and(|dirty| dirty == "true");
+                Some(format!("`{value}`{}", if is_dirty { " with uncommitted changes" } else { "" }))
+            };
+            let values: BTreeSet<String> = report.runs.iter().filter_map(value_of).collect();
+            if !values.is_empty() {
+                let _ = writeln!(text, "{title}: {}  ", values.into_iter().collect::<Vec<_>>().join(", "));
+            }
+        }
+        for source in
+            Source::ALL.into_iter().filter(|source| report.references().iter().any(|row| row.source == *source))
+        {
+            let _ = write!(text, "\n{}: {}\n", source.title(), source.about());
+        }
+    }
+    text
+}

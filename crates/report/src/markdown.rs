@@ -1,0 +1,130 @@
+//! The table and the differences as Markdown.
+
+use lookahead_runs::Spread;
+
+use crate::compare::differences;
+use crate::metric::{METRICS, Metric};
+use crate::number::{ABSENT, interval, signed};
+use crate::reference::{Reference, Source};
+use crate::report::Report;
+use crate::row::Row;
+
+/// The table as Markdown: mean and standard deviation over seeds, published accuracies in the last columns.
+pub fn markdown(report: &Report) -> String {
+    let theirs = report.references();
+    let sources: Vec<Source> =
+        Source::ALL.into_iter().filter(|source| theirs.iter().any(|row| row.source == *source)).collect();
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    let mut head: Vec<String> = ["Optimizer", "Seeds"].map(str::to_owned).to_vec();
+    head.extend(METRICS.iter().map(|metric| metric.title.to_owned()));
+    head.extend(sources.iter().map(|source| format!("{} top-1 %", source.title())));
+    lines.push(head);
+    for row in &report.rows {
+        let seeds = report.finished(row).count();
+        let mut cells = vec![in_cell(&row.id.label()), seeds_cell(seeds, row.runs.len())];
+        cells.extend(METRICS.iter().zip(&row.numbers).map(|(metric, number)| spread_cell(metric, *number, seeds)));
+        cells.extend(sources.iter().map(|&source| their_cell(&theirs, source, row)));
+        lines.push(cells);
+    }
+    aligned(&lines, 1)
+}
+
+/// The [`differences`] as Markdown; empty where there are none.
+pub fn markdown_differences(report: &Report) -> String {
+    let head =
+        ["Top-1 accuracy, paired by seed", "Points", "95 % interval", "Effect size", "Pairs", ""].map(str::to_owned);
+    let mut lines = vec![head.to_vec()];
+    let label = |position: usize| report.rows[position].id.label();
+    let absent = || ABSENT.to_owned();
+    for found in differences(report) {
+        lines.push(vec![
+            in_cell(&format!("{} \u{2212} {}", label(found.row), label(found.baseline))),
+            signed(found.mean),
+            found.interval.map_or_else(absent, |of| interval(of.low, of.high)),
+            found.interval.map_or_else(absent, |of| signed(of.effect_size)),
+            found.pairs.to_string(),
+            found.verdict().to_owned(),
+        ]);
+    }
+    if lines.len() == 1 { String::new() } else { aligned(&lines, 1) }
+}
+
+/// Seeds done, and of how many if some are not.
+fn seeds_cell(done: usize, all: usize) -> String {
+    if done == all { done.to_string() } else { format!("{done} of {all}") }
+}
+
+fn spread_cell(metric: &Metric, number: Option<Spread>, seeds: usize) -> String {
+    let digits = metric.digits;
+    match number {
+        None => ABSENT.to_owned(),
+        Some(spread) if seeds < 2 => format!("{:.digits$}", spread.mean),
+        Some(spread) => format!("{:.digits$} \u{b1} {:.digits$}", spread.mean, spread.std),
+    }
+}
+
+fn their_cell(theirs: &[Reference], source: Source, row: &Row) -> String {
+    let their = theirs.iter().find(|their| their.source == source && their.is_beside(&row.id.name, &row.id.state));
+    their.map_or_else(|| ABSENT.to_owned(), |their| format!("{:.2}", their.top1))
+}
+
+/// Text that cannot leave its cell, nor its line.
+pub(crate) fn in_cell(text: &str) -> String {
+    let mut cell = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '|' | '<' | '`' | '*' | '[' | '\\' => cell.extend(['\\', character]),
+            '\n' | '\r' => cell.push(' '),
+            other => cell.push(other),
+        }
+    }
+    cell
+}
+
+/// A Markdown table whose columns line up; columns from `numbers` on are right-aligned.
+fn aligned(lines: &[Vec<String>], numbers: usize) -> String {
+    let columns = lines.first().map_or(0, Vec::len);
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0).max(3);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for (position, line) in lines.iter().enumerate() {
+        for (column, cell) in line.iter().enumerate() {
+            let fill = " ".repeat(widths[column] - cell.chars().count());
+            let (before, after) = if column < numbers { ("", fill.as_str()) } else { (fill.as_str(), "") };
+            text.extend(["| ", before, cell, after, " "]);
+        }
+        text.push_str("|\n");
+        if position == 0 {
+            for (column, width) in widths.iter().enumerate() {
+                let dashes = "-".repeat(width - 1);
+                text.push_str(&if column < numbers { format!("| {dashes}- ") } else { format!("| {dashes}: ") });
+            }
+            text.push_str("|\n");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let lines = [vec!["Name".to_owned(), "N".to_owned()], vec!["a".to_owned(), "1 \u{b1} 2".to_owned()]];
+        assert_eq!(aligned(&lines, 1), "| Name |     N |\n| ---- | ----: |\n| a    | 1 \u{b1} 2 |\n");
+    }
+
+    #[test]
+    fn a_name_cannot_leave_its_cell() {
+        assert_eq!(in_cell("a|b\n<script>"), "a\\|b \\<script>");
+    }
+
+    #[test]
+    fn one_seed_has_no_spread() {
+        let spread = Some(Spread { mean: 76.125, std: 0.0 });
+        assert_eq!(spread_cell(&METRICS[2], spread, 1), "76.12");
+        assert_eq!(spread_cell(&METRICS[2], Some(Spread { mean: 76.126, std: 0.5 }), 3), "76.13 \u{b1} 0.50");
+        assert_eq!(spread_cell(&METRICS[2], None, 0), ABSENT);
+    }
+}

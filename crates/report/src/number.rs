@@ -1,0 +1,62 @@
+//! Numbers as terminals, tables and sentences write them.
+
+/// Where there is no number.
+pub(crate) const ABSENT: &str = "\u{2013}";
+
+/// With its sign, a true minus and two digits; what rounds to zero has no sign.
+///
+/// ```
+/// use lookahead_report::signed;
+/// assert_eq!([0.5, -0.5, -0.001].map(signed), ["+0.50", "\u{2212}0.50", "0.00"]);
+/// ```
+pub fn signed(value: f64) -> String {
+    if !value.is_finite() {
+        return ABSENT.to_owned();
+    }
+    let text = format!("{:.2}", value.abs());
+    let zero = text.bytes().all(|byte| byte == b'0' || byte == b'.');
+    match (zero, value < 0.0) {
+        (true, _) => text,
+        (false, true) => format!("\u{2212}{text}"),
+        (false, false) => format!("+{text}"),
+    }
+}
+
+/// From a low end to a high one, each as [`signed`] writes it.
+///
+/// ```
+/// use lookahead_report::interval;
+/// assert_eq!(interval(-0.35, 0.1), "\u{2212}0.35 to +0.10");
+/// ```
+pub fn interval(low: f64, high: f64) -> String {
+    format!("{} to {}", signed(low), signed(high))
+}
+
+/// `m:ss` or `h:mm:ss`, to the nearest second.
+///
+/// ```
+/// use lookahead_report::clock;
+/// assert_eq!([0.4, 59.6, 61.2, 3_725.0].map(clock), ["0:00", "1:00", "1:01", "1:02:05"]);
+/// ```
+pub fn clock(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole / 3600 {
+        0 => format!("{}:{:02}", whole / 60, whole % 60),
+        hours => format!("{hours}:{:02}:{:02}", whole / 60 % 60, whole % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_are_written_out() {
+        assert_eq!([signed(0.001), signed(12.345), signed(f64::NAN)], ["0.00", "+12.35", ABSENT]);
+    }
+
+    #[test]
+    fn an_hour_is_no_sixty_minutes() {
+        assert_eq!([3_599.0, 3_599.5, 0.0].map(clock), ["59:59", "1:00:00", "0:00"]);
+    }
+}

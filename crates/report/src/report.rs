@@ -1,0 +1,201 @@
+//! One experiment, as its run folders are.
+
+use std::path::Path;
+
+use lookahead_runs::{Error, ExperimentSummary, Run, RunSummary, SCHEMA, Status, SummaryRow};
+use rayon::prelude::*;
+
+use crate::LeftOut;
+use crate::compare::{Comparison, compare};
+use crate::find::Found;
+use crate::metric::METRICS;
+use crate::reference::{Reference, references};
+use crate::row::{Row, rows};
+
+/// The runs of one experiment as rows of a table.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The experiment's name, such as `cifar10`.
+    pub name: String,
+    /// Protocol, model, device, as far as any file says.
+    pub protocol: String,
+    /// The network.
+    pub model: String,
+    /// The device.
+    pub device: String,
+    /// The class names, empty where no run says.
+    pub classes: Vec<String>,
+    /// The runs, by name.
+    pub runs: Vec<Run>,
+    /// The rows of the table: each plain optimizer, then what there is around it.
+    pub rows: Vec<Row>,
+    /// Differences between all rows, paired by seed; [`differences`](crate::differences) chooses those that are printed.
+    pub comparisons: Vec<Comparison>,
+    /// What was left out and why.
+    pub left_out: Vec<LeftOut>,
+}
+
+impl Report {
+    /// Reads the folders that were found, on all threads; never fails, what cannot be read is said in
+    /// [`left_out`](Self::left_out).
+    pub fn read(found: &Found) -> Self {
+        let mut runs: Vec<Run> = found.runs.par_iter().map(|path| Run::read(path)).collect();
+        let mut left_out = Vec::new();
+        let summary = own_summary(&found.folder, &mut left_out);
+        for run in &mut runs {
+            // Run folders of version 0.1 did not say themselves that they diverged.
+            let diverged = summary.as_ref().is_some_and(|summary| summary.diverged.contains(&run.name));
+            if run.status == Status::Unfinished && diverged {
+                run.status = Status::Diverged;
+            }
+            left_out.extend(run.left_out.iter().map(|why| LeftOut::new(&run.name, why)));
+            match run.status {
+                Status::Done => {}
+                Status::Unfinished => left_out.push(LeftOut::new(&run.name, unfinished(run))),
+                Status::Diverged => left_out.push(LeftOut::new(&run.name, "diverged: in the curves, not in the table")),
+            }
+        }
+        let known = |setting: &str, of: fn(&ExperimentSummary) -> &String| {
+            let from_runs = runs.iter().find_map(|run| run.settings.get(setting));
+            from_runs.or(summary.as_ref().map(of)).cloned().unwrap_or_default()
+        };
+        let name = known("experiment", |summary| &summary.experiment);
+        let rows = rows(&runs);
+        Self {
+            name: if name.is_empty() { folder_name(&found.folder) } else { name },
+            protocol: known("protocol", |summary| &summary.protocol),
+            model: known("model.name", |summary| &summary.model),
+            device: known("device", |summary| &summary.device),
+            classes: classes(&runs),
+            comparisons: compare(&runs, &rows),
+            runs,
+            rows,
+            left_out,
+        }
+    }
+
+    /// Finished runs of a row, by seed.
+    pub fn finished<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = &'a Run> {
+        row.runs.iter().map(|&run| &self.runs[run]).filter(|run| run.status == Status::Done)
+    }
+
+    /// Epochs of the runs: the most that any was to do or, where no configuration says, has done.
+    pub fn epochs(&self) -> u64 {
+        epochs(|| self.runs.iter())
+    }
+
+    /// The published figures for the data set; none for a name that is not one of a published experiment.
+    pub fn references(&self) -> Vec<Reference> {
+        references(&self.name)
+    }
+
+    /// The table as the `summary.json` of an experiment holds it: the finished runs, and the rows that have any.
+    pub fn summary(&self) -> ExperimentSummary {
+        let with_runs = self.rows.iter().filter(|row| self.finished(row).next().is_some());
+        let diverged = self.runs.iter().filter(|run| run.status == Status::Diverged);
+        ExperimentSummary {
+            schema: SCHEMA,
+            experiment: self.name.clone(),
+            protocol: self.protocol.clone(),
+            device: self.device.clone(),
+            model: self.model.clone(),
+            rows: with_runs.map(|row| self.summary_row(row)).collect(),
+            runs: self.rows.iter().flat_map(|row| self.finished(row)).filter_map(short).collect(),
+            diverged: diverged.map(|run| run.name.clone()).collect(),
+        }
+    }
+
+    fn summary_row(&self, row: &Row) -> SummaryRow {
+        let numbers = METRICS.iter().zip(&row.numbers);
+        SummaryRow {
+            optimizer: row.id.name.clone(),
+            state: row.id.state.clone(),
+            seeds: self.finished(row).map(|run| run.seed).collect(),
+            epochs: epochs(|| self.finished(row)),
+            numbers: numbers.filter_map(|(metric, number)| Some((metric.key.to_owned(), (*number)?))).collect(),
+        }
+    }
+}
+
+/// A run's summary as an experiment's holds it, with its row's name as every table has it: version 0.1 gave each
+/// optimizer a state.
+fn short(run: &Run) -> Option<RunSummary> {
+    let summary = run.summary.clone()?;
+    Some(RunSummary { optimizer: run.row.name.clone(), state: run.row.state.clone(), details: None, ..summary })
+}
+
+fn epochs<'a, I: Iterator<Item = &'a Run>>(runs: impl Fn() -> I) -> u64 {
+    let planned = runs().filter_map(|run| run.settings.get("train.epochs")?.parse().ok());
+    let done = runs().filter_map(|run| Some(run.log.epochs.last()?.epoch));
+    planned.max().or_else(|| done.max()).unwrap_or(0)
+}
+
+fn unfinished(run: &Run) -> String {
+    let done = run.log.epochs.last().map_or(0, |record| record.epoch);
+    let of = run.settings.get("train.epochs").map(|epochs| format!(" of {epochs}")).unwrap_or_default();
+    format!("not finished ({done}{of} epochs, {} steps): in the curves, not in the table", run.log.steps_done())
+}
+
+/// The experiment's own `summary.json`, for what run folders may not say.
+fn own_summary(folder: &Path, left_out: &mut Vec<LeftOut>) -> Option<ExperimentSummary> {
+    ExperimentSummary::read(folder).unwrap_or_else(|error| {
+        let why = match error {
+            Error::Damaged { reason, .. } => format!("of the experiment is damaged ({reason}); the runs' own are used"),
+            other => format!("of the experiment is left out: {other}"),
+        };
+        left_out.push(LeftOut::new("summary.json", why));
+        None
+    })
+}
+
+fn folder_name(folder: &Path) -> String {
+    let whole = folder.canonicalize().ok();
+    let name = whole.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| "runs".to_owned())
+}
+
+fn classes(runs: &[Run]) -> Vec<String> {
+    let details = runs.iter().filter_map(|run| run.summary.as_ref()?.details.as_ref());
+    details.map(|details| &details.classes).max_by_key(|names| names.len()).cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{finished, report, unfinished};
+
+    #[test]
+    fn a_summary_holds_what_finished_in_the_order_of_the_table() {
+        let mut diverged = unfinished("adamw-s1");
+        diverged.status = Status::Diverged;
+        let mut old = finished("sgd-s2", 81.0);
+        old.summary.as_mut().unwrap().state = "keep".to_owned();
+        let runs = vec![diverged, finished("lookahead-sgd-keep-s1", 82.0), finished("sgd-s1", 79.0), old];
+        let summary = report(runs).summary();
+        let rows: Vec<(&str, &str, &[u64], f64)> = summary
+            .rows
+            .iter()
+            .map(|row| (row.optimizer.as_str(), row.state.as_str(), row.seeds.as_slice(), row.numbers["top1"].mean))
+            .collect();
+        assert_eq!(rows, [("sgd", "", &[1, 2][..], 80.0), ("lookahead-sgd", "keep", &[1], 82.0)]);
+        assert_eq!(summary.rows[0].numbers.len(), METRICS.len());
+        let runs: Vec<(&str, &str, u64)> =
+            summary.runs.iter().map(|run| (run.optimizer.as_str(), run.state.as_str(), run.seed)).collect();
+        assert_eq!(runs, [("sgd", "", 1), ("sgd", "", 2), ("lookahead-sgd", "keep", 1)]);
+        assert_eq!(summary.diverged, ["adamw-s1"]);
+    }
+
+    #[test]
+    fn version_0_1_noted_divergence_beside_the_runs() {
+        let root = tempfile::tempdir().unwrap();
+        let run = root.path().join("sgd-s1");
+        std::fs::create_dir(&run).unwrap();
+        let summary = ExperimentSummary { diverged: vec!["sgd-s1".to_owned()], ..report(Vec::new()).summary() };
+        summary.write(root.path()).unwrap();
+        let read = Report::read(&Found { folder: root.path().to_path_buf(), runs: vec![run] });
+        assert_eq!(read.runs[0].status, Status::Diverged);
+        assert!(read.left_out.iter().any(|item| item.why.starts_with("diverged")), "{:?}", read.left_out);
+        // No configuration names them.
+        assert_eq!((read.name.as_str(), read.model.as_str(), read.device.as_str()), ("cifar10", "resnet20", "cpu"));
+    }
+}

@@ -1,0 +1,160 @@
+//! Rows of the table: an optimizer with what stands around it, over its seeds.
+
+use std::collections::BTreeMap;
+
+use lookahead_runs::{RowId, Run, Spread};
+
+use crate::metric::METRICS;
+
+/// A row of the table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// What it is; [`RowId::label`] is how it is written everywhere.
+    pub id: RowId,
+    /// Its runs, as positions in [`Report::runs`](crate::Report::runs), by seed.
+    pub runs: Vec<usize>,
+    /// The row of the optimizer inside, where this one has something around it and the experiment has that row.
+    pub inner: Option<usize>,
+    /// One entry for each of [`METRICS`], over the finished runs; `None` where none is.
+    pub numbers: Vec<Option<Spread>>,
+}
+
+/// The rows that `runs` make: by inner optimizer, the plain one first.
+pub(crate) fn rows(runs: &[Run]) -> Vec<Row> {
+    let mut groups: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    for (position, run) in runs.iter().enumerate() {
+        groups.entry((&run.row.name, &run.row.state)).or_default().push(position);
+    }
+    let mut rows: Vec<Row> = groups.into_values().map(|own| row(runs, own)).collect();
+    rows.sort_by_cached_key(|row| order(&row.id));
+    let inner: Vec<Option<usize>> = rows.iter().map(|row| inner(row, &rows, runs)).collect();
+    for (row, inner) in rows.iter_mut().zip(inner) {
+        row.inner = inner;
+    }
+    rows
+}
+
+fn row(runs: &[Run], mut own: Vec<usize>) -> Row {
+    own.sort_by_key(|&run| runs[run].seed);
+    // A run whose configuration is lost knows its row by name alone; the others know its title too.
+    let id = own.iter().find(|&&run| !runs[run].config.is_empty()).or(own.first());
+    let id = id.map(|&run| runs[run].row.clone()).unwrap_or_default();
+    let summaries = || own.iter().filter_map(|&run| runs[run].summary.as_ref());
+    let numbers = METRICS.iter().map(|metric| {
+        let values: Vec<f64> = summaries().map(|summary| (metric.of)(&summary.figures)).collect();
+        Spread::of(&values)
+    });
+    let numbers = numbers.collect();
+    Row { id, runs: own, inner: None, numbers }
+}
+
+/// The order of rows: by inner optimizer, with averages after the optimizers of the published tables, the plain row first,
+/// then by name and state.
+fn order(id: &RowId) -> (usize, String, bool, String, usize, String) {
+    const KINDS: [&str; 3] = ["sgd", "adamw", "rmsprop"];
+    const STATES: [&str; 4] = ["", "keep", "reset", "interpolate"];
+    let position = |names: &[&str], name: &str| names.iter().position(|known| *known == name);
+    let kind = match position(&KINDS, &id.inner) {
+        _ if is_average(id) => KINDS.len(),
+        Some(known) => known,
+        None => KINDS.len() + 1,
+    };
+    let state = position(&STATES, &id.state).unwrap_or(STATES.len());
+    (kind, id.inner.clone(), !id.is_plain(), id.name.clone(), state, id.state.clone())
+}
+
+/// Whether the row is an average of an optimizer's weights.
+pub(crate) fn is_average(id: &RowId) -> bool {
+    id.around == "average"
+}
+
+/// The plain row that `row` has inside: the one of the same settings, else the one of its name without the prefix or, as rows
+/// may be called anything, the first of the same kind.
+fn inner(row: &Row, rows: &[Row], runs: &[Run]) -> Option<usize> {
+    if row.id.is_plain() {
+        return None;
+    }
+    let plain = |test: &dyn Fn(&Row) -> bool| rows.iter().position(|other| other.id.is_plain() && test(other));
+    let of = settings(row, runs);
+    let by_settings = of.and_then(|of| plain(&|other| settings(other, runs) == Some(of)));
+    let by_name = || row.id.name.strip_prefix("lookahead-").and_then(|inside| plain(&|other| other.id.name == inside));
+    by_settings.or_else(by_name).or_else(|| plain(&|other| other.id.inner == row.id.inner))
+}
+
+/// The settings of a row's inner optimizer, as its runs' configuration has them.
+fn settings<'a>(row: &Row, runs: &'a [Run]) -> Option<&'a toml::Value> {
+    row.runs.iter().find_map(|&run| runs[run].config.get("rows")?.as_array()?.first()?.get("inner"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{finished, unfinished};
+
+    fn labels(rows: &[Row]) -> Vec<String> {
+        rows.iter().map(|row| row.id.label()).collect()
+    }
+
+    #[test]
+    fn rows_know_the_optimizer_inside() {
+        let names = [
+            "zeta-s1",
+            "polyak-s1",
+            "lookahead-sgd-reset-s1",
+            "adamw-s1",
+            "lookahead-sgd-keep-s1",
+            "sgd-s1",
+            "beta-s1",
+        ];
+        let rows = rows(&names.map(unfinished));
+        let wanted = ["SGD", "Lookahead/SGD (keep)", "Lookahead/SGD (reset)", "AdamW", "Polyak", "beta", "zeta"]
+            .map(str::to_owned);
+        assert_eq!(labels(&rows), wanted);
+        let inner: Vec<Option<usize>> = rows.iter().map(|row| row.inner).collect();
+        assert_eq!(inner, [None, Some(0), Some(0), None, Some(0), None, None]);
+    }
+
+    /// `nesterov` and `heavy` are both SGD inside; a Lookahead goes with the one it is named after.
+    #[test]
+    fn a_name_says_more_than_a_kind() {
+        let names = ["heavy-s1", "nesterov-s1", "lookahead-nesterov-keep-s1", "slow-keep-s1"];
+        let mut runs = names.map(unfinished);
+        for run in &mut runs {
+            run.row.inner = "sgd".to_owned();
+        }
+        runs[3].row.around = "lookahead".to_owned();
+        let rows = rows(&runs);
+        let inner: Vec<(&str, Option<usize>)> = rows.iter().map(|row| (row.id.name.as_str(), row.inner)).collect();
+        assert_eq!(inner, [("heavy", None), ("nesterov", None), ("lookahead-nesterov", Some(1)), ("slow", Some(0))]);
+    }
+
+    /// As in a comparison of learning rates: the Lookahead at the high rate goes with the plain optimizer at the high rate.
+    #[test]
+    fn the_same_settings_say_more_than_a_name() {
+        let names = ["adamw-s1", "adamw-high-s1", "lookahead-adamw-keep-s1"];
+        let mut runs = names.map(unfinished);
+        for (run, rate) in runs.iter_mut().zip([0.001, 0.1, 0.1]) {
+            let text = format!("rows = [{{ inner = {{ adamw = {{ learning_rate = {rate} }} }} }}]");
+            (run.config, run.row.inner) = (text.parse().unwrap(), "adamw".to_owned());
+        }
+        let rows = rows(&runs);
+        let of = |name: &str| rows.iter().position(|row| row.id.name == name);
+        assert_eq!(rows[of("lookahead-adamw").unwrap()].inner, of("adamw-high"));
+    }
+
+    #[test]
+    fn only_finished_runs_are_in_the_numbers_and_seeds_are_in_order() {
+        let runs = [finished("sgd-s10", 50.0), finished("sgd-s2", 60.0), unfinished("sgd-s3")];
+        let rows = rows(&runs);
+        assert_eq!(rows[0].runs, [1, 2, 0]);
+        assert_eq!(rows[0].numbers[2].unwrap().mean, 55.0);
+    }
+
+    #[test]
+    fn a_run_without_its_configuration_does_not_rename_its_row() {
+        let mut runs = [finished("slow-s1", 50.0), finished("slow-s2", 60.0)];
+        runs[1].config.insert("experiment".to_owned(), "demo".into());
+        runs[1].row.title = "Slow SGD".to_owned();
+        assert_eq!(labels(&rows(&runs)), ["Slow SGD"]);
+    }
+}

@@ -1,0 +1,158 @@
+//! Curves of many steps as a few numbers that keep the extremes.
+
+use lookahead_runs::{EpochRecord, Run, StepRecord};
+use serde::Serialize;
+
+/// A thinned curve.
+///
+/// Steps are cut into equal buckets over the whole experiment, so that the curves of all seeds lie on one grid. Each
+/// bucket gives its mean step, the mean of its values, and its lowest and highest value: the mean is what is drawn and
+/// averaged over seeds, the extremes are the pale area around it, so that a spike of one step is never lost.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Curve {
+    /// Steps, each as the difference to the one before.
+    pub x: Vec<u64>,
+    /// Mean of each bucket, five significant digits.
+    pub y: Vec<f64>,
+    /// Lowest value of each bucket; absent where every bucket holds one value.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lo: Vec<f64>,
+    /// Highest value of each bucket; absent likewise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hi: Vec<f64>,
+}
+
+#[derive(Clone, Copy)]
+struct Bucket {
+    index: u64,
+    count: u64,
+    steps: u128,
+    sum: f64,
+    low: f64,
+    high: f64,
+}
+
+impl Curve {
+    /// Thins `(step, value)` points, steps rising, to at most `buckets` over steps 0 to `last_step`; values that are not
+    /// finite are left out. `None` when nothing is left.
+    ///
+    /// ```
+    /// use lookahead_report::Curve;
+    /// let points = [(0, 1.0), (1, 9.0), (2, 2.0), (3, 2.0)];
+    /// let curve = Curve::thin(&points, 3, 2).unwrap();
+    /// assert_eq!((curve.y, curve.lo, curve.hi), (vec![5.0, 2.0], vec![1.0, 2.0], vec![9.0, 2.0]));
+    /// ```
+    pub fn thin(points: &[(u64, f64)], last_step: u64, buckets: usize) -> Option<Self> {
+        let buckets = buckets.max(1) as u64;
+        let span = u128::from(last_step.max(points.last().map_or(0, |point| point.0))) + 1;
+        // With few enough points each is its own bucket.
+        let all = points.len() as u64 <= buckets;
+        let mut kept: Vec<Bucket> = Vec::new();
+        for (position, &(step, value)) in points.iter().enumerate().filter(|(_, point)| point.1.is_finite()) {
+            let index = if all {
+                position as u64
+            } else {
+                u64::try_from(u128::from(step) * u128::from(buckets) / span).unwrap_or(u64::MAX)
+            };
+            match kept.last_mut() {
+                Some(bucket) if bucket.index == index => {
+                    bucket.count += 1;
+                    bucket.steps += u128::from(step);
+                    bucket.sum += value;
+                    bucket.low = bucket.low.min(value);
+                    bucket.high = bucket.high.max(value);
+                }
+                _ => kept.push(Bucket { index, count: 1, steps: step.into(), sum: value, low: value, high: value }),
+            }
+        }
+        if kept.is_empty() {
+            return None;
+        }
+        let mut before = 0;
+        let x = kept.iter().map(|bucket| {
+            // A mean of steps is no more than the largest of them.
+            let step = u64::try_from(bucket.steps / u128::from(bucket.count)).unwrap_or(u64::MAX);
+            step - std::mem::replace(&mut before, step)
+        });
+        let x = x.collect();
+        let y = kept.iter().map(|bucket| rounded(bucket.sum / bucket.count as f64)).collect();
+        let (mut lo, mut hi) = (Vec::new(), Vec::new());
+        if kept.iter().any(|bucket| bucket.low < bucket.high) {
+            lo = kept.iter().map(|bucket| rounded(bucket.low)).collect();
+            hi = kept.iter().map(|bucket| rounded(bucket.high)).collect();
+        }
+        Some(Self { x, y, lo, hi })
+    }
+}
+
+/// A number of each logged step of a run, by steps done.
+pub(crate) fn of_steps(run: &Run, of: fn(&StepRecord) -> f64) -> Vec<(u64, f64)> {
+    run.log.steps.iter().map(|record| (record.steps_done(), of(record))).collect()
+}
+
+/// A number of each epoch of a run, by steps done.
+pub(crate) fn of_epochs(run: &Run, of: fn(&EpochRecord) -> f64) -> Vec<(u64, f64)> {
+    run.log.epochs.iter().map(|record| (record.steps_done(), of(record))).collect()
+}
+
+/// `value` to five significant digits, which no screen can tell from all of them.
+pub(crate) fn rounded(value: f64) -> f64 {
+    format!("{value:.4e}").parse().unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_points_stay_as_they_are() {
+        let curve = Curve::thin(&[(10, 3.0), (20, 2.0), (40, 1.0)], 40, 3).unwrap();
+        assert_eq!((curve.x, curve.y), (vec![10, 10, 20], vec![3.0, 2.0, 1.0]));
+        assert!(curve.lo.is_empty() && curve.hi.is_empty());
+    }
+
+    #[test]
+    fn a_spike_of_one_step_survives() {
+        let mut points: Vec<(u64, f64)> = (0..20_000).map(|step| (step, 1.0)).collect();
+        points[12_345].1 = 77.0;
+        points[4_321].1 = -5.0;
+        let curve = Curve::thin(&points, 19_999, 100).unwrap();
+        assert_eq!(curve.y.len(), 100);
+        assert_eq!(curve.hi.iter().copied().fold(f64::MIN, f64::max), 77.0);
+        assert_eq!(curve.lo.iter().copied().fold(f64::MAX, f64::min), -5.0);
+        // Bucket 61 holds steps 12,200 to 12,399: their mean is 1 + 76/200.
+        assert_eq!(curve.y[61], 1.38);
+    }
+
+    #[test]
+    fn seeds_share_a_grid_whatever_their_length() {
+        let long: Vec<(u64, f64)> = (0..1000).map(|step| (step, 0.0)).collect();
+        let steps = |points: &[(u64, f64)]| {
+            let curve = Curve::thin(points, 999, 50).unwrap();
+            curve
+                .x
+                .iter()
+                .scan(0, |sum, x| {
+                    *sum += x;
+                    Some(*sum)
+                })
+                .collect::<Vec<u64>>()
+        };
+        assert_eq!(steps(&long[..600]), steps(&long)[..30]);
+    }
+
+    #[test]
+    fn what_is_not_finite_is_left_out() {
+        let curve = Curve::thin(&[(0, f64::NAN), (1, 2.0), (2, f64::INFINITY)], 2, 10).unwrap();
+        assert_eq!((curve.x, curve.y), (vec![1], vec![2.0]));
+        assert_eq!(Curve::thin(&[(0, f64::NAN)], 0, 10), None);
+        assert_eq!(Curve::thin(&[], 0, 10), None);
+    }
+
+    #[test]
+    fn five_digits_are_kept() {
+        assert_eq!(rounded(0.123_456_7), 0.12346);
+        assert_eq!(rounded(-98_765.4), -98_765.0);
+        assert_eq!(rounded(0.0), 0.0);
+    }
+}

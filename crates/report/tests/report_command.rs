@@ -1,0 +1,96 @@
+//! The program itself: what it writes, says and answers with.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod synthetic;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use synthetic::Synthetic;
+
+fn report(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_report")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn nothing_there_is_told_with_status_3() {
+    let root = tempfile::tempdir().unwrap();
+    let output = report(root.path(), &[]);
+    assert_eq!(output.status.code(), Some(3));
+    let said = text(&output.stderr);
+    assert!(said.contains("runs: is not there") && said.contains("no run folder in runs"), "{said}");
+    std::fs::create_dir(root.path().join("runs")).unwrap();
+    assert_eq!(report(root.path(), &["runs"]).status.code(), Some(3));
+}
+
+#[test]
+fn an_unknown_flag_is_told_with_status_2() {
+    assert_eq!(report(Path::new("."), &["--frobnicate"]).status.code(), Some(2));
+}
+
+#[test]
+fn two_experiments_give_two_pages_tables_and_figures() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["demo", "cifar10"] {
+        Synthetic { seeds: 1, epochs: 2, steps_per_epoch: 20, ..Synthetic::small(name) }
+            .write(&root.path().join("runs"));
+    }
+    let output = report(root.path(), &["runs", "nowhere", "--figures", "--metrics", "--results", "docs/RESULTS.md"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("nowhere: is not there"));
+    // Two rows of the table and two differences, for each.
+    assert_eq!(text(&output.stdout).matches("| Lookahead/SGD (").count(), 8, "{}", text(&output.stdout));
+    assert_eq!(text(&output.stdout).matches("| Lookahead/SGD (keep) \u{2212} SGD ").count(), 2);
+    for file in ["demo/report.html", "cifar10/report.html", "demo/figures/top1.svg", "cifar10/metrics.csv"] {
+        assert!(root.path().join("runs").join(file).is_file(), "{file}");
+    }
+    let results = std::fs::read_to_string(root.path().join("docs/RESULTS.md")).unwrap();
+    assert!(results.contains("## demo") && results.contains("## cifar10"));
+
+    let output = report(root.path(), &["runs", "--csv", "--out", "pages"]);
+    let csv = text(&output.stdout);
+    assert_eq!(csv.lines().filter(|line| line.starts_with("experiment,")).count(), 1, "one header: {csv}");
+    assert_eq!(csv.lines().count(), 1 + 2 * 6);
+    assert!(root.path().join("pages/demo.html").is_file() && root.path().join("pages/cifar10.html").is_file());
+
+    let output = report(root.path(), &["runs/demo", "--quiet", "--out", "one.html"]);
+    assert!(root.path().join("one.html").is_file() && output.stdout.is_empty());
+}
+
+#[test]
+fn experiments_of_one_name_do_not_overwrite_each_other() {
+    let root = tempfile::tempdir().unwrap();
+    for parent in ["new", "old"] {
+        Synthetic { seeds: 1, epochs: 1, steps_per_epoch: 20, ..Synthetic::small("demo") }
+            .write(&root.path().join(parent));
+    }
+    let output = report(root.path(), &["new", "old", "--quiet", "--out", "pages", "--figures=figures"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    for file in ["pages/demo.html", "pages/demo-2.html", "figures/demo/top1.svg", "figures/demo-2/top1.svg"] {
+        assert!(root.path().join(file).is_file(), "{file}");
+    }
+    for flags in [["--out", "one.html"], ["--metrics=all.csv", "--quiet"]] {
+        let output = report(root.path(), &[&["new", "old"], &flags[..]].concat());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains("and 2 experiments conflict"), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_page_that_cannot_be_written_keeps_the_others() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        Synthetic { seeds: 1, epochs: 1, steps_per_epoch: 20, ..Synthetic::small(name) }
+            .write(&root.path().join("runs"));
+    }
+    std::fs::create_dir(root.path().join("runs/a/report.html")).unwrap();
+    let output = report(root.path(), &["runs", "--quiet"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("a/report.html"), "{}", text(&output.stderr));
+    assert!(root.path().join("runs/b/report.html").is_file());
+}

@@ -1,0 +1,99 @@
+//! Files that are whole or not there.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Writes `bytes` to a temporary file beside `path` and renames it, so that `path` holds the old content or the new one,
+/// never a part of either, whenever the program or the machine stops.
+///
+/// # Errors
+/// [`Error::Output`]; the temporary file is removed then.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temporary = temporary_name(path);
+    let written = File::create(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    if let Err(source) = written {
+        // The disk may be full: what was written of the file is of no use to anyone.
+        let _ = fs::remove_file(&temporary);
+        return Err(Error::Output { action: "write", path: path.to_path_buf(), source });
+    }
+    rename(&temporary, path)
+}
+
+/// Renames within a folder.
+///
+/// # Errors
+/// [`Error::Output`].
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(Error::output("rename", to))
+}
+
+/// Writes a value as indented JSON, atomically.
+///
+/// # Errors
+/// [`Error::Output`].
+pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
+    let mut text = to_json(path, value)?;
+    text.push('\n');
+    write(path, text.as_bytes())
+}
+
+fn to_json(path: &Path, value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string_pretty(value).map_err(|error| Error::Output {
+        action: "write",
+        path: path.to_path_buf(),
+        source: error.into(),
+    })
+}
+
+/// Reads a JSON file; `None` where there is none.
+///
+/// # Errors
+/// [`Error::Damaged`] where it is not what [`write_json`] wrote, [`Error::Output`] where it cannot be read.
+pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(Error::Output { action: "read", path: path.to_path_buf(), source }),
+    };
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|error| Error::Damaged { path: path.to_path_buf(), reason: error.to_string() })
+}
+
+fn temporary_name(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_written_leaves_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write_json(&path, &[1, 2]).unwrap();
+        // A folder of the temporary name makes the write fail before the rename.
+        fs::create_dir(temporary_name(&path)).unwrap();
+        let error = write_json(&path, &[3]).unwrap_err();
+        assert!(error.to_string().starts_with("cannot write"), "{error}");
+        assert_eq!(read_json::<Vec<i32>>(&path).unwrap(), Some(vec![1, 2]));
+    }
+
+    #[test]
+    fn absence_is_no_error_and_damage_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        assert_eq!(read_json::<i32>(&path).unwrap(), None);
+        fs::write(&path, "[1, 2").unwrap();
+        assert!(matches!(read_json::<Vec<i32>>(&path), Err(Error::Damaged { .. })));
+    }
+}

@@ -1,0 +1,273 @@
+//! Checkpoints: everything a run needs to go on as if it had never stopped.
+//!
+//! `checkpoint/latest.json` names a file of tensors, and holds its digest and the position in the run. Both are written
+//! whole or not at all, the tensors first; `previous.json` is the checkpoint before. A reader takes the first of the two
+//! whose digests hold. `best.safetensors` and `final.safetensors` hold evaluation weights and buffers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::summary::TimeSplit;
+use crate::{atomic, digest};
+
+/// Where a run stands, and the sums it carries.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Epochs done.
+    pub epoch: usize,
+    /// Steps done in the epoch under way.
+    pub step_in_epoch: usize,
+    /// Steps done in all.
+    pub step: usize,
+    /// Sum of the epoch's training losses.
+    pub epoch_loss: f64,
+    /// Sum of the training losses since the last line of `metrics.jsonl`.
+    pub logged_loss: f64,
+    /// How many they are.
+    pub logged_steps: usize,
+    /// Mean training loss of the last whole epoch.
+    pub train_loss: f64,
+    /// Best validation accuracy so far, percent; means nothing while `best_epoch` is 0.
+    pub best_top1: f64,
+    /// The epoch it was reached at, from 1; 0 before the first validation.
+    pub best_epoch: usize,
+    /// Whole bytes of `metrics.jsonl`.
+    pub metrics_bytes: u64,
+    /// Seconds so far.
+    pub time: TimeSplit,
+    /// Peak resident memory so far, MiB.
+    pub peak_rss_mb: u64,
+}
+
+/// The content of `latest.json` and `previous.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Manifest {
+    /// The file of tensors beside it.
+    file: String,
+    /// Its SHA-256.
+    sha256: String,
+    /// Digest of the data the run is on.
+    data_sha256: String,
+    position: Position,
+}
+
+/// A manifest with the digest of its own text.
+#[derive(Debug, Serialize, Deserialize)]
+struct Sealed {
+    manifest: Manifest,
+    manifest_sha256: String,
+}
+
+/// The checkpoint folder of a run.
+#[derive(Debug)]
+pub struct Checkpoints {
+    folder: PathBuf,
+    data_sha256: String,
+}
+
+/// A checkpoint that can be gone on from.
+#[derive(Debug)]
+pub struct Found {
+    /// Where the run stands.
+    pub position: Position,
+    /// The file of tensors, whose digest holds.
+    pub tensors: PathBuf,
+    /// What the user should know: that the latest was damaged and an older one is used.
+    pub notice: Option<String>,
+}
+
+/// The folder's name.
+pub(crate) const FOLDER: &str = "checkpoint";
+const LATEST: &str = "latest.json";
+const PREVIOUS: &str = "previous.json";
+
+/// Whether `run` has any checkpoint, whole or not.
+pub(crate) fn any(run: &Path) -> bool {
+    [LATEST, PREVIOUS].iter().any(|name| run.join(FOLDER).join(name).exists())
+}
+
+impl Checkpoints {
+    /// The folder `checkpoint` of `run`, made where it is missing.
+    pub(crate) fn open(run: &Path, data_sha256: &str) -> Result<Self> {
+        let folder = run.join(FOLDER);
+        fs::create_dir_all(&folder).map_err(Error::output("create", &folder))?;
+        Ok(Self { folder, data_sha256: data_sha256.to_owned() })
+    }
+
+    /// Saves the run as the latest checkpoint; the latest becomes the one before. `write` writes the tensors to the path it
+    /// is given, whole or not at all.
+    ///
+    /// # Errors
+    /// Those of `write`; [`Error::Output`].
+    pub fn save(&self, position: &Position, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        // An epoch's last step and its end are two positions with equal tensors. They need two names: a manifest must
+        // find its own file, byte for byte, at every moment.
+        let file = format!("step-{:08}-epoch-{}.safetensors", position.step, position.epoch);
+        let path = self.folder.join(&file);
+        write(&path)?;
+        let sha256 = digest::of_file(&path).map_err(Error::output("read", &path))?;
+        let manifest = Manifest { file, sha256, data_sha256: self.data_sha256.clone(), position: position.clone() };
+        let manifest_sha256 = seal(&manifest);
+        let latest = self.folder.join(LATEST);
+        if latest.exists() {
+            atomic::rename(&latest, &self.folder.join(PREVIOUS))?;
+        }
+        atomic::write_json(&latest, &Sealed { manifest, manifest_sha256 })?;
+        self.remove_unreferenced();
+        Ok(())
+    }
+
+    /// The newest checkpoint whose digests hold; `None` where the run has none.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where there are checkpoints but none is whole; [`Error::DataChanged`] where the data are not
+    /// those of the checkpoint.
+    pub fn newest(&self) -> Result<Option<Found>> {
+        let mut damage: Option<String> = None;
+        for name in [LATEST, PREVIOUS] {
+            let manifest = match self.read(&self.folder.join(name)) {
+                Ok(None) => continue,
+                Ok(Some(manifest)) => manifest,
+                Err(Error::Damaged { path, reason }) => {
+                    damage.get_or_insert(format!("{}: {reason}", path.display()));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if manifest.data_sha256 != self.data_sha256 {
+                return Err(Error::DataChanged {
+                    path: self.folder.parent().unwrap_or(&self.folder).to_path_buf(),
+                    was: manifest.data_sha256,
+                    now: self.data_sha256.clone(),
+                });
+            }
+            if damage.is_some() {
+                // Lest the next save push the good one out by the damaged one.
+                let latest = self.folder.join(LATEST);
+                fs::remove_file(&latest).map_err(Error::output("remove", &latest))?;
+            }
+            let step = manifest.position.step;
+            let notice = damage.map(|reason| {
+                format!("the latest checkpoint is damaged ({reason}); going on from the one before, step {step}")
+            });
+            let tensors = self.folder.join(&manifest.file);
+            return Ok(Some(Found { position: manifest.position, tensors, notice }));
+        }
+        match damage {
+            None => Ok(None),
+            Some(reason) => Err(Error::Damaged {
+                path: self.folder.clone(),
+                reason: format!("{reason}, and there is no whole checkpoint before it"),
+            }),
+        }
+    }
+
+    /// The position of the newest whole checkpoint, for messages.
+    pub fn describe_last(&self) -> String {
+        match [LATEST, PREVIOUS].iter().find_map(|name| self.read(&self.folder.join(name)).ok().flatten()) {
+            Some(manifest) => format!(
+                "the last good checkpoint is {} (step {})",
+                self.folder.join(manifest.file).display(),
+                manifest.position.step
+            ),
+            None => "there is no checkpoint yet".to_owned(),
+        }
+    }
+
+    /// Saves a file of weights as `<name>.safetensors`.
+    ///
+    /// # Errors
+    /// [`Error::Output`].
+    pub fn save_weights(&self, name: &str, safetensors: &[u8]) -> Result<()> {
+        atomic::write(&self.folder.join(format!("{name}.safetensors")), safetensors)
+    }
+
+    /// A manifest whose own digest and whose tensors' digest hold.
+    fn read(&self, path: &Path) -> Result<Option<Manifest>> {
+        let Some(Sealed { manifest, manifest_sha256 }) = atomic::read_json(path)? else { return Ok(None) };
+        let damaged = |path: &Path, reason: String| Err(Error::Damaged { path: path.to_path_buf(), reason });
+        if seal(&manifest) != manifest_sha256 {
+            return damaged(path, "its content does not match its digest".to_owned());
+        }
+        let tensors = self.folder.join(&manifest.file);
+        match digest::of_file(&tensors) {
+            Ok(sha256) if sha256 == manifest.sha256 => Ok(Some(manifest)),
+            Ok(_) => damaged(&tensors, "its content does not match its digest".to_owned()),
+            Err(error) => damaged(&tensors, error.to_string()),
+        }
+    }
+
+    /// Removes tensors that neither manifest names, and what a kill left half-written.
+    fn remove_unreferenced(&self) {
+        let named: Vec<String> = [LATEST, PREVIOUS]
+            .iter()
+            .filter_map(|name| atomic::read_json::<Sealed>(&self.folder.join(name)).ok().flatten())
+            .map(|sealed| sealed.manifest.file)
+            .collect();
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".tmp") || (name.starts_with("step-") && !named.contains(&name)) {
+                // A file that stays only takes room.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+fn seal(manifest: &Manifest) -> String {
+    let text = serde_json::to_string(manifest).unwrap_or_default();
+    digest::of_pieces([text.as_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(step: usize) -> Position {
+        Position { step, epoch: step / 10, ..Position::default() }
+    }
+
+    fn save(checkpoints: &Checkpoints, step: usize) {
+        checkpoints.save(&at(step), |path| atomic::write(path, &[step as u8; 9])).unwrap();
+    }
+
+    #[test]
+    fn the_two_newest_are_kept_and_the_newest_is_found() {
+        let root = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::open(root.path(), "d").unwrap();
+        assert!(checkpoints.newest().unwrap().is_none());
+        for step in [7, 10, 14] {
+            save(&checkpoints, step);
+        }
+        let found = checkpoints.newest().unwrap().unwrap();
+        assert_eq!((found.position, fs::read(found.tensors).unwrap()), (at(14), vec![14; 9]));
+        assert_eq!(found.notice, None);
+        // Two manifests and their tensors.
+        assert_eq!(fs::read_dir(root.path().join(FOLDER)).unwrap().count(), 4);
+    }
+
+    #[test]
+    fn a_damaged_one_gives_way_to_the_one_before_and_two_are_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::open(root.path(), "d").unwrap();
+        save(&checkpoints, 7);
+        save(&checkpoints, 10);
+        let folder = root.path().join(FOLDER);
+        fs::write(folder.join("step-00000010-epoch-1.safetensors"), "short").unwrap();
+        let found = checkpoints.newest().unwrap().unwrap();
+        assert!(found.position == at(7) && found.notice.unwrap().contains("from the one before, step 7"));
+        fs::write(folder.join("previous.json"), "{").unwrap();
+        assert!(matches!(checkpoints.newest(), Err(Error::Damaged { .. })));
+    }
+
+    #[test]
+    fn other_data_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        save(&Checkpoints::open(root.path(), "d").unwrap(), 7);
+        let other = Checkpoints::open(root.path(), "e").unwrap();
+        assert!(matches!(other.newest(), Err(Error::DataChanged { .. })));
+    }
+}

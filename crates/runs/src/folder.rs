@@ -1,0 +1,294 @@
+//! A run's folder: `<experiment>/<run>/`, opened to be trained in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use crate::atomic;
+use crate::checkpoint::{self, Checkpoints};
+use crate::difference::first_difference;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::lock::{self, Lock};
+use crate::metrics::MetricsFile;
+use crate::row::RowId;
+use crate::summary::RunSummary;
+
+/// The resolved configuration, a TOML table.
+pub(crate) const CONFIG: &str = "config.toml";
+/// An [`Environment`].
+pub(crate) const ENVIRONMENT: &str = "env.json";
+/// Lines of [`Record`](crate::Record).
+pub(crate) const METRICS: &str = "metrics.jsonl";
+/// A [`RunSummary`]; the run is done where there is one.
+pub(crate) const SUMMARY: &str = "summary.json";
+/// A [`Divergence`], where the run ended with one.
+pub(crate) const DIVERGED: &str = "diverged.json";
+
+/// Where a loss became infinite or not a number.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Divergence {
+    /// The step, from 0.
+    pub step: u64,
+}
+
+/// A run folder that this process has locked.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    data_sha256: String,
+    _lock: Lock,
+}
+
+/// What was found where a run was to be trained.
+#[derive(Debug)]
+pub enum Opened {
+    /// The run is done.
+    Done(Box<RunSummary>),
+    /// The run is to be started or gone on with.
+    ToDo(RunFolder),
+}
+
+impl RunFolder {
+    /// Looks at the folder of the run `name` below `experiment` and locks it, unless the run is done.
+    ///
+    /// `config` is everything the run's result depends on but the data, whose digest is `data_sha256`. `fresh` throws an old
+    /// run away.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::ConfigChanged`], [`Error::OtherVersion`], [`Error::DataChanged`], [`Error::Damaged`],
+    /// [`Error::Output`].
+    pub fn open(
+        experiment: &Path,
+        name: &str,
+        config: &Table,
+        data_sha256: &str,
+        environment: &Environment,
+        fresh: bool,
+    ) -> Result<Opened> {
+        let path = experiment.join(name);
+        if !fresh {
+            check_config(&path, config)?;
+            if let Some(summary) = read_done(&path, data_sha256)? {
+                return Ok(Opened::Done(Box::new(summary)));
+            }
+        }
+        fs::create_dir_all(&path).map_err(Error::output("create", &path))?;
+        let lock = Lock::take(&path)?;
+        if fresh {
+            empty(&path)?;
+        } else {
+            // Another process may have begun or ended the run while this one waited for the lock's answer.
+            check_config(&path, config)?;
+            if let Some(summary) = read_done(&path, data_sha256)? {
+                return Ok(Opened::Done(Box::new(summary)));
+            }
+            remove_if_there(&path.join(DIVERGED))?;
+        }
+        let text = toml::to_string(config).map_err(std::io::Error::other);
+        let text = text.map_err(Error::output("write", &path.join(CONFIG)))?;
+        atomic::write(&path.join(CONFIG), text.as_bytes())?;
+        atomic::write_json(&path.join(ENVIRONMENT), environment)?;
+        Ok(Opened::ToDo(Self { path, data_sha256: data_sha256.to_owned(), _lock: lock }))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Digest of the data the run is on.
+    pub fn data_sha256(&self) -> &str {
+        &self.data_sha256
+    }
+
+    /// Its checkpoints.
+    ///
+    /// # Errors
+    /// [`Error::Output`].
+    pub fn checkpoints(&self) -> Result<Checkpoints> {
+        Checkpoints::open(&self.path, &self.data_sha256)
+    }
+
+    /// Its metrics, of which the first `keep` bytes stay.
+    ///
+    /// # Errors
+    /// [`Error::Output`].
+    pub fn metrics(&self, keep: u64) -> Result<MetricsFile> {
+        MetricsFile::open(&self.path.join(METRICS), keep)
+    }
+
+    /// Writes down that the run ended with a loss that is no number; opening the folder again takes it back.
+    ///
+    /// # Errors
+    /// [`Error::Output`].
+    pub fn diverged(&self, step: u64) -> Result<()> {
+        atomic::write_json(&self.path.join(DIVERGED), &Divergence { step })
+    }
+
+    /// Writes the summary, which makes the run done.
+    ///
+    /// # Errors
+    /// [`Error::Output`].
+    pub fn finish(&self, summary: &RunSummary) -> Result<()> {
+        atomic::write_json(&self.path.join(SUMMARY), summary)
+    }
+}
+
+/// A run that got nowhere (no checkpoint, no summary) may be started over with any configuration: nothing is lost.
+fn check_config(path: &Path, now: &Table) -> Result<()> {
+    let file = path.join(CONFIG);
+    let worth_keeping = path.join(SUMMARY).exists() || checkpoint::any(path);
+    if !file.exists() || !worth_keeping {
+        return Ok(());
+    }
+    let damaged = |reason: String| Error::Damaged { path: file.clone(), reason };
+    let text = fs::read_to_string(&file).map_err(Error::output("read", &file))?;
+    let was: Table = text.parse().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))?;
+    if RowId::of_config(&was).is_none() && RowId::of_old_config(&was).is_some() {
+        let environment: Option<Environment> = atomic::read_json(&path.join(ENVIRONMENT)).unwrap_or_default();
+        let version = environment.map(|environment| environment.version).filter(|version| !version.is_empty());
+        return Err(Error::OtherVersion {
+            path: path.to_path_buf(),
+            version: version.unwrap_or_else(|| "0.1".to_owned()),
+        });
+    }
+    match first_difference(&was, now) {
+        None => Ok(()),
+        Some((key, was, now)) => Err(Error::ConfigChanged { path: path.to_path_buf(), key, was, now }),
+    }
+}
+
+fn read_done(path: &Path, data_sha256: &str) -> Result<Option<RunSummary>> {
+    let Some(summary) = atomic::read_json::<RunSummary>(&path.join(SUMMARY))? else { return Ok(None) };
+    match &summary.details {
+        Some(details) if details.data_sha256 == data_sha256 => Ok(Some(summary)),
+        Some(details) => Err(Error::DataChanged {
+            path: path.to_path_buf(),
+            was: details.data_sha256.clone(),
+            now: data_sha256.to_owned(),
+        }),
+        None => Err(Error::Damaged { path: path.join(SUMMARY), reason: "it lacks the run's details".to_owned() }),
+    }
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::output("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what a run wrote, and nothing else: the folder may hold other things too.
+fn empty(path: &Path) -> Result<()> {
+    for entry in fs::read_dir(path).map_err(Error::output("read", path))? {
+        let entry = entry.map_err(Error::output("read", path))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let file = entry.path();
+        let ours = [CONFIG, ENVIRONMENT, METRICS, SUMMARY, DIVERGED].contains(&name.as_str())
+            || name.starts_with("events.out.tfevents.")
+            || name.ends_with(".tmp");
+        let removed = match name.as_str() {
+            checkpoint::FOLDER => fs::remove_dir_all(&file),
+            lock::NAME => Ok(()),
+            _ if ours => fs::remove_file(&file),
+            _ => Ok(()),
+        };
+        removed.map_err(Error::output("remove", &file))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "sgd-s1";
+
+    fn config(epochs: u32) -> Table {
+        let text = format!(
+            "seeds = [1]\nrows = [{{ name = \"sgd\", inner = {{ sgd = {{ learning_rate = 0.1 }} }} }}]\n[train]\nepochs = {epochs}"
+        );
+        text.parse().unwrap()
+    }
+
+    fn open(root: &Path, config: &Table, fresh: bool) -> Result<Opened> {
+        RunFolder::open(root, NAME, config, "d", &Environment::default(), fresh)
+    }
+
+    fn with_checkpoint(root: &Path, config_text: &str) {
+        let folder = root.join(NAME);
+        fs::create_dir_all(folder.join("checkpoint")).unwrap();
+        fs::write(folder.join("checkpoint/latest.json"), "{}").unwrap();
+        fs::write(folder.join(CONFIG), config_text).unwrap();
+    }
+
+    #[test]
+    fn a_folder_in_use_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let held = open(root.path(), &config(4), false).unwrap();
+        assert!(matches!(open(root.path(), &config(4), false), Err(Error::Locked { .. })));
+        drop(held);
+        open(root.path(), &config(4), false).unwrap();
+    }
+
+    #[test]
+    fn a_changed_configuration_is_refused_unless_fresh() {
+        let root = tempfile::tempdir().unwrap();
+        // Nothing was done yet, so nothing can be lost.
+        drop(open(root.path(), &config(4), false).unwrap());
+        drop(open(root.path(), &config(5), false).unwrap());
+        with_checkpoint(root.path(), &config(4).to_string());
+        let message = open(root.path(), &config(5), false).unwrap_err().to_string();
+        assert!(message.contains("`train.epochs` was 4, now 5"), "{message}");
+        let faster = config(4).to_string().replace("0.1", "0.2");
+        let message = open(root.path(), &faster.parse().unwrap(), false).unwrap_err().to_string();
+        assert!(message.contains("`rows.inner.sgd.learning_rate` was 0.1, now 0.2"), "{message}");
+        open(root.path(), &config(5), true).unwrap();
+    }
+
+    #[test]
+    fn a_run_of_another_version_is_named_with_its_version() {
+        let root = tempfile::tempdir().unwrap();
+        with_checkpoint(root.path(), "optimizers = [\"sgd\"]\nseeds = [1]\n[sgd]\nlearning_rate = 0.1\n");
+        fs::write(root.path().join(NAME).join(ENVIRONMENT), "{\"version\": \"0.1.0\"}").unwrap();
+        let message = open(root.path(), &config(4), false).unwrap_err().to_string();
+        assert!(message.contains("was written by version 0.1.0"), "{message}");
+        open(root.path(), &config(4), true).unwrap();
+    }
+
+    #[test]
+    fn fresh_removes_what_a_run_wrote_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(NAME);
+        fs::create_dir_all(folder.join("checkpoint")).unwrap();
+        for name in [SUMMARY, METRICS, DIVERGED, "notes.txt", "checkpoint/latest.json"] {
+            fs::write(folder.join(name), "x").unwrap();
+        }
+        drop(open(root.path(), &config(4), true).unwrap());
+        assert!(folder.join("notes.txt").exists());
+        assert!([SUMMARY, DIVERGED, "checkpoint"].iter().all(|name| !folder.join(name).exists()));
+    }
+
+    #[test]
+    fn a_damaged_summary_is_not_taken_for_a_run_done() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(NAME);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(SUMMARY), "{\"optimizer\": \"sgd\"").unwrap();
+        assert!(matches!(open(root.path(), &config(4), false), Err(Error::Damaged { .. })));
+    }
+
+    #[test]
+    fn opening_a_diverged_run_takes_the_divergence_back() {
+        let root = tempfile::tempdir().unwrap();
+        let Opened::ToDo(folder) = open(root.path(), &config(4), false).unwrap() else { panic!("done before") };
+        folder.diverged(7).unwrap();
+        drop(folder);
+        assert!(root.path().join(NAME).join(DIVERGED).exists());
+        drop(open(root.path(), &config(4), false).unwrap());
+        assert!(!root.path().join(NAME).join(DIVERGED).exists());
+    }
+}

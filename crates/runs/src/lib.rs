@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod atomic;
+mod checkpoint;
+mod difference;
+pub mod digest;
+mod environment;
+mod error;
+mod folder;
+mod lock;
+mod log;
+mod metrics;
+mod row;
+mod run;
+mod settings;
+mod stats;
+mod summary;
+mod tensorboard;
+
+pub use checkpoint::{Checkpoints, Found, Position};
+pub use environment::Environment;
+pub use error::{Error, Result};
+pub use folder::{Divergence, Opened, RunFolder};
+pub use log::Log;
+pub use metrics::{EpochRecord, MetricsFile, Record, StepRecord};
+pub use row::RowId;
+pub use run::{Run, Status};
+pub use settings::flat;
+pub use stats::{PairedDifference, Spread, by_seed};
+pub use summary::{ExperimentSummary, Figures, RunDetails, RunSummary, SCHEMA, SummaryRow, TimeSplit};
+pub use tensorboard::EventWriter;

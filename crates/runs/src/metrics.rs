@@ -1,0 +1,187 @@
+//! `metrics.jsonl`: one line a step logged or an epoch.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::error::{Error, Result};
+use crate::log::Log;
+
+/// One line of `metrics.jsonl`; its `kind` is `step` or `epoch`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Record {
+    /// Some steps.
+    Step(StepRecord),
+    /// An epoch.
+    Epoch(EpochRecord),
+}
+
+/// Some steps. A number that a line lacks, or that is `null` there, is read as NaN.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// The step just done, from 0.
+    pub step: u64,
+    /// The epoch under way, from 0.
+    #[serde(default)]
+    pub epoch: u64,
+    /// The step's learning rate.
+    #[serde(default = "nan", deserialize_with = "number")]
+    pub learning_rate: f64,
+    /// Its momentum, or Adam's beta1; `None` for an optimizer without.
+    #[serde(default)]
+    pub momentum: Option<f64>,
+    /// Mean training loss of the steps since the line before, nats an image.
+    #[serde(default = "nan", deserialize_with = "number")]
+    pub train_loss: f64,
+    /// Training images a second since the run's start.
+    #[serde(default = "nan", deserialize_with = "number")]
+    pub images_per_second: f64,
+    /// Seconds of training since the run's start, stops left out.
+    #[serde(default = "nan", deserialize_with = "number")]
+    pub seconds: f64,
+}
+
+/// An epoch. A number that a line lacks, or that is `null` there, is read as NaN.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Epochs done.
+    pub epoch: u64,
+    /// The last step done, from 0.
+    pub step: u64,
+    /// That step's learning rate.
+    #[serde(default = "nan", deserialize_with = "number")]
+    pub learning_rate: f64,
+    /// Mean training loss of the epoch's steps, nats an image.
+    #[serde(default = "nan", deserialize_with = "number")]
+    pub train_loss: f64,
+    /// Validation loss at the weights meant for evaluation, nats an image.
+    #[serde(default = "nan", deserialize_with = "number")]
+    pub valid_loss: f64,
+    /// Validation accuracy, percent.
+    #[serde(default = "nan", deserialize_with = "number")]
+    pub top1: f64,
+    /// Share of images whose class is among the five likeliest, percent.
+    #[serde(default = "nan", deserialize_with = "number")]
+    pub top5: f64,
+    /// Expected calibration error, 0 to 1.
+    #[serde(default = "nan", deserialize_with = "number")]
+    pub ece: f64,
+    /// Seconds since the run's start, validation included, stops left out.
+    #[serde(default = "nan", deserialize_with = "number")]
+    pub seconds: f64,
+}
+
+impl StepRecord {
+    /// Steps done: one more than `step`.
+    pub fn steps_done(&self) -> u64 {
+        self.step.saturating_add(1)
+    }
+}
+
+impl EpochRecord {
+    /// Steps done: one more than `step`.
+    pub fn steps_done(&self) -> u64 {
+        self.step.saturating_add(1)
+    }
+}
+
+fn nan() -> f64 {
+    f64::NAN
+}
+
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+/// Appends lines; knows how many bytes are whole, so that a resumed run goes on from just there.
+#[derive(Debug)]
+pub struct MetricsFile {
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl MetricsFile {
+    /// Opens `path`, keeping its first `keep` bytes: what came after the checkpoint is done again.
+    ///
+    /// # Errors
+    /// [`Error::Output`].
+    pub fn open(path: &Path, keep: u64) -> Result<Self> {
+        let open = || {
+            let mut file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
+            let bytes = file.metadata()?.len().min(keep);
+            file.set_len(bytes)?;
+            file.seek(SeekFrom::Start(bytes))?;
+            Ok((file, bytes))
+        };
+        let (file, bytes) = open().map_err(Error::output("write", path))?;
+        Ok(Self { file, path: path.to_path_buf(), bytes })
+    }
+
+    /// The lines kept from before.
+    ///
+    /// # Errors
+    /// [`Error::Output`].
+    pub fn kept(&mut self) -> Result<Log> {
+        let mut bytes = Vec::new();
+        let read = self.file.rewind().and_then(|()| self.file.read_to_end(&mut bytes));
+        read.map_err(Error::output("read", &self.path))?;
+        Ok(Log::parse(&bytes))
+    }
+
+    /// Appends one line.
+    ///
+    /// # Errors
+    /// [`Error::Output`].
+    pub fn append(&mut self, record: &Record) -> Result<()> {
+        let line = serde_json::to_string(record).map_err(std::io::Error::from).and_then(|mut line| {
+            line.push('\n');
+            self.file.write_all(line.as_bytes())?;
+            Ok(line.len() as u64)
+        });
+        self.bytes += line.map_err(Error::output("write", &self.path))?;
+        Ok(())
+    }
+
+    /// Bytes written so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(step: u64) -> StepRecord {
+        StepRecord {
+            step,
+            epoch: 0,
+            learning_rate: 0.1,
+            momentum: None,
+            train_loss: 2.5,
+            images_per_second: 9.0,
+            seconds: 1.0,
+        }
+    }
+
+    #[test]
+    fn what_came_after_the_checkpoint_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut file = MetricsFile::open(&path, 0).unwrap();
+        file.append(&Record::Step(record(1))).unwrap();
+        let kept = file.bytes();
+        file.append(&Record::Step(record(2))).unwrap();
+        drop(file);
+        let mut resumed = MetricsFile::open(&path, kept).unwrap();
+        assert_eq!(resumed.kept().unwrap().steps, [record(1)]);
+        resumed.append(&Record::Step(record(3))).unwrap();
+        let log = Log::read(&path).unwrap();
+        assert_eq!(log.steps, [record(1), record(3)]);
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with("{\"kind\":\"step\",\"step\":1,"));
+    }
+}

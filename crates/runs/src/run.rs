@@ -1,0 +1,217 @@
+//! Reads one run folder back: finished, running or damaged.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::Table;
+
+use crate::environment::Environment;
+use crate::folder::{CONFIG, DIVERGED, ENVIRONMENT, METRICS, SUMMARY};
+use crate::log::Log;
+use crate::row::RowId;
+use crate::summary::RunSummary;
+use crate::{atomic, settings};
+
+/// How far a run got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It has a readable `summary.json`.
+    Done,
+    /// It has none: running, interrupted or damaged.
+    Unfinished,
+    /// Its loss became infinite or not a number.
+    Diverged,
+}
+
+impl Status {
+    /// `done`, `unfinished` or `diverged`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Unfinished => "unfinished",
+            Self::Diverged => "diverged",
+        }
+    }
+}
+
+/// A run folder as it was found.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The folder's name.
+    pub name: String,
+    /// The folder.
+    pub path: PathBuf,
+    /// The row it belongs to.
+    pub row: RowId,
+    /// The seed.
+    pub seed: u64,
+    /// How far it got.
+    pub status: Status,
+    /// `summary.json`, of a finished run.
+    pub summary: Option<RunSummary>,
+    /// Steps and epochs.
+    pub log: Log,
+    /// `config.toml`; empty where it cannot be read.
+    pub config: Table,
+    /// `config.toml` as [`flat`](crate::flat) lists it.
+    pub settings: BTreeMap<String, String>,
+    /// `env.json`; `None` where it cannot be read.
+    pub environment: Option<Environment>,
+    /// What of it could not be read, one sentence each.
+    pub left_out: Vec<String>,
+}
+
+impl Run {
+    /// Reads the folder; never fails, what cannot be read is said in [`Run::left_out`].
+    ///
+    /// Folders of version 0.1, whose configuration named optimizers instead of rows, are read too.
+    pub fn read(path: &Path) -> Self {
+        let name = path.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned());
+        let mut left_out = Vec::new();
+        let summary: Option<RunSummary> = read_json(path, SUMMARY, &mut left_out);
+        let environment = read_json(path, ENVIRONMENT, &mut left_out);
+        let config = read_toml(path, &mut left_out);
+        let mut log = Log::read(&path.join(METRICS)).unwrap_or_else(|error| {
+            left_out.push(format!("{METRICS} cannot be read: {error}"));
+            Log::default()
+        });
+        left_out.append(&mut log.left_out);
+        let (from_name, seed_of_name) = parts(&name);
+        let row = RowId::of_config(&config)
+            .or_else(|| RowId::of_old_config(&config))
+            .or_else(|| summary.as_ref().map(|summary| RowId::classic(&summary.optimizer, &summary.state)))
+            .unwrap_or(from_name);
+        let seed = summary.as_ref().map(|summary| summary.seed).or(seed_of_name).unwrap_or(0);
+        let status = match &summary {
+            Some(_) => Status::Done,
+            None if path.join(DIVERGED).exists() => Status::Diverged,
+            None => Status::Unfinished,
+        };
+        let settings = settings::flat(&config);
+        Self {
+            name,
+            path: path.to_path_buf(),
+            row,
+            seed,
+            status,
+            summary,
+            log,
+            config,
+            settings,
+            environment,
+            left_out,
+        }
+    }
+
+    /// Whether a folder looks like a run's.
+    pub fn is_at(path: &Path) -> bool {
+        path.join(METRICS).is_file() || path.join(CONFIG).is_file()
+    }
+
+    /// Steps an epoch, from the first finished one; 0 where none is.
+    pub fn steps_per_epoch(&self) -> f64 {
+        let whole = self.log.epochs.iter().find(|record| record.epoch > 0);
+        whole.map_or(0.0, |record| record.steps_done() as f64 / record.epoch as f64)
+    }
+}
+
+/// `<row>[-<state>]-s<seed>`; a name of another form is all row.
+fn parts(name: &str) -> (RowId, Option<u64>) {
+    let split = name.rsplit_once("-s").and_then(|(rest, seed)| Some((rest, seed.parse().ok()?)));
+    let (rest, seed) = split.map_or((name, None), |(rest, seed)| (rest, Some(seed)));
+    for state in ["keep", "reset", "interpolate"] {
+        if let Some(row) = rest.strip_suffix(state).and_then(|rest| rest.strip_suffix('-')) {
+            return (RowId::classic(row, state), seed);
+        }
+    }
+    (RowId::classic(rest, ""), seed)
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(folder: &Path, name: &str, left_out: &mut Vec<String>) -> Option<T> {
+    atomic::read_json(&folder.join(name)).unwrap_or_else(|error| {
+        left_out.push(match error {
+            crate::Error::Damaged { reason, .. } => format!("{name} is damaged: {reason}"),
+            other => format!("{name}: {other}"),
+        });
+        None
+    })
+}
+
+fn read_toml(folder: &Path, left_out: &mut Vec<String>) -> Table {
+    let text = match fs::read_to_string(folder.join(CONFIG)) {
+        Ok(text) => text,
+        Err(error) => {
+            if error.kind() != std::io::ErrorKind::NotFound {
+                left_out.push(format!("{CONFIG} cannot be read: {error}"));
+            }
+            return Table::new();
+        }
+    };
+    text.parse().unwrap_or_else(|error: toml::de::Error| {
+        left_out.push(format!("{CONFIG} is damaged: {}", error.message()));
+        Table::new()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_name_says_row_state_and_seed() {
+        let parts = |name| {
+            let (row, seed) = parts(name);
+            (row.name, row.state, seed)
+        };
+        assert_eq!(parts("sgd-s1"), ("sgd".into(), String::new(), Some(1)));
+        assert_eq!(parts("lookahead-sgd-keep-s12"), ("lookahead-sgd".into(), "keep".into(), Some(12)));
+        assert_eq!(parts("<script>"), ("<script>".into(), String::new(), None));
+        assert_eq!(parts("keep-s2"), ("keep".into(), String::new(), Some(2)));
+    }
+
+    #[test]
+    fn a_half_written_folder_is_an_unfinished_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("adamw-s3");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join(CONFIG), "[train\nepochs =").unwrap();
+        fs::write(path.join(SUMMARY), "{\"top1\": 7").unwrap();
+        let run = Run::read(&path);
+        assert_eq!((run.row.name.as_str(), run.seed, run.status), ("adamw", 3, Status::Unfinished));
+        assert_eq!(run.left_out.len(), 2, "{:?}", run.left_out);
+        assert!(Run::is_at(&path) && !Run::is_at(folder.path()));
+    }
+
+    /// Bytes that come near to being what a file should hold.
+    fn content() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..200),
+            "[\\[\\]{}\":,a-z0-9.\n= -]{0,200}".prop_map(String::into_bytes),
+            Just(
+                b"{\"kind\":\"step\",\"step\":18446744073709551615}\n{\"kind\":\"epoch\",\"epoch\":0,\"step\":0}\n"
+                    .to_vec()
+            ),
+            Just(b"[[rows]]\nname = 1\n[rows.inner]\n".to_vec()),
+            Just(b"rows = [[], 3]\noptimizers = [[]]\nstates = 4\n".to_vec()),
+            Just(b"{\"optimizer\": \"\", \"details\": [], \"confusion\": [[1], []]}".to_vec()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn reading_any_bytes_never_panics(files in proptest::collection::vec(content(), 5), name in "\\PC{1,20}") {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name.replace(['/', '\0'], "_"));
+            if fs::create_dir(&path).is_ok() {
+                for (name, bytes) in [CONFIG, ENVIRONMENT, METRICS, SUMMARY, DIVERGED].iter().zip(&files) {
+                    fs::write(path.join(name), bytes).unwrap();
+                }
+                let run = Run::read(&path);
+                prop_assert!(run.steps_per_epoch() >= 0.0 && run.row.label().len() < 1000);
+            }
+        }
+    }
+}

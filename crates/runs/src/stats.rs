@@ -1,0 +1,196 @@
+//! Means, standard deviations, and differences paired by seed.
+
+use serde::{Deserialize, Serialize};
+
+/// Mean and sample standard deviation over seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Sample standard deviation (divisor n - 1); 0 for one value, which says nothing about noise.
+    pub std: f64,
+}
+
+impl Spread {
+    /// Of `values`, which are not empty.
+    ///
+    /// ```
+    /// use lookahead_runs::Spread;
+    /// assert_eq!(Spread::of(&[1.0, 2.0, 3.0]), Some(Spread { mean: 2.0, std: 1.0 }));
+    /// assert_eq!(Spread::of(&[]), None);
+    /// ```
+    pub fn of(values: &[f64]) -> Option<Self> {
+        if values.is_empty() {
+            return None;
+        }
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let std = if values.len() > 1 { (squares / (n - 1.0)).sqrt() } else { 0.0 };
+        Some(Self { mean, std })
+    }
+}
+
+/// A difference between two optimizers, paired by seed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PairedDifference {
+    /// Pairs.
+    pub pairs: usize,
+    /// Mean of the differences.
+    pub mean: f64,
+    /// Lower end of the 95 % confidence interval (Student's t).
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+    /// Effect size: mean over standard deviation of the differences (Cohen's d of paired samples).
+    pub effect_size: f64,
+}
+
+impl PairedDifference {
+    /// Of `(ours, theirs)` pairs: ours minus theirs. `None` for fewer than two pairs, which leave the noise unknown.
+    ///
+    /// ```
+    /// use lookahead_runs::PairedDifference;
+    /// let difference = PairedDifference::of(&[(3.0, 1.0), (4.0, 3.0), (5.0, 2.0)]).unwrap();
+    /// assert_eq!(difference.mean, 2.0);
+    /// assert_eq!(difference.effect_size, 2.0);
+    /// // t(2) at 97.5 % is 4.3027, the standard error 1/sqrt(3): 2 +- 2.484.
+    /// assert!(!difference.is_distinguishable());
+    /// ```
+    pub fn of(pairs: &[(f64, f64)]) -> Option<Self> {
+        let differences: Vec<f64> = pairs.iter().map(|(ours, theirs)| ours - theirs).collect();
+        if differences.len() < 2 {
+            return None;
+        }
+        let Spread { mean, std } = Spread::of(&differences)?;
+        let n = differences.len() as f64;
+        let half = t_quantile(0.975, n - 1.0) * std / n.sqrt();
+        let effect_size = if std > 0.0 { mean / std } else { 0.0 };
+        Some(Self { pairs: differences.len(), mean, low: mean - half, high: mean + half, effect_size })
+    }
+
+    /// Whether the interval leaves zero out.
+    pub fn is_distinguishable(&self) -> bool {
+        self.low > 0.0 || self.high < 0.0
+    }
+}
+
+/// `(ours, theirs)` of the seeds that both have, given as `(seed, value)`: what [`PairedDifference::of`] takes.
+pub fn by_seed(ours: &[(u64, f64)], theirs: &[(u64, f64)]) -> Vec<(f64, f64)> {
+    let same = |seed: u64| theirs.iter().find(|their| their.0 == seed);
+    ours.iter().filter_map(|&(seed, value)| Some((value, same(seed)?.1))).collect()
+}
+
+/// The value below which Student's t with `freedom` degrees stays with probability `p`, by bisection of its distribution.
+fn t_quantile(p: f64, freedom: f64) -> f64 {
+    let (mut low, mut high) = (-1e3, 1e3);
+    for _ in 0..200 {
+        let middle = 0.5 * (low + high);
+        if t_distribution(middle, freedom) < p { low = middle } else { high = middle }
+    }
+    0.5 * (low + high)
+}
+
+/// Student's distribution function: 1 - I_x(n/2, 1/2)/2 with x = n/(n + t^2), for t >= 0.
+fn t_distribution(t: f64, freedom: f64) -> f64 {
+    let tail = 0.5 * regularized_beta(freedom / (freedom + t * t), 0.5 * freedom, 0.5);
+    if t >= 0.0 { 1.0 - tail } else { tail }
+}
+
+/// I_x(a, b), by the continued fraction of Abramowitz and Stegun 26.5.8, evaluated from the front (Lentz).
+fn regularized_beta(x: f64, a: f64, b: f64) -> f64 {
+    if x <= 0.0 || x >= 1.0 {
+        return x.clamp(0.0, 1.0);
+    }
+    // The fraction converges quickly below this point; above it, use the symmetry.
+    if x > (a + 1.0) / (a + b + 2.0) {
+        return 1.0 - regularized_beta(1.0 - x, b, a);
+    }
+    let front = (a * x.ln() + b * (1.0 - x).ln() + ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b)).exp() / a;
+    let tiny = 1e-300;
+    let guard = |value: f64| if value.abs() < tiny { tiny } else { value };
+    let (mut c, mut d) = (1.0, 1.0 / guard(1.0 - (a + b) * x / (a + 1.0)));
+    let mut fraction = d;
+    for m in 1..300 {
+        let m = f64::from(m);
+        for numerator in [
+            m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0)),
+        ] {
+            d = 1.0 / guard(1.0 + numerator * d);
+            c = guard(1.0 + numerator / c);
+            fraction *= c * d;
+        }
+        if (c * d - 1.0).abs() < 1e-15 {
+            break;
+        }
+    }
+    front * fraction
+}
+
+/// Logarithm of the gamma function of x > 0: Stirling's series after shifting x above 10.
+fn ln_gamma(x: f64) -> f64 {
+    let mut shift = 0.0;
+    let mut x = x;
+    while x < 10.0 {
+        shift -= x.ln();
+        x += 1.0;
+    }
+    let r = 1.0 / (x * x);
+    let series = (1.0 / 12.0 - r * (1.0 / 360.0 - r * (1.0 / 1260.0 - r / 1680.0))) / x;
+    shift + (x - 0.5) * x.ln() - x + 0.5 * (2.0 * std::f64::consts::PI).ln() + series
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(a: f64, b: f64, tolerance: f64) {
+        assert!((a - b).abs() < tolerance, "{a} is not {b}");
+    }
+
+    /// Gamma of whole numbers is a factorial; of one half, the root of pi.
+    #[test]
+    fn ln_gamma_knows_factorials() {
+        close(ln_gamma(1.0), 0.0, 1e-10);
+        close(ln_gamma(6.0), 120f64.ln(), 1e-10);
+        close(ln_gamma(0.5), std::f64::consts::PI.sqrt().ln(), 1e-10);
+    }
+
+    /// Two-sided 95 % points as printed in every table of t.
+    #[test]
+    fn t_quantiles_are_those_of_the_tables() {
+        for (freedom, value) in [(1.0, 12.7062), (2.0, 4.3027), (4.0, 2.7764), (9.0, 2.2622), (30.0, 2.0423)] {
+            close(t_quantile(0.975, freedom), value, 5e-5);
+        }
+        // Near zero the beta form loses half of the digits.
+        close(t_quantile(0.5, 3.0), 0.0, 1e-6);
+    }
+
+    #[test]
+    fn only_seeds_that_both_have_are_paired() {
+        assert_eq!(by_seed(&[(1, 80.0), (2, 81.0)], &[(3, 71.0), (2, 70.0)]), [(81.0, 70.0)]);
+    }
+
+    #[test]
+    fn one_pair_leaves_the_noise_unknown() {
+        assert_eq!(PairedDifference::of(&[(1.0, 2.0)]), None);
+    }
+
+    /// The same means and spreads: paired they differ clearly, since seeds move both alike.
+    #[test]
+    fn pairing_removes_what_seeds_share() {
+        let paired = PairedDifference::of(&[(91.1, 90.0), (93.0, 92.0), (95.0, 94.1)]).unwrap();
+        assert!(paired.is_distinguishable(), "{paired:?}");
+        let crossed = PairedDifference::of(&[(91.1, 94.1), (93.0, 92.0), (95.0, 90.0)]).unwrap();
+        close(crossed.mean, paired.mean, 1e-12);
+        assert!(!crossed.is_distinguishable(), "{crossed:?}");
+    }
+
+    #[test]
+    fn equal_values_are_not_distinguishable() {
+        let same = PairedDifference::of(&[(1.0, 1.0), (2.0, 2.0)]).unwrap();
+        assert!(!same.is_distinguishable());
+        assert_eq!((same.low, same.high), (0.0, 0.0));
+    }
+}
