@@ -2,24 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-use std::path::Path;
+#[path = "../../runs/tests/reader/mod.rs"]
+mod reader;
+
 use std::process::Command;
 
+use reader::read;
 use serde_json::{Value, json};
-
-/// What TensorBoard finds in a folder; `None` where there is no TensorBoard.
-fn read(folder: &Path) -> Option<Value> {
-    let python = std::env::var("LOOKAHEAD_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let here = Command::new(&python).args(["-c", "import tensorboard"]).output();
-    if !here.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: `{python}` has no tensorboard; `pip install tensorboard`, or set $LOOKAHEAD_PYTHON");
-        return None;
-    }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runs/tests/tensorboard_reader.py");
-    let output = Command::new(python).arg(script).arg(folder).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(serde_json::from_slice(&output.stdout).unwrap())
-}
 
 /// A run's own files: everything that the loop tells TensorBoard.
 #[test]

@@ -29,6 +29,22 @@ impl RowId {
         if self.state.is_empty() { self.title.clone() } else { format!("{} ({})", self.title, self.state) }
     }
 
+    /// The part of a run folder's name that says the row: `<name>[-<state>]`.
+    pub fn folder(&self) -> String {
+        if self.state.is_empty() { self.name.clone() } else { format!("{}-{}", self.name, self.state) }
+    }
+
+    /// The name of a run's folder, and of the run in messages: `<name>[-<state>]-s<seed>`.
+    ///
+    /// ```
+    /// use lookahead_runs::RowId;
+    /// assert_eq!(RowId::classic("lookahead-sgd", "reset").run(3), "lookahead-sgd-reset-s3");
+    /// assert_eq!(RowId::classic("sgd", "").run(1), "sgd-s1");
+    /// ```
+    pub fn run(&self, seed: u64) -> String {
+        format!("{}-s{seed}", self.folder())
+    }
+
     /// Whether the optimizer runs alone.
     pub fn is_plain(&self) -> bool {
         self.around == NOTHING

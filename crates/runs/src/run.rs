@@ -116,7 +116,7 @@ impl Run {
     }
 }
 
-/// `<row>[-<state>]-s<seed>`; a name of another form is all row.
+/// What [`RowId::run`] puts together; a name of another form is all row.
 fn parts(name: &str) -> (RowId, Option<u64>) {
     let split = name.rsplit_once("-s").and_then(|(rest, seed)| Some((rest, seed.parse().ok()?)));
     let (rest, seed) = split.map_or((name, None), |(rest, seed)| (rest, Some(seed)));
@@ -170,6 +170,8 @@ mod tests {
         assert_eq!(parts("lookahead-sgd-keep-s12"), ("lookahead-sgd".into(), "keep".into(), Some(12)));
         assert_eq!(parts("<script>"), ("<script>".into(), String::new(), None));
         assert_eq!(parts("keep-s2"), ("keep".into(), String::new(), Some(2)));
+        let row = RowId::classic("lookahead-sgd", "interpolate");
+        assert_eq!(super::parts(&row.run(7)), (row, Some(7)));
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl RunConfig {
     /// assert_eq!(names, ["sgd-s1", "adamw-s1", "rmsprop-s1", "lookahead-sgd-keep-s1", "lookahead-adamw-keep-s1"]);
     /// ```
     pub fn name(&self) -> String {
-        format!("{}-s{}", self.row.folder(), self.seed)
+        self.row.id().run(self.seed)
     }
 
     /// The configuration of this run alone, which determines its result: one row, one seed. It is a valid `--config` file.

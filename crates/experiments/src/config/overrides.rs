@@ -73,10 +73,11 @@ impl Overrides {
         let config = self.parse("rows", "--optimizers")?;
         let mut rows: Vec<Row> = Vec::new();
         for name in names {
-            let own = config.rows.iter().filter(|row| row.name == *name);
-            let others = all.iter().filter(|row| row.name == *name);
-            let found: Vec<Row> =
-                if own.clone().next().is_some() { own.cloned().collect() } else { others.cloned().collect() };
+            let named = |rows: &[Row]| rows.iter().filter(|row| row.name == *name).cloned().collect::<Vec<_>>();
+            let mut found = named(&config.rows);
+            if found.is_empty() {
+                found = named(all);
+            }
             if found.is_empty() {
                 let mut known: Vec<String> = config.rows.iter().chain(all).map(|row| row.name.clone()).collect();
                 known.sort();
@@ -115,36 +116,28 @@ impl Overrides {
             return self.put_image_size(&value, origin);
         }
         let mut places = places(&self.table, key);
-        if places.is_empty() {
-            let rows: Vec<String> = self.parse(key, origin)?.rows.iter().map(Row::folder).collect();
-            return Err(ConfigError::Conflict {
-                first: format!("`{key}`"),
-                second: format!("the rows {}", rows.join(", ")),
-                why: "none of them is a Lookahead".to_owned(),
-            });
-        }
         if matches!(value, Value::Integer(_) | Value::Float(_)) {
             let numbers: Vec<Vec<Place>> = places.iter().filter_map(|all| number_of_choice(&self.table, all)).collect();
             places.extend(numbers);
         }
         // In the order of likelihood: the first that gives a configuration counts, else the first reason against.
-        let mut reason = None;
+        let mut reasons = Vec::new();
         for all in &places {
             match self.try_put(all, &value, key, origin) {
                 Ok(table) => {
                     self.table = table;
                     return Ok(());
                 }
-                Err(error) => reason = reason.or(Some(error)),
+                Err(reason) => reasons.push(reason),
             }
         }
-        match (reason, value) {
+        let Some(reason) = reasons.into_iter().next() else { return Err(self.no_lookahead(key, origin)) };
+        match value {
             // Of several keys the one at fault is to be named.
-            (Some(_), Value::Table(table)) => {
+            Value::Table(table) => {
                 table.into_iter().try_for_each(|(inner, value)| self.put(&format!("{key}.{inner}"), value, origin))
             }
-            (Some(reason), _) => Err(reason),
-            (None, _) => Ok(()),
+            _ => Err(reason),
         }
     }
 
@@ -195,6 +188,19 @@ impl Overrides {
                 },
             }
         })
+    }
+
+    /// What is wrong with a key of Lookahead's where no row has one.
+    fn no_lookahead(&self, key: &str, origin: &str) -> ConfigError {
+        let names = |config: Config| config.rows.iter().map(Row::folder).collect::<Vec<_>>().join(", ");
+        self.parse(key, origin).map_or_else(
+            |error| error,
+            |config| ConfigError::Conflict {
+                first: format!("`{key}`"),
+                second: format!("the rows {}", names(config)),
+                why: "none of them is a Lookahead".to_owned(),
+            },
+        )
     }
 
     /// `data.image_size` is no key of the configuration: the size is where the pipelines put it.

@@ -108,10 +108,7 @@ impl Row {
 
     /// The part of a run folder's name that says the row: `<name>[-<state>]`.
     pub fn folder(&self) -> String {
-        match self.state() {
-            Some(state) => format!("{}-{state}", self.name),
-            None => self.name.clone(),
-        }
+        self.id().folder()
     }
 
     /// The row as a run folder says it: what a report reads of its configuration.

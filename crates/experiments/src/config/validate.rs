@@ -41,13 +41,13 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         check(!self.rows.is_empty(), "rows", "a list of at least one row", "[]")?;
         check(!self.seeds.is_empty(), "seeds", "a list of at least one number", "[]")?;
+        self.rows.iter().try_for_each(validate_row)?;
         unique("rows", &self.rows.iter().map(Row::folder).collect::<Vec<_>>())?;
         unique("seeds", &self.seeds)?;
         let seed_limit = i64::MAX as u64; // TOML's largest integer
         for seed in &self.seeds {
             check(*seed <= seed_limit, "seeds", "numbers below 2^63", seed)?;
         }
-        self.rows.iter().try_for_each(validate_row)?;
         validate_train(&self.train)?;
         validate_data(&self.data, self.experiment)?;
         validate_schedule(&self.schedule)

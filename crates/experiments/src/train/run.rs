@@ -1,8 +1,10 @@
 //! The loop.
 
+use std::iter::Peekable;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
+use lookahead_data::Batches;
 use lookahead_optim::with_evaluation_weights;
 use lookahead_runs::{
     Checkpoints, EpochRecord, Figures, Position, Record, RunDetails, RunFolder, RunSummary, StepRecord,
@@ -73,14 +75,14 @@ pub fn train_from(
     let mut journal = Journal::open(folder, setup.run, &at)?;
     watch.begin(epochs, epochs * steps_per_epoch, at.step, &journal.kept()?);
     notice.iter().for_each(|text| watch.note(text));
-    if at.step == 0 {
-        first_batch(&setup, &mut journal)?;
-    }
     memory::reset_peak();
     let (mut losses, mut saved, mut last) = (PendingLosses::default(), Instant::now(), None);
 
     while at.epoch < epochs {
-        let mut batches = setup.train.epoch(at.epoch, at.step_in_epoch * setup.run.config.train.accumulate);
+        let mut batches = setup.train.epoch(at.epoch, at.step_in_epoch * setup.run.config.train.accumulate).peekable();
+        if at.step == 0 {
+            first_batch(&mut batches, &mut journal, &mut at)?;
+        }
         while at.step_in_epoch < steps_per_epoch {
             setup.schedules.set(&mut *setup.optimizer, at.step)?;
             let gradients = setup.task().gradients(at.step, &mut batches, &mut at.time)?;
@@ -164,10 +166,12 @@ fn validate(setup: &mut Setup<'_>, at: &mut Position) -> Result<Validated> {
     }
 }
 
-/// TensorBoard shows the first images of the run as they were augmented.
-fn first_batch(setup: &Setup<'_>, journal: &mut Journal) -> Result<()> {
-    let batch = setup.train.epoch(0, 0).next().transpose()?;
-    batch.as_ref().and_then(sheet::png).map_or(Ok(()), |picture| journal.first_batch(picture))
+/// TensorBoard shows the first images of the run as they were augmented. What is wrong with the batch is for the step to say.
+fn first_batch(batches: &mut Peekable<Batches>, journal: &mut Journal, at: &mut Position) -> Result<()> {
+    let clock = Instant::now();
+    let picture = batches.peek().and_then(|batch| batch.as_ref().ok()).and_then(sheet::png);
+    at.time.data += clock.elapsed().as_secs_f64();
+    picture.map_or(Ok(()), |picture| journal.first_batch(picture))
 }
 
 fn checkpoint(checkpoints: &Checkpoints, setup: &Setup<'_>, journal: &Journal, at: &mut Position) -> Result<()> {
@@ -235,7 +239,7 @@ fn summary(setup: &Setup<'_>, folder: &RunFolder, at: &Position, last: Validated
             best_top1: at.best_top1,
             best_epoch: at.best_epoch as u64,
             time: at.time,
-            classes: setup.classes.clone(),
+            classes: setup.train.dataset().classes().to_vec(),
             confusion: evaluation.confusion,
             per_class: evaluation.per_class,
             ece: evaluation.ece,

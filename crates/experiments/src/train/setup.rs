@@ -27,8 +27,6 @@ pub struct Setup<'a> {
     pub valid: Loader,
     /// Bytes to numbers.
     pub normalize: Normalize,
-    /// The class names.
-    pub classes: Vec<String>,
     /// Where the network is.
     pub device: &'a Device,
     /// Whole batches of an epoch.
@@ -51,24 +49,12 @@ impl<'a> Setup<'a> {
                 value: format!("{} with {} images", config.train.batch_size, data.train.len()),
             }));
         }
-        let classes = data.train.classes().to_vec();
-        let model = parts::model(&config.model, classes.len(), run.seed, device)?;
+        let model = parts::model(&config.model, data.train.classes().len(), run.seed, device)?;
         let optimizer = parts::optimizer(&run.row, model.parameters())?;
         let peak = run.row.inner.learning_rate();
         let schedules = Schedules::new(&config.schedule, peak, config.train.epochs, steps_per_epoch)?;
         let valid = data.valid_loader(config)?;
-        Ok(Self {
-            run,
-            model,
-            optimizer,
-            schedules,
-            train,
-            valid,
-            normalize: data.normalize,
-            classes,
-            device,
-            steps_per_epoch,
-        })
+        Ok(Self { run, model, optimizer, schedules, train, valid, normalize: data.normalize, device, steps_per_epoch })
     }
 
     /// The task whose gradients a step takes.

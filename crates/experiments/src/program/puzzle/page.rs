@@ -102,13 +102,8 @@ fn capitalized(text: &str) -> String {
     letters.next().map(|first| first.to_uppercase().collect::<String>() + letters.as_str()).unwrap_or_default()
 }
 
-/// The part of a run folder's name that says the row.
-fn folder(row: &Row) -> String {
-    if row.id.state.is_empty() { row.id.name.clone() } else { format!("{}-{}", row.id.name, row.id.state) }
-}
-
 fn find<'a>(report: &'a Report, name: &str) -> Option<&'a Row> {
-    report.rows.iter().find(|row| folder(row) == name)
+    report.rows.iter().find(|row| row.id.folder() == name)
 }
 
 /// The rows in the order of the configuration: baseline, suspects, both.
