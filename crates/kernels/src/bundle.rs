@@ -6,25 +6,40 @@
 //! input, leaves the parameters' gradients in the bundle's [`Slot`], and candle's walk, which reaches the bundle only
 //! after the fused op, hands them on.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
 /// Where a fused op leaves the gradients of bundled parameters, in the order they were bundled.
+///
+/// A backward pass runs on one thread from end to end, so what a thread put last is what it may take: passes over one graph
+/// in several threads do not mix, nor do passes of which one runs inside another.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Slot(Arc<Mutex<Vec<Option<Tensor>>>>);
+pub(crate) struct Slot(Arc<Mutex<Vec<(ThreadId, Gradients)>>>);
+
+type Gradients = Vec<Option<Tensor>>;
 
 impl Slot {
-    pub(crate) fn put(&self, gradients: Vec<Option<Tensor>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = gradients;
+    pub(crate) fn put(&self, gradients: Gradients) {
+        self.lock().push((std::thread::current().id(), gradients));
     }
 
-    fn take(&self, count: usize) -> Result<Vec<Option<Tensor>>> {
-        let gradients = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    fn take(&self, count: usize) -> Result<Gradients> {
+        let mut waiting = self.lock();
+        let own = std::thread::current().id();
+        let gradients = match waiting.iter().rposition(|(thread, _)| *thread == own) {
+            Some(index) => waiting.remove(index).1,
+            None => Vec::new(),
+        };
         if gradients.len() != count {
             candle_core::bail!("lookahead-kernels: {count} bundled parameters, but {} gradients", gradients.len());
         }
         Ok(gradients)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(ThreadId, Gradients)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -51,6 +66,13 @@ fn token() -> (CpuStorage, Shape) {
     (CpuStorage::F32(vec![0.0]), Shape::from(1))
 }
 
+#[cfg(feature = "cuda")]
+fn cuda_token(beside: &candle_core::CudaStorage) -> Result<(candle_core::CudaStorage, Shape)> {
+    let device = beside.device.clone();
+    let slice = candle_core::cuda_backend::CudaStorageSlice::F32(device.alloc_zeros(1)?);
+    Ok((candle_core::CudaStorage { slice, device }, Shape::from(1)))
+}
+
 impl CustomOp2 for Bundle {
     fn name(&self) -> &'static str {
         "bundle"
@@ -68,7 +90,7 @@ impl CustomOp2 for Bundle {
         _: &candle_core::CudaStorage,
         _: &Layout,
     ) -> Result<(candle_core::CudaStorage, Shape)> {
-        crate::cuda::token(a)
+        cuda_token(a)
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -104,7 +126,7 @@ impl CustomOp3 for Bundle {
         _: &candle_core::CudaStorage,
         _: &Layout,
     ) -> Result<(candle_core::CudaStorage, Shape)> {
-        crate::cuda::token(a)
+        cuda_token(a)
     }
 
     fn bwd(

@@ -6,13 +6,11 @@
 
 use candle_core::{D, Result, Tensor};
 
-use crate::geometry::{ConvShape, PoolShape, Window};
-use crate::norm_op::Source;
-use crate::residual_op::{Plan, UnitPlan};
+use crate::plan::{BlockPlan, ConvShape, Input, LayerPlan, NormPlan, PoolShape, Window};
 use crate::{BatchNorm, Mode};
 
 /// [`conv2d`](crate::conv2d()) of checked, contiguous arguments.
-pub(crate) fn conv2d(shape: &ConvShape, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let padding = shape.window.padding;
     let x = x.pad_with_zeros(1, padding, padding)?.pad_with_zeros(2, padding, padding)?;
     let (rows, columns) = shape.output;
@@ -27,17 +25,11 @@ pub(crate) fn conv2d(shape: &ConvShape, x: &Tensor, weight: &Tensor) -> Result<T
 }
 
 /// Batch norm of checked, contiguous arguments, behind a convolution or alone; training moves the running statistics.
-pub(crate) fn norm(
-    x: &Tensor,
-    source: &Source,
-    norm: &BatchNorm,
-    residual: Option<&Tensor>,
-    cut: bool,
-    mode: Mode,
-) -> Result<Tensor> {
-    let x = match source {
-        Source::Input => x.clone(),
-        Source::Conv2d(shape, weight) => conv2d(shape, x, weight)?,
+pub(crate) fn batch_norm(x: &Tensor, residual: Option<&Tensor>, plan: NormPlan) -> Result<Tensor> {
+    let NormPlan { input, norm, relu: rectified, mode, .. } = plan;
+    let x = match &input {
+        Input::Given => x.clone(),
+        Input::Convolved(shape, weight) => conv2d(*shape, x, weight)?,
     };
     let channels = norm.weight.elem_count();
     let matrix = x.reshape(((), channels))?;
@@ -47,8 +39,8 @@ pub(crate) fn norm(
             let centred = matrix.broadcast_sub(&mean)?;
             let variance = centred.sqr()?.mean_keepdim(0)?;
             let count = matrix.dim(0)? as f64;
-            move_towards(norm, &norm.running_mean, &mean.detach())?;
-            move_towards(norm, &norm.running_var, &(variance.detach() * (count / (count - 1.0)))?)?;
+            move_towards(&norm, &norm.running_mean, &mean.detach())?;
+            move_towards(&norm, &norm.running_var, &(variance.detach() * (count / (count - 1.0)))?)?;
             (centred, variance)
         }
         Mode::Eval => {
@@ -62,7 +54,7 @@ pub(crate) fn norm(
         Some(residual) => (y + residual)?,
         None => y,
     };
-    if cut { relu(&y) } else { Ok(y) }
+    if rectified { relu(&y) } else { Ok(y) }
 }
 
 fn move_towards(norm: &BatchNorm, running: &candle_core::Var, batch: &Tensor) -> Result<()> {
@@ -72,16 +64,27 @@ fn move_towards(norm: &BatchNorm, running: &candle_core::Var, batch: &Tensor) ->
 }
 
 /// Residual blocks, checked, of a contiguous input.
-pub(crate) fn residual_blocks(x: &Tensor, plans: &[Plan], mode: Mode) -> Result<Tensor> {
-    let layer = |x: &Tensor, unit: &UnitPlan, residual: Option<&Tensor>, cut: bool| {
-        norm(x, &Source::Conv2d(unit.shape, unit.weight.clone()), &unit.norm, residual, cut, mode)
+pub(crate) fn residual_blocks(
+    x: &Tensor,
+    plans: Vec<BlockPlan>,
+    _: (usize, usize, usize, usize),
+    mode: Mode,
+) -> Result<Tensor> {
+    let layer = |x: &Tensor, plan: LayerPlan, residual: Option<&Tensor>, relu: bool| {
+        let LayerPlan { shape, weight, norm } = plan;
+        let output = (shape.batch, shape.output.0, shape.output.1, shape.channels_out);
+        let input = Input::Convolved(shape, weight);
+        batch_norm(x, residual, NormPlan { op: "residual_blocks", input, output, norm, relu, mode })
     };
     let mut x = x.clone();
-    for Plan { path, shortcut } in plans {
-        let residual = shortcut.as_ref().map_or_else(|| Ok(x.clone()), |unit| layer(&x, unit, None, false))?;
-        for (index, unit) in path.iter().enumerate() {
-            let last = index + 1 == path.len();
-            x = layer(&x, unit, last.then_some(&residual), true)?;
+    for BlockPlan { path, shortcut } in plans {
+        let residual = match shortcut {
+            Some(plan) => layer(&x, plan, None, false)?,
+            None => x.clone(),
+        };
+        let count = path.len();
+        for (index, plan) in path.into_iter().enumerate() {
+            x = layer(&x, plan, (index + 1 == count).then_some(&residual), true)?;
         }
     }
     Ok(x)
@@ -94,7 +97,7 @@ pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
 }
 
 /// The largest of each window. Which of several equal elements gets the gradient is the device's choice.
-pub(crate) fn max_pool(shape: &PoolShape, x: &Tensor) -> Result<Tensor> {
+pub(crate) fn max_pool(shape: PoolShape, x: &Tensor) -> Result<Tensor> {
     let window = shape.window;
     // An index beyond the edge becomes that of the edge, which every such window covers: the largest stays the largest.
     let within = |tap: usize, outputs: usize, extent: usize| -> Vec<u32> {
@@ -110,7 +113,7 @@ pub(crate) fn max_pool(shape: &PoolShape, x: &Tensor) -> Result<Tensor> {
 }
 
 /// The mean of each window, zeros of the padding included.
-pub(crate) fn avg_pool(shape: &PoolShape, x: &Tensor) -> Result<Tensor> {
+pub(crate) fn avg_pool(_: &'static str, shape: PoolShape, x: &Tensor) -> Result<Tensor> {
     let window = shape.window;
     if window.kernel == shape.input && window.padding == 0 {
         let pixels = shape.input.0 * shape.input.1;
@@ -207,17 +210,17 @@ mod tests {
         (weight, ConvBatchNorm { weight: tensor, stride, padding: kernel / 2, norm })
     }
 
-    fn plan(x: (usize, usize, usize, usize), layer: &ConvBatchNorm) -> UnitPlan {
-        let shape = crate::conv2d::conv_shape("test", x, &layer.weight, layer.stride, layer.padding).unwrap();
-        UnitPlan { shape, weight: layer.weight.clone(), norm: layer.norm.clone() }
+    fn plan(x: (usize, usize, usize, usize), layer: &ConvBatchNorm) -> LayerPlan {
+        let shape = crate::ops::extents::conv_shape("test", x, &layer.weight, layer.stride, layer.padding).unwrap();
+        LayerPlan { shape, weight: layer.weight.clone(), norm: layer.norm.clone() }
     }
 
     #[test]
     fn convolutions_of_several_images() {
         for (kernel, stride, padding) in [(3, 1, 1), (3, 2, 1), (1, 2, 0), (2, 3, 0)] {
             let (x, weight) = (numbers((3, 7, 6, 4), 1), numbers((5, 4, kernel, kernel), 2));
-            let shape = crate::conv2d::checked("test", &x, &weight, stride, padding).unwrap();
-            let composed = conv2d(&shape, &x, &weight).unwrap();
+            let shape = crate::ops::extents::conv_extents("test", &x, &weight, stride, padding).unwrap();
+            let composed = conv2d(shape, &x, &weight).unwrap();
             equal("conv2d", &[&x, &weight], &composed, &crate::conv2d(&x, &weight, stride, padding).unwrap());
         }
     }
@@ -229,7 +232,10 @@ mod tests {
             for (with_residual, cut) in [(false, false), (false, true), (true, true)] {
                 let ((_, one), (_, two)) = (layer(4, 4, 1, 1, 5), layer(4, 4, 1, 1, 5));
                 let added = with_residual.then_some(residual.as_tensor());
-                let composed = norm(&x, &Source::Input, &one.norm, added, cut, mode).unwrap();
+                let output = (2, 5, 3, 4);
+                let plan =
+                    NormPlan { op: "test", input: Input::Given, output, norm: one.norm.clone(), relu: cut, mode };
+                let composed = batch_norm(&x, added, plan).unwrap();
                 let after = match (with_residual, cut) {
                     (true, _) => After::AddRelu(&residual),
                     (_, true) => After::Relu,
@@ -248,11 +254,11 @@ mod tests {
         let x = numbers((2, 6, 5, 3), 1);
         let parts = [layer(3, 4, 3, 2, 10), layer(4, 4, 3, 1, 20), layer(3, 4, 1, 2, 30)];
         let [first, second, shortcut] = parts.each_ref().map(|(_, layer)| layer.clone());
-        let plans = [Plan {
+        let plans = vec![BlockPlan {
             path: vec![plan((2, 6, 5, 3), &first), plan((2, 3, 3, 4), &second)],
             shortcut: Some(plan((2, 6, 5, 3), &shortcut)),
         }];
-        let composed = residual_blocks(&x, &plans, Mode::Train).unwrap();
+        let composed = residual_blocks(&x, plans, (2, 3, 3, 4), Mode::Train).unwrap();
         let block = ResidualBlock { path: vec![first, second], shortcut: Some(shortcut) };
         let kernel = crate::residual_blocks(&x, &[block], Mode::Train).unwrap();
         equal("residual_blocks", &[&x, &parts[0].0, &parts[1].0, &parts[2].0], &composed, &kernel);
@@ -262,15 +268,15 @@ mod tests {
     fn pools_with_padding_and_other_strides() {
         let x = numbers((2, 7, 6, 3), 1);
         for (kernel, stride, padding) in [(2, 2, 0), (3, 2, 1), (3, 1, 1)] {
-            let shape = crate::max_pool::pool_shape("test", &x, kernel, stride, padding).unwrap();
+            let shape = crate::ops::extents::pool_extents("test", &x, kernel, stride, padding).unwrap();
             let kernels = crate::max_pool2d(&x, kernel, stride, padding).unwrap();
-            equal("max_pool", &[&x], &max_pool(&shape, &x).unwrap(), &kernels);
+            equal("max_pool", &[&x], &max_pool(shape, &x).unwrap(), &kernels);
             let kernels = crate::avg_pool2d(&x, kernel, stride, padding).unwrap();
-            equal("avg_pool", &[&x], &avg_pool(&shape, &x).unwrap(), &kernels);
+            equal("avg_pool", &[&x], &avg_pool("avg_pool2d", shape, &x).unwrap(), &kernels);
         }
         let window = Window { kernel: (7, 6), stride: 1, padding: 0 };
         let shape = PoolShape { batch: 2, input: (7, 6), output: (1, 1), channels: 3, window };
-        let composed = avg_pool(&shape, &x).unwrap().reshape((2, 3)).unwrap();
+        let composed = avg_pool("avg_pool2d", shape, &x).unwrap().reshape((2, 3)).unwrap();
         equal("global_avg_pool", &[&x], &composed, &crate::global_avg_pool(&x).unwrap());
     }
 

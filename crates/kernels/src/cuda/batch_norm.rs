@@ -1,7 +1,7 @@
 //! The launches of batch norm; the kernels are in `batch_norm.cu`.
 
 use crate::cuda::call::{Argument, Call, Pointer, THREADS, int, unsigned};
-use crate::cuda::source::{File, Source, Stored};
+use crate::cuda::source::{ElementType, File, Source};
 
 /// Blocks that a summing kernel is cut into, if there are rows enough: eight for each processor of an H100. Not measured.
 const SUM_BLOCKS: usize = 132 * 8;
@@ -14,8 +14,8 @@ const ROWS_PER_THREAD: usize = 4;
 pub(crate) struct Matrix {
     pub(crate) rows: usize,
     pub(crate) channels: usize,
-    pub(crate) element: Stored,
-    pub(crate) parameter: Stored,
+    pub(crate) element: ElementType,
+    pub(crate) parameter: ElementType,
 }
 
 /// Where a layer's parameters and running statistics are, (C) each.

@@ -1,12 +1,12 @@
 //! The launches of cross-entropy; the kernels are in `cross_entropy.cu`.
 
 use crate::cuda::call::{Call, Pointer, int, unsigned};
-use crate::cuda::source::{File, Source, Stored};
+use crate::cuda::source::{ElementType, File, Source};
 
 /// A batch of logits (N, K) and its targets: weights (N, K) of the logits' type, or class numbers (N), u32; the other is null.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Batch {
-    pub(crate) element: Stored,
+    pub(crate) element: ElementType,
     pub(crate) rows: usize,
     pub(crate) classes: usize,
     pub(crate) smoothing: f64,

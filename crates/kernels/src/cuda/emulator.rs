@@ -1,6 +1,7 @@
 //! Runs launches on the CPU: the kernels' own text, compiled by the C++ compiler of the machine behind `emulator.hpp`.
 //!
 //! What it cannot show is what only a GPU does: races, alignment faults, the memory model, speed.
+#![allow(unsafe_code, reason = "calls into a compiled library")]
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};

@@ -28,5 +28,5 @@ mod tests;
 pub use device::cuda_device;
 #[cfg(feature = "cuda")]
 pub(crate) use device::{
-    avg_pool, conv2d, cross_entropy, cross_entropy_indices, max_pool, norm, relu, residual_blocks, token,
+    avg_pool, batch_norm, conv2d, cross_entropy, cross_entropy_indices, max_pool, relu, residual_blocks,
 };

@@ -1,8 +1,8 @@
 //! The launches of pooling; the kernels are in `pool.cu`.
 
 use crate::cuda::call::{Argument, Call, Pointer, int, unsigned};
-use crate::cuda::source::{File, Source, Stored};
-use crate::geometry::PoolShape;
+use crate::cuda::source::{ElementType, File, Source};
+use crate::plan::PoolShape;
 
 /// Elements on the input and the output side.
 pub(crate) fn lens(shape: &PoolShape) -> (usize, usize) {
@@ -11,7 +11,7 @@ pub(crate) fn lens(shape: &PoolShape) -> (usize, usize) {
 }
 
 /// The largest of each window to `y`, and the pixel it stood at to `winners`, u32.
-pub(crate) fn max_pool(element: Stored, shape: &PoolShape, x: Pointer, y: Pointer, winners: Pointer) -> Call {
+pub(crate) fn max_pool(element: ElementType, shape: &PoolShape, x: Pointer, y: Pointer, winners: Pointer) -> Call {
     let outputs = lens(shape).1;
     let mut arguments = vec![x.into(), y.into(), winners.into(), unsigned(outputs)];
     arguments.extend(extents(shape));
@@ -22,7 +22,7 @@ pub(crate) fn max_pool(element: Stored, shape: &PoolShape, x: Pointer, y: Pointe
 
 /// The gradient of [`max_pool`].
 pub(crate) fn max_pool_backward(
-    element: Stored,
+    element: ElementType,
     shape: &PoolShape,
     dy: Pointer,
     winners: Pointer,
@@ -37,16 +37,23 @@ pub(crate) fn max_pool_backward(
 }
 
 /// The mean of each window to `y`.
-pub(crate) fn avg_pool(element: Stored, shape: &PoolShape, x: Pointer, y: Pointer) -> Call {
+pub(crate) fn avg_pool(element: ElementType, shape: &PoolShape, x: Pointer, y: Pointer) -> Call {
     average(element, shape, "avg_pool", x, y, lens(shape).1)
 }
 
 /// The gradient of [`avg_pool`].
-pub(crate) fn avg_pool_backward(element: Stored, shape: &PoolShape, dy: Pointer, dx: Pointer) -> Call {
+pub(crate) fn avg_pool_backward(element: ElementType, shape: &PoolShape, dy: Pointer, dx: Pointer) -> Call {
     average(element, shape, "avg_pool_backward", dy, dx, lens(shape).0)
 }
 
-fn average(element: Stored, shape: &PoolShape, kernel: &'static str, from: Pointer, to: Pointer, work: usize) -> Call {
+fn average(
+    element: ElementType,
+    shape: &PoolShape,
+    kernel: &'static str,
+    from: Pointer,
+    to: Pointer,
+    work: usize,
+) -> Call {
     let mut arguments = vec![from.into(), to.into(), unsigned(work)];
     arguments.extend(extents(shape));
     arguments.extend([int(shape.window.kernel.0), int(shape.window.kernel.1)]);

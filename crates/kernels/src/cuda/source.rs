@@ -5,13 +5,13 @@ use candle_core::DType;
 
 /// What numbers are stored as on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Stored {
+pub(crate) enum ElementType {
     F32,
     F64,
     Bf16,
 }
 
-impl Stored {
+impl ElementType {
     /// None for types that no kernel exists for.
     #[cfg(feature = "cuda")]
     pub(crate) fn of(dtype: DType) -> Option<Self> {
@@ -61,13 +61,13 @@ pub(crate) enum File {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Source {
     pub(crate) file: File,
-    pub(crate) element: Stored,
-    pub(crate) parameter: Stored,
+    pub(crate) element: ElementType,
+    pub(crate) parameter: ElementType,
 }
 
 impl Source {
     /// A file in which parameters do not occur.
-    pub(crate) fn of(file: File, element: Stored) -> Self {
+    pub(crate) fn of(file: File, element: ElementType) -> Self {
         Self { file, element, parameter: element }
     }
 
@@ -88,12 +88,12 @@ impl Source {
     /// Every unit that an operation may ask for.
     #[cfg(test)]
     pub(crate) fn all() -> Vec<Self> {
-        let types = [Stored::F32, Stored::F64, Stored::Bf16];
+        let types = [ElementType::F32, ElementType::F64, ElementType::Bf16];
         let files = [File::CrossEntropy, File::Pool, File::Relu];
         let plain = types.iter().flat_map(|&t| files.map(|file| Self::of(file, t)));
-        let norms = types.into_iter().map(|t| (t, t)).chain([(Stored::Bf16, Stored::F32)]);
+        let norms = types.into_iter().map(|t| (t, t)).chain([(ElementType::Bf16, ElementType::F32)]);
         let norms = norms.map(|(element, parameter)| Self { file: File::BatchNorm, element, parameter });
-        let transposes = [8, 16, 32, 64].map(|bits| Self::of(File::Transpose(bits), Stored::F32));
+        let transposes = [8, 16, 32, 64].map(|bits| Self::of(File::Transpose(bits), ElementType::F32));
         plain.chain(norms).chain(transposes).collect()
     }
 }

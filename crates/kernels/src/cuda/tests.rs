@@ -5,32 +5,32 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use crate::cuda::batch_norm::{Backward, Matrix, Parameters, Statistics};
 use crate::cuda::call::{Call, Pointer};
 use crate::cuda::cross_entropy::{Batch, Rows};
-use crate::cuda::source::Stored;
+use crate::cuda::source::ElementType;
 use crate::cuda::{emulator, pool, relu, transpose};
-use crate::geometry::{PoolShape, Window};
+use crate::plan::{PoolShape, Window};
 use crate::{After, BatchNorm, Mode};
 
 /// Numbers in memory as the device has them.
 struct Memory {
-    stored: Stored,
+    stored: ElementType,
     len: usize,
     words: Vec<u64>,
 }
 
 impl Memory {
     /// Filled with NaN, so that what is not written shows.
-    fn new(stored: Stored, len: usize) -> Self {
+    fn new(stored: ElementType, len: usize) -> Self {
         let words = vec![u64::MAX; (len * stored.bytes()).div_ceil(8) + 1];
         Self { stored, len, words }
     }
 
-    fn of(stored: Stored, values: &[f64]) -> Self {
+    fn of(stored: ElementType, values: &[f64]) -> Self {
         let mut memory = Self::new(stored, values.len());
         for (i, &value) in values.iter().enumerate() {
             let bytes = match stored {
-                Stored::F32 => (value as f32).to_le_bytes().to_vec(),
-                Stored::F64 => value.to_le_bytes().to_vec(),
-                Stored::Bf16 => ((value as f32).to_bits() >> 16).to_le_bytes()[..2].to_vec(),
+                ElementType::F32 => (value as f32).to_le_bytes().to_vec(),
+                ElementType::F64 => value.to_le_bytes().to_vec(),
+                ElementType::Bf16 => ((value as f32).to_bits() >> 16).to_le_bytes()[..2].to_vec(),
             };
             for (k, byte) in bytes.into_iter().enumerate() {
                 let at = i * stored.bytes() + k;
@@ -53,9 +53,9 @@ impl Memory {
                     .rev()
                     .fold(0u64, |w, k| w << 8 | u64::from(byte(i * self.stored.bytes() + k)));
                 match self.stored {
-                    Stored::F32 => f64::from(f32::from_bits(word as u32)),
-                    Stored::F64 => f64::from_bits(word),
-                    Stored::Bf16 => f64::from(f32::from_bits((word as u32) << 16)),
+                    ElementType::F32 => f64::from(f32::from_bits(word as u32)),
+                    ElementType::F64 => f64::from_bits(word),
+                    ElementType::Bf16 => f64::from(f32::from_bits((word as u32) << 16)),
                 }
             })
             .collect()
@@ -66,8 +66,8 @@ fn set_byte(word: &mut u64, shift: usize, byte: u8) {
     *word = *word & !(0xff << shift) | u64::from(byte) << shift;
 }
 
-fn wide(stored: Stored) -> Stored {
-    if stored == Stored::F64 { Stored::F64 } else { Stored::F32 }
+fn wide(stored: ElementType) -> ElementType {
+    if stored == ElementType::F64 { ElementType::F64 } else { ElementType::F32 }
 }
 
 /// Numbers without a pattern in [-1, 1), exact in bf16.
@@ -84,15 +84,15 @@ fn numbers(len: usize, seed: u64) -> Vec<f64> {
 }
 
 /// What rounding may cost: a few units in the last place, of the largest value.
-fn tolerance(stored: Stored) -> f64 {
+fn tolerance(stored: ElementType) -> f64 {
     match stored {
-        Stored::F32 => 3e-6,
-        Stored::F64 => 1e-13,
-        Stored::Bf16 => 1.2e-2,
+        ElementType::F32 => 3e-6,
+        ElementType::F64 => 1e-13,
+        ElementType::Bf16 => 1.2e-2,
     }
 }
 
-fn assert_close(name: &str, stored: Stored, got: &[f64], expected: &Tensor) -> Result<()> {
+fn assert_close(name: &str, stored: ElementType, got: &[f64], expected: &Tensor) -> Result<()> {
     let expected = expected.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
     assert_eq!(got.len(), expected.len(), "{name}");
     let scale = expected.iter().fold(1.0, |largest: f64, value| largest.max(value.abs()));
@@ -118,7 +118,7 @@ fn all(parts: &[&[Call]]) -> bool {
 
 /// One layer of batch norm, forward and backward.
 fn batch_norm_case(
-    (stored, parameter): (Stored, Stored),
+    (stored, parameter): (ElementType, ElementType),
     shape: [usize; 4],
     mode: Mode,
     (with_residual, with_relu): (bool, bool),
@@ -157,7 +157,7 @@ fn batch_norm_case(
     let [mut d_weight, mut d_bias] = [(); 2].map(|()| Memory::new(parameter, channels));
     let [mut center, mut reciprocal] = [(); 2].map(|()| Memory::new(wide(stored), channels));
     let mut terms = Memory::new(wide(stored), 3 * channels);
-    let mut partials = Memory::new(Stored::F64, matrix.partials());
+    let mut partials = Memory::new(ElementType::F64, matrix.partials());
     let parameters = Parameters {
         weight: weight.at(),
         bias: bias.at(),
@@ -204,7 +204,7 @@ fn batch_norm_case(
 
 #[test]
 fn batch_norm_is_that_of_the_cpu() -> Result<()> {
-    let (f32, f64) = ((Stored::F32, Stored::F32), (Stored::F64, Stored::F64));
+    let (f32, f64) = ((ElementType::F32, ElementType::F32), (ElementType::F64, ElementType::F64));
     // A tile that is too wide, several row blocks, packs of four, several tiles with a rest, one channel.
     batch_norm_case(f64, [2, 3, 5, 7], Mode::Train, (false, false))?;
     batch_norm_case(f64, [3, 9, 9, 8], Mode::Train, (true, true))?;
@@ -217,20 +217,20 @@ fn batch_norm_is_that_of_the_cpu() -> Result<()> {
 
 #[test]
 fn batch_norm_of_bf16_keeps_parameters_of_either_type() -> Result<()> {
-    batch_norm_case((Stored::Bf16, Stored::F32), [2, 5, 3, 20], Mode::Eval, (true, true))?;
-    batch_norm_case((Stored::Bf16, Stored::F32), [2, 5, 3, 20], Mode::Train, (false, false))?;
-    batch_norm_case((Stored::Bf16, Stored::Bf16), [2, 4, 3, 33], Mode::Train, (false, false))
+    batch_norm_case((ElementType::Bf16, ElementType::F32), [2, 5, 3, 20], Mode::Eval, (true, true))?;
+    batch_norm_case((ElementType::Bf16, ElementType::F32), [2, 5, 3, 20], Mode::Train, (false, false))?;
+    batch_norm_case((ElementType::Bf16, ElementType::Bf16), [2, 4, 3, 33], Mode::Train, (false, false))
 }
 
 #[test]
 fn the_variance_survives_a_mean_far_from_zero() -> Result<()> {
     let (rows, channels) = (501, 2);
     let x: Vec<f64> = numbers(rows * channels, 1).iter().map(|v| v + 1000.0).collect();
-    let matrix = Matrix { rows, channels, element: Stored::F32, parameter: Stored::F32 };
-    let mut x = Memory::of(Stored::F32, &x);
-    let mut partials = Memory::new(Stored::F64, matrix.partials());
+    let matrix = Matrix { rows, channels, element: ElementType::F32, parameter: ElementType::F32 };
+    let mut x = Memory::of(ElementType::F32, &x);
+    let mut partials = Memory::new(ElementType::F64, matrix.partials());
     let [mut weight, mut mean, mut var, mut center, mut reciprocal] =
-        [(); 5].map(|()| Memory::of(Stored::F32, &[0.0, 0.0]));
+        [(); 5].map(|()| Memory::of(ElementType::F32, &[0.0, 0.0]));
     let parameters =
         Parameters { weight: weight.at(), bias: weight.at(), running_mean: mean.at(), running_var: var.at() };
     let to = Statistics { mean: center.at(), reciprocal: reciprocal.at() };
@@ -238,8 +238,8 @@ fn the_variance_survives_a_mean_far_from_zero() -> Result<()> {
         return Ok(());
     }
     let x = tensor(&x.values(), &[rows, channels])?;
-    assert_close("variance", Stored::F32, &var.values(), &x.var(0)?)?;
-    assert_close("mean", Stored::F32, &mean.values(), &x.mean(0)?)
+    assert_close("variance", ElementType::F32, &var.values(), &x.var(0)?)?;
+    assert_close("mean", ElementType::F32, &mean.values(), &x.mean(0)?)
 }
 
 #[test]
@@ -255,10 +255,10 @@ fn pooling_is_that_of_the_cpu() -> Result<()> {
         let dy = numbers(outputs, 2);
         let var = Var::from_tensor(&tensor(&x, &[batch, input.0, input.1, channels])?)?;
         let weighed = |y: &Tensor| (y.flatten_all()? * tensor(&dy, &[outputs])?)?.sum_all();
-        for stored in [Stored::F32, Stored::F64, Stored::Bf16] {
+        for stored in [ElementType::F32, ElementType::F64, ElementType::Bf16] {
             let (mut x, mut dy) = (Memory::of(stored, &x), Memory::of(stored, &dy));
             let (mut y, mut dx) = (Memory::new(stored, outputs), Memory::new(stored, inputs));
-            let mut winners = Memory::new(Stored::F32, outputs);
+            let mut winners = Memory::new(ElementType::F32, outputs);
             let forward = pool::max_pool(stored, &shape, x.at(), y.at(), winners.at());
             let backward = pool::max_pool_backward(stored, &shape, dy.at(), winners.at(), dx.at());
             if !all(&[&[forward, backward]]) {
@@ -285,24 +285,24 @@ fn the_mean_of_whole_images_is_that_of_the_cpu() -> Result<()> {
     let (x, dy) = (numbers(180, 1), numbers(12, 2));
     let var = Var::from_tensor(&tensor(&x, &[3, 3, 5, 4])?)?;
     let expected = crate::global_avg_pool(&var)?;
-    let (mut x, mut y) = (Memory::of(Stored::F32, &x), Memory::new(Stored::F32, 12));
-    let (mut g, mut dx) = (Memory::of(Stored::F32, &dy), Memory::new(Stored::F32, 180));
-    let forward = pool::avg_pool(Stored::F32, &shape, x.at(), y.at());
-    if !all(&[&[forward, pool::avg_pool_backward(Stored::F32, &shape, g.at(), dx.at())]]) {
+    let (mut x, mut y) = (Memory::of(ElementType::F32, &x), Memory::new(ElementType::F32, 12));
+    let (mut g, mut dx) = (Memory::of(ElementType::F32, &dy), Memory::new(ElementType::F32, 180));
+    let forward = pool::avg_pool(ElementType::F32, &shape, x.at(), y.at());
+    if !all(&[&[forward, pool::avg_pool_backward(ElementType::F32, &shape, g.at(), dx.at())]]) {
         return Ok(());
     }
-    assert_close("mean", Stored::F32, &y.values(), &expected)?;
+    assert_close("mean", ElementType::F32, &y.values(), &expected)?;
     let loss = (&expected * tensor(&dy, &[3, 4])?)?.sum_all()?;
-    assert_close("dx", Stored::F32, &dx.values(), &gradient(&var, &loss)?)
+    assert_close("dx", ElementType::F32, &dx.values(), &gradient(&var, &loss)?)
 }
 
 #[test]
 fn the_largest_is_nan_where_there_is_one() {
     let window = Window { kernel: (2, 2), stride: 2, padding: 0 };
     let shape = PoolShape { batch: 1, input: (2, 2), output: (1, 1), channels: 1, window };
-    let mut x = Memory::of(Stored::F32, &[1.0, f64::NAN, 3.0, f64::NAN]);
-    let (mut y, mut winners) = (Memory::new(Stored::F32, 1), Memory::of(Stored::F32, &[0.0]));
-    if all(&[&[pool::max_pool(Stored::F32, &shape, x.at(), y.at(), winners.at())]]) {
+    let mut x = Memory::of(ElementType::F32, &[1.0, f64::NAN, 3.0, f64::NAN]);
+    let (mut y, mut winners) = (Memory::new(ElementType::F32, 1), Memory::of(ElementType::F32, &[0.0]));
+    if all(&[&[pool::max_pool(ElementType::F32, &shape, x.at(), y.at(), winners.at())]]) {
         assert!(y.values()[0].is_nan());
         assert_eq!(winners.words[0] as u32, 3, "the last NaN, as on the CPU");
     }
@@ -317,7 +317,7 @@ fn the_rectifier_is_that_of_the_cpu() -> Result<()> {
     let expected = crate::relu(&var)?;
     let loss = (&expected * tensor(&dy, &[len])?)?.sum_all()?;
     let expected_dx = gradient(&var, &loss)?;
-    for stored in [Stored::F32, Stored::F64, Stored::Bf16] {
+    for stored in [ElementType::F32, ElementType::F64, ElementType::Bf16] {
         let (mut x, mut dy) = (Memory::of(stored, &x), Memory::of(stored, &dy));
         let (mut y, mut dx) = (Memory::new(stored, len), Memory::new(stored, len));
         let calls =
@@ -342,7 +342,7 @@ fn cross_entropy_is_that_of_the_cpu() -> Result<()> {
         let soft = crate::cross_entropy(&var, &tensor(&targets, &[rows, classes])?, smoothing)?;
         let hard = Tensor::new(&indices[..], &Device::Cpu)?;
         let hard = crate::cross_entropy_indices(&var, &hard, smoothing)?;
-        for stored in [Stored::F32, Stored::F64] {
+        for stored in [ElementType::F32, ElementType::F64] {
             for (expected, is_soft) in [(&soft, true), (&hard, false)] {
                 let (mut logits, mut targets) = (Memory::of(stored, &logits), Memory::of(stored, &targets));
                 let mut indices = indices.clone();
@@ -355,7 +355,7 @@ fn cross_entropy_is_that_of_the_cpu() -> Result<()> {
                     targets: if is_soft { targets.at() } else { Pointer::NULL },
                     indices: if is_soft { Pointer::NULL } else { Pointer(indices.as_mut_ptr() as u64) },
                 };
-                let mut losses = Memory::new(Stored::F64, rows);
+                let mut losses = Memory::new(ElementType::F64, rows);
                 let [mut normalisers, mut weights] = [(); 2].map(|()| Memory::new(wide(stored), rows));
                 let left = Rows { normalisers: normalisers.at(), weights: weights.at() };
                 let (mut loss, mut upstream) = (Memory::new(stored, 1), Memory::of(stored, &[0.5]));
@@ -376,9 +376,9 @@ fn cross_entropy_is_that_of_the_cpu() -> Result<()> {
 
 #[test]
 fn a_class_number_that_is_none_gives_nan() {
-    let (mut logits, mut indices) = (Memory::of(Stored::F32, &[1.0, 2.0]), [2u32]);
+    let (mut logits, mut indices) = (Memory::of(ElementType::F32, &[1.0, 2.0]), [2u32]);
     let batch = Batch {
-        element: Stored::F32,
+        element: ElementType::F32,
         rows: 1,
         classes: 2,
         smoothing: 0.0,
@@ -386,8 +386,8 @@ fn a_class_number_that_is_none_gives_nan() {
         targets: Pointer::NULL,
         indices: Pointer(indices.as_mut_ptr() as u64),
     };
-    let mut losses = Memory::new(Stored::F64, 1);
-    let [mut normalisers, mut weights, mut loss] = [(); 3].map(|()| Memory::of(Stored::F32, &[0.0]));
+    let mut losses = Memory::new(ElementType::F64, 1);
+    let [mut normalisers, mut weights, mut loss] = [(); 3].map(|()| Memory::of(ElementType::F32, &[0.0]));
     let left = Rows { normalisers: normalisers.at(), weights: weights.at() };
     if all(&[&batch.forward(losses.at(), &left, loss.at())]) {
         assert!(loss.values()[0].is_nan());
@@ -398,7 +398,7 @@ fn a_class_number_that_is_none_gives_nan() {
 fn transposing_moves_every_element() {
     let (batch, rows, columns) = (2, 35, 67);
     let len = batch * rows * columns;
-    for stored in [Stored::Bf16, Stored::F32, Stored::F64] {
+    for stored in [ElementType::Bf16, ElementType::F32, ElementType::F64] {
         let values: Vec<f64> = (0..len).map(|i| (i % 251) as f64).collect();
         let (mut from, mut to) = (Memory::of(stored, &values), Memory::new(stored, len));
         let call = transpose::transpose(stored.bytes(), (batch, rows, columns), from.at(), to.at());
@@ -423,7 +423,8 @@ fn a_grid_has_no_more_blocks_than_cuda_allows() {
     assert!(call.grid.1 <= 65_535 && call.grid.2 <= 65_535);
     assert!(transpose::transpose(4, (1, 3_000_000, 1), at, at).is_none());
     assert!(transpose::transpose(3, (1, 3, 1), at, at).is_none());
-    let matrix = Matrix { rows: 1024 * 112 * 112, channels: 64, element: Stored::F32, parameter: Stored::F32 };
+    let matrix =
+        Matrix { rows: 1024 * 112 * 112, channels: 64, element: ElementType::F32, parameter: ElementType::F32 };
     let parameters = Parameters { weight: at, bias: at, running_mean: at, running_var: at };
     let statistics = Statistics { mean: at, reciprocal: at };
     for call in matrix.statistics(at, at, &parameters, 1e-5, 0.1, &statistics) {

@@ -1,7 +1,7 @@
 //! The launch of a batched transposition; the kernel is in `transpose.cu`.
 
 use crate::cuda::call::{Call, Pointer, int};
-use crate::cuda::source::{File, Source, Stored};
+use crate::cuda::source::{ElementType, File, Source};
 
 /// The side of the tile that a block turns around, the source's `SIDE`.
 const SIDE: usize = 32;
@@ -22,7 +22,7 @@ pub(crate) fn transpose(
     if lines > MOST || !matches!(bytes, 1 | 2 | 4 | 8) {
         return None;
     }
-    let source = Source::of(File::Transpose(8 * bytes as u32), Stored::F32);
+    let source = Source::of(File::Transpose(8 * bytes as u32), ElementType::F32);
     let arguments = vec![from.into(), to.into(), int(batch), int(rows), int(columns)];
     let grid = (columns.div_ceil(SIDE).max(1) as u32, lines.max(1) as u32, batch.clamp(1, MOST) as u32);
     Some(Call { source, kernel: "transpose", grid, arguments })

@@ -14,8 +14,8 @@ use candle_core::cuda_backend::{CudaDevice, DeviceId};
 use crate::cuda::call::Pointer;
 use crate::cuda::device::libraries;
 use crate::cuda::device::memory::Scratch;
-use crate::cuda::source::Stored;
-use crate::geometry::ConvShape;
+use crate::cuda::source::ElementType;
+use crate::plan::ConvShape;
 
 /// The most memory an algorithm may ask for. Not measured; PyTorch has no such limit, but asks only for what is free.
 const MOST_WORKSPACE: usize = 1 << 30;
@@ -28,7 +28,7 @@ struct Handle {
     handle: sys::cudnnHandle_t,
     /// The stream it works on, whose context must outlive it.
     _stream: Arc<CudaStream>,
-    plans: HashMap<(ConvShape, Stored), Plan>,
+    plans: HashMap<(ConvShape, ElementType), Plan>,
     /// Grown to what the greediest algorithm wants. One stream runs one convolution at a time, so all share it.
     workspace: Option<(Scratch, usize)>,
 }
@@ -100,11 +100,11 @@ struct Plan {
 
 impl Plan {
     /// Descriptors that fail half-way are lost; cuDNN refuses a shape once, not at every step.
-    fn new(shape: &ConvShape, stored: Stored) -> std::result::Result<Self, result::CudnnError> {
+    fn new(shape: &ConvShape, stored: ElementType) -> std::result::Result<Self, result::CudnnError> {
         let (data_type, compute) = match stored {
-            Stored::F32 => (sys::cudnnDataType_t::CUDNN_DATA_FLOAT, sys::cudnnDataType_t::CUDNN_DATA_FLOAT),
-            Stored::F64 => (sys::cudnnDataType_t::CUDNN_DATA_DOUBLE, sys::cudnnDataType_t::CUDNN_DATA_DOUBLE),
-            Stored::Bf16 => (sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16, sys::cudnnDataType_t::CUDNN_DATA_FLOAT),
+            ElementType::F32 => (sys::cudnnDataType_t::CUDNN_DATA_FLOAT, sys::cudnnDataType_t::CUDNN_DATA_FLOAT),
+            ElementType::F64 => (sys::cudnnDataType_t::CUDNN_DATA_DOUBLE, sys::cudnnDataType_t::CUDNN_DATA_DOUBLE),
+            ElementType::Bf16 => (sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16, sys::cudnnDataType_t::CUDNN_DATA_FLOAT),
         };
         let channels_last = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
         let [batch, inputs, outputs] = [shape.batch, shape.channels_in, shape.channels_out].map(|n| n as c_int);
@@ -128,7 +128,7 @@ impl Plan {
                     descriptor, padding, padding, stride, stride, 1, 1, mode, compute,
                 )?;
                 // The default arithmetic allows TF32 for f32, as PyTorch does; bf16 is what tensor cores are for.
-                if stored == Stored::Bf16 {
+                if stored == ElementType::Bf16 {
                     result::set_convolution_math_type(descriptor, sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH)?;
                 }
                 Ok(descriptor)
@@ -206,9 +206,9 @@ struct Factors {
 }
 
 impl Factors {
-    fn new(stored: Stored, add: bool) -> Self {
+    fn new(stored: ElementType, add: bool) -> Self {
         let there = if add { 1.0 } else { 0.0 };
-        Self { floats: [1.0, there as f32], doubles: [1.0, there], double: stored == Stored::F64 }
+        Self { floats: [1.0, there as f32], doubles: [1.0, there], double: stored == ElementType::F64 }
     }
 
     fn at(&self, index: usize) -> *const c_void {
@@ -219,7 +219,7 @@ impl Factors {
 /// Runs one direction on the device's stream.
 pub(super) fn convolve(
     device: &CudaDevice,
-    stored: Stored,
+    stored: ElementType,
     shape: &ConvShape,
     direction: Direction,
     at: Operands,

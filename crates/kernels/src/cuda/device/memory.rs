@@ -7,7 +7,7 @@ use candle_core::op::BackpropOp;
 use candle_core::{Layout, Result, Shape, Storage, Tensor};
 
 use crate::cuda::call::Pointer;
-use crate::cuda::source::Stored;
+use crate::cuda::source::ElementType;
 
 /// Memory of the device that is no tensor. Freed in the order of the stream, so it may be dropped once its last use is launched.
 pub(super) struct Scratch(CudaSlice<u8>);
@@ -25,33 +25,28 @@ impl Scratch {
 }
 
 /// Uninitialised storage of `len` elements; whoever asks for it launches a kernel that writes all of it.
-pub(super) fn allocate(device: &CudaDevice, stored: Stored, len: usize) -> Result<CudaStorage> {
+pub(super) fn allocate(device: &CudaDevice, stored: ElementType, len: usize) -> Result<CudaStorage> {
     let len = len.max(1);
     // SAFETY: as the sentence above says.
     let slice = unsafe {
         match stored {
-            Stored::F32 => CudaStorageSlice::F32(device.alloc(len)?),
-            Stored::F64 => CudaStorageSlice::F64(device.alloc(len)?),
-            Stored::Bf16 => CudaStorageSlice::BF16(device.alloc(len)?),
+            ElementType::F32 => CudaStorageSlice::F32(device.alloc(len)?),
+            ElementType::F64 => CudaStorageSlice::F64(device.alloc(len)?),
+            ElementType::Bf16 => CudaStorageSlice::BF16(device.alloc(len)?),
         }
     };
     Ok(CudaStorage { slice, device: device.clone() })
 }
 
 /// Storage of zeros.
-pub(super) fn zeros(device: &CudaDevice, stored: Stored, len: usize) -> Result<CudaStorage> {
+pub(super) fn zeros(device: &CudaDevice, stored: ElementType, len: usize) -> Result<CudaStorage> {
     let len = len.max(1);
     let slice = match stored {
-        Stored::F32 => CudaStorageSlice::F32(device.alloc_zeros(len)?),
-        Stored::F64 => CudaStorageSlice::F64(device.alloc_zeros(len)?),
-        Stored::Bf16 => CudaStorageSlice::BF16(device.alloc_zeros(len)?),
+        ElementType::F32 => CudaStorageSlice::F32(device.alloc_zeros(len)?),
+        ElementType::F64 => CudaStorageSlice::F64(device.alloc_zeros(len)?),
+        ElementType::Bf16 => CudaStorageSlice::BF16(device.alloc_zeros(len)?),
     };
     Ok(CudaStorage { slice, device: device.clone() })
-}
-
-/// The one-element tensor that a bundle of parameters is.
-pub(crate) fn token(storage: &CudaStorage) -> Result<(CudaStorage, Shape)> {
-    Ok((zeros(&storage.device, Stored::F32, 1)?, Shape::from(1)))
 }
 
 /// Where a storage begins.
@@ -83,8 +78,8 @@ pub(super) fn address_of(tensor: &Tensor) -> Result<Pointer> {
 }
 
 /// What a tensor's elements are stored as.
-pub(super) fn stored(tensor: &Tensor) -> Result<Stored> {
-    Stored::of(tensor.dtype())
+pub(super) fn stored(tensor: &Tensor) -> Result<ElementType> {
+    ElementType::of(tensor.dtype())
         .ok_or_else(|| candle_core::Error::msg(format!("lookahead-kernels: no kernel for {:?}", tensor.dtype())))
 }
 

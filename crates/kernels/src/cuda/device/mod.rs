@@ -1,23 +1,23 @@
 //! The part of the CUDA side that talks to a device. It is compiled and type-checked without a GPU, and has never run on one.
+#![allow(unsafe_code, reason = "device memory and launches")]
 
-mod blocks;
-mod convolution;
+mod batch_norm;
+mod conv2d;
+mod cross_entropy;
 mod cudnn;
 mod launch;
+mod layer;
 mod libraries;
-mod loss;
 mod memory;
-mod norm;
 mod open;
-mod pooling;
-mod rectifier;
-mod unit;
+mod pool;
+mod relu;
+mod residual_blocks;
 
-pub(crate) use blocks::residual_blocks;
-pub(crate) use convolution::conv2d;
-pub(crate) use loss::{cross_entropy, cross_entropy_indices};
-pub(crate) use memory::token;
-pub(crate) use norm::norm;
+pub(crate) use batch_norm::batch_norm;
+pub(crate) use conv2d::conv2d;
+pub(crate) use cross_entropy::{cross_entropy, cross_entropy_indices};
 pub use open::cuda_device;
-pub(crate) use pooling::{avg_pool, max_pool};
-pub(crate) use rectifier::relu;
+pub(crate) use pool::{avg_pool, max_pool};
+pub(crate) use relu::relu;
+pub(crate) use residual_blocks::residual_blocks;

@@ -1,0 +1,316 @@
+//! A global allocator that keeps large blocks, for programs that train.
+#![allow(unsafe_code, reason = "an allocator")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+
+/// A global allocator under which a training step runs on memory it has used before.
+///
+/// Every step of a training loop allocates the same large tensors and frees them again. The system's allocator hands such
+/// blocks back to the kernel, and the next step pays for fresh pages: 6.7 ms for 33 MB, half of a convolution. This one
+///
+/// - keeps freed blocks of 256 KiB and more, by size, for the next request;
+/// - asks for huge pages (Linux, where they are on request), which the kernels gain from as well;
+/// - serves zeroed blocks with untouched pages: candle begins every gradient as zeros that it only reads, once, to add to
+///   them, and untouched huge pages are read from one page that stays in the cache.
+///
+/// Small blocks, and all blocks on other systems than Linux, go to the system's allocator. Only a program may choose an
+/// allocator, so this crate does not set it:
+///
+/// ```
+/// #[global_allocator]
+/// static ALLOCATOR: lookahead_kernels::PageCache = lookahead_kernels::PageCache::new();
+///
+/// let large = vec![1u8; 1 << 22];
+/// drop(large);
+/// ALLOCATOR.release(); // what was kept goes back to the system
+/// ```
+#[derive(Debug)]
+pub struct PageCache {
+    #[cfg(target_os = "linux")]
+    blocks: linux::Blocks,
+}
+
+impl PageCache {
+    /// An allocator that keeps nothing yet.
+    pub const fn new() -> Self {
+        Self {
+            #[cfg(target_os = "linux")]
+            blocks: linux::Blocks::new(),
+        }
+    }
+
+    /// Gives all blocks that are kept and not in use back to the system.
+    pub fn release(&self) {
+        #[cfg(target_os = "linux")]
+        self.blocks.release();
+    }
+}
+
+impl Default for PageCache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: blocks come from the system's allocator or from a mapping of their own, at least as large and as aligned as asked
+// for (`linux::serves` leaves stricter alignments to the system); which of the two is decided by the layout alone, so a block
+// goes back to where it came from.
+#[cfg(target_os = "linux")]
+unsafe impl GlobalAlloc for PageCache {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if linux::serves(layout) {
+            return self.blocks.take(layout.size());
+        }
+        // SAFETY: the caller's contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if linux::serves(layout) {
+            return linux::fresh(layout.size(), true);
+        }
+        // SAFETY: the caller's contract.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if linux::serves(layout) {
+            // SAFETY: a block of such a layout came from `take` or `fresh`.
+            unsafe { self.blocks.give_back(block) };
+        } else {
+            // SAFETY: the caller's contract.
+            unsafe { System.dealloc(block, layout) };
+        }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller promises that `new_size` makes a valid layout.
+        let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        if !linux::serves(layout) && !linux::serves(new) {
+            // SAFETY: the caller's contract.
+            return unsafe { System.realloc(block, layout, new_size) };
+        }
+        // SAFETY: both layouts are valid, and the old block holds at least the bytes that are copied.
+        unsafe {
+            let moved = self.alloc(new);
+            if !moved.is_null() {
+                std::ptr::copy_nonoverlapping(block, moved, layout.size().min(new_size));
+                self.dealloc(block, layout);
+            }
+            moved
+        }
+    }
+}
+
+// SAFETY: everything is passed on to the system's allocator.
+#[cfg(not(target_os = "linux"))]
+unsafe impl GlobalAlloc for PageCache {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's contract.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's contract.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller's contract.
+        unsafe { System.realloc(block, layout, new_size) }
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    //! Mapped blocks, each with a page in front that says what it is.
+
+    use std::alloc::Layout;
+    use std::ptr::null_mut;
+    use std::sync::{Mutex, PoisonError};
+
+    /// Blocks from this size on are mapped.
+    const SMALLEST: usize = 1 << 18;
+    const PAGE: usize = 1 << 12;
+    const HUGE_PAGE: usize = 1 << 21;
+    /// Sizes of a power of two are told apart in this many steps, so an eighth at most is wasted.
+    const STEPS: usize = 8;
+    /// Powers of two from `SMALLEST` to the end of the address space.
+    const CLASSES: usize = STEPS * (48 - 18);
+
+    /// What the page in front of a block says.
+    struct Header {
+        /// The next idle block of the class.
+        next: *mut Header,
+        /// The whole mapping.
+        mapping: *mut u8,
+        mapped: usize,
+        /// The class the block returns to, or `usize::MAX` for one that is unmapped when freed.
+        class: usize,
+    }
+
+    /// Heads of the lists of idle blocks.
+    #[derive(Debug)]
+    pub(super) struct Blocks(Mutex<[*mut Header; CLASSES]>);
+
+    // SAFETY: the pointers are only followed by whoever holds the lock, and point to mappings that no thread owns.
+    unsafe impl Send for Blocks {}
+    // SAFETY: as above.
+    unsafe impl Sync for Blocks {}
+
+    pub(super) fn serves(layout: Layout) -> bool {
+        layout.size() >= SMALLEST && layout.align() <= PAGE && layout.size() < 1 << 47
+    }
+
+    /// The class of a size, and the largest size of that class.
+    fn class(size: usize) -> (usize, usize) {
+        let power = (size - 1).ilog2() as usize;
+        let step = (1usize << power) / STEPS;
+        let steps = (size - (1 << power)).div_ceil(step);
+        ((power - 17) * STEPS + steps - 1, (1 << power) + steps * step)
+    }
+
+    /// A mapping of its own: zeroed by the kernel, its pages not yet touched. Null if there is no memory.
+    pub(super) fn fresh(size: usize, unmap_when_freed: bool) -> *mut u8 {
+        let (class, size) = class(size);
+        let align = if size >= HUGE_PAGE { HUGE_PAGE } else { PAGE };
+        let mapped = size.next_multiple_of(align) + align + PAGE;
+        // SAFETY: a private anonymous mapping at an address of the kernel's choice touches nothing that exists.
+        let mapping = unsafe {
+            libc::mmap(
+                null_mut(),
+                mapped,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        if mapping == libc::MAP_FAILED {
+            return null_mut();
+        }
+        let mapping = mapping.cast::<u8>();
+        let offset = (mapping as usize + PAGE).next_multiple_of(align) - mapping as usize;
+        // SAFETY: at least a page lies in front of the block and `size` bytes from it on, all inside the mapping.
+        unsafe {
+            let block = mapping.add(offset);
+            let class = if unmap_when_freed { usize::MAX } else { class };
+            block.sub(PAGE).cast::<Header>().write(Header { next: null_mut(), mapping, mapped, class });
+            if size >= HUGE_PAGE {
+                // Advice only: where it fails, the block has small pages.
+                libc::madvise(block.cast(), size.next_multiple_of(HUGE_PAGE), libc::MADV_HUGEPAGE);
+            }
+            block
+        }
+    }
+
+    impl Blocks {
+        pub(super) const fn new() -> Self {
+            Self(Mutex::new([null_mut(); CLASSES]))
+        }
+
+        /// An idle block of the class, or a fresh one.
+        pub(super) fn take(&self, size: usize) -> *mut u8 {
+            let (class, _) = class(size);
+            let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let head = idle[class];
+            if head.is_null() {
+                drop(idle);
+                return fresh(size, false);
+            }
+            // SAFETY: idle blocks are mapped, with a valid header a page in front of the block.
+            unsafe {
+                idle[class] = (*head).next;
+                head.cast::<u8>().add(PAGE)
+            }
+        }
+
+        /// # Safety
+        ///
+        /// `block` must have come from [`Self::take`] or [`fresh`] and not have been given back.
+        pub(super) unsafe fn give_back(&self, block: *mut u8) {
+            // SAFETY: the caller's contract: the page in front holds the header.
+            unsafe {
+                let header = block.sub(PAGE).cast::<Header>();
+                if (*header).class == usize::MAX {
+                    unmap(header);
+                    return;
+                }
+                let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                (*header).next = idle[(*header).class];
+                idle[(*header).class] = header;
+            }
+        }
+
+        pub(super) fn release(&self) {
+            let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            for head in idle.iter_mut() {
+                while !head.is_null() {
+                    let header = *head;
+                    // SAFETY: idle blocks are mapped and in nobody's use; the next one is read before this one goes.
+                    unsafe {
+                        *head = (*header).next;
+                        unmap(header);
+                    }
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The header's mapping must be in nobody's use.
+    unsafe fn unmap(header: *mut Header) {
+        // SAFETY: the header holds the extent of its own mapping, read before the mapping goes.
+        unsafe {
+            let (mapping, mapped) = ((*header).mapping, (*header).mapped);
+            libc::munmap(mapping.cast(), mapped);
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn classes_cover_their_sizes_and_waste_an_eighth_at_most() {
+            let mut last = (0, 0);
+            for size in (SMALLEST..1 << 24).step_by(4097).chain([1 << 20, (1 << 20) + 1, 1 << 33, 1 << 46]) {
+                let (index, largest) = class(size);
+                assert!(largest >= size && largest - size <= size / 8 + 1, "{size}: {largest}");
+                assert!(index < CLASSES);
+                if size > last.0 && size < 1 << 24 {
+                    assert!(index >= last.1);
+                    last = (size, index);
+                }
+            }
+            assert_eq!(class(1 << 25).1, 1 << 25);
+        }
+
+        #[test]
+        fn blocks_come_back_and_zeroed_ones_are_zero() {
+            let blocks = Blocks::new();
+            let first = blocks.take(5 << 20);
+            assert_eq!(first as usize % HUGE_PAGE, 0);
+            // SAFETY: the block has five megabytes.
+            unsafe {
+                first.write_bytes(7, 5 << 20);
+                blocks.give_back(first);
+            }
+            assert_eq!(blocks.take(5 << 20), first);
+            let zeroed = fresh(5 << 20, true);
+            // SAFETY: as above; both blocks are given back once.
+            unsafe {
+                assert!((0..5 << 20).all(|at| *zeroed.add(at) == 0));
+                blocks.give_back(zeroed);
+                blocks.give_back(first);
+            }
+            blocks.release();
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Which kernel runs: the fast ones for f32 and bf16 where the shape allows, the plain ones for f64 and the rest.
+
+use std::mem::MaybeUninit;
+
+use crate::cpu::batch_norm::{self, Affine, GradientTerms, Moments};
+use crate::cpu::conv::{direct, reference, winograd};
+use crate::cpu::element::Element;
+use crate::cpu::simd::Stored;
+use crate::plan::ConvShape;
+use crate::settings::{conv_algorithm, instruction_set};
+use crate::{ConvAlgorithm, InstructionSet};
+
+/// The kernels that serve an element type: the plain ones by default, faster ones where they exist.
+///
+/// Activations are channels-last; weights are in candle's (O, I, Kh, Kw) order. Outputs are written completely.
+pub(crate) trait Kernels: Element {
+    fn conv2d_forward(shape: &ConvShape, x: &[Self], weight: &[Self::Accumulator], y: &mut [MaybeUninit<Self>]) {
+        reference::forward(shape, x, weight, y);
+    }
+
+    /// Adds to what `dx` holds if `add`; then all of it must have been written.
+    fn conv2d_backward_data(
+        shape: &ConvShape,
+        dy: &[Self],
+        weight: &[Self::Accumulator],
+        add: bool,
+        dx: &mut [MaybeUninit<Self>],
+    ) {
+        reference::backward_data(shape, dy, weight, add, dx);
+    }
+
+    fn conv2d_backward_weight(shape: &ConvShape, x: &[Self], dy: &[Self], dw: &mut [MaybeUninit<Self::Accumulator>]) {
+        reference::backward_weight(shape, x, dy, dw);
+    }
+
+    fn moments(x: &[Self], channels: usize) -> Moments {
+        batch_norm::reference::moments(x, channels)
+    }
+
+    fn normalise(
+        x: &[Self],
+        affine: &Affine<Self::Accumulator>,
+        residual: Option<&[Self]>,
+        relu: bool,
+        y: &mut [MaybeUninit<Self>],
+    ) {
+        batch_norm::reference::apply(x, affine, residual, relu, y);
+    }
+
+    /// Per channel, the sums of `dy` and of `dy * (x - center)`; `dy` counts only where `y` is positive, if given.
+    fn gradient_sums(
+        x: &[Self],
+        center: &[Self::Accumulator],
+        y: Option<&[Self]>,
+        dy: &[Self],
+    ) -> (Vec<f64>, Vec<f64>) {
+        batch_norm::reference::gradient_sums(x, center, y, dy)
+    }
+
+    /// `dx = scale * dy + slope * (x - center) + offset`, with `dy` masked by `y` as above; the masked `dy` to `residual`.
+    fn normalise_backward(
+        x: &[Self],
+        terms: &GradientTerms<Self::Accumulator>,
+        y: Option<&[Self]>,
+        dy: &[Self],
+        dx: &mut [MaybeUninit<Self>],
+        residual: Option<&mut [MaybeUninit<Self>]>,
+    ) {
+        batch_norm::reference::backward(x, terms, y, dy, dx, residual);
+    }
+}
+
+impl Kernels for f64 {}
+
+/// The tile side of the Winograd algorithm that is switched on, if any.
+fn winograd_side() -> Option<usize> {
+    match conv_algorithm::current() {
+        ConvAlgorithm::Winograd4 => Some(4),
+        ConvAlgorithm::Winograd2 => Some(2),
+        ConvAlgorithm::Direct => None,
+    }
+}
+
+/// The instruction set, unless it is the reference.
+fn vectors() -> Option<InstructionSet> {
+    Some(instruction_set::current()).filter(|set| *set != InstructionSet::Reference)
+}
+
+impl<S: Stored> Kernels for S {
+    fn conv2d_forward(shape: &ConvShape, x: &[S], weight: &[f32], y: &mut [MaybeUninit<S>]) {
+        match (vectors(), winograd_side()) {
+            (Some(set), Some(side)) if winograd::takes(shape) => winograd::forward(set, side, shape, x, weight, y),
+            (Some(set), _) if direct::takes(shape) => direct::forward(set, shape, x, weight, y),
+            _ => reference::forward(shape, x, weight, y),
+        }
+    }
+
+    fn conv2d_backward_data(shape: &ConvShape, dy: &[S], weight: &[f32], add: bool, dx: &mut [MaybeUninit<S>]) {
+        match (vectors(), winograd_side()) {
+            (Some(set), Some(side)) if winograd::takes(shape) => {
+                winograd::backward_data(set, side, shape, dy, weight, add, dx);
+            }
+            (Some(set), _) if direct::takes_backward_data(shape) => {
+                direct::backward_data(set, shape, dy, weight, add, dx);
+            }
+            _ => reference::backward_data(shape, dy, weight, add, dx),
+        }
+    }
+
+    fn conv2d_backward_weight(shape: &ConvShape, x: &[S], dy: &[S], dw: &mut [MaybeUninit<f32>]) {
+        match (vectors(), winograd_side()) {
+            (Some(set), Some(side)) if winograd::takes(shape) => {
+                winograd::backward_weight(set, side, shape, x, dy, dw);
+            }
+            (Some(set), _) if direct::takes(shape) => direct::backward_weight(set, shape, x, dy, dw),
+            _ => reference::backward_weight(shape, x, dy, dw),
+        }
+    }
+
+    fn moments(x: &[S], channels: usize) -> Moments {
+        match vectors() {
+            Some(set) if batch_norm::vectors::takes(channels) => batch_norm::vectors::moments(set, x, channels),
+            _ => batch_norm::reference::moments(x, channels),
+        }
+    }
+
+    fn normalise(x: &[S], affine: &Affine<f32>, residual: Option<&[S]>, relu: bool, y: &mut [MaybeUninit<S>]) {
+        match vectors() {
+            Some(set) if batch_norm::vectors::takes(affine.scale.len()) => {
+                batch_norm::vectors::apply(set, x, affine, residual, relu, y);
+            }
+            _ => batch_norm::reference::apply(x, affine, residual, relu, y),
+        }
+    }
+
+    fn gradient_sums(x: &[S], center: &[f32], y: Option<&[S]>, dy: &[S]) -> (Vec<f64>, Vec<f64>) {
+        match vectors() {
+            Some(set) if batch_norm::vectors::takes(center.len()) => {
+                batch_norm::vectors::gradient_sums(set, x, center, y, dy)
+            }
+            _ => batch_norm::reference::gradient_sums(x, center, y, dy),
+        }
+    }
+
+    fn normalise_backward(
+        x: &[S],
+        terms: &GradientTerms<f32>,
+        y: Option<&[S]>,
+        dy: &[S],
+        dx: &mut [MaybeUninit<S>],
+        residual: Option<&mut [MaybeUninit<S>]>,
+    ) {
+        match vectors() {
+            Some(set) if batch_norm::vectors::takes(terms.scale.len()) => {
+                batch_norm::vectors::backward(set, x, terms, y, dy, dx, residual);
+            }
+            _ => batch_norm::reference::backward(x, terms, y, dy, dx, residual),
+        }
+    }
+}

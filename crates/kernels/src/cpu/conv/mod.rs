@@ -1,0 +1,8 @@
+//! Convolution: the definition, and the fast forms that are held against it.
+#![allow(unsafe_code, reason = "vector instructions and output memory that is written before it is read")]
+#![allow(clippy::needless_range_loop, reason = "register tiles are indexed by constants, which iterators hide")]
+
+pub(crate) mod direct;
+mod packing;
+pub(crate) mod reference;
+pub(crate) mod winograd;

@@ -1,0 +1,162 @@
+//! Convolution and its two gradients as sums over taps, the output channel innermost.
+
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+use crate::cpu::element::Element;
+use crate::cpu::memory::{assume_init_mut, fill};
+use crate::plan::ConvShape;
+
+/// Partial sums a weight gradient is made of. Fixed, so that the order of additions does not depend on the threads.
+const WEIGHT_PARTS: usize = 8;
+
+/// Weights from (O, I, Kh, Kw) to (tap, I, O), the order the forward pass and the weight gradient read.
+fn by_tap<T: Element>(shape: &ConvShape, weight: &[T]) -> Vec<T> {
+    let (taps, inputs, outputs) = (shape.taps(), shape.channels_in, shape.channels_out);
+    let mut packed = vec![T::zero(); shape.weight_len()];
+    for o in 0..outputs {
+        for i in 0..inputs {
+            for tap in 0..taps {
+                packed[(tap * inputs + i) * outputs + o] = weight[(o * inputs + i) * taps + tap];
+            }
+        }
+    }
+    packed
+}
+
+/// `y[n, oy, ox, o] = sum over taps and i of x[n, oy*stride + r - padding, ox*stride + s - padding, i] * w[o, i, r, s]`.
+pub(crate) fn forward<T: Element>(shape: &ConvShape, x: &[T], weight: &[T::Accumulator], y: &mut [MaybeUninit<T>]) {
+    let (width, outputs) = (shape.output.1, shape.channels_out);
+    if y.is_empty() {
+        return;
+    }
+    let packed = by_tap(shape, weight);
+    y.par_chunks_mut(width * outputs).enumerate().for_each(|(row, y_row)| {
+        let y_row = fill(y_row, T::zero());
+        let (image, oy) = (row / shape.output.0, row % shape.output.0);
+        T::accumulate(y_row, |y_row| {
+            for (ox, y_pixel) in y_row.chunks_mut(outputs).enumerate() {
+                for tap in 0..shape.taps() {
+                    let Some(x_pixel) = input_pixel(shape, x, image, (oy, ox), tap) else { continue };
+                    for (i, &value) in x_pixel.iter().enumerate() {
+                        let w = &packed[(tap * shape.channels_in + i) * outputs..][..outputs];
+                        for (sum, &w) in y_pixel.iter_mut().zip(w) {
+                            *sum += value.widen() * w;
+                        }
+                    }
+                }
+            }
+        });
+    });
+}
+
+/// `dx`: every output pixel's gradient goes back to the input pixels its window covered, added to what is there if `add`.
+pub(crate) fn backward_data<T: Element>(
+    shape: &ConvShape,
+    dy: &[T],
+    weight: &[T::Accumulator],
+    add: bool,
+    dx: &mut [MaybeUninit<T>],
+) {
+    let (inputs, outputs, taps) = (shape.channels_in, shape.channels_out, shape.taps());
+    let image_len = shape.input.0 * shape.input.1 * inputs;
+    if dx.is_empty() {
+        return;
+    }
+    // (tap, O, I): the input channel innermost.
+    let mut packed = vec![T::zero().widen(); shape.weight_len()];
+    for o in 0..outputs {
+        for i in 0..inputs {
+            for tap in 0..taps {
+                packed[(tap * outputs + o) * inputs + i] = weight[(o * inputs + i) * taps + tap];
+            }
+        }
+    }
+    dx.par_chunks_mut(image_len).enumerate().for_each(|(image, dx_image)| {
+        let dx_image = if add {
+            // SAFETY: with `add` the caller has written every element, as the trait's contract demands.
+            unsafe { assume_init_mut(dx_image) }
+        } else {
+            fill(dx_image, T::zero())
+        };
+        T::accumulate(dx_image, |dx_image| {
+            for oy in 0..shape.output.0 {
+                for ox in 0..shape.output.1 {
+                    let dy_pixel = &dy[((image * shape.output.0 + oy) * shape.output.1 + ox) * outputs..][..outputs];
+                    for tap in 0..taps {
+                        let Some((iy, ix)) = input_position(shape, (oy, ox), tap) else { continue };
+                        let dx_pixel = &mut dx_image[(iy * shape.input.1 + ix) * inputs..][..inputs];
+                        for (o, &value) in dy_pixel.iter().enumerate() {
+                            let w = &packed[(tap * outputs + o) * inputs..][..inputs];
+                            for (sum, &w) in dx_pixel.iter_mut().zip(w) {
+                                *sum += value.widen() * w;
+                            }
+                        }
+                    }
+                }
+            }
+        });
+    });
+}
+
+/// `dw[o, i, r, s] = sum over n, oy, ox of dy[n, oy, ox, o] * x[...]`, in a fixed number of partial sums over images.
+pub(crate) fn backward_weight<T: Element>(
+    shape: &ConvShape,
+    x: &[T],
+    dy: &[T],
+    dw: &mut [MaybeUninit<T::Accumulator>],
+) {
+    let (inputs, outputs, taps) = (shape.channels_in, shape.channels_out, shape.taps());
+    let partials: Vec<Vec<T::Accumulator>> = (0..WEIGHT_PARTS)
+        .into_par_iter()
+        .map(|part| {
+            let mut sums = vec![T::zero().widen(); shape.weight_len()];
+            let images = shape.batch * part / WEIGHT_PARTS..shape.batch * (part + 1) / WEIGHT_PARTS;
+            for image in images {
+                for oy in 0..shape.output.0 {
+                    for ox in 0..shape.output.1 {
+                        let pixel = (image * shape.output.0 + oy) * shape.output.1 + ox;
+                        let dy_pixel = &dy[pixel * outputs..][..outputs];
+                        for tap in 0..taps {
+                            let Some(x_pixel) = input_pixel(shape, x, image, (oy, ox), tap) else { continue };
+                            for (i, &value) in x_pixel.iter().enumerate() {
+                                let row = &mut sums[(tap * inputs + i) * outputs..][..outputs];
+                                for (sum, &g) in row.iter_mut().zip(dy_pixel) {
+                                    *sum += value.widen() * g.widen();
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            sums
+        })
+        .collect();
+    for o in 0..outputs {
+        for i in 0..inputs {
+            for tap in 0..taps {
+                let at = (tap * inputs + i) * outputs + o;
+                let mut sum = T::zero().widen();
+                for partial in &partials {
+                    sum += partial[at];
+                }
+                dw[(o * inputs + i) * taps + tap].write(sum);
+            }
+        }
+    }
+}
+
+/// Where tap `tap` of the window at output `(oy, ox)` lies in the image, unless that is padding.
+fn input_position(shape: &ConvShape, (oy, ox): (usize, usize), tap: usize) -> Option<(usize, usize)> {
+    let window = shape.window;
+    let iy = (oy * window.stride + tap / window.kernel.1).checked_sub(window.padding)?;
+    let ix = (ox * window.stride + tap % window.kernel.1).checked_sub(window.padding)?;
+    (iy < shape.input.0 && ix < shape.input.1).then_some((iy, ix))
+}
+
+fn input_pixel<'a, T>(shape: &ConvShape, x: &'a [T], image: usize, at: (usize, usize), tap: usize) -> Option<&'a [T]> {
+    let (iy, ix) = input_position(shape, at, tap)?;
+    let pixel = (image * shape.input.0 + iy) * shape.input.1 + ix;
+    Some(&x[pixel * shape.channels_in..][..shape.channels_in])
+}

@@ -1,0 +1,310 @@
+//! Forward pass and data gradient.
+
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+use super::PRIVATE_CHANNELS;
+use super::tile::{Grid, read_input, write_output};
+use super::transform::filter;
+use crate::InstructionSet;
+use crate::cpu::conv::packing::{tap_input_output, tap_output_input};
+use crate::cpu::memory::Buffer;
+use crate::cpu::simd::Stored;
+use crate::cpu::simd::microkernel::multiply;
+use crate::cpu::simd::{Shared, Vector, dispatch, panel};
+use crate::plan::ConvShape;
+
+/// Tiles of a private block: a multiple of the register tile's rows. 36 * 36 * (C + K) floats lie in a core's cache.
+const PRIVATE_TILES: usize = 36;
+/// The same where the weights are large and want more tiles for each reading.
+const PRIVATE_TILES_WIDE: usize = 60;
+/// Tiles of a chunk in the phased form: a point's 256 x C inputs, C x K weights and 256 x K products fit a core's cache.
+const PHASED_TILES: usize = 256;
+
+/// One convolution in the transformed domain: `from` channels are summed, `to` channels come out.
+struct Product<'a, S> {
+    set: InstructionSet,
+    grid: Grid,
+    from: usize,
+    to: usize,
+    panel: usize,
+    x: &'a [S],
+    /// Transformed weights: (point, panel of `to`, `from`, panel).
+    weights: &'a [f32],
+    zeros: &'a [S],
+    /// Whether the result is added to what `y` holds.
+    add: bool,
+    y: Shared<S>,
+}
+
+/// `y` from `x`: see [`crate::cpu::conv::reference::forward`].
+pub(crate) fn forward<S: Stored>(
+    set: InstructionSet,
+    side: usize,
+    shape: &ConvShape,
+    x: &[S],
+    weight: &[f32],
+    y: &mut [MaybeUninit<S>],
+) {
+    let (from, to) = (shape.channels_in, shape.channels_out);
+    let mut by_tap = Buffer::<f32>::take(9 * from * to);
+    tap_input_output(weight, to, from, 9, &mut by_tap);
+    let grid =
+        Grid { batch: shape.batch, input: shape.input, output: shape.output, padding: shape.window.padding, side };
+    convolve(set, grid, from, to, x, &by_tap, false, y);
+}
+
+/// `dx` from `dy`: the same convolution with the filter turned by 180 degrees and its channels exchanged; added to what
+/// `dx` holds if `add`.
+pub(crate) fn backward_data<S: Stored>(
+    set: InstructionSet,
+    side: usize,
+    shape: &ConvShape,
+    dy: &[S],
+    weight: &[f32],
+    add: bool,
+    dx: &mut [MaybeUninit<S>],
+) {
+    let (from, to) = (shape.channels_out, shape.channels_in);
+    let mut by_tap = Buffer::<f32>::take(9 * from * to);
+    tap_output_input(weight, from, to, 9, true, &mut by_tap);
+    let padding = 2 - shape.window.padding;
+    let grid = Grid { batch: shape.batch, input: shape.output, output: shape.input, padding, side };
+    convolve(set, grid, from, to, dy, &by_tap, add, dx);
+}
+
+#[allow(clippy::too_many_arguments, reason = "extents, two operands and a result")]
+fn convolve<S: Stored>(
+    set: InstructionSet,
+    grid: Grid,
+    from: usize,
+    to: usize,
+    x: &[S],
+    by_tap: &[f32],
+    add: bool,
+    y: &mut [MaybeUninit<S>],
+) {
+    assert!(x.len() == grid.batch * grid.input.0 * grid.input.1 * from, "input length");
+    assert!(y.len() == grid.batch * grid.output.0 * grid.output.1 * to, "output length");
+    assert!(by_tap.len() == 9 * from * to && from.is_multiple_of(16) && to.is_multiple_of(16), "weight length");
+    let panel = panel(set, to);
+    let mut weights = Buffer::<f32>::take(grid.points() * from * to);
+    let target = Shared::new(&mut weights);
+    (0..from).into_par_iter().with_min_len(4).for_each(|row| {
+        // SAFETY: the buffers have the lengths the body needs, and every row writes elements of its own.
+        unsafe { transform_weights(set, grid.side, from, to, panel, by_tap.as_ptr(), target, row) };
+    });
+    let zeros = vec![S::zero(); from];
+    let product =
+        Product { set, grid, from, to, panel, x, weights: &weights, zeros: &zeros, add, y: Shared::output(y) };
+    if from * to <= PRIVATE_CHANNELS { product.private() } else { product.phased() }
+}
+
+impl<S: Stored> Product<'_, S> {
+    /// Block by block: a task transforms its tiles, multiplies at all points and transforms back.
+    fn private(&self) {
+        let tiles = self.grid.tiles();
+        let block = if self.from * self.to <= 64 * 64 { PRIVATE_TILES } else { PRIVATE_TILES_WIDE };
+        (0..tiles.div_ceil(block)).into_par_iter().for_each(|index| {
+            let (first, last) = (index * block, tiles.min((index + 1) * block));
+            let mut v = Buffer::<f32>::take(self.grid.points() * block * self.from);
+            let mut m = Buffer::<f32>::take(self.grid.points() * block * self.to);
+            let (v, m) = (Shared::new(&mut v), Shared::new(&mut m));
+            // SAFETY: the lengths were asserted in `convolve`; the scratch is this task's own and holds `block` tiles;
+            // tiles `first..last` belong to this task alone.
+            unsafe {
+                gather(self.set, self, first, last, first, block, v);
+                for point in 0..self.grid.points() {
+                    multiply_point(self.set, self, point, last - first, block, v, m);
+                }
+                scatter(self.set, self, first, last, first, block, m);
+            }
+        });
+    }
+
+    /// Phase by phase over chunks of tiles: transform, multiply with the points spread over threads, transform back.
+    fn phased(&self) {
+        let tiles = self.grid.tiles();
+        let chunk = tiles.min(PHASED_TILES);
+        let points = self.grid.points();
+        let mut v = Buffer::<f32>::take(points * chunk * self.from);
+        let mut m = Buffer::<f32>::take(points * chunk * self.to);
+        let (v, m) = (Shared::new(&mut v), Shared::new(&mut m));
+        for first in (0..tiles).step_by(chunk) {
+            let last = tiles.min(first + chunk);
+            (first..last).into_par_iter().with_min_len(4).for_each(|tile| {
+                // SAFETY: as in `private`; a task has its own tile, and the phases follow one another.
+                unsafe {
+                    gather(self.set, self, tile, tile + 1, first, chunk, v);
+                }
+            });
+            (0..points).into_par_iter().for_each(|point| {
+                // SAFETY: as in `private`; a task has its own point, and the phases follow one another.
+                unsafe {
+                    multiply_point(self.set, self, point, last - first, chunk, v, m);
+                }
+            });
+            (first..last).into_par_iter().with_min_len(4).for_each(|tile| {
+                // SAFETY: as in `private`; a task has its own tile, and the phases follow one another.
+                unsafe {
+                    scatter(self.set, self, tile, tile + 1, first, chunk, m);
+                }
+            });
+        }
+    }
+}
+
+dispatch! {
+    /// One row (summed channel) of the weights into the transformed domain.
+    fn transform_weights(
+        side: usize, from: usize, to: usize, panel: usize, by_tap: *const f32, weights: Shared, row: usize,
+    ) = transform_weights_body
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "extents of two arrays")]
+unsafe fn transform_weights_body<V: Vector>(
+    side: usize,
+    from: usize,
+    to: usize,
+    panel: usize,
+    by_tap: *const f32,
+    weights: Shared,
+    row: usize,
+) {
+    // SAFETY: the caller's contract, by tile size.
+    unsafe {
+        if side == 4 {
+            transform_row::<V, 6>(from, to, panel, by_tap, weights, row);
+        } else {
+            transform_row::<V, 4>(from, to, panel, by_tap, weights, row);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn transform_row<V: Vector, const T: usize>(
+    from: usize,
+    to: usize,
+    panel: usize,
+    by_tap: *const f32,
+    weights: Shared,
+    row: usize,
+) {
+    let mut k = 0;
+    while k < to {
+        // SAFETY: `row < from` and `k + LANES <= to`: inside (9, from, to) and (T * T, to / panel, from, panel).
+        unsafe {
+            let mut half = [[V::splat(0.0); 3]; T];
+            for s in 0..3 {
+                let tap = |r: usize| by_tap.add(((r * 3 + s) * from + row) * to + k);
+                let column = filter::<V, 3, T>([V::load(tap(0)), V::load(tap(1)), V::load(tap(2))]);
+                for i in 0..T {
+                    half[i][s] = column[i];
+                }
+            }
+            for i in 0..T {
+                let points = filter::<V, 3, T>(half[i]);
+                for j in 0..T {
+                    let at = (((i * T + j) * (to / panel) + k / panel) * from + row) * panel + k % panel;
+                    points[j].store(weights.at(at));
+                }
+            }
+        }
+        k += V::LANES;
+    }
+}
+
+dispatch! {
+    /// Transforms input tiles `first..last` into `v`: (point, tile - base of `block`, channel).
+    fn gather<S>(product: &Product<'_, S>, first: usize, last: usize, base: usize, block: usize, v: Shared) = gather_body
+}
+
+#[inline(always)]
+unsafe fn gather_body<V: Vector, S: Stored>(
+    product: &Product<'_, S>,
+    first: usize,
+    last: usize,
+    base: usize,
+    block: usize,
+    v: Shared,
+) {
+    let (grid, channels) = (&product.grid, product.from);
+    let (x, zeros) = (product.x.as_ptr(), product.zeros.as_ptr());
+    for tile in first..last {
+        // SAFETY: `tile - base < block`, so the tile's rows lie inside `v`; lengths were asserted in `convolve`.
+        unsafe {
+            let v = v.at((tile - base) * channels);
+            if grid.side == 4 {
+                read_input::<V, S, 6>(grid, x, zeros, channels, tile, v, block * channels);
+            } else {
+                read_input::<V, S, 4>(grid, x, zeros, channels, tile, v, block * channels);
+            }
+        }
+    }
+}
+
+dispatch! {
+    /// At one point: `m[tile, k] = sum over c of v[tile, c] * weights[c, k]` for `count` tiles.
+    fn multiply_point<S>(
+        product: &Product<'_, S>, point: usize, count: usize, block: usize, v: Shared, m: Shared,
+    ) = multiply_point_body
+}
+
+#[inline(always)]
+unsafe fn multiply_point_body<V: Vector, S: Stored>(
+    product: &Product<'_, S>,
+    point: usize,
+    count: usize,
+    block: usize,
+    v: Shared,
+    m: Shared,
+) {
+    let (from, to, panel) = (product.from, product.to, product.panel);
+    let mut k = 0;
+    while k < to {
+        // SAFETY: point, tiles and panel lie inside the three arrays, whose lengths are points * block * channels and
+        // points * from * to.
+        unsafe {
+            let v = v.at(point * block * from);
+            let m = m.at(point * block * to + k);
+            let weights = product.weights.as_ptr().add((point * to + k) * from);
+            if panel == 2 * V::LANES {
+                multiply::<V, 2>(v, from, weights, m, to, count, from);
+            } else {
+                multiply::<V, 1>(v, from, weights, m, to, count, from);
+            }
+        }
+        k += panel;
+    }
+}
+
+dispatch! {
+    /// Transforms products of tiles `first..last` back and writes them to `y`.
+    fn scatter<S>(product: &Product<'_, S>, first: usize, last: usize, base: usize, block: usize, m: Shared) = scatter_body
+}
+
+#[inline(always)]
+unsafe fn scatter_body<V: Vector, S: Stored>(
+    product: &Product<'_, S>,
+    first: usize,
+    last: usize,
+    base: usize,
+    block: usize,
+    m: Shared,
+) {
+    let (grid, channels) = (&product.grid, product.to);
+    for tile in first..last {
+        // SAFETY: as in `gather_body`; no other task writes the pixels of this tile.
+        unsafe {
+            let m = m.at((tile - base) * channels);
+            let y = product.y.at(0);
+            if grid.side == 4 {
+                write_output::<V, S, 6, 4>(grid, m, block * channels, channels, tile, product.add, y);
+            } else {
+                write_output::<V, S, 4, 2>(grid, m, block * channels, channels, tile, product.add, y);
+            }
+        }
+    }
+}

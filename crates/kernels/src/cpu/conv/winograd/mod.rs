@@ -1,0 +1,34 @@
+//! Winograd convolution for 3x3 filters and stride 1: forward, data gradient and weight gradient from one family.
+//!
+//! An output tile of M x M comes from an input tile of (M + 2) x (M + 2): both are carried into a domain of (M + 2)^2 points,
+//! where the convolution is one matrix product over the channels per point, and the result is carried back. The data
+//! gradient is the same with the filter turned and transposed. For the weight gradient the tile of `dy` is the filter, and
+//! the products are summed over tiles.
+//!
+//! Small channel counts work tile block by tile block in a core's own cache (private); large ones a phase at a time over a
+//! chunk of tiles, the points spread over the threads, so that a point's weights stay in a core's cache (phased).
+//! Both were chosen by measurement; the crate's documentation has the numbers.
+
+mod forward;
+mod tile;
+mod transform;
+mod weight;
+
+use crate::plan::ConvShape;
+
+pub(crate) use forward::{backward_data, forward};
+pub(crate) use weight::backward_weight;
+
+/// Whether this family computes such a convolution: 3x3, stride 1, channels that fill vectors, padding up to 2.
+pub(crate) fn takes(shape: &ConvShape) -> bool {
+    let window = shape.window;
+    window.kernel == (3, 3)
+        && window.stride == 1
+        && window.padding <= 2
+        && shape.channels_in.is_multiple_of(16)
+        && shape.channels_out.is_multiple_of(16)
+        && shape.batch > 0
+}
+
+/// Products of channels up to which a block of tiles and its products stay in a core's cache with the weights streaming by.
+const PRIVATE_CHANNELS: usize = 128 * 128;

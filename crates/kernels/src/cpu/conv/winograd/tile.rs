@@ -1,0 +1,205 @@
+//! Whole tiles in and out of the transformed domain, all channels of one tile at a time.
+
+use super::transform::{filter, input, output};
+use crate::cpu::simd::Stored;
+use crate::cpu::simd::Vector;
+
+/// Where the tiles of an image lie.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grid {
+    /// Images.
+    pub(super) batch: usize,
+    /// Extents of the image that is read.
+    pub(super) input: (usize, usize),
+    /// Extents of the image that is written (or, for the weight gradient, of `dy`).
+    pub(super) output: (usize, usize),
+    pub(super) padding: usize,
+    /// Outputs of a tile each way: 2 or 4.
+    pub(super) side: usize,
+}
+
+impl Grid {
+    fn across(&self) -> usize {
+        self.output.1.div_ceil(self.side)
+    }
+
+    fn per_image(&self) -> usize {
+        self.output.0.div_ceil(self.side) * self.across()
+    }
+
+    pub(super) fn tiles(&self) -> usize {
+        self.batch * self.per_image()
+    }
+
+    /// Points of a tile in the transformed domain.
+    pub(super) fn points(&self) -> usize {
+        (self.side + 2) * (self.side + 2)
+    }
+
+    /// Image, first output row and first output column of tile `tile`.
+    #[inline(always)]
+    fn origin(&self, tile: usize) -> (usize, usize, usize) {
+        let (image, within) = (tile / self.per_image(), tile % self.per_image());
+        (image, within / self.across() * self.side, within % self.across() * self.side)
+    }
+}
+
+/// The input of tile `tile`, transformed: point `p`, channel `c` to `v[p * point_step + c]`.
+///
+/// # Safety
+///
+/// `x` must hold `grid.batch` input images of `channels`, a multiple of the lanes; `zeros` at least `channels` zeros; `v` must
+/// be writable for `channels` elements at each of the `T * T` points.
+#[inline(always)]
+pub(super) unsafe fn read_input<V: Vector, S: Stored, const T: usize>(
+    grid: &Grid,
+    x: *const S,
+    zeros: *const S,
+    channels: usize,
+    tile: usize,
+    v: *mut f32,
+    point_step: usize,
+) {
+    let (image, top, left) = grid.origin(tile);
+    let mut pixels = [[zeros; T]; T];
+    for i in 0..T {
+        let y = (top + i).wrapping_sub(grid.padding);
+        if y >= grid.input.0 {
+            continue;
+        }
+        for j in 0..T {
+            let column = (left + j).wrapping_sub(grid.padding);
+            if column < grid.input.1 {
+                // SAFETY: row and column lie inside image `image < batch`.
+                pixels[i][j] = unsafe { x.add(((image * grid.input.0 + y) * grid.input.1 + column) * channels) };
+            }
+        }
+    }
+    let mut c = 0;
+    while c < channels {
+        // SAFETY: `c + LANES <= channels`, and every pixel pointer has `channels` elements.
+        unsafe {
+            let mut half = [[V::splat(0.0); T]; T];
+            for j in 0..T {
+                let mut column = [V::splat(0.0); T];
+                for i in 0..T {
+                    column[i] = S::load::<V>(pixels[i][j].add(c));
+                }
+                let column = input::<V, T>(column);
+                for i in 0..T {
+                    half[i][j] = column[i];
+                }
+            }
+            for i in 0..T {
+                let row = input::<V, T>(half[i]);
+                for j in 0..T {
+                    row[j].store(v.add((i * T + j) * point_step + c));
+                }
+            }
+        }
+        c += V::LANES;
+    }
+}
+
+/// The gradient tile `tile`, transformed as if it were a filter: point `p`, channel `k` to `d[p * point_step + k]`.
+///
+/// # Safety
+///
+/// As [`read_input`], with `dy` holding output images.
+#[inline(always)]
+pub(super) unsafe fn read_gradient<V: Vector, S: Stored, const T: usize, const M: usize>(
+    grid: &Grid,
+    dy: *const S,
+    zeros: *const S,
+    channels: usize,
+    tile: usize,
+    d: *mut f32,
+    point_step: usize,
+) {
+    let (image, top, left) = grid.origin(tile);
+    let mut pixels = [[zeros; M]; M];
+    for i in 0..M {
+        for j in 0..M {
+            if top + i < grid.output.0 && left + j < grid.output.1 {
+                let pixel = (image * grid.output.0 + top + i) * grid.output.1 + left + j;
+                // SAFETY: the pixel lies inside image `image < batch`.
+                pixels[i][j] = unsafe { dy.add(pixel * channels) };
+            }
+        }
+    }
+    let mut c = 0;
+    while c < channels {
+        // SAFETY: `c + LANES <= channels`, and every pixel pointer has `channels` elements.
+        unsafe {
+            let mut half = [[V::splat(0.0); M]; T];
+            for j in 0..M {
+                let mut column = [V::splat(0.0); M];
+                for i in 0..M {
+                    column[i] = S::load::<V>(pixels[i][j].add(c));
+                }
+                let column = filter::<V, M, T>(column);
+                for i in 0..T {
+                    half[i][j] = column[i];
+                }
+            }
+            for i in 0..T {
+                let row = filter::<V, M, T>(half[i]);
+                for j in 0..T {
+                    row[j].store(d.add((i * T + j) * point_step + c));
+                }
+            }
+        }
+        c += V::LANES;
+    }
+}
+
+/// Products at the points back to `M` x `M` outputs, those that lie inside the image, added to what is there if `add`.
+///
+/// # Safety
+///
+/// `m` must be readable for `channels` elements, a multiple of the lanes, at each of the `T * T` points; `y` must hold
+/// `grid.batch` output images, of which no other task writes this tile.
+#[inline(always)]
+pub(super) unsafe fn write_output<V: Vector, S: Stored, const T: usize, const M: usize>(
+    grid: &Grid,
+    m: *const f32,
+    point_step: usize,
+    channels: usize,
+    tile: usize,
+    add: bool,
+    y: *mut S,
+) {
+    let (image, top, left) = grid.origin(tile);
+    let rows = M.min(grid.output.0 - top);
+    let columns = M.min(grid.output.1 - left);
+    let mut c = 0;
+    while c < channels {
+        // SAFETY: `c + LANES <= channels`; only pixels inside the image are written.
+        unsafe {
+            let mut half = [[V::splat(0.0); T]; M];
+            for j in 0..T {
+                let mut column = [V::splat(0.0); T];
+                for i in 0..T {
+                    column[i] = V::load(m.add((i * T + j) * point_step + c));
+                }
+                let column = output::<V, T, M>(column);
+                for i in 0..M {
+                    half[i][j] = column[i];
+                }
+            }
+            for i in 0..M {
+                if i < rows {
+                    let row = output::<V, T, M>(half[i]);
+                    let first = y.add(((image * grid.output.0 + top + i) * grid.output.1 + left) * channels + c);
+                    for j in 0..M {
+                        if j < columns {
+                            let at = first.add(j * channels);
+                            S::store(if add { row[j].add(S::load::<V>(at)) } else { row[j] }, at);
+                        }
+                    }
+                }
+            }
+        }
+        c += V::LANES;
+    }
+}

@@ -1,0 +1,165 @@
+//! The graph node behind [`batch_norm`](crate::batch_norm()) and [`conv2d_batch_norm`](crate::conv2d_batch_norm).
+//!
+//! Forward: an optional convolution, statistics, one pass that normalises, adds and rectifies. Backward: one pass that sums,
+//! one that forms the gradient of the normalised values, then the convolution's two gradients. What backward needs and
+//! candle does not keep, the convolution's output and the statistics, stays in the node.
+
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+
+use crate::bundle::{self, Slot};
+use crate::cpu::choose::Kernels;
+use crate::cpu::graph::kept::Kept;
+use crate::cpu::layer::{self, Statistics};
+use crate::cpu::memory::{Place, Values};
+use crate::cpu::tensors::{elements, tensor, with_elements};
+use crate::plan::{Input, NormPlan};
+
+pub(crate) fn batch_norm<T: Kernels>(x: &Tensor, residual: Option<&Tensor>, plan: NormPlan) -> Result<Tensor> {
+    let norm = plan.norm.clone();
+    let (parameters, gradients) = match &plan.input {
+        Input::Given => bundle::pair(&norm.weight, &norm.bias)?,
+        Input::Convolved(_, weight) => bundle::triple(weight, &norm.weight, &norm.bias)?,
+    };
+    let saved = Kept::default();
+    let node = NormNode::<T> { plan, gradients, saved: saved.clone() };
+    let y = match residual {
+        Some(residual) => x.apply_op3(residual, &parameters, node)?,
+        None => x.apply_op2(&parameters, node)?,
+    };
+    if let Some(saved) = saved.get() {
+        saved.statistics.update_running(&norm)?;
+    }
+    Ok(y)
+}
+
+/// What a forward pass leaves for the backward one.
+struct Saved<T: Kernels> {
+    /// The convolution's output, if there is one.
+    convolved: Option<Values<T>>,
+    statistics: Statistics<T>,
+}
+
+struct NormNode<T: Kernels> {
+    plan: NormPlan,
+    /// Gradients of the weights, if any, then of scale and shift.
+    gradients: Slot,
+    saved: Kept<Saved<T>>,
+}
+
+/// The gradients of input and residual.
+type Gradients = (Option<Tensor>, Option<Tensor>);
+
+impl<T: Kernels> NormNode<T> {
+    fn forward(&self, x: &[T], residual: Option<&[T]>) -> Result<(CpuStorage, Shape)> {
+        let NormPlan { norm, mode, relu, .. } = &self.plan;
+        let convolved = match &self.plan.input {
+            Input::Given => None,
+            Input::Convolved(shape, weight) => Some(layer::convolve(shape, x, weight, Place::Workspace)?),
+        };
+        let input: &[T] = convolved.as_deref().unwrap_or(x);
+        let (y, statistics) = layer::normalise(norm, *mode, input, residual, *relu, Place::Tensor)?;
+        self.saved.set(Saved { convolved, statistics });
+        Ok((T::to_cpu_storage_owned(y.into_vec()), self.plan.output.into()))
+    }
+
+    fn backward(&self, x: &Tensor, residual: Option<&Tensor>, y: &Tensor, dy: &Tensor) -> Result<Gradients> {
+        let Some(saved) = self.saved.get() else {
+            candle_core::bail!("{}: backward without forward", self.plan.op);
+        };
+        let dy = dy.contiguous()?;
+        with_elements::<T, _>(&dy, |dy| {
+            with_elements::<T, _>(y, |y| {
+                let y = self.plan.relu.then_some(y);
+                with_elements::<T, _>(x, |elements| self.gradients_of(&saved, x, elements, residual, y, dy))
+            })
+        })
+    }
+
+    fn gradients_of(
+        &self,
+        saved: &Saved<T>,
+        x: &Tensor,
+        x_elements: &[T],
+        residual: Option<&Tensor>,
+        y: Option<&[T]>,
+        dy: &[T],
+    ) -> Result<Gradients> {
+        let (norm, statistics) = (&self.plan.norm, &saved.statistics);
+        let input: &[T] = saved.convolved.as_deref().unwrap_or(x_elements);
+        let residual = residual.filter(|residual| residual.track_op());
+        let beside = residual.map(|_| Place::Tensor);
+        let backward = |place| layer::normalise_backward(norm, statistics, input, y, dy, place, beside);
+        let (gradients, dx, mut parameters) = match &self.plan.input {
+            Input::Given => {
+                let mut gradients = backward(Place::Tensor)?;
+                let dx = std::mem::replace(&mut gradients.input, Values::Tensor(Vec::new()));
+                (gradients, x.track_op().then(|| tensor(dx.into_vec(), x.shape())), Vec::new())
+            }
+            Input::Convolved(shape, weight) => {
+                let gradients = backward(Place::Workspace)?;
+                let dc = &gradients.input;
+                let dw = layer::weight_gradient(shape, x_elements, dc, weight)?;
+                let dx = match x.track_op() {
+                    true => Some(layer::input_gradient(shape, dc, weight, Place::Tensor)?.into_vec()),
+                    false => None,
+                };
+                (gradients, dx.map(|dx| tensor(dx, x.shape())), vec![dw])
+            }
+        };
+        parameters.extend([Some(gradients.scale), Some(gradients.bias)]);
+        self.gradients.put(parameters);
+        let d_residual = residual.zip(gradients.residual);
+        Ok((dx, d_residual.map(|(residual, gradient)| tensor(gradient.into_vec(), residual.shape()))))
+    }
+}
+
+impl<T: Kernels> CustomOp2 for NormNode<T> {
+    fn name(&self) -> &'static str {
+        self.plan.op
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.forward(elements(x, layout)?, None)
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        parameters: &Tensor,
+        y: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (dx, _) = self.backward(x, None, y, dy)?;
+        Ok((dx, bundle::gradient(parameters)?))
+    }
+}
+
+impl<T: Kernels> CustomOp3 for NormNode<T> {
+    fn name(&self) -> &'static str {
+        self.plan.op
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        residual: &CpuStorage,
+        residual_layout: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.forward(elements(x, x_layout)?, Some(elements(residual, residual_layout)?))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        residual: &Tensor,
+        parameters: &Tensor,
+        y: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (dx, d_residual) = self.backward(x, Some(residual), y, dy)?;
+        Ok((dx, d_residual, bundle::gradient(parameters)?))
+    }
+}

@@ -1,0 +1,18 @@
+//! The nodes of candle's graph on the CPU: what an operation keeps for its backward pass, and how it hands gradients on.
+
+mod avg_pool;
+mod batch_norm;
+mod conv2d;
+mod cross_entropy;
+mod kept;
+mod max_pool;
+mod relu;
+mod residual_blocks;
+
+pub(super) use avg_pool::avg_pool;
+pub(super) use batch_norm::batch_norm;
+pub(super) use conv2d::conv2d;
+pub(super) use cross_entropy::{cross_entropy, cross_entropy_indices};
+pub(super) use max_pool::max_pool;
+pub(super) use relu::relu;
+pub(super) use residual_blocks::residual_blocks;

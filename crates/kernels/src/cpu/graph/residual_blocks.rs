@@ -1,0 +1,247 @@
+//! The graph node behind [`residual_blocks`](crate::residual_blocks).
+
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+
+use crate::Mode;
+use crate::bundle::{self, Slot};
+use crate::cpu::choose::Kernels;
+use crate::cpu::graph::kept::Kept;
+use crate::cpu::layer::{self, NormGradients, Statistics};
+use crate::cpu::memory::{Place, Values};
+use crate::cpu::tensors::{elements, tensor, with_elements};
+use crate::plan::{BlockPlan, LayerPlan};
+
+pub(crate) fn residual_blocks<T: Kernels>(
+    x: &Tensor,
+    plans: Vec<BlockPlan>,
+    output: (usize, usize, usize, usize),
+    mode: Mode,
+) -> Result<Tensor> {
+    let mut tokens = Vec::new();
+    let mut bundled = |plan: &LayerPlan| -> Result<Slot> {
+        let (token, slot) = bundle::triple(&plan.weight, &plan.norm.weight, &plan.norm.bias)?;
+        tokens.push(token);
+        Ok(slot)
+    };
+    let mut slots = Vec::with_capacity(plans.len());
+    for plan in &plans {
+        let path = plan.path.iter().map(&mut bundled).collect::<Result<_>>()?;
+        slots.push(BlockSlots { path, shortcut: plan.shortcut.as_ref().map(&mut bundled).transpose()? });
+    }
+    let parameters = Tensor::cat(&tokens, 0)?;
+    let tracked = x.track_op() || parameters.track_op();
+    x.apply_op2(&parameters, BlocksNode::<T> { plans, slots, output, mode, tracked, saved: Kept::default() })
+}
+
+/// What one layer leaves for the backward pass.
+struct SavedLayer<T: Kernels> {
+    convolved: Values<T>,
+    statistics: Statistics<T>,
+}
+
+/// What one block leaves.
+struct SavedBlock<T: Kernels> {
+    path: Vec<SavedLayer<T>>,
+    /// Outputs of the path's layers but the last, after the rectifier: inputs of the next.
+    inner: Vec<Values<T>>,
+    shortcut: Option<SavedLayer<T>>,
+    /// The block's output, unless it is the last block, whose output candle keeps.
+    output: Option<Values<T>>,
+}
+
+/// Where the gradients of a block's layers go: those of weight, scale and shift.
+struct BlockSlots {
+    path: Vec<Slot>,
+    shortcut: Option<Slot>,
+}
+
+struct BlocksNode<T: Kernels> {
+    plans: Vec<BlockPlan>,
+    slots: Vec<BlockSlots>,
+    output: (usize, usize, usize, usize),
+    mode: Mode,
+    /// Whether anything will be asked for backward.
+    tracked: bool,
+    saved: Kept<Vec<SavedBlock<T>>>,
+}
+
+impl<T: Kernels> BlocksNode<T> {
+    /// One layer: what it leaves, and its output.
+    fn run_layer(
+        &self,
+        plan: &LayerPlan,
+        x: &[T],
+        residual: Option<&[T]>,
+        relu: bool,
+        place: Place,
+    ) -> Result<(SavedLayer<T>, Values<T>)> {
+        let convolved = layer::convolve(&plan.shape, x, &plan.weight, Place::Workspace)?;
+        let (y, statistics) = layer::normalise(&plan.norm, self.mode, &convolved, residual, relu, place)?;
+        statistics.update_running(&plan.norm)?;
+        Ok((SavedLayer { convolved, statistics }, y))
+    }
+
+    /// One block: what it leaves, but its output, and its output.
+    fn run_block(&self, plan: &BlockPlan, x: &[T], place: Place) -> Result<(SavedBlock<T>, Values<T>)> {
+        let projected = plan.shortcut.as_ref().map(|plan| self.run_layer(plan, x, None, false, Place::Workspace));
+        let (shortcut, projected) = projected.transpose()?.unzip();
+        let mut path = Vec::with_capacity(plan.path.len());
+        let mut inner: Vec<Values<T>> = Vec::with_capacity(plan.path.len() - 1);
+        let (last, before) = plan.path.split_last().ok_or_else(|| candle_core::Error::msg("a path without layers"))?;
+        for plan in before {
+            let input = inner.last().map_or(x, |inner| &inner[..]);
+            let (saved, y) = self.run_layer(plan, input, None, true, Place::Workspace)?;
+            path.push(saved);
+            inner.push(y);
+        }
+        let residual = projected.as_ref().map_or(x, |projected| &projected[..]);
+        let input = inner.last().map_or(x, |inner| &inner[..]);
+        let (saved, y) = self.run_layer(last, input, Some(residual), true, place)?;
+        path.push(saved);
+        Ok((SavedBlock { path, inner, shortcut, output: None }, y))
+    }
+
+    fn forward(&self, x: &[T]) -> Result<(CpuStorage, Shape)> {
+        let Some((last, before)) = self.plans.split_last() else {
+            candle_core::bail!("residual_blocks: no blocks");
+        };
+        let mut saved: Vec<SavedBlock<T>> = Vec::with_capacity(self.plans.len());
+        let mut carried: Option<Values<T>> = None;
+        for plan in before {
+            let input = output_of(saved.last()).or(carried.as_deref()).unwrap_or(x);
+            let (mut block, y) = self.run_block(plan, input, Place::Workspace)?;
+            if self.tracked {
+                block.output = Some(y);
+                saved.push(block);
+            } else {
+                carried = Some(y);
+            }
+        }
+        let input = output_of(saved.last()).or(carried.as_deref()).unwrap_or(x);
+        let (block, y) = self.run_block(last, input, Place::Tensor)?;
+        if self.tracked {
+            saved.push(block);
+            self.saved.set(saved);
+        }
+        Ok((T::to_cpu_storage_owned(y.into_vec()), self.output.into()))
+    }
+
+    /// The gradients of all parameters go to their slots; that of the input is returned, if `wanted`.
+    fn backward(&self, x: &[T], y: &[T], dy: &[T], wanted: bool) -> Result<Option<Values<T>>> {
+        let Some(saved) = self.saved.get() else {
+            candle_core::bail!("residual_blocks: backward without forward");
+        };
+        let mut carried: Option<Values<T>> = None;
+        for (index, block) in saved.iter().enumerate().rev() {
+            let input = output_of(index.checked_sub(1).map(|before| &saved[before])).unwrap_or(x);
+            let output = output_of(Some(block)).unwrap_or(y);
+            let dy = carried.as_deref().unwrap_or(dy);
+            // The first block's input gradient becomes a tensor.
+            let place = if index == 0 { Place::Tensor } else { Place::Workspace };
+            let wanted = (wanted || index > 0).then_some(place);
+            carried = self.block_backward(index, block, input, output, dy, wanted)?;
+        }
+        Ok(carried)
+    }
+
+    fn block_backward(
+        &self,
+        index: usize,
+        saved: &SavedBlock<T>,
+        x: &[T],
+        y: &[T],
+        dy: &[T],
+        wanted: Option<Place>,
+    ) -> Result<Option<Values<T>>> {
+        let (plan, slots) = (&self.plans[index], &self.slots[index]);
+        let place = wanted.unwrap_or(Place::Workspace);
+        // `dy` where the block's last rectifier let it pass: the gradient of the shortcut's output.
+        let mut masked = None;
+        let mut dc = None;
+        let mut gradient: Option<Values<T>> = None;
+        // The path's layers from the last to the first; the first one's input gradient waits for the shortcut's.
+        for at in (0..plan.path.len()).rev() {
+            let (layer, left) = (&plan.path[at], &saved.path[at]);
+            let input = at.checked_sub(1).map_or(x, |before| &saved.inner[before][..]);
+            let output = saved.inner.get(at).map_or(y, |inner| &inner[..]);
+            let residual = match &plan.shortcut {
+                _ if at + 1 < plan.path.len() => None,
+                Some(_) => Some(Place::Workspace),
+                None => Some(place),
+            };
+            let dy = gradient.as_deref().unwrap_or(dy);
+            let gradients = layer_backward(layer, left, input, Some(output), dy, residual, &slots.path[at])?;
+            masked = gradients.residual.or(masked);
+            if at > 0 {
+                let dx = layer::input_gradient(&layer.shape, &gradients.input, &layer.weight, Place::Workspace)?;
+                gradient = Some(dx);
+            }
+            dc = Some(gradients.input);
+        }
+        let (Some(masked), Some(dc), Some(first)) = (masked, dc, plan.path.first()) else {
+            candle_core::bail!("residual_blocks: a path without layers");
+        };
+        let dx = match (&plan.shortcut, &saved.shortcut, &slots.shortcut) {
+            (Some(layer), Some(left), Some(slot)) => {
+                let gradients = layer_backward(layer, left, x, None, &masked, None, slot)?;
+                drop(masked);
+                if wanted.is_none() {
+                    return Ok(None);
+                }
+                layer::input_gradient(&layer.shape, &gradients.input, &layer.weight, place)?
+            }
+            _ => masked,
+        };
+        if wanted.is_none() {
+            return Ok(None);
+        }
+        let mut dx = dx;
+        layer::add_input_gradient(&first.shape, &dc, &first.weight, &mut dx)?;
+        Ok(Some(dx))
+    }
+}
+
+/// The gradients of one layer; those of its parameters go to `slot`.
+fn layer_backward<T: Kernels>(
+    plan: &LayerPlan,
+    saved: &SavedLayer<T>,
+    x: &[T],
+    y: Option<&[T]>,
+    dy: &[T],
+    residual: Option<Place>,
+    slot: &Slot,
+) -> Result<NormGradients<T>> {
+    let (norm, place) = (&plan.norm, Place::Workspace);
+    let gradients = layer::normalise_backward(norm, &saved.statistics, &saved.convolved, y, dy, place, residual)?;
+    let dw = layer::weight_gradient(&plan.shape, x, &gradients.input, &plan.weight)?;
+    slot.put(vec![dw, Some(gradients.scale.clone()), Some(gradients.bias.clone())]);
+    Ok(gradients)
+}
+
+fn output_of<T: Kernels>(block: Option<&SavedBlock<T>>) -> Option<&[T]> {
+    block.and_then(|block| block.output.as_deref())
+}
+
+impl<T: Kernels> CustomOp2 for BlocksNode<T> {
+    fn name(&self) -> &'static str {
+        "residual_blocks"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.forward(elements(x, layout)?)
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        parameters: &Tensor,
+        y: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (dy, wanted) = (dy.contiguous()?, x.track_op());
+        let dx = with_elements::<T, _>(&dy, |dy| {
+            with_elements::<T, _>(y, |y| with_elements::<T, _>(x, |x| self.backward(x, y, dy, wanted)))
+        })?;
+        Ok((dx.map(|dx| tensor(dx.into_vec(), x.shape())), bundle::gradient(parameters)?))
+    }
+}

@@ -1,0 +1,166 @@
+//! What a convolution and a normalised layer do forward and backward, apart from any graph: shared by the nodes that
+//! contain them.
+
+use candle_core::{DType, Result, Tensor};
+
+use crate::cpu::batch_norm::{Affine, GradientTerms};
+use crate::cpu::choose::Kernels;
+use crate::cpu::element::Element;
+use crate::cpu::memory::{Place, Values};
+use crate::cpu::run;
+use crate::cpu::tensors::{tensor, with_weight};
+use crate::plan::ConvShape;
+use crate::{BatchNorm, Mode};
+
+/// The statistics a forward pass normalised with, kept for the backward pass.
+pub(crate) struct Statistics<T: Element> {
+    center: Vec<T::Accumulator>,
+    /// One over the root of variance plus eps.
+    reciprocal: Vec<f64>,
+    mean: Vec<f64>,
+    variance: Vec<f64>,
+    /// Values of a channel in the batch.
+    count: usize,
+    mode: Mode,
+}
+
+/// The convolution of `x`.
+pub(crate) fn convolve<T: Kernels>(shape: &ConvShape, x: &[T], weight: &Tensor, place: Place) -> Result<Values<T>> {
+    with_weight::<T, _>(weight, |weight| Ok(run::conv2d_forward(shape, x, weight, place)))
+}
+
+/// The gradient of a convolution's input.
+pub(crate) fn input_gradient<T: Kernels>(
+    shape: &ConvShape,
+    dy: &[T],
+    weight: &Tensor,
+    place: Place,
+) -> Result<Values<T>> {
+    with_weight::<T, _>(weight, |weight| Ok(run::conv2d_backward_data(shape, dy, weight, place)))
+}
+
+/// The same, added to `dx`.
+pub(crate) fn add_input_gradient<T: Kernels>(shape: &ConvShape, dy: &[T], weight: &Tensor, dx: &mut [T]) -> Result<()> {
+    with_weight::<T, _>(weight, |weight| {
+        run::add_conv2d_backward_data(shape, dy, weight, dx);
+        Ok(())
+    })
+}
+
+/// The gradient of a convolution's weight, if anybody asks for it.
+pub(crate) fn weight_gradient<T: Kernels>(
+    shape: &ConvShape,
+    x: &[T],
+    dy: &[T],
+    weight: &Tensor,
+) -> Result<Option<Tensor>> {
+    if !weight.track_op() {
+        return Ok(None);
+    }
+    let dw = run::conv2d_backward_weight(shape, x, dy);
+    tensor(dw, weight.shape()).to_dtype(weight.dtype()).map(Some)
+}
+
+/// `x` normalised, the residual added, and rectified if `relu`.
+pub(crate) fn normalise<T: Kernels>(
+    norm: &BatchNorm,
+    mode: Mode,
+    x: &[T],
+    residual: Option<&[T]>,
+    relu: bool,
+    place: Place,
+) -> Result<(Values<T>, Statistics<T>)> {
+    let weight = doubles(&norm.weight)?;
+    let (mean, variance) = match mode {
+        Mode::Train => {
+            let moments = T::moments(x, weight.len());
+            (moments.mean, moments.variance)
+        }
+        Mode::Eval => (doubles(&norm.running_mean)?, doubles(&norm.running_var)?),
+    };
+    let reciprocal: Vec<f64> = variance.iter().map(|variance| 1.0 / (variance + norm.eps).sqrt()).collect();
+    let center: Vec<T::Accumulator> = rounded(mean.iter().copied());
+    let affine = Affine {
+        scale: rounded(reciprocal.iter().zip(&weight).map(|(reciprocal, weight)| reciprocal * weight)),
+        shift: rounded(doubles(&norm.bias)?.into_iter()),
+        center: center.clone(),
+    };
+    let y = run::normalise(x, &affine, residual, relu, place);
+    Ok((y, Statistics { center, reciprocal, mean, variance, count: x.len() / weight.len(), mode }))
+}
+
+/// What a normalised layer's backward pass yields.
+pub(crate) struct NormGradients<T: Element> {
+    pub(crate) scale: Tensor,
+    pub(crate) bias: Tensor,
+    /// Of the normalised values' input.
+    pub(crate) input: Values<T>,
+    /// Of the residual: `dy` where the rectifier let it pass.
+    pub(crate) residual: Option<Values<T>>,
+}
+
+/// The gradients of a normalised layer; `y` is its output if a rectifier ended it.
+pub(crate) fn normalise_backward<T: Kernels>(
+    norm: &BatchNorm,
+    statistics: &Statistics<T>,
+    x: &[T],
+    y: Option<&[T]>,
+    dy: &[T],
+    place: Place,
+    residual: Option<Place>,
+) -> Result<NormGradients<T>> {
+    let (plain, centred) = T::gradient_sums(x, &statistics.center, y, dy);
+    let channels = plain.len();
+    let bias: Vec<T::Accumulator> = rounded(plain.iter().copied());
+    let scale: Vec<T::Accumulator> = rounded(centred.iter().zip(&statistics.reciprocal).map(|(sum, r)| sum * r));
+    let terms = statistics.gradient_terms(norm, &plain, &centred)?;
+    let (input, residual) = run::normalise_backward(x, &terms, y, dy, place, residual);
+    let scale = tensor(scale, channels).to_dtype(norm.weight.dtype())?;
+    Ok(NormGradients { scale, bias: tensor(bias, channels).to_dtype(norm.bias.dtype())?, input, residual })
+}
+
+impl<T: Element> Statistics<T> {
+    /// With `g` the masked gradient, `s = weight * reciprocal`, means over the batch and `h = (x - mean) * reciprocal`:
+    /// `dx = s * (g - mean(g) - h * mean(g * h))`; running statistics are constants, so then `dx = s * g`.
+    fn gradient_terms(
+        &self,
+        norm: &BatchNorm,
+        plain: &[f64],
+        centred: &[f64],
+    ) -> Result<GradientTerms<T::Accumulator>> {
+        let scale: Vec<f64> = doubles(&norm.weight)?.iter().zip(&self.reciprocal).map(|(w, r)| w * r).collect();
+        let batch = if self.mode == Mode::Train { 1.0 / self.count as f64 } else { 0.0 };
+        let slope = (0..scale.len()).map(|c| -scale[c] * self.reciprocal[c].powi(2) * centred[c] * batch);
+        let offset = (0..scale.len()).map(|c| -scale[c] * plain[c] * batch);
+        Ok(GradientTerms {
+            center: self.center.clone(),
+            slope: rounded(slope),
+            offset: rounded(offset),
+            scale: rounded(scale.iter().copied()),
+        })
+    }
+
+    /// After a training pass: `running = (1 - momentum) * running + momentum * batch`, with the unbiased variance.
+    pub(crate) fn update_running(&self, norm: &BatchNorm) -> Result<()> {
+        if self.mode == Mode::Eval {
+            return Ok(());
+        }
+        let unbiased = self.count as f64 / (self.count as f64 - 1.0);
+        let mix = |running: &candle_core::Var, batch: &[f64], factor: f64| {
+            let before = doubles(running)?;
+            let mixed = before.iter().zip(batch).map(|(r, b)| (1.0 - norm.momentum) * r + norm.momentum * factor * b);
+            let mixed: Vec<T::Accumulator> = rounded(mixed);
+            running.set(&tensor(mixed, batch.len()).to_dtype(running.dtype())?)
+        };
+        mix(&norm.running_mean, &self.mean, 1.0)?;
+        mix(&norm.running_var, &self.variance, unbiased)
+    }
+}
+
+fn rounded<T: Element>(values: impl Iterator<Item = f64>) -> Vec<T> {
+    values.map(T::from_f64).collect()
+}
+
+fn doubles(tensor: &Tensor) -> Result<Vec<f64>> {
+    tensor.to_dtype(DType::F64)?.to_vec1::<f64>()
+}

@@ -1,0 +1,74 @@
+//! The CPU: the same functions as every device, and below them the graph's nodes, the choice of kernels, and the kernels.
+//!
+//! From the top: `graph` (nodes of candle's graph), `layer` (what a normalised layer does, apart from any graph), `choose`
+//! (which kernel runs), `conv` and `batch_norm` (the kernels and their plain twins), `element`, `simd`, `memory`. Nothing
+//! uses what stands above it.
+
+mod batch_norm;
+mod choose;
+mod conv;
+mod element;
+mod graph;
+mod layer;
+mod memory;
+mod run;
+mod simd;
+mod tensors;
+#[cfg(test)]
+mod twins;
+
+use candle_core::{DType, Result, Tensor};
+use half::bf16;
+
+use crate::Mode;
+use crate::plan::{BlockPlan, ConvShape, NormPlan, PoolShape};
+
+pub use memory::release_workspace;
+
+/// Calls the node of the element type that `$x` has.
+macro_rules! by_dtype {
+    ($x:expr, $node:ident($($argument:expr),*)) => {
+        match $x.dtype() {
+            DType::BF16 => graph::$node::<bf16>($($argument),*),
+            DType::F64 => graph::$node::<f64>($($argument),*),
+            _ => graph::$node::<f32>($($argument),*),
+        }
+    };
+}
+
+pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    by_dtype!(x, conv2d(shape, x, weight))
+}
+
+pub(crate) fn batch_norm(x: &Tensor, residual: Option<&Tensor>, plan: NormPlan) -> Result<Tensor> {
+    by_dtype!(x, batch_norm(x, residual, plan))
+}
+
+pub(crate) fn residual_blocks(
+    x: &Tensor,
+    plans: Vec<BlockPlan>,
+    output: (usize, usize, usize, usize),
+    mode: Mode,
+) -> Result<Tensor> {
+    by_dtype!(x, residual_blocks(x, plans, output, mode))
+}
+
+pub(crate) fn max_pool(shape: PoolShape, x: &Tensor) -> Result<Tensor> {
+    by_dtype!(x, max_pool(shape, x))
+}
+
+pub(crate) fn avg_pool(op: &'static str, shape: PoolShape, x: &Tensor) -> Result<Tensor> {
+    by_dtype!(x, avg_pool(op, shape, x))
+}
+
+pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
+    by_dtype!(x, relu(x))
+}
+
+pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -> Result<Tensor> {
+    by_dtype!(logits, cross_entropy(logits, targets, smoothing))
+}
+
+pub(crate) fn cross_entropy_indices(logits: &Tensor, classes: &Tensor, smoothing: f64) -> crate::Result<Tensor> {
+    by_dtype!(logits, cross_entropy_indices(logits, classes, smoothing))
+}

@@ -1,0 +1,117 @@
+//! Runs the chosen kernels into memory for their results, so that nothing above this file needs `unsafe`.
+//!
+//! Every kernel writes all of its output: the twins' tests run each into memory of NaN.
+#![allow(unsafe_code, reason = "output memory that is written before it is read")]
+
+use std::mem::MaybeUninit;
+
+use crate::cpu::batch_norm::{Affine, GradientTerms};
+use crate::cpu::choose::Kernels;
+use crate::cpu::memory::{Buffer, Place, Pooled, Values, as_output, assume_init, uninit};
+use crate::plan::ConvShape;
+
+pub(crate) fn conv2d_forward<T: Kernels>(
+    shape: &ConvShape,
+    x: &[T],
+    weight: &[T::Accumulator],
+    place: Place,
+) -> Values<T> {
+    // SAFETY: the kernel writes all of its output.
+    unsafe { written(shape.y_len(), place, |y| T::conv2d_forward(shape, x, weight, y)) }
+}
+
+pub(crate) fn conv2d_backward_data<T: Kernels>(
+    shape: &ConvShape,
+    dy: &[T],
+    weight: &[T::Accumulator],
+    place: Place,
+) -> Values<T> {
+    // SAFETY: the kernel writes all of its output.
+    unsafe { written(shape.x_len(), place, |dx| T::conv2d_backward_data(shape, dy, weight, false, dx)) }
+}
+
+/// The same, added to `dx`.
+pub(crate) fn add_conv2d_backward_data<T: Kernels>(
+    shape: &ConvShape,
+    dy: &[T],
+    weight: &[T::Accumulator],
+    dx: &mut [T],
+) {
+    T::conv2d_backward_data(shape, dy, weight, true, as_output(dx));
+}
+
+pub(crate) fn conv2d_backward_weight<T: Kernels>(shape: &ConvShape, x: &[T], dy: &[T]) -> Vec<T::Accumulator> {
+    // SAFETY: the kernel writes all of its output.
+    unsafe { written(shape.weight_len(), Place::Tensor, |dw| T::conv2d_backward_weight(shape, x, dy, dw)) }.into_vec()
+}
+
+pub(crate) fn normalise<T: Kernels>(
+    x: &[T],
+    affine: &Affine<T::Accumulator>,
+    residual: Option<&[T]>,
+    relu: bool,
+    place: Place,
+) -> Values<T> {
+    // SAFETY: the kernel writes all of its output.
+    unsafe { written(x.len(), place, |y| T::normalise(x, affine, residual, relu, y)) }
+}
+
+/// The gradient of the input, and the masked `dy` if there is a place for it.
+pub(crate) fn normalise_backward<T: Kernels>(
+    x: &[T],
+    terms: &GradientTerms<T::Accumulator>,
+    y: Option<&[T]>,
+    dy: &[T],
+    place: Place,
+    masked: Option<Place>,
+) -> (Values<T>, Option<Values<T>>) {
+    let mut masked_dy = None;
+    // SAFETY: the kernel writes all of both outputs.
+    let dx = unsafe {
+        written(dy.len(), place, |dx| match masked {
+            None => T::normalise_backward(x, terms, y, dy, dx, None),
+            Some(place) => {
+                let kernel = |masked: &mut [MaybeUninit<T>]| T::normalise_backward(x, terms, y, dy, dx, Some(masked));
+                masked_dy = Some(written(dy.len(), place, kernel));
+            }
+        })
+    };
+    (dx, masked_dy)
+}
+
+/// A value of every element of `a` and its partner in `b`, in parallel tasks of `task` elements.
+pub(crate) fn pairwise<T: Pooled + Send + Sync>(a: &[T], b: &[T], task: usize, f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
+    use rayon::prelude::*;
+    assert!(a.len() == b.len(), "lengths");
+    let kernel = |y: &mut [MaybeUninit<T>]| {
+        let tasks = a.par_chunks(task).zip(b.par_chunks(task));
+        y.par_chunks_mut(task).zip(tasks).for_each(|(y, (a, b))| {
+            for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+                y.write(f(a, b));
+            }
+        });
+    };
+    // SAFETY: the three slices have one length, so every element is written.
+    unsafe { written(a.len(), Place::Tensor, kernel) }.into_vec()
+}
+
+/// Memory of `len` elements, written by `kernel`.
+///
+/// # Safety
+///
+/// `kernel` must write every element.
+unsafe fn written<T: Pooled>(len: usize, place: Place, kernel: impl FnOnce(&mut [MaybeUninit<T>])) -> Values<T> {
+    match place {
+        Place::Workspace => {
+            let mut buffer = Buffer::take(len);
+            kernel(as_output(&mut buffer));
+            Values::Workspace(buffer)
+        }
+        Place::Tensor => {
+            let mut memory = uninit(len);
+            kernel(&mut memory);
+            // SAFETY: the caller's promise.
+            Values::Tensor(unsafe { assume_init(memory) })
+        }
+    }
+}

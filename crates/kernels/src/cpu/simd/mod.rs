@@ -1,0 +1,12 @@
+//! Kernels written once and run with the instructions at hand.
+#![allow(unsafe_code, reason = "vector instructions")]
+#![allow(clippy::needless_range_loop, reason = "register tiles are indexed by constants, which iterators hide")]
+
+pub(crate) mod microkernel;
+mod stored;
+mod vector;
+
+pub(crate) use stored::Stored;
+pub(crate) use vector::{Array8, Shared, Vector, dispatch, lanes, panel};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use vector::{Lanes8, Lanes16};

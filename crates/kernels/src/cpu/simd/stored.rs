@@ -1,0 +1,121 @@
+//! How activations lie in memory: as f32, or as bf16 that is widened when read and rounded when written.
+//!
+//! bf16 is the upper half of f32: the same range, eight bits of precision, half the memory and traffic. Kernels compute in
+//! f32 registers whatever the storage is, so a kernel body is written once.
+
+use half::bf16;
+
+use crate::cpu::memory::Pooled;
+use crate::cpu::simd::Vector;
+
+/// A type that vectors of f32 are read from and written to.
+pub(crate) trait Stored: candle_core::WithDType + Pooled {
+    /// # Safety
+    ///
+    /// As [`Vector::load`].
+    unsafe fn load<V: Vector>(from: *const Self) -> V;
+    /// # Safety
+    ///
+    /// As [`Vector::store`].
+    unsafe fn store<V: Vector>(vector: V, to: *mut Self);
+    fn to_f32(self) -> f32;
+    fn of_f32(value: f32) -> Self;
+    /// The elements themselves, if they are f32 already.
+    fn as_f32(elements: &[Self]) -> Option<&[f32]>;
+    fn as_f32_mut(elements: &mut [Self]) -> Option<&mut [f32]>;
+}
+
+impl Stored for f32 {
+    #[inline(always)]
+    unsafe fn load<V: Vector>(from: *const f32) -> V {
+        // SAFETY: the caller's contract.
+        unsafe { V::load(from) }
+    }
+    #[inline(always)]
+    unsafe fn store<V: Vector>(vector: V, to: *mut f32) {
+        // SAFETY: the caller's contract.
+        unsafe { vector.store(to) }
+    }
+    fn to_f32(self) -> f32 {
+        self
+    }
+    fn of_f32(value: f32) -> f32 {
+        value
+    }
+    fn as_f32(elements: &[f32]) -> Option<&[f32]> {
+        Some(elements)
+    }
+    fn as_f32_mut(elements: &mut [f32]) -> Option<&mut [f32]> {
+        Some(elements)
+    }
+}
+
+impl Stored for bf16 {
+    #[inline(always)]
+    unsafe fn load<V: Vector>(from: *const bf16) -> V {
+        // SAFETY: the caller's contract.
+        unsafe { V::widen(from) }
+    }
+    #[inline(always)]
+    unsafe fn store<V: Vector>(vector: V, to: *mut bf16) {
+        // SAFETY: the caller's contract.
+        unsafe { vector.narrow(to) }
+    }
+    fn to_f32(self) -> f32 {
+        f32::from_bits(u32::from(self.to_bits()) << 16)
+    }
+    fn of_f32(value: f32) -> bf16 {
+        bf16::from_f32(value)
+    }
+    fn as_f32(_: &[bf16]) -> Option<&[f32]> {
+        None
+    }
+    fn as_f32_mut(_: &mut [bf16]) -> Option<&mut [f32]> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::InstructionSet;
+    use crate::cpu::simd::dispatch;
+
+    dispatch! {
+        /// Sixteen f32 numbers to bf16 and back.
+        fn there_and_back(from: *const f32, narrow: *mut bf16, back: *mut f32) = there_and_back_body
+    }
+
+    #[inline(always)]
+    unsafe fn there_and_back_body<V: Vector>(from: *const f32, narrow: *mut bf16, back: *mut f32) {
+        for at in (0..16).step_by(V::LANES) {
+            // SAFETY: the caller hands over sixteen elements each, a multiple of the lanes.
+            unsafe {
+                <bf16 as Stored>::store(V::load(from.add(at)), narrow.add(at));
+                <bf16 as Stored>::load::<V>(narrow.add(at)).store(back.add(at));
+            }
+        }
+    }
+
+    /// Every upper half of an f32, infinities and NaN among them, with lower halves around zero, the tie and the end.
+    #[test]
+    fn vectors_round_as_the_scalar_does() {
+        let sets = [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512];
+        for set in sets.into_iter().filter(|set| set.is_available()) {
+            for upper in (0..=u16::MAX).step_by(if cfg!(miri) { 997 } else { 1 }) {
+                let lower = [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff, 0x1234, 0xc000];
+                let bits = |lane: usize| u32::from(upper) << 16 | lower[lane % 8];
+                let from: [f32; 16] = std::array::from_fn(|lane| f32::from_bits(bits(lane)));
+                let (mut narrow, mut back) = ([bf16::ZERO; 16], [0f32; 16]);
+                // SAFETY: sixteen elements each.
+                unsafe { there_and_back(set, from.as_ptr(), narrow.as_mut_ptr(), back.as_mut_ptr()) };
+                for lane in 0..16 {
+                    let expected = bf16::from_f32(from[lane]);
+                    assert_eq!(narrow[lane].to_bits(), expected.to_bits(), "{set:?} {:#x}", bits(lane));
+                    assert_eq!(back[lane].to_bits(), u32::from(expected.to_bits()) << 16, "{set:?} {:#x}", bits(lane));
+                    assert_eq!(narrow[lane].is_nan(), from[lane].is_nan());
+                }
+            }
+        }
+    }
+}

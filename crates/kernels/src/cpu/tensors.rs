@@ -1,0 +1,34 @@
+//! Between candle's tensors and the slices that kernels work on.
+
+use candle_core::op::BackpropOp;
+use candle_core::{CpuStorage, Layout, Result, Shape, Storage, Tensor, WithDType};
+
+use crate::cpu::element::Element;
+
+/// The elements of a contiguous tensor seen by a custom op.
+pub(crate) fn elements<'a, T: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+    let (start, end) = layout
+        .contiguous_offsets()
+        .ok_or_else(|| candle_core::Error::RequiresContiguous { op: "lookahead-kernels" }.bt())?;
+    Ok(&T::cpu_storage_as_slice(storage)?[start..end])
+}
+
+/// Runs `f` on the elements of a contiguous CPU tensor.
+pub(crate) fn with_elements<T: Element, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(cpu) => f(elements(cpu, layout)?),
+        _ => candle_core::bail!("lookahead-kernels: a saved tensor has left the CPU"),
+    }
+}
+
+/// Runs `f` on the elements of a weight that is of `T` or of its accumulators.
+pub(crate) fn with_weight<T: Element, R>(weight: &Tensor, f: impl FnOnce(&[T::Accumulator]) -> Result<R>) -> Result<R> {
+    with_elements::<T::Accumulator, R>(&weight.detach().to_dtype(T::Accumulator::DTYPE)?, f)
+}
+
+/// A tensor without a graph around elements.
+pub(crate) fn tensor<T: Element>(elements: Vec<T>, shape: impl Into<Shape>) -> Tensor {
+    let storage = Storage::Cpu(T::to_cpu_storage_owned(elements));
+    Tensor::from_storage(storage, shape, BackpropOp::none(), false)
+}

@@ -1,0 +1,59 @@
+//! The one place that asks where a tensor lies: every operation is routed here to the CPU, to CUDA, or to candle's own
+//! operations, which serve Metal. The three sides have the same functions.
+
+use candle_core::Tensor;
+
+use crate::plan::{BlockPlan, ConvShape, NormPlan, PoolShape};
+use crate::{Mode, Result};
+
+/// Calls the function of that name on the side that `$x`'s device belongs to.
+macro_rules! route {
+    ($x:expr, $function:ident($($argument:expr),*)) => {{
+        #[cfg(feature = "cuda")]
+        if $x.device().is_cuda() {
+            return crate::cuda::$function($($argument),*);
+        }
+        #[cfg(feature = "metal")]
+        if $x.device().is_metal() {
+            return Ok(crate::composed::$function($($argument),*)?);
+        }
+        Ok(crate::cpu::$function($($argument),*)?)
+    }};
+}
+
+pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    route!(x, conv2d(shape, x, weight))
+}
+
+pub(crate) fn batch_norm(x: &Tensor, residual: Option<&Tensor>, plan: NormPlan) -> Result<Tensor> {
+    route!(x, batch_norm(x, residual, plan))
+}
+
+pub(crate) fn residual_blocks(
+    x: &Tensor,
+    plans: Vec<BlockPlan>,
+    output: (usize, usize, usize, usize),
+    mode: Mode,
+) -> Result<Tensor> {
+    route!(x, residual_blocks(x, plans, output, mode))
+}
+
+pub(crate) fn max_pool(shape: PoolShape, x: &Tensor) -> Result<Tensor> {
+    route!(x, max_pool(shape, x))
+}
+
+pub(crate) fn avg_pool(op: &'static str, shape: PoolShape, x: &Tensor) -> Result<Tensor> {
+    route!(x, avg_pool(op, shape, x))
+}
+
+pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
+    route!(x, relu(x))
+}
+
+pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -> Result<Tensor> {
+    route!(logits, cross_entropy(logits, targets, smoothing))
+}
+
+pub(crate) fn cross_entropy_indices(logits: &Tensor, classes: &Tensor, smoothing: f64) -> Result<Tensor> {
+    route!(logits, cross_entropy_indices(logits, classes, smoothing))
+}

@@ -1,0 +1,101 @@
+//! Batch normalisation, alone or behind a convolution, with what follows it in the same pass.
+
+use candle_core::Tensor;
+
+use crate::check::{activation, require_device, require_dtype, wrong_shape};
+use crate::device;
+use crate::ops::extents::{conv_extents, require_values};
+use crate::plan::{Input, NormPlan};
+use crate::{After, BatchNorm, Mode, Result};
+
+/// Batch normalisation over all but the last axis, and what follows it, as one node of the graph.
+///
+/// `y = (x - mean) / sqrt(variance + eps) * weight + bias`, then `after`. In [`Mode::Train`] mean and variance are the
+/// batch's, and the running statistics of `norm` are updated; in [`Mode::Eval`] they are the running ones.
+///
+/// `x` is (N, H, W, C), bf16, f32 or f64; the result has its shape and type. Gradients go to `x`, to the residual of
+/// [`After::AddRelu`], and to `norm.weight` and `norm.bias`. Sums over the batch are gathered in double precision.
+///
+/// # Errors
+///
+/// Shapes, types and devices that do not fit, each named; [`Error::Argument`] in training with fewer than two values a
+/// channel, whose variance says nothing.
+///
+/// See [`BatchNorm::new`] for an example.
+pub fn batch_norm(x: &Tensor, norm: &BatchNorm, after: After<'_>, mode: Mode) -> Result<Tensor> {
+    let op = "batch_norm";
+    let (batch, height, width, channels) = activation(op, "x", x)?;
+    apply(op, x, Input::Given, (batch, height, width, channels), norm, after, mode)
+}
+
+/// [`conv2d`](crate::conv2d()), then [`batch_norm`], as one node of the graph.
+///
+/// Equal to the two calls, and faster: candle stores one gradient less, and the convolution's output never becomes a
+/// tensor. This is the form to build networks from.
+///
+/// # Errors
+///
+/// Those of the two functions.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor, Var};
+/// use lookahead_kernels::{After, BatchNorm, Mode, conv2d_batch_norm};
+///
+/// let device = Device::Cpu;
+/// let norm = BatchNorm::new(
+///     Tensor::ones(16, DType::F32, &device)?,
+///     Tensor::zeros(16, DType::F32, &device)?,
+///     Var::zeros(16, DType::F32, &device)?,
+///     Var::ones(16, DType::F32, &device)?,
+/// )?;
+/// let x = Tensor::randn(0f32, 1., (2, 8, 8, 3), &device)?;
+/// let weight = Var::from_tensor(&Tensor::randn(0f32, 0.2, (16, 3, 3, 3), &device)?)?;
+/// let y = conv2d_batch_norm(&x, &weight, 2, 1, &norm, After::Relu, Mode::Train)?;
+/// assert_eq!(y.dims(), [2, 4, 4, 16]);
+/// let gradients = y.sum_all()?.backward()?;
+/// assert_eq!(gradients.get(&weight).map(|g| g.dims().to_vec()), Some(vec![16, 3, 3, 3]));
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn conv2d_batch_norm(
+    x: &Tensor,
+    weight: &Tensor,
+    stride: usize,
+    padding: usize,
+    norm: &BatchNorm,
+    after: After<'_>,
+    mode: Mode,
+) -> Result<Tensor> {
+    let op = "conv2d_batch_norm";
+    let shape = conv_extents(op, x, weight, stride, padding)?;
+    let input = Input::Convolved(shape, weight.contiguous()?);
+    apply(op, x, input, (shape.batch, shape.output.0, shape.output.1, shape.channels_out), norm, after, mode)
+}
+
+fn apply(
+    op: &'static str,
+    x: &Tensor,
+    input: Input,
+    output: (usize, usize, usize, usize),
+    norm: &BatchNorm,
+    after: After<'_>,
+    mode: Mode,
+) -> Result<Tensor> {
+    let (batch, height, width, channels) = output;
+    norm.check(op, channels, x.dtype())?;
+    require_values(op, mode, batch * height * width)?;
+    let residual = match after {
+        After::AddRelu(residual) => {
+            require_device(op, "residual", residual)?;
+            require_dtype(op, "residual", residual, x.dtype())?;
+            if residual.dims() != [batch, height, width, channels] {
+                let expected = format!("({batch}, {height}, {width}, {channels})");
+                return Err(wrong_shape(op, "residual", expected, residual));
+            }
+            Some(residual.contiguous()?)
+        }
+        After::Nothing | After::Relu => None,
+    };
+    let relu = !matches!(after, After::Nothing);
+    let plan = NormPlan { op, input, output, norm: norm.clone(), relu, mode };
+    device::batch_norm(&x.contiguous()?, residual.as_ref(), plan)
+}

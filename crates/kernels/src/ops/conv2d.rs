@@ -1,0 +1,43 @@
+//! Convolution.
+
+use candle_core::Tensor;
+
+use crate::ops::extents::conv_extents;
+use crate::{Result, device};
+
+/// Cross-correlation of images with filters, as PyTorch's `conv2d` without bias, dilation or groups.
+///
+/// `y[n, p, q, o] = sum over i, r, s of x[n, p * stride + r - padding, q * stride + s - padding, i] * weight[o, i, r, s]`,
+/// with zeros outside the image.
+///
+/// | argument | shape | meaning |
+/// | --- | --- | --- |
+/// | `x` | (N, H, W, I) | activations, channels last, bf16, f32 or f64 |
+/// | `weight` | (O, I, Kh, Kw) | filters in PyTorch's order, same type as `x`, or f32 beside bf16 |
+/// | `stride` | at least 1 | step of the window, both ways |
+/// | `padding` | any | zeros on each side, both ways |
+///
+/// Returns (N, P, Q, O) with `P = (H + 2 * padding - Kh) / stride + 1`, rounded down, and `Q` likewise. Both arguments
+/// get gradients; an argument that is not part of a graph, as the images of the first layer, costs nothing.
+/// The result has the type of `x`, each gradient that of its argument; beside bf16 all sums are f32, rounded once.
+/// How precisely f32 sums are formed is told by [`ConvAlgorithm`](crate::ConvAlgorithm).
+///
+/// # Errors
+///
+/// [`Error::Shape`], [`Error::DType`] or [`Error::Device`] naming the argument; [`Error::Argument`] for a stride of 0 or a
+/// filter larger than the padded image.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+///
+/// // A 1x3 image with one channel, and a filter that adds three neighbours.
+/// let x = Tensor::new(&[[[[1f32], [2.], [3.]]]], &Device::Cpu)?;
+/// let weight = Tensor::ones((1, 1, 1, 3), DType::F32, &Device::Cpu)?;
+/// let y = lookahead_kernels::conv2d(&x, &weight, 1, 0)?;
+/// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [6.]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn conv2d(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
+    let shape = conv_extents("conv2d", x, weight, stride, padding)?;
+    device::conv2d(shape, &x.contiguous()?, &weight.contiguous()?)
+}

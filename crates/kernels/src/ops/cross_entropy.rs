@@ -1,0 +1,101 @@
+//! Cross-entropy of logits against soft targets or class indices, which mixed labels need.
+
+use candle_core::{DType, Tensor};
+
+use crate::check::{require_device, require_dtype, require_float, wrong_shape};
+use crate::{Error, Result, device};
+
+/// Mean cross-entropy of `logits` against a distribution over the classes for every row.
+///
+/// With `t' = (1 - label_smoothing) * t + label_smoothing * sum(t) / K`, which for rows that sum to 1 is PyTorch's rule:
+/// `loss = mean over rows of -sum over k of t'[k] * log_softmax(logits)[k]`.
+///
+/// | argument | shape | meaning |
+/// | --- | --- | --- |
+/// | `logits` | (N, K) | bf16, f32 or f64 |
+/// | `targets` | (N, K) | weights of the classes, same type, or f32 beside bf16; mixed labels of mixup and cutmix |
+/// | `label_smoothing` | in \[0, 1\] | share of each target spread over all classes |
+///
+/// Returns a scalar in nats, f32 for bf16 logits, else of their type. The gradient goes to `logits`; targets are constants and get none.
+///
+/// # Errors
+///
+/// [`Error::Argument`] for an empty batch, no classes, or smoothing out of range; shapes, types and devices as everywhere.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+///
+/// let logits = Tensor::new(&[[0f32, 0.]], &Device::Cpu)?;
+/// let targets = Tensor::new(&[[0.25f32, 0.75]], &Device::Cpu)?;
+/// let loss = lookahead_kernels::cross_entropy(&logits, &targets, 0.0)?;
+/// assert!((loss.to_scalar::<f32>()? - 2f32.ln()).abs() < 1e-6);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) -> Result<Tensor> {
+    let op = "cross_entropy";
+    let (rows, classes) = check(op, logits, label_smoothing)?;
+    require_device(op, "targets", targets)?;
+    if targets.dims() != [rows, classes] {
+        return Err(wrong_shape(op, "targets", format!("({rows}, {classes})"), targets));
+    }
+    let summed = summed(logits.dtype());
+    if ![logits.dtype(), summed].contains(&targets.dtype()) {
+        let expected = format!("{:?}, as logits is", logits.dtype());
+        return Err(Error::DType { op, argument: "targets", expected, got: targets.dtype() });
+    }
+    let (logits, targets) = (logits.contiguous()?, targets.detach().contiguous()?);
+    device::cross_entropy(&logits, &targets, label_smoothing)
+}
+
+/// Mean cross-entropy of `logits` (N, K) against class indices (N), u32.
+///
+/// As [`cross_entropy`] with targets of 1 at the class and 0 elsewhere.
+///
+/// # Errors
+///
+/// As [`cross_entropy`]; [`Error::Argument`] also for an index that is no class.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+///
+/// let logits = Tensor::new(&[[0f32, 0.], [0., 0.]], &Device::Cpu)?;
+/// let classes = Tensor::new(&[1u32, 0], &Device::Cpu)?;
+/// let loss = lookahead_kernels::cross_entropy_indices(&logits, &classes, 0.1)?;
+/// assert!((loss.to_scalar::<f32>()? - 2f32.ln()).abs() < 1e-6);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn cross_entropy_indices(logits: &Tensor, targets: &Tensor, label_smoothing: f64) -> Result<Tensor> {
+    let op = "cross_entropy_indices";
+    let (rows, _) = check(op, logits, label_smoothing)?;
+    require_device(op, "targets", targets)?;
+    if targets.dims() != [rows] {
+        return Err(wrong_shape(op, "targets", format!("({rows})"), targets));
+    }
+    require_dtype(op, "targets", targets, DType::U32).map_err(|_| Error::DType {
+        op,
+        argument: "targets",
+        expected: "U32 class indices".into(),
+        got: targets.dtype(),
+    })?;
+    device::cross_entropy_indices(&logits.contiguous()?, &targets.detach().contiguous()?, label_smoothing)
+}
+
+fn check(op: &'static str, logits: &Tensor, label_smoothing: f64) -> Result<(usize, usize)> {
+    require_device(op, "logits", logits)?;
+    require_float(op, "logits", logits)?;
+    let (rows, classes) = logits.dims2().map_err(|_| wrong_shape(op, "logits", "(N, K)".into(), logits))?;
+    if rows == 0 || classes == 0 {
+        let (rule, value) = ("at least one row and one class", format!("{rows} x {classes}"));
+        return Err(Error::Argument { op, argument: "logits", rule, value });
+    }
+    if !(0.0..=1.0).contains(&label_smoothing) {
+        let value = label_smoothing.to_string();
+        return Err(Error::Argument { op, argument: "label_smoothing", rule: "in [0, 1]", value });
+    }
+    Ok((rows, classes))
+}
+
+/// The type of targets and loss.
+fn summed(logits: DType) -> DType {
+    if logits == DType::BF16 { DType::F32 } else { logits }
+}

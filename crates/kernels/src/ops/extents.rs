@@ -1,0 +1,74 @@
+//! From checked arguments to the extents of a plan.
+
+use candle_core::Tensor;
+
+use crate::check::{activation, require_device, require_parameter_dtype, wrong_shape};
+use crate::plan::{ConvShape, PoolShape, Window};
+use crate::{Error, Mode, Result};
+
+/// Checks the arguments of a convolution and gives its extents.
+pub(crate) fn conv_extents(
+    op: &'static str,
+    x: &Tensor,
+    weight: &Tensor,
+    stride: usize,
+    padding: usize,
+) -> Result<ConvShape> {
+    let input = activation(op, "x", x)?;
+    require_device(op, "weight", weight)?;
+    require_parameter_dtype(op, "weight", weight, x.dtype())?;
+    conv_shape(op, input, weight, stride, padding)
+}
+
+/// The extents of a convolution of activations with the extents `(batch, height, width, channels_in)`.
+pub(crate) fn conv_shape(
+    op: &'static str,
+    (batch, height, width, channels_in): (usize, usize, usize, usize),
+    weight: &Tensor,
+    stride: usize,
+    padding: usize,
+) -> Result<ConvShape> {
+    let expected = || format!("(O, {channels_in}, Kh, Kw) to match x");
+    let (channels_out, inputs, kernel_height, kernel_width) =
+        weight.dims4().map_err(|_| wrong_shape(op, "weight", expected(), weight))?;
+    if inputs != channels_in {
+        return Err(wrong_shape(op, "weight", expected(), weight));
+    }
+    if channels_in == 0 || channels_out == 0 {
+        let value = format!("{channels_in} in, {channels_out} out");
+        return Err(Error::Argument { op, argument: "channels", rule: "at least 1", value });
+    }
+    let window = Window { kernel: (kernel_height, kernel_width), stride, padding };
+    let output = window.output(op, (height, width))?;
+    Ok(ConvShape { batch, input: (height, width), output, channels_in, channels_out, window })
+}
+
+/// Checks the arguments of a pooling and gives its extents.
+pub(crate) fn pool_extents(
+    op: &'static str,
+    x: &Tensor,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+) -> Result<PoolShape> {
+    let (batch, height, width, channels) = activation(op, "x", x)?;
+    let window = Window { kernel: (kernel, kernel), stride, padding };
+    let output = window.output(op, (height, width))?;
+    if padding > kernel / 2 {
+        let rule = "at most half the kernel, or a window could lie outside the image";
+        return Err(Error::Argument { op, argument: "padding", rule, value: padding.to_string() });
+    }
+    if channels == 0 {
+        return Err(Error::Argument { op, argument: "channels", rule: "at least 1", value: "0".into() });
+    }
+    Ok(PoolShape { batch, input: (height, width), output, channels, window })
+}
+
+/// Refuses to normalise by the statistics of fewer than two values.
+pub(crate) fn require_values(op: &'static str, mode: Mode, values: usize) -> Result<()> {
+    if mode == Mode::Train && values < 2 {
+        let rule = "at least 2 to normalise by the batch's statistics";
+        return Err(Error::Argument { op, argument: "values per channel", rule, value: values.to_string() });
+    }
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! The public functions: each checks its arguments, forms a plan and hands it to the device.
+
+mod avg_pool;
+mod batch_norm;
+mod conv2d;
+mod cross_entropy;
+pub(crate) mod extents;
+mod layout;
+mod max_pool;
+mod relu;
+mod residual_blocks;
+
+pub use avg_pool::{avg_pool2d, global_avg_pool};
+pub use batch_norm::{batch_norm, conv2d_batch_norm};
+pub use conv2d::conv2d;
+pub use cross_entropy::{cross_entropy, cross_entropy_indices};
+pub use layout::{to_channels_first, to_channels_last};
+pub use max_pool::max_pool2d;
+pub use relu::relu;
+pub use residual_blocks::residual_blocks;

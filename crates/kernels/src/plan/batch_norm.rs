@@ -1,0 +1,99 @@
+//! The parameters and running statistics of a batch norm layer.
+
+use candle_core::{DType, Tensor, Var};
+
+use crate::check::{require_device, require_parameter_dtype, wrong_shape};
+use crate::{Error, Result};
+
+/// The parameters and running statistics of one batch norm layer over `C` channels.
+///
+/// | field | shape | default | meaning |
+/// | --- | --- | --- | --- |
+/// | `weight` | (C) | | scale after normalising |
+/// | `bias` | (C) | | shift after scaling |
+/// | `running_mean` | (C) | | mean gathered in training, read in evaluation |
+/// | `running_var` | (C) | | unbiased variance gathered in training |
+/// | `momentum` | in \[0, 1\] | 0.1 | share of the new batch: `running = (1 - momentum) * running + momentum * batch` |
+/// | `eps` | above 0 | 1e-5 | added to the variance under the root |
+///
+/// All four are of the type of the activations, or f32 beside bf16 ones, which is to be preferred: what is gathered in
+/// running statistics is lost in the eight bits of bf16.
+///
+/// Conventions are PyTorch's: the biased variance normalises, the unbiased one (`n / (n - 1)`) is gathered.
+///
+/// # References
+///
+/// Ioffe, Szegedy: Batch Normalization, 2015. arXiv:1502.03167
+#[derive(Debug, Clone)]
+pub struct BatchNorm {
+    /// Scale after normalising.
+    pub weight: Tensor,
+    /// Shift after scaling.
+    pub bias: Tensor,
+    /// Mean gathered in training; overwritten by a forward pass in [`Mode::Train`].
+    pub running_mean: Var,
+    /// Unbiased variance gathered in training; overwritten likewise.
+    pub running_var: Var,
+    /// Share of the new batch in the running statistics.
+    pub momentum: f64,
+    /// Added to the variance.
+    pub eps: f64,
+}
+
+impl BatchNorm {
+    /// A layer with the default momentum and eps.
+    ///
+    /// Trainable parameters are given as `var.as_tensor().clone()`, which keeps them part of the graph.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`], [`Error::DType`] or [`Error::Device`] if the four tensors are not (C) floats of one type in the
+    /// host's memory.
+    ///
+    /// ```
+    /// use candle_core::{DType, Device, Tensor, Var};
+    /// use lookahead_kernels::{After, BatchNorm, Mode, batch_norm};
+    ///
+    /// let weight = Var::ones(1, DType::F32, &Device::Cpu)?;
+    /// let bias = Var::zeros(1, DType::F32, &Device::Cpu)?;
+    /// let (mean, var) = (Var::zeros(1, DType::F32, &Device::Cpu)?, Var::ones(1, DType::F32, &Device::Cpu)?);
+    /// let norm = BatchNorm::new(weight.as_tensor().clone(), bias.as_tensor().clone(), mean.clone(), var)?;
+    ///
+    /// // Two values, -1 and 3: mean 1, biased variance 4.
+    /// let x = Tensor::new(&[[[[-1f32], [3.]]]], &Device::Cpu)?;
+    /// let y = batch_norm(&x, &norm, After::Nothing, Mode::Train)?.flatten_all()?.to_vec1::<f32>()?;
+    /// assert!((y[0] + 1.0).abs() < 1e-5 && (y[1] - 1.0).abs() < 1e-5);
+    /// assert!((mean.to_vec1::<f32>()?[0] - 0.1).abs() < 1e-7);
+    /// # Ok::<(), candle_core::Error>(())
+    /// ```
+    pub fn new(weight: Tensor, bias: Tensor, running_mean: Var, running_var: Var) -> Result<Self> {
+        let norm = Self { weight, bias, running_mean, running_var, momentum: 0.1, eps: 1e-5 };
+        norm.check("BatchNorm::new", norm.weight.elem_count(), norm.weight.dtype())?;
+        Ok(norm)
+    }
+
+    /// Checks every field against the channels and the type of the input.
+    pub(crate) fn check(&self, op: &'static str, channels: usize, dtype: DType) -> Result<()> {
+        let fields: [(&'static str, &Tensor); 4] = [
+            ("weight", &self.weight),
+            ("bias", &self.bias),
+            ("running_mean", self.running_mean.as_tensor()),
+            ("running_var", self.running_var.as_tensor()),
+        ];
+        for (argument, tensor) in fields {
+            require_device(op, argument, tensor)?;
+            require_parameter_dtype(op, argument, tensor, dtype)?;
+            if tensor.dims() != [channels] {
+                return Err(wrong_shape(op, argument, format!("({channels})"), tensor));
+            }
+        }
+        if !(0.0..=1.0).contains(&self.momentum) {
+            let value = self.momentum.to_string();
+            return Err(Error::Argument { op, argument: "momentum", rule: "in [0, 1]", value });
+        }
+        if !(self.eps > 0.0 && self.eps.is_finite()) {
+            return Err(Error::Argument { op, argument: "eps", rule: "above 0", value: self.eps.to_string() });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! Checked layers and blocks, ready to run on whichever device.
+
+use candle_core::Tensor;
+
+use crate::plan::ConvShape;
+use crate::{BatchNorm, Mode};
+
+/// What is normalised.
+#[derive(Debug, Clone)]
+pub(crate) enum Input {
+    /// The input itself.
+    Given,
+    /// The input convolved with these weights.
+    Convolved(ConvShape, Tensor),
+}
+
+/// A checked batch norm, alone or behind a convolution.
+#[derive(Debug, Clone)]
+pub(crate) struct NormPlan {
+    /// The function that was called, for messages.
+    pub(crate) op: &'static str,
+    pub(crate) input: Input,
+    /// Extents (N, H, W, C) of the result.
+    pub(crate) output: (usize, usize, usize, usize),
+    pub(crate) norm: BatchNorm,
+    pub(crate) relu: bool,
+    pub(crate) mode: Mode,
+}
+
+/// A checked convolution and batch norm inside a block.
+#[derive(Debug)]
+pub(crate) struct LayerPlan {
+    pub(crate) shape: ConvShape,
+    pub(crate) weight: Tensor,
+    pub(crate) norm: BatchNorm,
+}
+
+/// A checked residual block.
+#[derive(Debug)]
+pub(crate) struct BlockPlan {
+    pub(crate) path: Vec<LayerPlan>,
+    pub(crate) shortcut: Option<LayerPlan>,
+}
+
+/// A convolution without bias, followed by batch norm.
+///
+/// | field | default | meaning |
+/// | --- | --- | --- |
+/// | `weight` | | filters (O, I, Kh, Kw) |
+/// | `stride`, `padding` | | as for [`conv2d`](crate::conv2d()) |
+/// | `norm` | | batch norm over the O output channels |
+#[derive(Debug, Clone)]
+pub struct ConvBatchNorm {
+    /// Filters (O, I, Kh, Kw).
+    pub weight: Tensor,
+    /// Step of the window, both ways.
+    pub stride: usize,
+    /// Zeros on each side, both ways.
+    pub padding: usize,
+    /// Batch norm over the output channels.
+    pub norm: BatchNorm,
+}
+
+/// A residual block: `relu(path(x) + shortcut(x))`.
+///
+/// The layers of `path` follow one another with a rectifier between them: two 3x3 convolutions make He et al.'s basic
+/// block, 1x1, 3x3, 1x1 the bottleneck. Without a `shortcut` the input itself is added.
+///
+/// # References
+///
+/// He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2015. arXiv:1512.03385
+#[derive(Debug, Clone)]
+pub struct ResidualBlock {
+    /// At least one layer; the last one's output is added to the shortcut.
+    pub path: Vec<ConvBatchNorm>,
+    /// The projection of the input where the path changes its shape.
+    pub shortcut: Option<ConvBatchNorm>,
+}

@@ -1,0 +1,12 @@
+//! What is to be computed, checked and apart from any device: extents, parameters, and layers put together from them.
+
+mod batch_norm;
+mod block;
+mod mode;
+mod window;
+
+pub use batch_norm::BatchNorm;
+pub(crate) use block::{BlockPlan, Input, LayerPlan, NormPlan};
+pub use block::{ConvBatchNorm, ResidualBlock};
+pub use mode::{After, Mode};
+pub(crate) use window::{ConvShape, PoolShape, Window};

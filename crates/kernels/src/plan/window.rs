@@ -1,0 +1,106 @@
+//! The extents of sliding windows, computed and checked once per call.
+
+use std::ops::Range;
+
+use crate::{Error, Result};
+
+/// A square window that slides over an image: how far it reaches, how it moves, what surrounds the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Window {
+    pub(crate) kernel: (usize, usize),
+    pub(crate) stride: usize,
+    pub(crate) padding: usize,
+}
+
+impl Window {
+    /// Output extents (height, width) for an input of extents (height, width); a window that does not fit is an error.
+    pub(crate) fn output(self, op: &'static str, input: (usize, usize)) -> Result<(usize, usize)> {
+        if self.stride == 0 {
+            return Err(Error::Argument { op, argument: "stride", rule: "at least 1", value: "0".into() });
+        }
+        if self.kernel.0 == 0 || self.kernel.1 == 0 {
+            let value = format!("{:?}", self.kernel);
+            return Err(Error::Argument { op, argument: "kernel", rule: "at least 1 each way", value });
+        }
+        let padded = (input.0 + 2 * self.padding, input.1 + 2 * self.padding);
+        if padded.0 < self.kernel.0 || padded.1 < self.kernel.1 {
+            let value = format!("{:?} over a padded image of {padded:?}", self.kernel);
+            return Err(Error::Argument { op, argument: "kernel", rule: "no larger than the padded image", value });
+        }
+        Ok(((padded.0 - self.kernel.0) / self.stride + 1, (padded.1 - self.kernel.1) / self.stride + 1))
+    }
+}
+
+/// All extents of one convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ConvShape {
+    pub(crate) batch: usize,
+    /// Input height and width.
+    pub(crate) input: (usize, usize),
+    /// Output height and width.
+    pub(crate) output: (usize, usize),
+    pub(crate) channels_in: usize,
+    pub(crate) channels_out: usize,
+    pub(crate) window: Window,
+}
+
+impl ConvShape {
+    pub(crate) fn taps(&self) -> usize {
+        self.window.kernel.0 * self.window.kernel.1
+    }
+    pub(crate) fn x_len(&self) -> usize {
+        self.batch * self.input.0 * self.input.1 * self.channels_in
+    }
+    pub(crate) fn y_len(&self) -> usize {
+        self.batch * self.output.0 * self.output.1 * self.channels_out
+    }
+    pub(crate) fn weight_len(&self) -> usize {
+        self.taps() * self.channels_in * self.channels_out
+    }
+}
+
+/// All extents of one pooling, which keeps the channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PoolShape {
+    pub(crate) batch: usize,
+    pub(crate) input: (usize, usize),
+    pub(crate) output: (usize, usize),
+    pub(crate) channels: usize,
+    pub(crate) window: Window,
+}
+
+impl PoolShape {
+    /// The rows and columns of the image that the window at output `(oy, ox)` covers.
+    pub(crate) fn covered(&self, (oy, ox): (usize, usize)) -> (Range<usize>, Range<usize>) {
+        let span = |out: usize, kernel: usize, extent: usize| {
+            let start = out * self.window.stride;
+            let end = (start + kernel).saturating_sub(self.window.padding).min(extent);
+            start.saturating_sub(self.window.padding).min(end)..end
+        };
+        (span(oy, self.window.kernel.0, self.input.0), span(ox, self.window.kernel.1, self.input.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_extents_follow_the_floor_rule() {
+        let window = Window { kernel: (3, 3), stride: 2, padding: 1 };
+        assert_eq!(window.output("t", (32, 7)).unwrap(), (16, 4));
+        assert_eq!(window.output("t", (1, 2)).unwrap(), (1, 1));
+    }
+
+    #[test]
+    fn windows_that_do_not_fit_are_named() {
+        let window = Window { kernel: (7, 7), stride: 1, padding: 1 };
+        let message = window.output("conv2d", (4, 9)).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "conv2d: kernel must be no larger than the padded image, got (7, 7) over a padded image of (6, 11)"
+        );
+        let still = Window { kernel: (1, 1), stride: 0, padding: 0 };
+        assert_eq!(still.output("conv2d", (4, 4)).unwrap_err().to_string(), "conv2d: stride must be at least 1, got 0");
+    }
+}
