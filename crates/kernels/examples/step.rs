@@ -9,8 +9,7 @@ use std::time::Instant;
 
 use candle_core::{CpuStorage, DType, Device, InplaceOp2, InplaceOp3, Layout, Result, Tensor, Var};
 use lookahead_kernels::{
-    After, BatchNorm, ConvBatchNorm, Mode, ResidualBlock, conv2d_batch_norm, cross_entropy_indices, global_avg_pool,
-    residual_blocks,
+    BatchNorm, ConvBatchNorm, Mode, ResidualBlock, cross_entropy_indices, global_avg_pool, residual_network,
 };
 
 #[global_allocator]
@@ -57,9 +56,7 @@ impl Network {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let ConvBatchNorm { weight, stride, padding, norm } = &self.stem;
-        let x = conv2d_batch_norm(x, weight, *stride, *padding, norm, After::Relu, Mode::Train)?;
-        let x = residual_blocks(&x, &self.blocks, Mode::Train)?;
+        let x = residual_network(x, &self.stem, &self.blocks, Mode::Train)?;
         global_avg_pool(&x)?.matmul(&self.head.0.t()?)?.broadcast_add(&self.head.1)
     }
 }

@@ -6,7 +6,7 @@
 
 use candle_core::{D, Result, Tensor};
 
-use crate::plan::{BlockPlan, ConvShape, Input, LayerPlan, NormPlan, PoolShape, Window};
+use crate::plan::{BlockPlan, ConvShape, Input, LayerPlan, NormPlan, PoolShape, Shortcut, Window};
 use crate::{BatchNorm, Mode};
 
 /// [`conv2d`](crate::conv2d()) of checked, contiguous arguments.
@@ -72,19 +72,21 @@ pub(crate) fn residual_blocks(
 ) -> Result<Tensor> {
     let layer = |x: &Tensor, plan: LayerPlan, residual: Option<&Tensor>, relu: bool| {
         let LayerPlan { shape, weight, norm } = plan;
-        let output = (shape.batch, shape.output.0, shape.output.1, shape.channels_out);
+        let output = shape.output_extents();
         let input = Input::Convolved(shape, weight);
         batch_norm(x, residual, NormPlan { op: "residual_blocks", input, output, norm, relu, mode })
     };
     let mut x = x.clone();
     for BlockPlan { path, shortcut } in plans {
         let residual = match shortcut {
-            Some(plan) => layer(&x, plan, None, false)?,
-            None => x.clone(),
+            Shortcut::Nothing => None,
+            Shortcut::Identity => Some(x.clone()),
+            Shortcut::Projection(plan) => Some(layer(&x, plan, None, false)?),
         };
         let count = path.len();
         for (index, plan) in path.into_iter().enumerate() {
-            x = layer(&x, plan, (index + 1 == count).then_some(&residual), true)?;
+            let residual = residual.as_ref().filter(|_| index + 1 == count);
+            x = layer(&x, plan, residual, true)?;
         }
     }
     Ok(x)
@@ -256,7 +258,7 @@ mod tests {
         let [first, second, shortcut] = parts.each_ref().map(|(_, layer)| layer.clone());
         let plans = vec![BlockPlan {
             path: vec![plan((2, 6, 5, 3), &first), plan((2, 3, 3, 4), &second)],
-            shortcut: Some(plan((2, 6, 5, 3), &shortcut)),
+            shortcut: Shortcut::Projection(plan((2, 6, 5, 3), &shortcut)),
         }];
         let composed = residual_blocks(&x, plans, (2, 3, 3, 4), Mode::Train).unwrap();
         let block = ResidualBlock { path: vec![first, second], shortcut: Some(shortcut) };

@@ -22,7 +22,7 @@ pub use cuda::cuda_device;
 pub use error::{Error, Result};
 pub use ops::{
     avg_pool2d, batch_norm, conv2d, conv2d_batch_norm, cross_entropy, cross_entropy_indices, global_avg_pool,
-    max_pool2d, relu, residual_blocks, to_channels_first, to_channels_last,
+    max_pool2d, relu, residual_blocks, residual_network, to_channels_first, to_channels_last,
 };
 pub use plan::{After, BatchNorm, ConvBatchNorm, Mode, ResidualBlock};
 pub use settings::{

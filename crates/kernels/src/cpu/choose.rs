@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use crate::cpu::batch_norm::{self, Affine, GradientTerms, Moments};
+use crate::cpu::batch_norm::{self, Affine, GradientTerms, Mask, Moments, Sums};
 use crate::cpu::conv::{direct, reference, winograd};
 use crate::cpu::element::Element;
 use crate::cpu::simd::Stored;
@@ -43,30 +43,26 @@ pub(crate) trait Kernels: Element {
         residual: Option<&[Self]>,
         relu: bool,
         y: &mut [MaybeUninit<Self>],
+        mask: Option<&mut [MaybeUninit<u8>]>,
     ) {
-        batch_norm::reference::apply(x, affine, residual, relu, y);
+        batch_norm::reference::apply(x, affine, residual, relu, y, mask);
     }
 
-    /// Per channel, the sums of `dy` and of `dy * (x - center)`; `dy` counts only where `y` is positive, if given.
-    fn gradient_sums(
-        x: &[Self],
-        center: &[Self::Accumulator],
-        y: Option<&[Self]>,
-        dy: &[Self],
-    ) -> (Vec<f64>, Vec<f64>) {
-        batch_norm::reference::gradient_sums(x, center, y, dy)
+    /// Per channel, the sums of the masked `dy` and of that times `x - center`.
+    fn gradient_sums(x: &[Self], center: &[Self::Accumulator], mask: Mask<'_, Self::Accumulator>, dy: &[Self]) -> Sums {
+        batch_norm::reference::gradient_sums(x, center, mask, dy)
     }
 
-    /// `dx = scale * dy + slope * (x - center) + offset`, with `dy` masked by `y` as above; the masked `dy` to `residual`.
+    /// `dx = scale * g + slope * (x - center) + offset` of the masked `dy`, `g`; and `g` itself to `residual`.
     fn normalise_backward(
         x: &[Self],
         terms: &GradientTerms<Self::Accumulator>,
-        y: Option<&[Self]>,
+        mask: Mask<'_, Self::Accumulator>,
         dy: &[Self],
         dx: &mut [MaybeUninit<Self>],
         residual: Option<&mut [MaybeUninit<Self>]>,
     ) {
-        batch_norm::reference::backward(x, terms, y, dy, dx, residual);
+        batch_norm::reference::backward(x, terms, mask, dy, dx, residual);
     }
 }
 
@@ -119,42 +115,43 @@ impl<S: Stored> Kernels for S {
 
     fn moments(x: &[S], channels: usize) -> Moments {
         match vectors() {
-            Some(set) if batch_norm::vectors::takes(channels) => batch_norm::vectors::moments(set, x, channels),
-            _ => batch_norm::reference::moments(x, channels),
+            Some(set) => batch_norm::vectors::moments(set, x, channels),
+            None => batch_norm::reference::moments(x, channels),
         }
     }
 
-    fn normalise(x: &[S], affine: &Affine<f32>, residual: Option<&[S]>, relu: bool, y: &mut [MaybeUninit<S>]) {
+    fn normalise(
+        x: &[S],
+        affine: &Affine<f32>,
+        residual: Option<&[S]>,
+        relu: bool,
+        y: &mut [MaybeUninit<S>],
+        mask: Option<&mut [MaybeUninit<u8>]>,
+    ) {
         match vectors() {
-            Some(set) if batch_norm::vectors::takes(affine.scale.len()) => {
-                batch_norm::vectors::apply(set, x, affine, residual, relu, y);
-            }
-            _ => batch_norm::reference::apply(x, affine, residual, relu, y),
+            Some(set) => batch_norm::vectors::apply(set, x, affine, residual, relu, y, mask),
+            None => batch_norm::reference::apply(x, affine, residual, relu, y, mask),
         }
     }
 
-    fn gradient_sums(x: &[S], center: &[f32], y: Option<&[S]>, dy: &[S]) -> (Vec<f64>, Vec<f64>) {
+    fn gradient_sums(x: &[S], center: &[f32], mask: Mask<'_, f32>, dy: &[S]) -> Sums {
         match vectors() {
-            Some(set) if batch_norm::vectors::takes(center.len()) => {
-                batch_norm::vectors::gradient_sums(set, x, center, y, dy)
-            }
-            _ => batch_norm::reference::gradient_sums(x, center, y, dy),
+            Some(set) => batch_norm::vectors::gradient_sums(set, x, center, mask, dy),
+            None => batch_norm::reference::gradient_sums(x, center, mask, dy),
         }
     }
 
     fn normalise_backward(
         x: &[S],
         terms: &GradientTerms<f32>,
-        y: Option<&[S]>,
+        mask: Mask<'_, f32>,
         dy: &[S],
         dx: &mut [MaybeUninit<S>],
         residual: Option<&mut [MaybeUninit<S>]>,
     ) {
         match vectors() {
-            Some(set) if batch_norm::vectors::takes(terms.scale.len()) => {
-                batch_norm::vectors::backward(set, x, terms, y, dy, dx, residual);
-            }
-            _ => batch_norm::reference::backward(x, terms, y, dy, dx, residual),
+            Some(set) => batch_norm::vectors::backward(set, x, terms, mask, dy, dx, residual),
+            None => batch_norm::reference::backward(x, terms, mask, dy, dx, residual),
         }
     }
 }

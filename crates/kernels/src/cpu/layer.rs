@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use crate::cpu::batch_norm::{Affine, GradientTerms};
+use crate::cpu::batch_norm::{Affine, GradientTerms, Mask, Sums};
 use crate::cpu::choose::Kernels;
 use crate::cpu::element::Element;
 use crate::cpu::memory::{Place, Values};
@@ -12,9 +12,12 @@ use crate::cpu::tensors::{tensor, with_weight};
 use crate::plan::ConvShape;
 use crate::{BatchNorm, Mode};
 
-/// The statistics a forward pass normalised with, kept for the backward pass.
+/// What a forward pass normalised with, kept for the backward pass.
 pub(crate) struct Statistics<T: Element> {
-    center: Vec<T::Accumulator>,
+    affine: Affine<T::Accumulator>,
+    relu: bool,
+    /// The bits of the rectifier's mask, where a residual was added before it.
+    mask: Option<Values<u8>>,
     /// One over the root of variance plus eps.
     reciprocal: Vec<f64>,
     mean: Vec<f64>,
@@ -61,7 +64,7 @@ pub(crate) fn weight_gradient<T: Kernels>(
     tensor(dw, weight.shape()).to_dtype(weight.dtype()).map(Some)
 }
 
-/// `x` normalised, the residual added, and rectified if `relu`.
+/// `x` normalised, the residual added, and rectified if `relu`; `keep` says that a backward pass may follow.
 pub(crate) fn normalise<T: Kernels>(
     norm: &BatchNorm,
     mode: Mode,
@@ -69,6 +72,7 @@ pub(crate) fn normalise<T: Kernels>(
     residual: Option<&[T]>,
     relu: bool,
     place: Place,
+    keep: bool,
 ) -> Result<(Values<T>, Statistics<T>)> {
     let weight = doubles(&norm.weight)?;
     let (mean, variance) = match mode {
@@ -79,14 +83,15 @@ pub(crate) fn normalise<T: Kernels>(
         Mode::Eval => (doubles(&norm.running_mean)?, doubles(&norm.running_var)?),
     };
     let reciprocal: Vec<f64> = variance.iter().map(|variance| 1.0 / (variance + norm.eps).sqrt()).collect();
-    let center: Vec<T::Accumulator> = rounded(mean.iter().copied());
     let affine = Affine {
+        center: rounded(mean.iter().copied()),
         scale: rounded(reciprocal.iter().zip(&weight).map(|(reciprocal, weight)| reciprocal * weight)),
         shift: rounded(doubles(&norm.bias)?.into_iter()),
-        center: center.clone(),
     };
-    let y = run::normalise(x, &affine, residual, relu, place);
-    Ok((y, Statistics { center, reciprocal, mean, variance, count: x.len() / weight.len(), mode }))
+    let keep_mask = keep && relu && residual.is_some();
+    let (y, mask) = run::normalise(x, &affine, residual, relu, place, keep_mask);
+    let count = x.len() / weight.len();
+    Ok((y, Statistics { affine, relu, mask, reciprocal, mean, variance, count, mode }))
 }
 
 /// What a normalised layer's backward pass yields.
@@ -99,22 +104,26 @@ pub(crate) struct NormGradients<T: Element> {
     pub(crate) residual: Option<Values<T>>,
 }
 
-/// The gradients of a normalised layer; `y` is its output if a rectifier ended it.
+/// The gradients of a normalised layer.
 pub(crate) fn normalise_backward<T: Kernels>(
     norm: &BatchNorm,
     statistics: &Statistics<T>,
     x: &[T],
-    y: Option<&[T]>,
     dy: &[T],
     place: Place,
     residual: Option<Place>,
 ) -> Result<NormGradients<T>> {
-    let (plain, centred) = T::gradient_sums(x, &statistics.center, y, dy);
-    let channels = plain.len();
-    let bias: Vec<T::Accumulator> = rounded(plain.iter().copied());
-    let scale: Vec<T::Accumulator> = rounded(centred.iter().zip(&statistics.reciprocal).map(|(sum, r)| sum * r));
-    let terms = statistics.gradient_terms(norm, &plain, &centred)?;
-    let (input, residual) = run::normalise_backward(x, &terms, y, dy, place, residual);
+    let mask = match &statistics.mask {
+        Some(bits) => Mask::Bits(bits),
+        None if statistics.relu => Mask::Of(&statistics.affine),
+        None => Mask::Open,
+    };
+    let sums = T::gradient_sums(x, &statistics.affine.center, mask, dy);
+    let channels = sums.first.len();
+    let bias: Vec<T::Accumulator> = rounded(sums.first.iter().copied());
+    let scale: Vec<T::Accumulator> = rounded(sums.second.iter().zip(&statistics.reciprocal).map(|(sum, r)| sum * r));
+    let terms = statistics.gradient_terms(norm, &sums)?;
+    let (input, residual) = run::normalise_backward(x, &terms, mask, dy, place, residual);
     let scale = tensor(scale, channels).to_dtype(norm.weight.dtype())?;
     Ok(NormGradients { scale, bias: tensor(bias, channels).to_dtype(norm.bias.dtype())?, input, residual })
 }
@@ -122,18 +131,14 @@ pub(crate) fn normalise_backward<T: Kernels>(
 impl<T: Element> Statistics<T> {
     /// With `g` the masked gradient, `s = weight * reciprocal`, means over the batch and `h = (x - mean) * reciprocal`:
     /// `dx = s * (g - mean(g) - h * mean(g * h))`; running statistics are constants, so then `dx = s * g`.
-    fn gradient_terms(
-        &self,
-        norm: &BatchNorm,
-        plain: &[f64],
-        centred: &[f64],
-    ) -> Result<GradientTerms<T::Accumulator>> {
+    fn gradient_terms(&self, norm: &BatchNorm, sums: &Sums) -> Result<GradientTerms<T::Accumulator>> {
+        let (plain, centred) = (&sums.first, &sums.second);
         let scale: Vec<f64> = doubles(&norm.weight)?.iter().zip(&self.reciprocal).map(|(w, r)| w * r).collect();
         let batch = if self.mode == Mode::Train { 1.0 / self.count as f64 } else { 0.0 };
         let slope = (0..scale.len()).map(|c| -scale[c] * self.reciprocal[c].powi(2) * centred[c] * batch);
         let offset = (0..scale.len()).map(|c| -scale[c] * plain[c] * batch);
         Ok(GradientTerms {
-            center: self.center.clone(),
+            center: self.affine.center.clone(),
             slope: rounded(slope),
             offset: rounded(offset),
             scale: rounded(scale.iter().copied()),

@@ -5,7 +5,7 @@
 
 use std::mem::MaybeUninit;
 
-use crate::cpu::batch_norm::{Affine, GradientTerms};
+use crate::cpu::batch_norm::{Affine, GradientTerms, Mask, mask_bytes};
 use crate::cpu::choose::Kernels;
 use crate::cpu::memory::{Buffer, Place, Pooled, Values, as_output, assume_init, uninit};
 use crate::plan::ConvShape;
@@ -45,22 +45,34 @@ pub(crate) fn conv2d_backward_weight<T: Kernels>(shape: &ConvShape, x: &[T], dy:
     unsafe { written(shape.weight_len(), Place::Tensor, |dw| T::conv2d_backward_weight(shape, x, dy, dw)) }.into_vec()
 }
 
+/// The normalised values, and the bits of the rectifier's mask if they are wanted.
 pub(crate) fn normalise<T: Kernels>(
     x: &[T],
     affine: &Affine<T::Accumulator>,
     residual: Option<&[T]>,
     relu: bool,
     place: Place,
-) -> Values<T> {
-    // SAFETY: the kernel writes all of its output.
-    unsafe { written(x.len(), place, |y| T::normalise(x, affine, residual, relu, y)) }
+    keep_mask: bool,
+) -> (Values<T>, Option<Values<u8>>) {
+    let mut mask = None;
+    // SAFETY: the kernel writes all of both outputs.
+    let y = unsafe {
+        written(x.len(), place, |y| match keep_mask {
+            false => T::normalise(x, affine, residual, relu, y, None),
+            true => {
+                let kernel = |bits: &mut [MaybeUninit<u8>]| T::normalise(x, affine, residual, relu, y, Some(bits));
+                mask = Some(written(mask_bytes(x.len()), Place::Workspace, kernel));
+            }
+        })
+    };
+    (y, mask)
 }
 
 /// The gradient of the input, and the masked `dy` if there is a place for it.
 pub(crate) fn normalise_backward<T: Kernels>(
     x: &[T],
     terms: &GradientTerms<T::Accumulator>,
-    y: Option<&[T]>,
+    mask: Mask<'_, T::Accumulator>,
     dy: &[T],
     place: Place,
     masked: Option<Place>,
@@ -69,9 +81,9 @@ pub(crate) fn normalise_backward<T: Kernels>(
     // SAFETY: the kernel writes all of both outputs.
     let dx = unsafe {
         written(dy.len(), place, |dx| match masked {
-            None => T::normalise_backward(x, terms, y, dy, dx, None),
+            None => T::normalise_backward(x, terms, mask, dy, dx, None),
             Some(place) => {
-                let kernel = |masked: &mut [MaybeUninit<T>]| T::normalise_backward(x, terms, y, dy, dx, Some(masked));
+                let kernel = |out: &mut [MaybeUninit<T>]| T::normalise_backward(x, terms, mask, dy, dx, Some(out));
                 masked_dy = Some(written(dy.len(), place, kernel));
             }
         })

@@ -17,4 +17,4 @@ pub use cross_entropy::{cross_entropy, cross_entropy_indices};
 pub use layout::{to_channels_first, to_channels_last};
 pub use max_pool::max_pool2d;
 pub use relu::relu;
-pub use residual_blocks::residual_blocks;
+pub use residual_blocks::{residual_blocks, residual_network};

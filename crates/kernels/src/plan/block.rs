@@ -35,11 +35,22 @@ pub(crate) struct LayerPlan {
     pub(crate) norm: BatchNorm,
 }
 
-/// A checked residual block.
+/// What is added to the output of a block's path, before the last rectifier.
+#[derive(Debug)]
+pub(crate) enum Shortcut {
+    /// Nothing: the block is a plain stack of layers, as a network's stem is.
+    Nothing,
+    /// The block's input.
+    Identity,
+    /// The block's input, projected.
+    Projection(LayerPlan),
+}
+
+/// A checked block of layers with a rectifier behind each.
 #[derive(Debug)]
 pub(crate) struct BlockPlan {
     pub(crate) path: Vec<LayerPlan>,
-    pub(crate) shortcut: Option<LayerPlan>,
+    pub(crate) shortcut: Shortcut,
 }
 
 /// A convolution without bias, followed by batch norm.

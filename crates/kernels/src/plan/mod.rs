@@ -6,7 +6,7 @@ mod mode;
 mod window;
 
 pub use batch_norm::BatchNorm;
-pub(crate) use block::{BlockPlan, Input, LayerPlan, NormPlan};
+pub(crate) use block::{BlockPlan, Input, LayerPlan, NormPlan, Shortcut};
 pub use block::{ConvBatchNorm, ResidualBlock};
 pub use mode::{After, Mode};
 pub(crate) use window::{ConvShape, PoolShape, Window};

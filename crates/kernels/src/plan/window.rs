@@ -45,6 +45,10 @@ pub(crate) struct ConvShape {
 }
 
 impl ConvShape {
+    /// Extents (N, H, W, C) of the result.
+    pub(crate) fn output_extents(&self) -> (usize, usize, usize, usize) {
+        (self.batch, self.output.0, self.output.1, self.channels_out)
+    }
     pub(crate) fn taps(&self) -> usize {
         self.window.kernel.0 * self.window.kernel.1
     }

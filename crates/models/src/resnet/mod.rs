@@ -5,7 +5,7 @@ mod head;
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor, Var};
-use lookahead_kernels::{max_pool2d, residual_blocks, to_channels_last};
+use lookahead_kernels::{max_pool2d, residual_blocks, residual_network, to_channels_last};
 
 use self::{block::Block, head::HeadLayers};
 use crate::{
@@ -106,13 +106,15 @@ impl ResNet {
                 lookahead_kernels::Error::DType { op: "ResNet::forward", argument: "images", expected, got }.into()
             );
         }
-        let mut x = self.stem.forward_relu(&x, pass)?;
-        if self.config.stem == Stem::ImageNet {
-            x = max_pool2d(&x, 3, 2, 1)?;
-        }
-        // One node of the graph for the whole trunk: between nodes, candle clears and adds whole gradients.
+        // One node of the graph for as much as possible: between nodes, candle clears and adds whole gradients.
         let blocks = self.blocks.iter().map(|block| block.kernel(pass)).collect::<Result<Vec<_>>>()?;
-        let x = residual_blocks(&x, &blocks, mode(pass))?;
+        let x = match self.config.stem {
+            Stem::Cifar => residual_network(&x, &self.stem.kernel(pass)?, &blocks, mode(pass))?,
+            Stem::ImageNet => {
+                let x = max_pool2d(&self.stem.forward_relu(&x, pass)?, 3, 2, 1)?;
+                residual_blocks(&x, &blocks, mode(pass))?
+            }
+        };
         self.head.forward(&x.to_dtype(precise(self.dtype))?, pass)
     }
 

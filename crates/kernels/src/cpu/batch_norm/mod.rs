@@ -2,8 +2,17 @@
 #![allow(unsafe_code, reason = "vector instructions and output memory that is written before it is read")]
 #![allow(clippy::needless_range_loop, reason = "register tiles are indexed by constants, which iterators hide")]
 
+mod backward;
+mod forward;
 pub(crate) mod reference;
-pub(crate) mod vectors;
+mod rows;
+
+/// The fast form.
+pub(crate) mod vectors {
+    pub(crate) use super::backward::{backward, gradient_sums};
+    pub(crate) use super::forward::{apply, moments};
+}
+pub(crate) use rows::Sums;
 
 /// Per-channel numbers of one normalisation pass, in double precision.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,7 +22,7 @@ pub(crate) struct Moments {
     pub(crate) variance: Vec<f64>,
 }
 
-/// `y = max((x - center) * scale + shift + residual, floor)`, channel by channel.
+/// `(x - center) * scale + shift`, channel by channel.
 #[derive(Debug, Clone)]
 pub(crate) struct Affine<T> {
     pub(crate) center: Vec<T>,
@@ -28,4 +37,23 @@ pub(crate) struct GradientTerms<T> {
     pub(crate) scale: Vec<T>,
     pub(crate) slope: Vec<T>,
     pub(crate) offset: Vec<T>,
+}
+
+/// Where the rectifier behind a batch norm lets a gradient pass: where its input is not 0 or less, NaN included.
+///
+/// The output need not be read again for it. Without a residual its input follows from what is read anyway; with one, a bit
+/// of every element is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mask<'a, T> {
+    /// Everywhere: there is no rectifier.
+    Open,
+    /// Where this function of the layer's input is.
+    Of(&'a Affine<T>),
+    /// Where the element's bit is set: element `i` has bit `i % 8` of byte `i / 8`.
+    Bits(&'a [u8]),
+}
+
+/// Bytes of the bits of `len` elements.
+pub(crate) fn mask_bytes(len: usize) -> usize {
+    len.div_ceil(8)
 }

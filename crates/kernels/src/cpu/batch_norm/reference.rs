@@ -5,15 +5,15 @@ use std::mem::MaybeUninit;
 use candle_core::WithDType;
 use rayon::prelude::*;
 
-use crate::cpu::batch_norm::{Affine, GradientTerms, Moments};
+use crate::cpu::batch_norm::{Affine, GradientTerms, Mask, Moments, Sums};
 use crate::cpu::element::Element;
 
 /// Elements one task works on: small enough to stay in a core's cache, and independent of the number of threads.
 const TASK_ELEMENTS: usize = 1 << 16;
 
-/// Elements of a task, rounded to whole rows of `channels`.
+/// Elements of a task: whole pixels, in eights, so that the bits of a mask lie in bytes of the task's own.
 pub(crate) fn task_len(channels: usize) -> usize {
-    (TASK_ELEMENTS / channels).max(1) * channels
+    (TASK_ELEMENTS / channels / 8).max(1) * 8 * channels
 }
 
 /// Mean and biased variance of every channel, merged from the tasks in their order (Chan, Golub, LeVeque 1979).
@@ -55,67 +55,96 @@ pub(crate) fn moments<T: Element>(x: &[T], channels: usize) -> Moments {
     Moments { mean, variance }
 }
 
-/// `y = (x - center) * scale + shift (+ residual)`, cut at zero if `relu`.
+/// `y = (x - center) * scale + shift (+ residual)`, rectified if `relu`; the bits of the rectifier's mask, if wanted.
 pub(crate) fn apply<T: Element>(
     x: &[T],
     affine: &Affine<T::Accumulator>,
     residual: Option<&[T]>,
     relu: bool,
     y: &mut [MaybeUninit<T>],
+    mask: Option<&mut [MaybeUninit<u8>]>,
 ) {
     let channels = affine.scale.len();
     let task = task_len(channels);
+    let zero = T::zero().widen();
+    let value = |at: usize| {
+        let value = affine_at(affine, x[at], at % channels);
+        residual.map_or(value, |residual| value + residual[at].widen())
+    };
     y.par_chunks_mut(task).enumerate().for_each(|(index, y)| {
         for (offset, out) in y.iter_mut().enumerate() {
-            let (at, c) = (index * task + offset, offset % channels);
-            let mut value = (x[at].widen() - affine.center[c]) * affine.scale[c] + affine.shift[c];
-            if let Some(residual) = residual {
-                value += residual[at].widen();
-            }
-            let zero = T::zero().widen();
-            out.write(T::narrow(if relu && value < zero { zero } else { value }));
+            let value = value(index * task + offset);
+            out.write(T::narrow(if relu && value <= zero { zero } else { value }));
         }
     });
+    if let Some(mask) = mask {
+        mask.par_chunks_mut(task / 8).enumerate().for_each(|(index, mask)| {
+            for (offset, byte) in mask.iter_mut().enumerate() {
+                let first = index * task + 8 * offset;
+                let passes = |at: usize| u8::from(at < x.len() && !masks(value(at)));
+                byte.write((0..8).fold(0, |byte, bit| byte | passes(first + bit) << bit));
+            }
+        });
+    }
 }
 
-/// Per channel, the sums of the gradient and of the gradient times the centred input.
+fn affine_at<T: Element>(affine: &Affine<T::Accumulator>, x: T, c: usize) -> T::Accumulator {
+    (x.widen() - affine.center[c]) * affine.scale[c] + affine.shift[c]
+}
+
+/// Whether a rectifier takes the gradient of an input away; that of NaN it does not, as PyTorch has it.
+fn masks<A: Element>(value: A) -> bool {
+    value <= A::zero()
+}
+
+/// `dy` where the mask lets it pass.
+fn masked<T: Element>(mask: Mask<'_, T::Accumulator>, x: T, dy: T, at: usize, c: usize) -> T {
+    let is_masked = match mask {
+        Mask::Open => false,
+        Mask::Of(affine) => masks(affine_at(affine, x, c)),
+        Mask::Bits(bits) => bits[at / 8] >> (at % 8) & 1 == 0,
+    };
+    if is_masked { T::zero() } else { dy }
+}
+
+/// Per channel, the sums of the masked gradient and of that times the centred input.
 pub(crate) fn gradient_sums<T: Element>(
     x: &[T],
     center: &[T::Accumulator],
-    y: Option<&[T]>,
+    mask: Mask<'_, T::Accumulator>,
     dy: &[T],
-) -> (Vec<f64>, Vec<f64>) {
+) -> Sums {
     let channels = center.len();
     let task = task_len(channels);
-    let tasks: Vec<(Vec<f64>, Vec<f64>)> = dy
+    let tasks: Vec<Sums> = dy
         .par_chunks(task)
         .enumerate()
         .map(|(index, dy)| {
-            let (mut plain, mut centred) = (vec![0.0; channels], vec![0.0; channels]);
+            let mut sums = Sums::zeros(channels);
             for (offset, &g) in dy.iter().enumerate() {
                 let (at, c) = (index * task + offset, offset % channels);
-                let g = cut(g, y, at).widen();
-                plain[c] += g.to_f64();
-                centred[c] += (g * (x[at].widen() - center[c])).to_f64();
+                let g = masked(mask, x[at], g, at, c).widen();
+                sums.first[c] += g.to_f64();
+                sums.second[c] += (g * (x[at].widen() - center[c])).to_f64();
             }
-            (plain, centred)
+            sums
         })
         .collect();
-    let (mut plain, mut centred) = (vec![0.0; channels], vec![0.0; channels]);
-    for (task_plain, task_centred) in tasks {
+    let mut total = Sums::zeros(channels);
+    for task in tasks {
         for c in 0..channels {
-            plain[c] += task_plain[c];
-            centred[c] += task_centred[c];
+            total.first[c] += task.first[c];
+            total.second[c] += task.second[c];
         }
     }
-    (plain, centred)
+    total
 }
 
-/// `dx = scale * g + slope * (x - center) + offset`, and `g` itself to `residual`.
+/// `dx = scale * g + slope * (x - center) + offset` of the masked gradient `g`, and `g` itself to `residual`.
 pub(crate) fn backward<T: Element>(
     x: &[T],
     terms: &GradientTerms<T::Accumulator>,
-    y: Option<&[T]>,
+    mask: Mask<'_, T::Accumulator>,
     dy: &[T],
     dx: &mut [MaybeUninit<T>],
     residual: Option<&mut [MaybeUninit<T>]>,
@@ -125,7 +154,7 @@ pub(crate) fn backward<T: Element>(
     dx.par_chunks_mut(task).enumerate().for_each(|(index, dx)| {
         for (offset, out) in dx.iter_mut().enumerate() {
             let (at, c) = (index * task + offset, offset % channels);
-            let g = cut(dy[at], y, at).widen();
+            let g = masked(mask, x[at], dy[at], at, c).widen();
             let centred = x[at].widen() - terms.center[c];
             out.write(T::narrow(terms.scale[c] * g + terms.slope[c] * centred + terms.offset[c]));
         }
@@ -133,17 +162,9 @@ pub(crate) fn backward<T: Element>(
     if let Some(residual) = residual {
         residual.par_chunks_mut(task).enumerate().for_each(|(index, residual)| {
             for (offset, out) in residual.iter_mut().enumerate() {
-                let at = index * task + offset;
-                out.write(cut(dy[at], y, at));
+                let (at, c) = (index * task + offset, offset % channels);
+                out.write(masked(mask, x[at], dy[at], at, c));
             }
         });
-    }
-}
-
-/// The gradient that passes a rectifier whose output was `y`: none where it was cut.
-fn cut<T: Element>(g: T, y: Option<&[T]>, at: usize) -> T {
-    match y {
-        Some(y) if y[at] <= T::zero() => T::zero(),
-        _ => g,
     }
 }

@@ -21,7 +21,8 @@ pub(crate) fn batch_norm<T: Kernels>(x: &Tensor, residual: Option<&Tensor>, plan
         Input::Convolved(_, weight) => bundle::triple(weight, &norm.weight, &norm.bias)?,
     };
     let saved = Kept::default();
-    let node = NormNode::<T> { plan, gradients, saved: saved.clone() };
+    let tracked = x.track_op() || parameters.track_op() || residual.is_some_and(Tensor::track_op);
+    let node = NormNode::<T> { plan, gradients, tracked, saved: saved.clone() };
     let y = match residual {
         Some(residual) => x.apply_op3(residual, &parameters, node)?,
         None => x.apply_op2(&parameters, node)?,
@@ -43,6 +44,8 @@ struct NormNode<T: Kernels> {
     plan: NormPlan,
     /// Gradients of the weights, if any, then of scale and shift.
     gradients: Slot,
+    /// Whether anything will be asked for backward.
+    tracked: bool,
     saved: Kept<Saved<T>>,
 }
 
@@ -57,21 +60,18 @@ impl<T: Kernels> NormNode<T> {
             Input::Convolved(shape, weight) => Some(layer::convolve(shape, x, weight, Place::Workspace)?),
         };
         let input: &[T] = convolved.as_deref().unwrap_or(x);
-        let (y, statistics) = layer::normalise(norm, *mode, input, residual, *relu, Place::Tensor)?;
+        let (y, statistics) = layer::normalise(norm, *mode, input, residual, *relu, Place::Tensor, self.tracked)?;
         self.saved.set(Saved { convolved, statistics });
         Ok((T::to_cpu_storage_owned(y.into_vec()), self.plan.output.into()))
     }
 
-    fn backward(&self, x: &Tensor, residual: Option<&Tensor>, y: &Tensor, dy: &Tensor) -> Result<Gradients> {
+    fn backward(&self, x: &Tensor, residual: Option<&Tensor>, dy: &Tensor) -> Result<Gradients> {
         let Some(saved) = self.saved.get() else {
             candle_core::bail!("{}: backward without forward", self.plan.op);
         };
         let dy = dy.contiguous()?;
         with_elements::<T, _>(&dy, |dy| {
-            with_elements::<T, _>(y, |y| {
-                let y = self.plan.relu.then_some(y);
-                with_elements::<T, _>(x, |elements| self.gradients_of(&saved, x, elements, residual, y, dy))
-            })
+            with_elements::<T, _>(x, |elements| self.gradients_of(&saved, x, elements, residual, dy))
         })
     }
 
@@ -81,14 +81,13 @@ impl<T: Kernels> NormNode<T> {
         x: &Tensor,
         x_elements: &[T],
         residual: Option<&Tensor>,
-        y: Option<&[T]>,
         dy: &[T],
     ) -> Result<Gradients> {
         let (norm, statistics) = (&self.plan.norm, &saved.statistics);
         let input: &[T] = saved.convolved.as_deref().unwrap_or(x_elements);
         let residual = residual.filter(|residual| residual.track_op());
         let beside = residual.map(|_| Place::Tensor);
-        let backward = |place| layer::normalise_backward(norm, statistics, input, y, dy, place, beside);
+        let backward = |place| layer::normalise_backward(norm, statistics, input, dy, place, beside);
         let (gradients, dx, mut parameters) = match &self.plan.input {
             Input::Given => {
                 let mut gradients = backward(Place::Tensor)?;
@@ -126,10 +125,10 @@ impl<T: Kernels> CustomOp2 for NormNode<T> {
         &self,
         x: &Tensor,
         parameters: &Tensor,
-        y: &Tensor,
+        _: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (dx, _) = self.backward(x, None, y, dy)?;
+        let (dx, _) = self.backward(x, None, dy)?;
         Ok((dx, bundle::gradient(parameters)?))
     }
 }
@@ -156,10 +155,10 @@ impl<T: Kernels> CustomOp3 for NormNode<T> {
         x: &Tensor,
         residual: &Tensor,
         parameters: &Tensor,
-        y: &Tensor,
+        _: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (dx, d_residual) = self.backward(x, Some(residual), y, dy)?;
+        let (dx, d_residual) = self.backward(x, Some(residual), dy)?;
         Ok((dx, d_residual, bundle::gradient(parameters)?))
     }
 }

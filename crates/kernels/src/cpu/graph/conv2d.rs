@@ -29,7 +29,7 @@ impl<T: Kernels> CustomOp2 for Conv2d<T> {
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         let shape = &self.shape;
         let y = convolve::<T>(shape, elements(x, layout)?, &self.weight, Place::Tensor)?.into_vec();
-        Ok((T::to_cpu_storage_owned(y), (shape.batch, shape.output.0, shape.output.1, shape.channels_out).into()))
+        Ok((T::to_cpu_storage_owned(y), shape.output_extents().into()))
     }
 
     fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {

@@ -9,7 +9,7 @@ use crate::cpu::graph::kept::Kept;
 use crate::cpu::layer::{self, NormGradients, Statistics};
 use crate::cpu::memory::{Place, Values};
 use crate::cpu::tensors::{elements, tensor, with_elements};
-use crate::plan::{BlockPlan, LayerPlan};
+use crate::plan::{BlockPlan, LayerPlan, Shortcut};
 
 pub(crate) fn residual_blocks<T: Kernels>(
     x: &Tensor,
@@ -26,7 +26,11 @@ pub(crate) fn residual_blocks<T: Kernels>(
     let mut slots = Vec::with_capacity(plans.len());
     for plan in &plans {
         let path = plan.path.iter().map(&mut bundled).collect::<Result<_>>()?;
-        slots.push(BlockSlots { path, shortcut: plan.shortcut.as_ref().map(&mut bundled).transpose()? });
+        let shortcut = match &plan.shortcut {
+            Shortcut::Projection(plan) => Some(bundled(plan)?),
+            Shortcut::Nothing | Shortcut::Identity => None,
+        };
+        slots.push(BlockSlots { path, shortcut });
     }
     let parameters = Tensor::cat(&tokens, 0)?;
     let tracked = x.track_op() || parameters.track_op();
@@ -76,15 +80,17 @@ impl<T: Kernels> BlocksNode<T> {
         place: Place,
     ) -> Result<(SavedLayer<T>, Values<T>)> {
         let convolved = layer::convolve(&plan.shape, x, &plan.weight, Place::Workspace)?;
-        let (y, statistics) = layer::normalise(&plan.norm, self.mode, &convolved, residual, relu, place)?;
+        let (y, statistics) = layer::normalise(&plan.norm, self.mode, &convolved, residual, relu, place, self.tracked)?;
         statistics.update_running(&plan.norm)?;
         Ok((SavedLayer { convolved, statistics }, y))
     }
 
     /// One block: what it leaves, but its output, and its output.
     fn run_block(&self, plan: &BlockPlan, x: &[T], place: Place) -> Result<(SavedBlock<T>, Values<T>)> {
-        let projected = plan.shortcut.as_ref().map(|plan| self.run_layer(plan, x, None, false, Place::Workspace));
-        let (shortcut, projected) = projected.transpose()?.unzip();
+        let (shortcut, projected) = match &plan.shortcut {
+            Shortcut::Projection(plan) => Some(self.run_layer(plan, x, None, false, Place::Workspace)?).unzip(),
+            Shortcut::Nothing | Shortcut::Identity => (None, None),
+        };
         let mut path = Vec::with_capacity(plan.path.len());
         let mut inner: Vec<Values<T>> = Vec::with_capacity(plan.path.len() - 1);
         let (last, before) = plan.path.split_last().ok_or_else(|| candle_core::Error::msg("a path without layers"))?;
@@ -94,9 +100,13 @@ impl<T: Kernels> BlocksNode<T> {
             path.push(saved);
             inner.push(y);
         }
-        let residual = projected.as_ref().map_or(x, |projected| &projected[..]);
+        let residual = match &plan.shortcut {
+            Shortcut::Nothing => None,
+            Shortcut::Identity => Some(x),
+            Shortcut::Projection(_) => projected.as_deref(),
+        };
         let input = inner.last().map_or(x, |inner| &inner[..]);
-        let (saved, y) = self.run_layer(last, input, Some(residual), true, place)?;
+        let (saved, y) = self.run_layer(last, input, residual, true, place)?;
         path.push(saved);
         Ok((SavedBlock { path, inner, shortcut, output: None }, y))
     }
@@ -127,19 +137,18 @@ impl<T: Kernels> BlocksNode<T> {
     }
 
     /// The gradients of all parameters go to their slots; that of the input is returned, if `wanted`.
-    fn backward(&self, x: &[T], y: &[T], dy: &[T], wanted: bool) -> Result<Option<Values<T>>> {
+    fn backward(&self, x: &[T], dy: &[T], wanted: bool) -> Result<Option<Values<T>>> {
         let Some(saved) = self.saved.get() else {
             candle_core::bail!("residual_blocks: backward without forward");
         };
         let mut carried: Option<Values<T>> = None;
         for (index, block) in saved.iter().enumerate().rev() {
             let input = output_of(index.checked_sub(1).map(|before| &saved[before])).unwrap_or(x);
-            let output = output_of(Some(block)).unwrap_or(y);
             let dy = carried.as_deref().unwrap_or(dy);
             // The first block's input gradient becomes a tensor.
             let place = if index == 0 { Place::Tensor } else { Place::Workspace };
             let wanted = (wanted || index > 0).then_some(place);
-            carried = self.block_backward(index, block, input, output, dy, wanted)?;
+            carried = self.block_backward(index, block, input, dy, wanted)?;
         }
         Ok(carried)
     }
@@ -149,7 +158,6 @@ impl<T: Kernels> BlocksNode<T> {
         index: usize,
         saved: &SavedBlock<T>,
         x: &[T],
-        y: &[T],
         dy: &[T],
         wanted: Option<Place>,
     ) -> Result<Option<Values<T>>> {
@@ -163,14 +171,14 @@ impl<T: Kernels> BlocksNode<T> {
         for at in (0..plan.path.len()).rev() {
             let (layer, left) = (&plan.path[at], &saved.path[at]);
             let input = at.checked_sub(1).map_or(x, |before| &saved.inner[before][..]);
-            let output = saved.inner.get(at).map_or(y, |inner| &inner[..]);
             let residual = match &plan.shortcut {
                 _ if at + 1 < plan.path.len() => None,
-                Some(_) => Some(Place::Workspace),
-                None => Some(place),
+                Shortcut::Nothing => None,
+                Shortcut::Identity => Some(place),
+                Shortcut::Projection(_) => Some(Place::Workspace),
             };
             let dy = gradient.as_deref().unwrap_or(dy);
-            let gradients = layer_backward(layer, left, input, Some(output), dy, residual, &slots.path[at])?;
+            let gradients = layer_backward(layer, left, input, dy, residual, &slots.path[at])?;
             masked = gradients.residual.or(masked);
             if at > 0 {
                 let dx = layer::input_gradient(&layer.shape, &gradients.input, &layer.weight, Place::Workspace)?;
@@ -178,26 +186,26 @@ impl<T: Kernels> BlocksNode<T> {
             }
             dc = Some(gradients.input);
         }
-        let (Some(masked), Some(dc), Some(first)) = (masked, dc, plan.path.first()) else {
+        let (Some(dc), Some(first)) = (dc, plan.path.first()) else {
             candle_core::bail!("residual_blocks: a path without layers");
         };
-        let dx = match (&plan.shortcut, &saved.shortcut, &slots.shortcut) {
-            (Some(layer), Some(left), Some(slot)) => {
-                let gradients = layer_backward(layer, left, x, None, &masked, None, slot)?;
-                drop(masked);
-                if wanted.is_none() {
-                    return Ok(None);
-                }
-                layer::input_gradient(&layer.shape, &gradients.input, &layer.weight, place)?
-            }
-            _ => masked,
-        };
-        if wanted.is_none() {
-            return Ok(None);
+        let mut dx = masked;
+        if let (Shortcut::Projection(layer), Some(left), Some(slot)) =
+            (&plan.shortcut, &saved.shortcut, &slots.shortcut)
+        {
+            let masked = dx.as_deref().unwrap_or_default();
+            let gradients = layer_backward(layer, left, x, masked, None, slot)?;
+            dx = match wanted {
+                Some(place) => Some(layer::input_gradient(&layer.shape, &gradients.input, &layer.weight, place)?),
+                None => None,
+            };
         }
-        let mut dx = dx;
-        layer::add_input_gradient(&first.shape, &dc, &first.weight, &mut dx)?;
-        Ok(Some(dx))
+        let Some(place) = wanted else { return Ok(None) };
+        match &mut dx {
+            Some(dx) => layer::add_input_gradient(&first.shape, &dc, &first.weight, dx)?,
+            None => dx = Some(layer::input_gradient(&first.shape, &dc, &first.weight, place)?),
+        }
+        Ok(dx)
     }
 }
 
@@ -206,13 +214,12 @@ fn layer_backward<T: Kernels>(
     plan: &LayerPlan,
     saved: &SavedLayer<T>,
     x: &[T],
-    y: Option<&[T]>,
     dy: &[T],
     residual: Option<Place>,
     slot: &Slot,
 ) -> Result<NormGradients<T>> {
     let (norm, place) = (&plan.norm, Place::Workspace);
-    let gradients = layer::normalise_backward(norm, &saved.statistics, &saved.convolved, y, dy, place, residual)?;
+    let gradients = layer::normalise_backward(norm, &saved.statistics, &saved.convolved, dy, place, residual)?;
     let dw = layer::weight_gradient(&plan.shape, x, &gradients.input, &plan.weight)?;
     slot.put(vec![dw, Some(gradients.scale.clone()), Some(gradients.bias.clone())]);
     Ok(gradients)
@@ -235,13 +242,11 @@ impl<T: Kernels> CustomOp2 for BlocksNode<T> {
         &self,
         x: &Tensor,
         parameters: &Tensor,
-        y: &Tensor,
+        _: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (dy, wanted) = (dy.contiguous()?, x.track_op());
-        let dx = with_elements::<T, _>(&dy, |dy| {
-            with_elements::<T, _>(y, |y| with_elements::<T, _>(x, |x| self.backward(x, y, dy, wanted)))
-        })?;
+        let dx = with_elements::<T, _>(&dy, |dy| with_elements::<T, _>(x, |x| self.backward(x, dy, wanted)))?;
         Ok((dx.map(|dx| tensor(dx.into_vec(), x.shape())), bundle::gradient(parameters)?))
     }
 }

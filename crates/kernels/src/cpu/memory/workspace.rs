@@ -28,7 +28,7 @@ macro_rules! pooled {
         }
     )*};
 }
-pooled!(f32, f64, bf16);
+pooled!(f32, f64, bf16, u8);
 
 /// Elements a new vector is rounded up to, so that lengths that nearly agree share memory.
 const GRANULE: usize = 4096;
@@ -98,4 +98,5 @@ pub fn release_workspace() {
     f32::idle().clear();
     f64::idle().clear();
     bf16::idle().clear();
+    u8::idle().clear();
 }

@@ -7,15 +7,16 @@
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{
-    __m256, __m512, _CMP_GT_OQ, _CMP_UNORD_Q, _mm_loadu_si128, _mm_storeu_si128, _mm256_add_epi32, _mm256_add_ps,
+    __m256, __m512, _CMP_NLE_UQ, _CMP_UNORD_Q, _mm_loadu_si128, _mm_storeu_si128, _mm256_add_epi32, _mm256_add_ps,
     _mm256_and_ps, _mm256_and_si256, _mm256_blendv_epi8, _mm256_castps_si256, _mm256_castsi256_ps,
-    _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cvtepu16_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
-    _mm256_max_ps, _mm256_mul_ps, _mm256_or_si256, _mm256_packus_epi32, _mm256_permute4x64_epi64, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_ps,
-    _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
-    _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_or_epi32,
-    _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32,
-    _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cmpeq_epi32, _mm256_cvtepu16_epi32, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_max_ps, _mm256_movemask_ps, _mm256_mul_ps, _mm256_or_si256, _mm256_packus_epi32,
+    _mm256_permute4x64_epi64, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_slli_epi32,
+    _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps,
+    _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16,
+    _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_or_epi32, _mm512_maskz_mov_ps, _mm512_max_ps,
+    _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
+    _mm512_sub_ps,
 };
 
 use half::bf16;
@@ -44,8 +45,12 @@ pub(crate) trait Vector: Copy {
     unsafe fn fma(self, factor: Self, addend: Self) -> Self;
     /// The larger one, lane by lane; `self` where `self` is NaN.
     unsafe fn max(self, other: Self) -> Self;
-    /// `self` in the lanes where `other` is above zero, 0 elsewhere.
-    unsafe fn where_positive(self, other: Self) -> Self;
+    /// `self` in the lanes where `other` is above zero or NaN, 0 elsewhere: how PyTorch masks a gradient.
+    unsafe fn where_not_below(self, other: Self) -> Self;
+    /// Writes a bit a lane, the first lane's lowest: set where the lane is above zero or NaN.
+    unsafe fn bits_not_below(self, to: *mut u8);
+    /// `self` in the lanes whose bit is set, 0 elsewhere.
+    unsafe fn where_bits(self, from: *const u8) -> Self;
 }
 
 /// Sixteen lanes of AVX-512.
@@ -65,7 +70,8 @@ pub(crate) struct Array8([f32; 8]);
 
 macro_rules! x86_vector {
     ($type:ident, $lanes:literal, $rows:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident,
-     $mul:ident, $fma:ident, $max:ident, |$value:ident, $other:ident| $positive:expr,
+     $mul:ident, $fma:ident, $max:ident, |$value:ident, $other:ident| $masked:expr, |$lanes_of:ident, $bits_to:ident| $bits:expr,
+     |$picked:ident, $bits_from:ident| $pick:expr,
      |$from:ident| $widen:expr, |$number:ident, $to:ident| $narrow:expr) => {
         // SAFETY (of every block): the trait's contract, passed on to the intrinsic.
         #[cfg(target_arch = "x86_64")]
@@ -125,10 +131,22 @@ macro_rules! x86_vector {
                 Self(unsafe { $max(other.0, self.0) })
             }
             #[inline(always)]
-            unsafe fn where_positive(self, other: Self) -> Self {
+            unsafe fn where_not_below(self, other: Self) -> Self {
                 let ($value, $other) = (self.0, other.0);
                 // SAFETY: the trait's contract.
-                Self(unsafe { $positive })
+                Self(unsafe { $masked })
+            }
+            #[inline(always)]
+            unsafe fn bits_not_below(self, to: *mut u8) {
+                let ($lanes_of, $bits_to) = (self.0, to);
+                // SAFETY: the trait's contract.
+                unsafe { $bits }
+            }
+            #[inline(always)]
+            unsafe fn where_bits(self, from: *const u8) -> Self {
+                let ($picked, $bits_from) = (self.0, from);
+                // SAFETY: the trait's contract.
+                Self(unsafe { $pick })
             }
         }
     };
@@ -146,7 +164,9 @@ x86_vector!(
     _mm512_mul_ps,
     _mm512_fmadd_ps,
     _mm512_max_ps,
-    |value, other| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(other, _mm512_set1_ps(0.0)), value),
+    |value, other| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(other, _mm512_set1_ps(0.0)), value),
+    |lanes, to| to.cast::<u16>().write_unaligned(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(lanes, _mm512_set1_ps(0.0))),
+    |lanes, from| _mm512_maskz_mov_ps(from.cast::<u16>().read_unaligned(), lanes),
     |from| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast())))),
     |number, to| {
         // Adding just under half of the last kept place, or half if that place is odd, carries where rounding is upward.
@@ -170,7 +190,14 @@ x86_vector!(
     _mm256_mul_ps,
     _mm256_fmadd_ps,
     _mm256_max_ps,
-    |value, other| _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(other, _mm256_set1_ps(0.0)), value),
+    |value, other| _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLE_UQ>(other, _mm256_set1_ps(0.0)), value),
+    |lanes, to| to.write(_mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NLE_UQ>(lanes, _mm256_set1_ps(0.0))) as u8),
+    |lanes, from| {
+        // Every lane looks at its own bit of the byte.
+        let bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+        let set = _mm256_and_si256(_mm256_set1_epi32(i32::from(from.read())), bit);
+        _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(set, bit)), lanes)
+    },
     |from| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast())))),
     |number, to| {
         // As above; the two halves of the register are packed apart and then moved together.
@@ -258,8 +285,29 @@ impl Vector for Array8 {
         lanewise!(self, other, |x, y| if y > x { y } else { x })
     }
     #[inline(always)]
-    unsafe fn where_positive(self, other: Self) -> Self {
-        lanewise!(self, other, |x, y| if y > 0.0 { x } else { 0.0 })
+    unsafe fn where_not_below(self, other: Self) -> Self {
+        lanewise!(self, other, |x, y| if y <= 0.0 { 0.0 } else { x })
+    }
+    #[inline(always)]
+    unsafe fn bits_not_below(self, to: *mut u8) {
+        let mut bits = 0;
+        for lane in 0..8 {
+            bits |= u8::from(!(self.0[lane] <= 0.0)) << lane;
+        }
+        // SAFETY: the trait's contract: a writable byte.
+        unsafe { to.write(bits) };
+    }
+    #[inline(always)]
+    unsafe fn where_bits(self, from: *const u8) -> Self {
+        // SAFETY: the trait's contract: a readable byte.
+        let bits = unsafe { from.read() };
+        let mut out = self.0;
+        for lane in 0..8 {
+            if bits >> lane & 1 == 0 {
+                out[lane] = 0.0;
+            }
+        }
+        Self(out)
     }
 }
 

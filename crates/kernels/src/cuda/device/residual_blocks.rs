@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use crate::cuda::device::batch_norm::batch_norm;
-use crate::plan::{BlockPlan, Input, LayerPlan, NormPlan};
+use crate::plan::{BlockPlan, Input, LayerPlan, NormPlan, Shortcut};
 use crate::{Mode, Result};
 
 /// [`residual_blocks`](crate::residual_blocks) of checked blocks and a contiguous input.
@@ -16,12 +16,14 @@ pub(crate) fn residual_blocks(
     let mut x = x.clone();
     for BlockPlan { path, shortcut } in plans {
         let residual = match shortcut {
-            Some(plan) => layer(&x, plan, None, false, mode)?,
-            None => x.clone(),
+            Shortcut::Nothing => None,
+            Shortcut::Identity => Some(x.clone()),
+            Shortcut::Projection(plan) => Some(layer(&x, plan, None, false, mode)?),
         };
         let count = path.len();
         for (index, plan) in path.into_iter().enumerate() {
-            x = layer(&x, plan, (index + 1 == count).then_some(&residual), true, mode)?;
+            let residual = residual.as_ref().filter(|_| index + 1 == count);
+            x = layer(&x, plan, residual, true, mode)?;
         }
     }
     Ok(x)
@@ -29,7 +31,7 @@ pub(crate) fn residual_blocks(
 
 fn layer(x: &Tensor, plan: LayerPlan, residual: Option<&Tensor>, relu: bool, mode: Mode) -> Result<Tensor> {
     let LayerPlan { shape, weight, norm } = plan;
-    let output = (shape.batch, shape.output.0, shape.output.1, shape.channels_out);
+    let output = shape.output_extents();
     let input = Input::Convolved(shape, weight);
     batch_norm(x, residual, NormPlan { op: "residual_blocks", input, output, norm, relu, mode })
 }
