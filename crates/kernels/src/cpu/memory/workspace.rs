@@ -3,100 +3,96 @@
 //! A fresh 33 MB vector costs 6.7 ms of page faults with the system's allocator, half of a convolution. What an operation
 //! needs and nobody else sees, scratch and saved activations, is therefore kept and handed out again.
 
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 
 use half::bf16;
 
-/// Vectors of one type waiting for their next use, the most recently used last.
-#[derive(Debug)]
-pub(crate) struct Pool<T>(Mutex<Vec<Vec<T>>>);
+/// A cache line. Buffers consist of whole lines and begin at one: a vector that straddles two costs two accesses.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u8; LINE]);
 
-/// A type of elements whose vectors wait in a pool of their own.
-pub(crate) trait Pooled: Copy + Default + std::fmt::Debug + 'static {
-    /// The vectors of this type that wait for their next use.
-    fn idle() -> &'static Pool<Self>;
-}
+const LINE: usize = 64;
 
-macro_rules! pooled {
-    ($($type:ty),*) => {$(
-        impl Pooled for $type {
-            fn idle() -> &'static Pool<Self> {
-                static IDLE: Pool<$type> = Pool(Mutex::new(Vec::new()));
-                &IDLE
-            }
-        }
-    )*};
-}
-pooled!(f32, f64, bf16, u8);
+/// Lines a new buffer is rounded up to, so that lengths that nearly agree share memory.
+const GRANULE: usize = 256;
 
-/// Elements a new vector is rounded up to, so that lengths that nearly agree share memory.
-const GRANULE: usize = 4096;
+/// Buffers waiting for their next use, the most recently used last.
+static IDLE: Mutex<Vec<Vec<Line>>> = Mutex::new(Vec::new());
 
-/// A vector on loan from the workspace: its contents are whatever the last user left, and it goes back when dropped.
+/// Elements that a buffer can consist of.
+///
+/// # Safety
+///
+/// Any bytes must be a value of the type, and its alignment at most that of a line.
+pub(crate) unsafe trait Pooled: Copy + std::fmt::Debug + 'static {}
+
+// SAFETY: numbers, of which every pattern of bits is one, and none is aligned to more than its size.
+unsafe impl Pooled for f32 {}
+// SAFETY: as above.
+unsafe impl Pooled for f64 {}
+// SAFETY: as above.
+unsafe impl Pooled for bf16 {}
+// SAFETY: as above.
+unsafe impl Pooled for u8 {}
+
+/// Memory on loan from the workspace: its contents are whatever the last user left, and it goes back when dropped.
 #[derive(Debug)]
 pub(crate) struct Buffer<T: Pooled> {
-    elements: Vec<T>,
+    lines: Vec<Line>,
     len: usize,
+    element: PhantomData<T>,
 }
 
 impl<T: Pooled> Buffer<T> {
-    /// A vector of `len` elements of unspecified value.
+    /// `len` elements of unspecified value, the first at the beginning of a cache line.
     pub(crate) fn take(len: usize) -> Self {
-        let elements = T::idle().take(len).unwrap_or_else(|| vec![T::default(); len.next_multiple_of(GRANULE)]);
-        Self { elements, len }
+        let lines = (len * size_of::<T>()).div_ceil(LINE);
+        let lines = idle(lines).unwrap_or_else(|| vec![Line([0; LINE]); lines.next_multiple_of(GRANULE)]);
+        Self { lines, len, element: PhantomData }
     }
+}
+
+/// The smallest idle buffer that holds so many lines without wasting more than half of itself.
+fn idle(lines: usize) -> Option<Vec<Line>> {
+    let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    let fits = |v: &Vec<Line>| v.len() >= lines && v.len() <= (2 * lines).max(GRANULE);
+    let best = idle.iter().enumerate().rev().filter(|(_, v)| fits(v)).min_by_key(|(_, v)| v.len())?.0;
+    Some(idle.remove(best))
 }
 
 impl<T: Pooled> Deref for Buffer<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        &self.elements[..self.len]
+        // SAFETY: the lines hold `len` elements, initialised bytes that are values of the type, and are aligned for it.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
     }
 }
 
 impl<T: Pooled> DerefMut for Buffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.elements[..self.len]
+        // SAFETY: as above, and the buffer is borrowed for writing.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
     }
 }
 
 impl<T: Pooled> Drop for Buffer<T> {
     fn drop(&mut self) {
-        T::idle().give_back(std::mem::take(&mut self.elements));
-    }
-}
-
-impl<T> Pool<T> {
-    /// The smallest idle vector that holds `len` elements without wasting more than half of itself.
-    fn take(&self, len: usize) -> Option<Vec<T>> {
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |v: &Vec<T>| v.len() >= len && v.len() <= (2 * len).max(GRANULE);
-        let best = idle.iter().enumerate().rev().filter(|(_, v)| fits(v)).min_by_key(|(_, v)| v.len())?.0;
-        Some(idle.remove(best))
-    }
-
-    fn give_back(&self, elements: Vec<T>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(elements);
-    }
-
-    fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.lines));
     }
 }
 
 /// Frees the memory that the operations of this crate keep between calls.
 ///
-/// Scratch and saved activations are kept for the next step, as many as one step needs. Call this between two trainings of
+/// Scratch and saved activations are kept for the next step, for every batch size that was seen. Call this between two trainings of
 /// different size, or before a phase that needs the memory. Nothing is lost but time.
 ///
 /// ```
 /// lookahead_kernels::release_workspace();
 /// ```
 pub fn release_workspace() {
-    f32::idle().clear();
-    f64::idle().clear();
-    bf16::idle().clear();
-    u8::idle().clear();
+    IDLE.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }

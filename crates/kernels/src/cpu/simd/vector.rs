@@ -31,6 +31,8 @@ pub(crate) trait Vector: Copy {
     const LANES: usize;
     /// Rows of the largest register tile two vectors wide.
     const TILE_ROWS: usize;
+    /// Vectors that registers hold at once.
+    const REGISTERS: usize;
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
@@ -78,6 +80,7 @@ macro_rules! x86_vector {
         impl Vector for $type {
             const LANES: usize = $lanes;
             const TILE_ROWS: usize = $rows;
+            const REGISTERS: usize = 2 * $lanes;
             #[inline(always)]
             unsafe fn splat(value: f32) -> Self {
                 // SAFETY: the trait's contract.
@@ -229,6 +232,7 @@ macro_rules! lanewise {
 impl Vector for Array8 {
     const LANES: usize = 8;
     const TILE_ROWS: usize = 2;
+    const REGISTERS: usize = 8;
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
         Self([value; 8])

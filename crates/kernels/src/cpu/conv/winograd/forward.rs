@@ -22,6 +22,17 @@ const PRIVATE_TILES_WIDE: usize = 60;
 /// Tiles of a chunk in the phased form: a point's 256 x C inputs, C x K weights and 256 x K products fit a core's cache.
 const PHASED_TILES: usize = 256;
 
+/// Numbers between the last of a point's and the first of the next one's. The extents are often powers of two, and points
+/// a power of two apart would meet in the same few lines of every cache.
+const POINT_GAP: usize = 16;
+
+/// Transformed tiles: (point, tile, channel), the points `step` apart.
+#[derive(Debug, Clone, Copy)]
+struct Tiles {
+    at: Shared,
+    step: usize,
+}
+
 /// One convolution in the transformed domain: `from` channels are summed, `to` channels come out.
 struct Product<'a, S> {
     set: InstructionSet,
@@ -102,23 +113,31 @@ fn convolve<S: Stored>(
 }
 
 impl<S: Stored> Product<'_, S> {
+    fn scratch(&self, tiles: usize, channels: usize) -> Buffer<f32> {
+        Buffer::take(self.grid.points() * (tiles * channels + POINT_GAP))
+    }
+
+    fn tiles(&self, scratch: &mut Buffer<f32>, tiles: usize, channels: usize) -> Tiles {
+        Tiles { at: Shared::new(scratch), step: tiles * channels + POINT_GAP }
+    }
+
     /// Block by block: a task transforms its tiles, multiplies at all points and transforms back.
     fn private(&self) {
         let tiles = self.grid.tiles();
         let block = if self.from * self.to <= 64 * 64 { PRIVATE_TILES } else { PRIVATE_TILES_WIDE };
         (0..tiles.div_ceil(block)).into_par_iter().for_each(|index| {
             let (first, last) = (index * block, tiles.min((index + 1) * block));
-            let mut v = Buffer::<f32>::take(self.grid.points() * block * self.from);
-            let mut m = Buffer::<f32>::take(self.grid.points() * block * self.to);
-            let (v, m) = (Shared::new(&mut v), Shared::new(&mut m));
+            let mut v = self.scratch(block, self.from);
+            let mut m = self.scratch(block, self.to);
+            let (v, m) = (self.tiles(&mut v, block, self.from), self.tiles(&mut m, block, self.to));
             // SAFETY: the lengths were asserted in `convolve`; the scratch is this task's own and holds `block` tiles;
             // tiles `first..last` belong to this task alone.
             unsafe {
-                gather(self.set, self, first, last, first, block, v);
+                gather(self.set, self, first, last, first, v);
                 for point in 0..self.grid.points() {
-                    multiply_point(self.set, self, point, last - first, block, v, m);
+                    multiply_point(self.set, self, point, last - first, v, m);
                 }
-                scatter(self.set, self, first, last, first, block, m);
+                scatter(self.set, self, first, last, first, m);
             }
         });
     }
@@ -128,27 +147,27 @@ impl<S: Stored> Product<'_, S> {
         let tiles = self.grid.tiles();
         let chunk = tiles.min(PHASED_TILES);
         let points = self.grid.points();
-        let mut v = Buffer::<f32>::take(points * chunk * self.from);
-        let mut m = Buffer::<f32>::take(points * chunk * self.to);
-        let (v, m) = (Shared::new(&mut v), Shared::new(&mut m));
+        let mut v = self.scratch(chunk, self.from);
+        let mut m = self.scratch(chunk, self.to);
+        let (v, m) = (self.tiles(&mut v, chunk, self.from), self.tiles(&mut m, chunk, self.to));
         for first in (0..tiles).step_by(chunk) {
             let last = tiles.min(first + chunk);
             (first..last).into_par_iter().with_min_len(4).for_each(|tile| {
                 // SAFETY: as in `private`; a task has its own tile, and the phases follow one another.
                 unsafe {
-                    gather(self.set, self, tile, tile + 1, first, chunk, v);
+                    gather(self.set, self, tile, tile + 1, first, v);
                 }
             });
             (0..points).into_par_iter().for_each(|point| {
                 // SAFETY: as in `private`; a task has its own point, and the phases follow one another.
                 unsafe {
-                    multiply_point(self.set, self, point, last - first, chunk, v, m);
+                    multiply_point(self.set, self, point, last - first, v, m);
                 }
             });
             (first..last).into_par_iter().with_min_len(4).for_each(|tile| {
                 // SAFETY: as in `private`; a task has its own tile, and the phases follow one another.
                 unsafe {
-                    scatter(self.set, self, tile, tile + 1, first, chunk, m);
+                    scatter(self.set, self, tile, tile + 1, first, m);
                 }
             });
         }
@@ -218,7 +237,7 @@ unsafe fn transform_row<V: Vector, const T: usize>(
 
 dispatch! {
     /// Transforms input tiles `first..last` into `v`: (point, tile - base of `block`, channel).
-    fn gather<S>(product: &Product<'_, S>, first: usize, last: usize, base: usize, block: usize, v: Shared) = gather_body
+    fn gather<S>(product: &Product<'_, S>, first: usize, last: usize, base: usize, v: Tiles) = gather_body
 }
 
 #[inline(always)]
@@ -227,19 +246,18 @@ unsafe fn gather_body<V: Vector, S: Stored>(
     first: usize,
     last: usize,
     base: usize,
-    block: usize,
-    v: Shared,
+    v: Tiles,
 ) {
     let (grid, channels) = (&product.grid, product.from);
     let (x, zeros) = (product.x.as_ptr(), product.zeros.as_ptr());
     for tile in first..last {
-        // SAFETY: `tile - base < block`, so the tile's rows lie inside `v`; lengths were asserted in `convolve`.
+        // SAFETY: `tile - base` is below the tiles of the scratch, so the tile's rows lie inside `v`; lengths were asserted in `convolve`.
         unsafe {
-            let v = v.at((tile - base) * channels);
+            let to = v.at.at((tile - base) * channels);
             if grid.side == 4 {
-                read_input::<V, S, 6>(grid, x, zeros, channels, tile, v, block * channels);
+                read_input::<V, S, 6>(grid, x, zeros, channels, tile, to, v.step);
             } else {
-                read_input::<V, S, 4>(grid, x, zeros, channels, tile, v, block * channels);
+                read_input::<V, S, 4>(grid, x, zeros, channels, tile, to, v.step);
             }
         }
     }
@@ -248,7 +266,7 @@ unsafe fn gather_body<V: Vector, S: Stored>(
 dispatch! {
     /// At one point: `m[tile, k] = sum over c of v[tile, c] * weights[c, k]` for `count` tiles.
     fn multiply_point<S>(
-        product: &Product<'_, S>, point: usize, count: usize, block: usize, v: Shared, m: Shared,
+        product: &Product<'_, S>, point: usize, count: usize, v: Tiles, m: Tiles,
     ) = multiply_point_body
 }
 
@@ -257,18 +275,17 @@ unsafe fn multiply_point_body<V: Vector, S: Stored>(
     product: &Product<'_, S>,
     point: usize,
     count: usize,
-    block: usize,
-    v: Shared,
-    m: Shared,
+    v: Tiles,
+    m: Tiles,
 ) {
     let (from, to, panel) = (product.from, product.to, product.panel);
     let mut k = 0;
     while k < to {
-        // SAFETY: point, tiles and panel lie inside the three arrays, whose lengths are points * block * channels and
+        // SAFETY: point, tiles and panel lie inside the three arrays, whose lengths are points * step and
         // points * from * to.
         unsafe {
-            let v = v.at(point * block * from);
-            let m = m.at(point * block * to + k);
+            let v = v.at.at(point * v.step);
+            let m = m.at.at(point * m.step + k);
             let weights = product.weights.as_ptr().add((point * to + k) * from);
             if panel == 2 * V::LANES {
                 multiply::<V, 2>(v, from, weights, m, to, count, from);
@@ -282,7 +299,7 @@ unsafe fn multiply_point_body<V: Vector, S: Stored>(
 
 dispatch! {
     /// Transforms products of tiles `first..last` back and writes them to `y`.
-    fn scatter<S>(product: &Product<'_, S>, first: usize, last: usize, base: usize, block: usize, m: Shared) = scatter_body
+    fn scatter<S>(product: &Product<'_, S>, first: usize, last: usize, base: usize, m: Tiles) = scatter_body
 }
 
 #[inline(always)]
@@ -291,19 +308,18 @@ unsafe fn scatter_body<V: Vector, S: Stored>(
     first: usize,
     last: usize,
     base: usize,
-    block: usize,
-    m: Shared,
+    m: Tiles,
 ) {
     let (grid, channels) = (&product.grid, product.to);
     for tile in first..last {
         // SAFETY: as in `gather_body`; no other task writes the pixels of this tile.
         unsafe {
-            let m = m.at((tile - base) * channels);
+            let from = m.at.at((tile - base) * channels);
             let y = product.y.at(0);
             if grid.side == 4 {
-                write_output::<V, S, 6, 4>(grid, m, block * channels, channels, tile, product.add, y);
+                write_output::<V, S, 6, 4>(grid, from, m.step, channels, tile, product.add, y);
             } else {
-                write_output::<V, S, 4, 2>(grid, m, block * channels, channels, tile, product.add, y);
+                write_output::<V, S, 4, 2>(grid, from, m.step, channels, tile, product.add, y);
             }
         }
     }

@@ -44,6 +44,24 @@ impl Grid {
     }
 }
 
+/// Calls `$rows!` for the rows of a transformed tile in passes whose values fit the registers of the vector. Rows 1 and 2, and
+/// 3 and 4, share what they are made of.
+macro_rules! in_passes {
+    ($points:expr, $vector:ty, $rows:ident) => {
+        if $points == 4 {
+            $rows!(0..4);
+        } else if <$vector>::REGISTERS >= 32 {
+            $rows!(0..3);
+            $rows!(3..6);
+        } else {
+            $rows!(0..1);
+            $rows!(1..3);
+            $rows!(3..5);
+            $rows!(5..6);
+        }
+    };
+}
+
 /// The input of tile `tile`, transformed: point `p`, channel `c` to `v[p * point_step + c]`.
 ///
 /// # Safety
@@ -77,26 +95,33 @@ pub(super) unsafe fn read_input<V: Vector, S: Stored, const T: usize>(
     }
     let mut c = 0;
     while c < channels {
-        // SAFETY: `c + LANES <= channels`, and every pixel pointer has `channels` elements.
-        unsafe {
-            let mut half = [[V::splat(0.0); T]; T];
-            for j in 0..T {
-                let mut column = [V::splat(0.0); T];
-                for i in 0..T {
-                    column[i] = S::load::<V>(pixels[i][j].add(c));
+        // Rows `$from..$to` of the transformed tile, all that fits the registers: what the other rows need of a column is not
+        // computed, and the pixels come from the first cache when they are read again.
+        macro_rules! rows {
+            ($from:literal..$to:literal) => {
+                // SAFETY: `c + LANES <= channels`, and every pixel pointer has `channels` elements.
+                unsafe {
+                    let mut half = [[V::splat(0.0); T]; $to - $from];
+                    for j in 0..T {
+                        let mut column = [V::splat(0.0); T];
+                        for i in 0..T {
+                            column[i] = S::load::<V>(pixels[i][j].add(c));
+                        }
+                        let column = input::<V, T>(column);
+                        for i in $from..$to {
+                            half[i - $from][j] = column[i];
+                        }
+                    }
+                    for i in $from..$to {
+                        let row = input::<V, T>(half[i - $from]);
+                        for j in 0..T {
+                            row[j].store(v.add((i * T + j) * point_step + c));
+                        }
+                    }
                 }
-                let column = input::<V, T>(column);
-                for i in 0..T {
-                    half[i][j] = column[i];
-                }
-            }
-            for i in 0..T {
-                let row = input::<V, T>(half[i]);
-                for j in 0..T {
-                    row[j].store(v.add((i * T + j) * point_step + c));
-                }
-            }
+            };
         }
+        in_passes!(T, V, rows);
         c += V::LANES;
     }
 }
@@ -129,26 +154,32 @@ pub(super) unsafe fn read_gradient<V: Vector, S: Stored, const T: usize, const M
     }
     let mut c = 0;
     while c < channels {
-        // SAFETY: `c + LANES <= channels`, and every pixel pointer has `channels` elements.
-        unsafe {
-            let mut half = [[V::splat(0.0); M]; T];
-            for j in 0..M {
-                let mut column = [V::splat(0.0); M];
-                for i in 0..M {
-                    column[i] = S::load::<V>(pixels[i][j].add(c));
+        // As in `read_input`.
+        macro_rules! rows {
+            ($from:literal..$to:literal) => {
+                // SAFETY: `c + LANES <= channels`, and every pixel pointer has `channels` elements.
+                unsafe {
+                    let mut half = [[V::splat(0.0); M]; $to - $from];
+                    for j in 0..M {
+                        let mut column = [V::splat(0.0); M];
+                        for i in 0..M {
+                            column[i] = S::load::<V>(pixels[i][j].add(c));
+                        }
+                        let column = filter::<V, M, T>(column);
+                        for i in $from..$to {
+                            half[i - $from][j] = column[i];
+                        }
+                    }
+                    for i in $from..$to {
+                        let row = filter::<V, M, T>(half[i - $from]);
+                        for j in 0..T {
+                            row[j].store(d.add((i * T + j) * point_step + c));
+                        }
+                    }
                 }
-                let column = filter::<V, M, T>(column);
-                for i in 0..T {
-                    half[i][j] = column[i];
-                }
-            }
-            for i in 0..T {
-                let row = filter::<V, M, T>(half[i]);
-                for j in 0..T {
-                    row[j].store(d.add((i * T + j) * point_step + c));
-                }
-            }
+            };
         }
+        in_passes!(T, V, rows);
         c += V::LANES;
     }
 }
@@ -174,31 +205,42 @@ pub(super) unsafe fn write_output<V: Vector, S: Stored, const T: usize, const M:
     let columns = M.min(grid.output.1 - left);
     let mut c = 0;
     while c < channels {
-        // SAFETY: `c + LANES <= channels`; only pixels inside the image are written.
-        unsafe {
-            let mut half = [[V::splat(0.0); T]; M];
-            for j in 0..T {
-                let mut column = [V::splat(0.0); T];
-                for i in 0..T {
-                    column[i] = V::load(m.add((i * T + j) * point_step + c));
-                }
-                let column = output::<V, T, M>(column);
-                for i in 0..M {
-                    half[i][j] = column[i];
-                }
-            }
-            for i in 0..M {
-                if i < rows {
-                    let row = output::<V, T, M>(half[i]);
-                    let first = y.add(((image * grid.output.0 + top + i) * grid.output.1 + left) * channels + c);
-                    for j in 0..M {
-                        if j < columns {
-                            let at = first.add(j * channels);
-                            S::store(if add { row[j].add(S::load::<V>(at)) } else { row[j] }, at);
+        // Rows `$from..$to` of the outputs, as in `read_input`.
+        macro_rules! rows {
+            ($($row:literal),*) => {
+                // SAFETY: `c + LANES <= channels`; only pixels inside the image are written.
+                unsafe {
+                    let mut half = [[V::splat(0.0); T]; M];
+                    for j in 0..T {
+                        let mut column = [V::splat(0.0); T];
+                        for i in 0..T {
+                            column[i] = V::load(m.add((i * T + j) * point_step + c));
+                        }
+                        let column = output::<V, T, M>(column);
+                        $(half[$row][j] = column[$row];)*
+                    }
+                    for i in [$($row),*] {
+                        if i < rows {
+                            let row = output::<V, T, M>(half[i]);
+                            let first = y.add(((image * grid.output.0 + top + i) * grid.output.1 + left) * channels + c);
+                            for j in 0..M {
+                                if j < columns {
+                                    let at = first.add(j * channels);
+                                    S::store(if add { row[j].add(S::load::<V>(at)) } else { row[j] }, at);
+                                }
+                            }
                         }
                     }
                 }
-            }
+            };
+        }
+        if M == 2 {
+            rows!(0, 1);
+        } else if V::REGISTERS >= 32 {
+            rows!(0, 1, 2, 3);
+        } else {
+            rows!(0, 2);
+            rows!(1, 3);
         }
         c += V::LANES;
     }
