@@ -5,7 +5,7 @@
 use std::{collections::HashMap, io::BufRead};
 
 use candle_core::{
-    DType, Device, Error, Result, Tensor, bail,
+    DType, Device, Error, Result, Shape, Tensor, bail,
     pickle::{Object, Stack},
 };
 
@@ -139,8 +139,12 @@ pub(super) fn tensor(name: &str, place: &Place, storage: &[u8]) -> Result<Tensor
     });
     let count = dims.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim)).filter(|&count| count <= held);
     let (Some(last), Some(count)) = (last, count) else { bail!("{name}: it reaches beyond its storage") };
-    if dims.len() != strides.len() || (count > 0 && last >= held) {
+    if dims.len() != strides.len() || *offset > held || (count > 0 && last >= held) {
         bail!("{name}: it reaches beyond its storage");
+    }
+    if Shape::from(dims.as_slice()).is_contiguous(strides) {
+        let (start, end) = (offset * size, (offset + count) * size);
+        return Tensor::from_raw_buffer(storage.get(start..end).unwrap_or_default(), *dtype, dims, &Device::Cpu);
     }
     let mut bytes = Vec::with_capacity(count * size);
     for index in 0..count {
@@ -181,6 +185,7 @@ mod tests {
         for place in [
             at(2, &[2, 3], &[3, 1]),
             at(7, &[], &[]),
+            at(usize::MAX, &[0], &[1]),
             at(0, &[8], &[0]),
             at(0, &[2], &[usize::MAX]),
             at(1, &[2, 2], &[1, usize::MAX]),
