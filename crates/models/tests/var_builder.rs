@@ -33,6 +33,9 @@ fn a_var_map_holds_the_seeds_weights_under_the_same_names() {
     let varmap = VarMap::new();
     let net = over(&varmap, "", 3);
     assert_eq!(all(&net), all(&fresh(3)));
+    let other = fresh(4);
+    other.load(&varmap).unwrap();
+    assert_eq!(all(&other), all(&net));
     let held = varmap.data().lock().unwrap();
     assert_eq!(held.len(), net.parameters().len() + net.buffers().len());
     for (name, tensor) in net.state() {

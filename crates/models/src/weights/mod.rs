@@ -12,9 +12,11 @@ mod zipped;
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
+    sync::PoisonError,
 };
 
 use candle_core::Tensor;
+use candle_nn::VarMap;
 
 pub(crate) use self::plan::plan;
 pub use self::{
@@ -92,6 +94,14 @@ impl From<BTreeMap<String, Tensor>> for Weights {
 impl From<Vec<(String, Tensor)>> for Weights {
     fn from(tensors: Vec<(String, Tensor)>) -> Self {
         tensors.into_iter().collect()
+    }
+}
+
+/// The variables of a map, by their names.
+impl From<&VarMap> for Weights {
+    fn from(varmap: &VarMap) -> Self {
+        let held = varmap.data().lock().unwrap_or_else(PoisonError::into_inner);
+        held.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor())).collect()
     }
 }
 
