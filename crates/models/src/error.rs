@@ -1,4 +1,8 @@
-/// Why a network could not be built or run.
+use std::path::PathBuf;
+
+use crate::Mismatch;
+
+/// Why a network could not be built, filled or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -17,13 +21,37 @@ pub enum Error {
         rule: &'static str,
     },
 
-    /// Named tensors that are not those of this network.
-    #[error("{name}: {problem}")]
-    State {
-        /// The first name, in sorted order, at which the two differ.
+    /// Named tensors that are not those of this network. It holds every name; the message at most five of a kind.
+    #[error(transparent)]
+    Weights(#[from] Mismatch),
+
+    /// A file whose content is none of the formats that [`Weights::read`](crate::Weights::read) knows.
+    #[error("{}: {problem}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead, and what to do.
+        problem: &'static str,
+    },
+
+    /// A file that could not be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: candle_core::Error,
+    },
+
+    /// A variable of a [`VarBuilder`](candle_nn::VarBuilder) that is there already, in another type than the network needs.
+    #[error("{name} is {got:?} in the VarBuilder, the network's is {expected:?}: build both with the same dtype")]
+    VarType {
+        /// The variable, with the builder's prefix.
         name: String,
-        /// How they differ.
-        problem: String,
+        /// The network's type.
+        expected: candle_core::DType,
+        /// The variable's.
+        got: candle_core::DType,
     },
 
     /// A layer refused its input: usually images of the wrong shape, dtype or device.

@@ -3,7 +3,7 @@
 use candle_core::{Tensor, Var};
 use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Mode, batch_norm, conv2d_batch_norm};
 
-use crate::{Pass, Result, init::Init, store::Store};
+use crate::{BatchNormConfig, Pass, Result, init::Init, store::StoreBuilder};
 
 /// The variable as the pass needs it: tracked while training, without a graph in evaluation.
 fn weight(var: &Var, pass: Pass) -> Tensor {
@@ -27,22 +27,25 @@ pub(crate) struct Norm {
     bias: Var,
     running_mean: Var,
     running_var: Var,
+    config: BatchNormConfig,
 }
 
 impl Norm {
-    pub(crate) fn new(store: &mut Store, name: &str, channels: usize) -> Result<Self> {
+    pub(crate) fn new(store: &mut StoreBuilder<'_>, name: &str, channels: usize) -> Result<Self> {
         let (zero, one) = (Init::Constant(0.0), Init::Constant(1.0));
         Ok(Self {
             weight: store.parameter(format!("{name}.weight"), &[channels], one)?,
             bias: store.parameter(format!("{name}.bias"), &[channels], zero)?,
             running_mean: store.buffer(format!("{name}.running_mean"), &[channels], zero)?,
             running_var: store.buffer(format!("{name}.running_var"), &[channels], one)?,
+            config: store.batch_norm,
         })
     }
 
     fn kernel(&self, pass: Pass) -> Result<BatchNorm> {
         let (mean, var) = (self.running_mean.clone(), self.running_var.clone());
-        Ok(BatchNorm::new(weight(&self.weight, pass), weight(&self.bias, pass), mean, var)?)
+        let norm = BatchNorm::new(weight(&self.weight, pass), weight(&self.bias, pass), mean, var)?;
+        Ok(BatchNorm { momentum: self.config.momentum, eps: self.config.eps, ..norm })
     }
 
     /// Features (N, C) to the same shape.
@@ -65,7 +68,13 @@ pub(crate) struct ConvNorm {
 
 impl ConvNorm {
     /// `shape` is (O, I, Kh, Kw); `conv` and `norm` are the names of the two halves.
-    pub(crate) fn new(store: &mut Store, conv: &str, norm: &str, shape: [usize; 4], stride: usize) -> Result<Self> {
+    pub(crate) fn new(
+        store: &mut StoreBuilder<'_>,
+        conv: &str,
+        norm: &str,
+        shape: [usize; 4],
+        stride: usize,
+    ) -> Result<Self> {
         Ok(Self {
             weight: store.parameter(format!("{conv}.weight"), &shape, Init::he_fan_out(&shape))?,
             norm: Norm::new(store, norm, shape[0])?,
@@ -96,7 +105,7 @@ pub(crate) struct Linear {
 
 impl Linear {
     pub(crate) fn new(
-        store: &mut Store,
+        store: &mut StoreBuilder<'_>,
         name: &str,
         [outputs, inputs]: [usize; 2],
         [weight, bias]: [Init; 2],

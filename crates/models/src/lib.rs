@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod error;
@@ -6,9 +7,11 @@ mod init;
 mod layers;
 mod resnet;
 mod store;
+mod weights;
 
 pub use error::{Error, Result};
-pub use resnet::{BlockKind, Head, ResNet, ResNetConfig, Stem};
+pub use resnet::{BatchNormConfig, BlockKind, Head, ResNet, ResNetConfig, Stem};
+pub use weights::{Loaded, Mismatch, Misshapen, Naming, Weights};
 
 /// What a forward pass is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

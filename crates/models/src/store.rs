@@ -1,42 +1,18 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor, Var};
+use candle_nn::VarBuilder;
 
-use crate::{Error, Result, init::Init};
+use crate::{BatchNormConfig, Error, Loaded, Result, Weights, init::Init, weights::plan};
 
 /// The named variables of a network, in name order: what is trained, and the buffers that only go along.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Store {
-    seed: u64,
-    dtype: DType,
-    device: Device,
     pub(crate) parameters: BTreeMap<String, Var>,
     pub(crate) buffers: BTreeMap<String, Var>,
 }
 
 impl Store {
-    pub(crate) fn new(seed: u64, dtype: DType, device: &Device) -> Self {
-        Self { seed, dtype, device: device.clone(), parameters: BTreeMap::new(), buffers: BTreeMap::new() }
-    }
-
-    /// A new trainable variable. The layers of this crate never use a name twice.
-    pub(crate) fn parameter(&mut self, name: String, shape: &[usize], init: Init) -> Result<Var> {
-        let var = self.var(&name, shape, init)?;
-        self.parameters.insert(name, var.clone());
-        Ok(var)
-    }
-
-    /// A new variable that no optimizer sees.
-    pub(crate) fn buffer(&mut self, name: String, shape: &[usize], init: Init) -> Result<Var> {
-        let var = self.var(&name, shape, init)?;
-        self.buffers.insert(name, var.clone());
-        Ok(var)
-    }
-
-    fn var(&self, name: &str, shape: &[usize], init: Init) -> Result<Var> {
-        Ok(Var::from_tensor(&init.tensor(self.seed, name, shape, self.dtype, &self.device)?)?)
-    }
-
     fn all(&self) -> BTreeMap<&str, &Var> {
         self.parameters.iter().chain(&self.buffers).map(|(name, var)| (name.as_str(), var)).collect()
     }
@@ -46,29 +22,104 @@ impl Store {
         self.all().into_iter().map(|(name, var)| (name.to_string(), var.as_detached_tensor())).collect()
     }
 
-    /// Checks every name and shape first, so that an error leaves the network as it was.
-    pub(crate) fn load_state(&self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+    /// Takes the values of `weights`; an error leaves the network as it was.
+    pub(crate) fn load(&self, weights: Weights, keep_head: bool) -> Result<Loaded> {
         let own = self.all();
-        let differs = |name: &str, problem: String| Err(Error::State { name: name.to_string(), problem });
-        let mut names: Vec<&str> = own.keys().copied().chain(state.keys().map(String::as_str)).collect();
-        names.sort_unstable();
-        names.dedup();
-        for name in names {
-            match (own.get(name), state.get(name)) {
-                (Some(var), Some(tensor)) if var.shape() != tensor.shape() => {
-                    return differs(name, format!("shape {:?}, the network's is {:?}", tensor.dims(), var.dims()));
-                }
-                (Some(var), Some(tensor)) if var.dtype() != tensor.dtype() => {
-                    return differs(name, format!("dtype {:?}, the network's is {:?}", tensor.dtype(), var.dtype()));
-                }
-                (Some(_), None) => return differs(name, "missing".to_string()),
-                (None, _) => return differs(name, "not a tensor of this network".to_string()),
-                _ => {}
+        let tensors = own.iter().map(|(name, var)| (*name, var.as_tensor())).collect();
+        let (chosen, loaded) = plan(&tensors, weights, keep_head)?;
+        replace(&own, &chosen, |tensor, var| {
+            // A copy, for the given tensors may be this network's own.
+            Ok(tensor.to_device(var.device())?.to_dtype(var.dtype())?.copy()?)
+        })?;
+        Ok(loaded)
+    }
+}
+
+/// Converts every tensor before the first variable is set: whatever fails, fails while nothing has changed.
+fn replace(
+    own: &BTreeMap<&str, &Var>,
+    chosen: &BTreeMap<String, Tensor>,
+    convert: impl Fn(&Tensor, &Var) -> Result<Tensor>,
+) -> Result<()> {
+    let mut pairs = Vec::with_capacity(chosen.len());
+    for (name, tensor) in chosen {
+        let Some(var) = own.get(name.as_str()) else { continue };
+        pairs.push((var, convert(tensor, var)?));
+    }
+    for (var, tensor) in pairs {
+        var.set(&tensor)?;
+    }
+    Ok(())
+}
+
+/// A network's variables while it is built: drawn from the seed, or those of a `VarBuilder`.
+pub(crate) struct StoreBuilder<'a> {
+    pub(crate) seed: u64,
+    pub(crate) dtype: DType,
+    pub(crate) device: Device,
+    /// Of every batch norm.
+    pub(crate) batch_norm: BatchNormConfig,
+    pub(crate) source: Option<VarBuilder<'a>>,
+    pub(crate) store: Store,
+}
+
+impl StoreBuilder<'_> {
+    /// A new trainable variable. The layers of this crate never use a name twice.
+    pub(crate) fn parameter(&mut self, name: String, shape: &[usize], init: Init) -> Result<Var> {
+        let var = self.var(&name, shape, init)?;
+        self.store.parameters.insert(name, var.clone());
+        Ok(var)
+    }
+
+    /// A new variable that no optimizer sees.
+    pub(crate) fn buffer(&mut self, name: String, shape: &[usize], init: Init) -> Result<Var> {
+        let var = self.var(&name, shape, init)?;
+        self.store.buffers.insert(name, var.clone());
+        Ok(var)
+    }
+
+    fn var(&self, name: &str, shape: &[usize], init: Init) -> Result<Var> {
+        let drawn = || init.tensor(self.seed, name, shape, self.dtype, &self.device);
+        let Some(source) = &self.source else { return Ok(Var::from_tensor(&drawn()?)?) };
+
+        // A `VarMap` makes what it lacks and cannot be told values, only how to draw them: it gives zeros, which are replaced.
+        let there = source.contains_tensor(name);
+        let tensor = source.get_with_hints_dtype(shape, name, candle_nn::Init::Const(0.0), self.dtype)?;
+        if tensor.dtype() != self.dtype {
+            let prefix = source.prefix();
+            let name = if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") };
+            return Err(Error::VarType { name, expected: self.dtype, got: tensor.dtype() });
+        }
+        let var = Var::from_tensor(&tensor)?;
+        if !there {
+            var.set(&drawn()?)?;
+        }
+        Ok(var)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conversion_that_fails_halfway_leaves_every_variable_as_it_was() {
+        let device = Device::Cpu;
+        let vars = [0f32, 1.0, 2.0].map(|value| Var::new(value, &device).unwrap());
+        let own = BTreeMap::from([("a", &vars[0]), ("b", &vars[1]), ("c", &vars[2])]);
+        let new = |name: &str| (name.to_string(), Tensor::new(9f32, &device).unwrap());
+        let chosen = BTreeMap::from(["a", "b", "c"].map(new));
+        let values = || vars.each_ref().map(|var| var.to_scalar::<f32>().unwrap());
+
+        let fails_at_the_last = |tensor: &Tensor, var: &Var| {
+            if var.to_scalar::<f32>()? == 2.0 {
+                return Err(candle_core::Error::Msg("the device is full".to_string()).into());
             }
-        }
-        for (name, var) in own {
-            var.set(&state[name].to_device(&self.device)?)?;
-        }
-        Ok(())
+            Ok(tensor.clone())
+        };
+        assert!(replace(&own, &chosen, fails_at_the_last).is_err());
+        assert_eq!(values(), [0.0, 1.0, 2.0]);
+        replace(&own, &chosen, |tensor, _| Ok(tensor.clone())).unwrap();
+        assert_eq!(values(), [9.0; 3]);
     }
 }

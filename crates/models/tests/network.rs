@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use lookahead_models::{Head, Pass, ResNet, ResNetConfig, Stem};
+use lookahead_models::{BatchNormConfig, Head, Pass, ResNet, ResNetConfig, Stem};
 
 fn images(n: usize, height: usize, width: usize) -> Tensor {
     let values: Vec<f32> = (0..n * 3 * height * width).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
@@ -91,24 +91,90 @@ fn state_travels_to_another_network() {
 }
 
 #[test]
-fn state_of_another_network_is_refused_by_its_first_name() {
+fn state_of_another_network_is_refused_by_every_name() {
     let net = build(&small(), 1);
     let before = values(&net.state()[0].1);
     let whole: BTreeMap<String, Tensor> = build(&small(), 2).state().into_iter().collect();
 
-    let mut missing = whole.clone();
-    missing.remove("fc.bias");
-    assert_eq!(net.load_state(&missing).unwrap_err().to_string(), "fc.bias: missing");
-
-    let mut surplus = whole.clone();
-    surplus.insert("bn9.weight".to_string(), whole["bn1.weight"].clone());
-    assert_eq!(net.load_state(&surplus).unwrap_err().to_string(), "bn9.weight: not a tensor of this network");
-
-    let mut misshapen = whole.clone();
-    misshapen.insert("fc.bias".to_string(), Tensor::zeros(6, DType::F32, &Device::Cpu).unwrap());
-    assert_eq!(net.load_state(&misshapen).unwrap_err().to_string(), "fc.bias: shape [6], the network's is [5]");
+    let refusal = |changes: &[(&str, Option<Tensor>)]| {
+        let mut state = whole.clone();
+        for (name, tensor) in changes {
+            match tensor {
+                Some(tensor) => state.insert((*name).to_string(), tensor.clone()),
+                None => state.remove(*name),
+            };
+        }
+        net.load_state(&state).unwrap_err().to_string()
+    };
+    let [norm, wide] = [4, 6].map(|n| Tensor::zeros(n, DType::F32, &Device::Cpu).unwrap());
+    let integers = Tensor::zeros(4, DType::U8, &Device::Cpu).unwrap();
+    let intro = "these are not the network's tensors";
+    let hint = "only the last layer differs, which `load_backbone` leaves as it is";
+    assert_eq!(refusal(&[("bn1.bias", None)]), format!("{intro}: 1 missing (bn1.bias)"));
+    assert_eq!(refusal(&[("bn9.weight", Some(norm.clone()))]), format!("{intro}: 1 not of this network (bn9.weight)"));
+    assert_eq!(
+        refusal(&[("fc.bias", Some(wide.clone()))]),
+        format!("{intro}: 1 of another shape (fc.bias is [6], the network's [5]); {hint}")
+    );
+    assert_eq!(
+        refusal(&[
+            ("bn1.weight", None),
+            ("fc.bias", None),
+            ("bn9.weight", Some(norm)),
+            ("conv1.weight", Some(wide)),
+            ("bn1.bias", Some(integers)),
+        ]),
+        format!(
+            "{intro}: 2 missing (bn1.weight, fc.bias); 1 not of this network (bn9.weight); \
+             1 of another shape (conv1.weight is [6], the network's [4, 3, 3, 3]); 1 no floats (bn1.bias is U8)"
+        )
+    );
 
     assert_eq!(before, values(&net.state()[0].1), "a refused state leaves the network as it was");
+}
+
+#[test]
+fn a_networks_own_tensors_may_change_places() {
+    let net = build(&small(), 1);
+    net.forward(&images(4, 8, 8), Pass::Train { step: 0 }).unwrap();
+    let mut state: BTreeMap<String, Tensor> = net.state().into_iter().collect();
+    let before = ["bn1.running_mean", "bn1.running_var"].map(|name| values(&state[name]));
+    net.load_state(&state).unwrap();
+    let (mean, var) = (state["bn1.running_mean"].clone(), state["bn1.running_var"].clone());
+    state.insert("bn1.running_mean".to_string(), var);
+    state.insert("bn1.running_var".to_string(), mean);
+    net.load_state(&state).unwrap();
+    let after: BTreeMap<String, Tensor> = net.state().into_iter().collect();
+    assert_eq!(before, ["bn1.running_var", "bn1.running_mean"].map(|name| values(&after[name])));
+}
+
+#[test]
+fn momentum_and_eps_of_batch_norm_are_the_configurations() {
+    let with = |momentum, eps| ResNetConfig { batch_norm: BatchNormConfig { momentum, eps }, ..small() };
+    // From a running mean of 0, one batch leaves momentum times its mean.
+    let mean = |momentum| {
+        let net = build(&with(momentum, 1e-5), 1);
+        net.forward(&images(4, 8, 8), Pass::Train { step: 0 }).unwrap();
+        values(net.buffers()[0].1.as_tensor())
+    };
+    assert_eq!(build(&small(), 1).buffers()[0].0, "bn1.running_mean");
+    let (whole, part) = (mean(1.0), mean(0.25));
+    assert!(whole.iter().any(|value| value.abs() > 1e-3), "{whole:?}");
+    for (whole, part) in whole.iter().zip(part) {
+        assert!((0.25 * whole - part).abs() < 1e-6, "{whole} {part}");
+    }
+    // 1 / sqrt(1 + 0.5), for running variances of 1, is 1 / sqrt(1.5 - 1e-5 + 1e-5).
+    let (wide, narrow) = (build(&with(0.1, 0.5), 1), build(&with(0.1, 1e-5), 1));
+    for (name, var) in narrow.buffers() {
+        if name.ends_with("running_var") {
+            var.set(&var.as_detached_tensor().affine(0.0, 1.5 - 1e-5).unwrap()).unwrap();
+        }
+    }
+    let logits = |net: &ResNet| values(&net.forward(&images(2, 8, 8), Pass::Eval).unwrap());
+    for (wide, narrow) in logits(&wide).iter().zip(logits(&narrow)) {
+        assert!((wide - narrow).abs() < 1e-5, "{wide} {narrow}");
+    }
+    assert!(ResNet::new(&with(f64::NAN, 1e-5), 0, DType::F32, &Device::Cpu).is_err());
 }
 
 #[test]

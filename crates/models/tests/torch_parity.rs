@@ -58,14 +58,30 @@ fn one_step_agrees(config: &ResNetConfig, file: &str) {
 #[test]
 fn basic_blocks_train_as_in_pytorch() {
     let (stem, block, head) = (Stem::Cifar, BlockKind::Basic, Head::Linear);
-    let config = ResNetConfig { stem, block, head, widths: vec![8, 16], depths: vec![1, 2], classes: 5 };
+    let config = ResNetConfig {
+        stem,
+        block,
+        head,
+        widths: vec![8, 16],
+        depths: vec![1, 2],
+        classes: 5,
+        ..ResNetConfig::default()
+    };
     one_step_agrees(&config, "basic.safetensors");
 }
 
 #[test]
 fn bottlenecks_and_the_imagenet_stem_train_as_in_pytorch() {
     let (stem, block, head) = (Stem::ImageNet, BlockKind::Bottleneck, Head::Linear);
-    let config = ResNetConfig { stem, block, head, widths: vec![4, 8], depths: vec![1, 1], classes: 5 };
+    let config = ResNetConfig {
+        stem,
+        block,
+        head,
+        widths: vec![4, 8],
+        depths: vec![1, 1],
+        classes: 5,
+        ..ResNetConfig::default()
+    };
     one_step_agrees(&config, "bottleneck.safetensors");
 }
 

@@ -1,7 +1,7 @@
 use lookahead_kernels::ResidualBlock;
 
 use super::BlockKind;
-use crate::{Pass, Result, layers::ConvNorm, store::Store};
+use crate::{Pass, Result, layers::ConvNorm, store::StoreBuilder};
 
 /// The weights of a residual block, `relu(path(x) + shortcut(x))`.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(super) struct Block {
 impl Block {
     /// `width` is the stage's; the block takes `channels` and gives `width * kind.expansion()`.
     pub(super) fn new(
-        store: &mut Store,
+        store: &mut StoreBuilder<'_>,
         name: &str,
         kind: BlockKind,
         channels: usize,

@@ -1,9 +1,11 @@
+use super::BatchNormConfig;
 use crate::{Error, Result};
 
 /// What stands before the first stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
 pub enum Stem {
     /// One 3x3 convolution with stride 1: for images of 32x32 pixels.
     Cifar,
@@ -13,6 +15,9 @@ pub enum Stem {
 
 /// The unit that is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
 pub enum BlockKind {
     /// Two 3x3 convolutions, the first one strided.
     Basic,
@@ -34,6 +39,7 @@ impl BlockKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
 pub enum Head {
     /// Global average pool and one linear layer, `fc`.
     Linear,
@@ -42,16 +48,17 @@ pub enum Head {
     Fastai,
 }
 
-/// The shape of a [`ResNet`](crate::ResNet).
+/// The shape of a [`ResNet`](crate::ResNet). The default is torchvision's `resnet18`: the 7x7 stem and 1,000 classes.
 ///
-/// | field     | meaning                                             | range                        |
-/// |-----------|-----------------------------------------------------|------------------------------|
-/// | `stem`    | what stands before the first stage                  | [`Stem`]                     |
-/// | `block`   | the unit that is repeated                           | [`BlockKind`]                |
-/// | `widths`  | channels of each stage; the stem has the first      | at least one stage, each >= 1|
-/// | `depths`  | blocks in each stage                                | as many as widths, each >= 1 |
-/// | `head`    | what stands behind the last stage                   | [`Head`], linear by default  |
-/// | `classes` | width of the last layer                             | >= 1                         |
+/// | field        | meaning                                             | range                            |
+/// |--------------|-----------------------------------------------------|----------------------------------|
+/// | `stem`       | what stands before the first stage                  | [`Stem`]                         |
+/// | `block`      | the unit that is repeated                           | [`BlockKind`]                    |
+/// | `widths`     | channels of each stage; the stem has the first      | at least one stage, each >= 1    |
+/// | `depths`     | blocks in each stage                                | as many as widths, each >= 1     |
+/// | `head`       | what stands behind the last stage                   | [`Head`], linear by default      |
+/// | `classes`    | width of the last layer                             | >= 1                             |
+/// | `batch_norm` | momentum and eps of every batch norm                | [`BatchNormConfig`]              |
 ///
 /// Every stage but the first halves height and width in its first block. Where a block changes the shape, its shortcut is a 1x1
 /// convolution with batch norm (option B of He et al.).
@@ -68,7 +75,9 @@ pub enum Head {
 /// # References
 ///
 /// He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2016. arXiv:1512.03385
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct ResNetConfig {
     /// What stands before the first stage.
     pub stem: Stem,
@@ -82,6 +91,14 @@ pub struct ResNetConfig {
     pub head: Head,
     /// Width of the last layer.
     pub classes: usize,
+    /// Momentum and eps of every batch norm.
+    pub batch_norm: BatchNormConfig,
+}
+
+impl Default for ResNetConfig {
+    fn default() -> Self {
+        Self::resnet18(Stem::ImageNet, 1000)
+    }
 }
 
 impl ResNetConfig {
@@ -91,8 +108,15 @@ impl ResNetConfig {
     /// The CIFAR network of He et al. section 4.2 with 20 layers: stages of 16, 32 and 64 channels, three basic blocks each, and the 3x3 stem.
     /// With 1x1 projections where the paper pads with zeros: 272,474 parameters for 10 classes.
     pub fn resnet20(classes: usize) -> Self {
-        let (stem, block) = (Stem::Cifar, BlockKind::Basic);
-        Self { stem, block, widths: vec![16, 32, 64], depths: vec![3; 3], head: Head::Linear, classes }
+        Self {
+            stem: Stem::Cifar,
+            block: BlockKind::Basic,
+            widths: vec![16, 32, 64],
+            depths: vec![3; 3],
+            head: Head::Linear,
+            classes,
+            batch_norm: BatchNormConfig::default(),
+        }
     }
 
     /// ResNet-18: 11,173,962 parameters for 10 classes with the 3x3 stem, 11,689,512 for 1,000 with the 7x7 one.
@@ -111,7 +135,15 @@ impl ResNetConfig {
     }
 
     fn imagenet(stem: Stem, block: BlockKind, depths: [usize; 4], classes: usize) -> Self {
-        Self { stem, block, widths: vec![64, 128, 256, 512], depths: depths.to_vec(), head: Head::Linear, classes }
+        Self {
+            stem,
+            block,
+            widths: vec![64, 128, 256, 512],
+            depths: depths.to_vec(),
+            head: Head::Linear,
+            classes,
+            batch_norm: BatchNormConfig::default(),
+        }
     }
 
     /// The network of that name, one of [`NAMES`](Self::NAMES). `resnet20` has only the [`Stem::Cifar`] and ignores `stem`.
@@ -151,7 +183,7 @@ impl ResNetConfig {
         if self.classes == 0 {
             return Err(Error::Config { field: "classes", value: "0".to_string(), rule: "1 or more" });
         }
-        Ok(())
+        self.batch_norm.validate()
     }
 }
 
@@ -170,14 +202,19 @@ mod tests {
 
     #[test]
     fn fields_out_of_range_are_named() {
-        let good = ResNetConfig::resnet20(10);
+        let (good, norm) = (ResNetConfig::resnet20(10), BatchNormConfig::default());
         let broken = [
             ResNetConfig { widths: vec![], ..good.clone() },
             ResNetConfig { depths: vec![3, 0, 3], ..good.clone() },
             ResNetConfig { depths: vec![3, 3], ..good.clone() },
             ResNetConfig { classes: 0, ..good.clone() },
+            ResNetConfig { batch_norm: BatchNormConfig { momentum: f64::NAN, ..norm }, ..good.clone() },
+            ResNetConfig { batch_norm: BatchNormConfig { momentum: 1.1, ..norm }, ..good.clone() },
+            ResNetConfig { batch_norm: BatchNormConfig { eps: 0.0, ..norm }, ..good.clone() },
+            ResNetConfig { batch_norm: BatchNormConfig { eps: f64::NAN, ..norm }, ..good.clone() },
         ];
         let fields = ["widths", "depths", "depths", "classes"];
+        let fields = fields.into_iter().chain(["batch_norm.momentum"; 2]).chain(["batch_norm.eps"; 2]);
         for (config, field) in broken.into_iter().zip(fields) {
             assert!(config.validate().unwrap_err().to_string().starts_with(field), "{config:?}");
         }

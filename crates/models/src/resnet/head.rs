@@ -12,7 +12,7 @@ use crate::{
     Pass, Result,
     init::Init,
     layers::{Linear, Norm},
-    store::Store,
+    store::StoreBuilder,
 };
 
 /// The layers behind [`Head`].
@@ -26,7 +26,13 @@ pub(super) enum HeadLayers {
 const HIDDEN: usize = 512;
 
 impl HeadLayers {
-    pub(super) fn new(store: &mut Store, head: Head, channels: usize, classes: usize, seed: u64) -> Result<Self> {
+    pub(super) fn new(
+        store: &mut StoreBuilder<'_>,
+        head: Head,
+        channels: usize,
+        classes: usize,
+        seed: u64,
+    ) -> Result<Self> {
         Ok(match head {
             Head::Linear => {
                 let init = Init::linear(channels);

@@ -1,20 +1,24 @@
+mod batch_norm;
 mod block;
 mod config;
+mod exchange;
 mod head;
 
-use std::collections::BTreeMap;
-
 use candle_core::{DType, Device, Tensor, Var};
+use candle_nn::VarBuilder;
 use lookahead_kernels::{max_pool2d, residual_blocks, residual_network, to_channels_last};
 
 use self::{block::Block, head::HeadLayers};
 use crate::{
     Pass, Result,
     layers::{ConvNorm, mode},
-    store::Store,
+    store::{Store, StoreBuilder},
 };
 
-pub use self::config::{BlockKind, Head, ResNetConfig, Stem};
+pub use self::{
+    batch_norm::BatchNormConfig,
+    config::{BlockKind, Head, ResNetConfig, Stem},
+};
 
 /// Channels of an image: red, green and blue.
 const IMAGE_CHANNELS: usize = 3;
@@ -64,8 +68,48 @@ impl ResNet {
     ///
     /// [`Error::Config`](crate::Error::Config) where the configuration describes no network.
     pub fn new(config: &ResNetConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
+        Self::build(config, seed, dtype, device, None)
+    }
+
+    /// The same network over the variables of candle's `VarBuilder`: those of a [`VarMap`](candle_nn::VarMap), which then trains, saves and
+    /// loads them, or copies of the tensors of a file.
+    ///
+    /// Names are those of [`parameters`](Self::parameters) and [`buffers`](Self::buffers) behind the builder's prefix; dtype and device are the
+    /// builder's, with the weights in f32 where it says bf16. What a `VarMap` does not hold yet is drawn from `seed`, to the values that
+    /// [`new`](Self::new) gives. Its `all_vars` holds the running statistics too: give optimizers [`parameters`](Self::parameters).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) where the configuration describes no network, [`Error::VarType`](crate::Error::VarType) where a
+    /// variable is there in another type, and the builder's errors where it has no tensor of a name and shape.
+    ///
+    /// ```
+    /// use candle_core::{DType, Device};
+    /// use candle_nn::{VarBuilder, VarMap};
+    /// use lookahead_models::{ResNet, ResNetConfig};
+    ///
+    /// let varmap = VarMap::new();
+    /// let builder = VarBuilder::from_varmap(&varmap, DType::F32, &Device::Cpu);
+    /// let net = ResNet::from_var_builder(&ResNetConfig::resnet20(10), 1, builder.pp("net"))?;
+    /// assert_eq!(varmap.all_vars().len(), net.parameters().len() + net.buffers().len());
+    /// # Ok::<(), lookahead_models::Error>(())
+    /// ```
+    pub fn from_var_builder(config: &ResNetConfig, seed: u64, builder: VarBuilder<'_>) -> Result<Self> {
+        let (dtype, device) = (builder.dtype(), builder.device().clone());
+        Self::build(config, seed, dtype, &device, Some(builder))
+    }
+
+    fn build(
+        config: &ResNetConfig,
+        seed: u64,
+        dtype: DType,
+        device: &Device,
+        source: Option<VarBuilder<'_>>,
+    ) -> Result<Self> {
         config.validate()?;
-        let mut store = Store::new(seed, precise(dtype), device);
+        let (batch_norm, device) = (config.batch_norm, device.clone());
+        let mut store =
+            StoreBuilder { seed, dtype: precise(dtype), device, batch_norm, source, store: Store::default() };
         let width = config.widths[0];
         let stem = match config.stem {
             Stem::Cifar => ConvNorm::new(&mut store, "conv1", "bn1", [width, IMAGE_CHANNELS, 3, 3], 1)?,
@@ -83,7 +127,7 @@ impl ResNet {
             }
         }
         let head = HeadLayers::new(&mut store, config.head, channels, config.classes, seed)?;
-        Ok(Self { config: config.clone(), dtype, stem, blocks, head, store })
+        Ok(Self { config: config.clone(), dtype, stem, blocks, head, store: store.store })
     }
 
     /// Logits (N, classes) of images (N, 3, H, W).
@@ -141,21 +185,6 @@ impl ResNet {
     /// The shape this network was built with.
     pub fn config(&self) -> &ResNetConfig {
         &self.config
-    }
-
-    /// Parameters and buffers, sorted by name: what a checkpoint of the network holds. The tensors are the live ones, not copies.
-    pub fn state(&self) -> Vec<(String, Tensor)> {
-        self.store.state()
-    }
-
-    /// Copies parameters and buffers from `state`, on any device.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::State`](crate::Error::State) with the first name, in sorted order, that is missing, surplus or of another shape or dtype; the
-    /// network is then as it was.
-    pub fn load_state(&self, state: &BTreeMap<String, Tensor>) -> Result<()> {
-        self.store.load_state(state)
     }
 }
 

@@ -1,0 +1,61 @@
+//! PyTorch's file format before 1.6: pickles one behind another, then the bytes of each storage.
+//!
+//! ```text
+//! magic number | version | the writer's machine | the object | storage keys | for each key: count (i64), values
+//! ```
+//!
+//! The first five are pickles.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    io::{BufReader, Read},
+    path::Path,
+};
+
+use candle_core::{Error, Result, Tensor, bail, pickle::Object};
+
+use super::pickle;
+
+/// The pickled number that these files begin with; candle's reader cannot hold it, for it has ten bytes.
+const MAGIC: [u8; 15] = *b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
+
+pub(super) fn starts(first: &[u8]) -> bool {
+    first.starts_with(&MAGIC)
+}
+
+pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut file = BufReader::new(file);
+    file.read_exact(&mut [0; MAGIC.len()])?;
+    let _version = pickle::object(&mut file)?;
+    let _machine = pickle::object(&mut file)?;
+    let object = pickle::object(&mut file)?;
+    let Object::List(keys) = pickle::object(&mut file)? else { bail!("the list of storages is missing") };
+
+    // Storages do not say how long their values are: whoever names them does.
+    let mut sizes = HashMap::new();
+    pickle::value_sizes(&object, &mut sizes);
+    let mut storages = HashMap::new();
+    for key in keys {
+        let key = key.unicode().map_err(|key| Error::Msg(format!("a storage is called {key:?}")))?;
+        let Some(size) = sizes.get(&key) else {
+            bail!("storage {key} is of a type that is not read: save the state dict again, as safetensors")
+        };
+        let mut count = [0; 8];
+        file.read_exact(&mut count)?;
+        let bytes = u64::from_le_bytes(count).checked_mul(*size).filter(|&bytes| bytes <= length);
+        let Some(bytes) = bytes else { bail!("storage {key} is longer than the file") };
+        let mut values = vec![0; bytes as usize];
+        file.read_exact(&mut values)?;
+        storages.insert(key, values);
+    }
+    let mut tensors = BTreeMap::new();
+    for (name, place) in pickle::state_dict(&object)? {
+        let Some(storage) = storages.get(&place.storage) else { bail!("{name}: its storage is missing") };
+        let tensor = pickle::tensor(&name, &place, storage)?;
+        tensors.insert(name, tensor);
+    }
+    Ok(tensors)
+}

@@ -1,0 +1,105 @@
+//! How the tensors at hand differ from those of a network.
+
+use std::fmt;
+
+use candle_core::DType;
+
+/// How many names of a kind a message shows.
+const SHOWN: usize = 5;
+
+/// All that keeps named tensors from being those of a network. Each list is sorted by name; at least one holds something.
+///
+/// As text it shows at most five names of a kind, and how many more there are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Mismatch {
+    /// Names of the network that nothing was given for.
+    pub missing: Vec<String>,
+    /// Given names, as they were given, that are none of the network's, or that name one of them a second time.
+    pub unexpected: Vec<String>,
+    /// Tensors of another shape than the network's.
+    pub misshapen: Vec<Misshapen>,
+    /// Tensors that are no floating-point numbers of 16, 32 or 64 bits.
+    pub not_floats: Vec<(String, DType)>,
+    /// Whether nothing but the last layer is in the way, so that [`ResNet::load_backbone`](crate::ResNet::load_backbone) would do.
+    pub head_only: bool,
+}
+
+/// A tensor of another shape than the network's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Misshapen {
+    /// The network's name for it.
+    pub name: String,
+    /// The network's shape.
+    pub expected: Vec<usize>,
+    /// The given shape.
+    pub got: Vec<usize>,
+}
+
+impl Mismatch {
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { missing, unexpected, misshapen, not_floats, head_only: _ } = self;
+        missing.is_empty() && unexpected.is_empty() && misshapen.is_empty() && not_floats.is_empty()
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let misshapen: Vec<String> = self
+            .misshapen
+            .iter()
+            .map(|Misshapen { name, expected, got }| format!("{name} is {got:?}, the network's {expected:?}"))
+            .collect();
+        let not_floats: Vec<String> =
+            self.not_floats.iter().map(|(name, dtype)| format!("{name} is {dtype:?}")).collect();
+        let kinds = [
+            (&self.missing, "missing"),
+            (&self.unexpected, "not of this network"),
+            (&misshapen, "of another shape"),
+            (&not_floats, "no floats"),
+        ];
+        let parts: Vec<String> = kinds
+            .into_iter()
+            .filter(|(names, _)| !names.is_empty())
+            .map(|(names, what)| format!("{} {what} ({})", names.len(), shortened(names)))
+            .collect();
+        write!(f, "these are not the network's tensors: {}", parts.join("; "))?;
+        if self.head_only {
+            f.write_str("; only the last layer differs, which `load_backbone` leaves as it is")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+/// The first few of `names`, and how many more there are.
+pub(super) fn shortened(names: &[String]) -> String {
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_show_five_names_of_a_kind() {
+        let names = |count: usize| (0..count).map(|i| format!("n{i}")).collect::<Vec<_>>();
+        let mismatch = Mismatch {
+            missing: names(5),
+            unexpected: names(7),
+            not_floats: vec![("m".to_string(), DType::U8)],
+            ..Mismatch::default()
+        };
+        assert_eq!(
+            mismatch.to_string(),
+            "these are not the network's tensors: 5 missing (n0, n1, n2, n3, n4); 7 not of this network (n0, n1, n2, n3, n4 and 2 more); \
+             1 no floats (m is U8)"
+        );
+    }
+}
