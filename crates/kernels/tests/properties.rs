@@ -78,7 +78,7 @@ fn way() -> impl Strategy<Value = (InstructionSet, ConvAlgorithm)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn conv2d(
