@@ -64,6 +64,11 @@ check-cuda:
     CARGO_TARGET_DIR=target/cuda-check CUDA_COMPUTE_CAP=80 NVCC="$PWD/.ci/nvcc" PATH="$PWD/.ci:$PATH" \
         cargo clippy --release --workspace --features lookahead-experiments/cuda -- -D warnings
 
+# the kernels' tests under AddressSanitizer, on Linux; a switch lets the stable compiler do it
+sanitize *args:
+    CARGO_TARGET_DIR=target/sanitize RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address \
+        cargo test --release --package lookahead-kernels --lib --tests --target x86_64-unknown-linux-gnu "$@"
+
 # what CI runs
 ready: lint docs test
 

@@ -13,6 +13,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 /// - serves zeroed blocks with untouched pages: candle begins every gradient as zeros that it only reads, once, to add to
 ///   them, and untouched huge pages are read from one page that stays in the cache.
 ///
+/// Blocks are kept under a lock, which the child of a `fork` may find held for ever: in a program of several threads, a child
+/// may allocate nothing before `exec`, as POSIX has it for every allocator. What is kept is never trimmed but by
+/// [`release`](Self::release), and may come to the largest amounts of each size that were ever in use at once.
+///
 /// Small blocks, and all blocks on other systems than Linux, go to the system's allocator. Only a program may choose an
 /// allocator, so this crate does not set it:
 ///
@@ -90,6 +94,9 @@ unsafe impl GlobalAlloc for PageCache {
             // SAFETY: the caller's contract.
             return unsafe { System.realloc(block, layout, new_size) };
         }
+        if linux::serves(layout) && linux::serves(new) && linux::same_class(layout.size(), new_size) {
+            return block;
+        }
         // SAFETY: both layouts are valid, and the old block holds at least the bytes that are copied.
         unsafe {
             let moved = self.alloc(new);
@@ -164,7 +171,7 @@ mod linux {
     unsafe impl Sync for Blocks {}
 
     pub(super) fn serves(layout: Layout) -> bool {
-        layout.size() >= SMALLEST && layout.align() <= PAGE && layout.size() < 1 << 47
+        layout.size() >= SMALLEST && layout.align() <= PAGE && (layout.size() as u64) < 1 << 47
     }
 
     /// The class of a size, and the largest size of that class.
@@ -173,6 +180,11 @@ mod linux {
         let step = (1usize << power) / STEPS;
         let steps = (size - (1 << power)).div_ceil(step);
         ((power - 17) * STEPS + steps - 1, (1 << power) + steps * step)
+    }
+
+    /// Whether a block of one size has room for the other.
+    pub(super) fn same_class(one: usize, other: usize) -> bool {
+        class(one) == class(other)
     }
 
     /// A mapping of its own: zeroed by the kernel, its pages not yet touched. Null if there is no memory.
@@ -290,6 +302,28 @@ mod linux {
                 }
             }
             assert_eq!(class(1 << 25).1, 1 << 25);
+        }
+
+        /// Growing inside the eighth that a class wastes keeps the block, and everything in it.
+        #[test]
+        fn growing_within_a_class_keeps_the_block() {
+            use std::alloc::GlobalAlloc;
+            let cache = super::super::PageCache::new();
+            let sizes = [(1 << 20) + 1, 9 << 17, (9 << 17) + 1];
+            let layouts = sizes.map(|size| Layout::from_size_align(size, 64).unwrap());
+            assert!(same_class(sizes[0], sizes[1]) && !same_class(sizes[1], sizes[2]));
+            // SAFETY: every block is used within its layout and given back once, with the layout it last had.
+            unsafe {
+                let block = cache.alloc(layouts[0]);
+                block.write_bytes(7, sizes[0]);
+                assert_eq!(cache.realloc(block, layouts[0], sizes[1]), block);
+                block.add(sizes[1] - 1).write(9);
+                let moved = cache.realloc(block, layouts[1], sizes[2]);
+                assert_ne!(moved, block);
+                assert!((0..sizes[0]).all(|at| *moved.add(at) == 7) && *moved.add(sizes[1] - 1) == 9);
+                cache.dealloc(moved, layouts[2]);
+            }
+            cache.release();
         }
 
         #[test]

@@ -14,15 +14,30 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 /// Where a fused op leaves the gradients of bundled parameters, in the order they were bundled.
 ///
 /// A backward pass runs on one thread from end to end, so what a thread put last is what it may take: passes over one graph
-/// in several threads do not mix, nor do passes of which one runs inside another.
+/// in several threads do not mix, nor do passes of which one runs inside another, as when a thread that waits for a parallel
+/// loop takes up a second pass.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Slot(Arc<Mutex<Vec<(ThreadId, Gradients)>>>);
+pub(crate) struct Slot {
+    waiting: Arc<Mutex<Vec<(ThreadId, Gradients)>>>,
+    /// Whether candle's walk will reach the bundle; else nobody would ever take what is put here.
+    reached: bool,
+}
 
 type Gradients = Vec<Option<Tensor>>;
 
+/// Gradients of passes that ended in an error half-way wait in vain: beyond so many the oldest go.
+const MOST_WAITING: usize = 256;
+
 impl Slot {
     pub(crate) fn put(&self, gradients: Gradients) {
-        self.lock().push((std::thread::current().id(), gradients));
+        if !self.reached {
+            return;
+        }
+        let mut waiting = self.lock();
+        if waiting.len() >= MOST_WAITING {
+            waiting.remove(0);
+        }
+        waiting.push((std::thread::current().id(), gradients));
     }
 
     fn take(&self, count: usize) -> Result<Gradients> {
@@ -39,7 +54,7 @@ impl Slot {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(ThreadId, Gradients)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -47,13 +62,13 @@ struct Bundle(Slot);
 
 /// Bundles two parameters.
 pub(crate) fn pair(a: &Tensor, b: &Tensor) -> Result<(Tensor, Slot)> {
-    let slot = Slot::default();
+    let slot = Slot { reached: a.track_op() || b.track_op(), ..Slot::default() };
     Ok((a.apply_op2(b, Bundle(slot.clone()))?, slot))
 }
 
 /// Bundles three parameters.
 pub(crate) fn triple(a: &Tensor, b: &Tensor, c: &Tensor) -> Result<(Tensor, Slot)> {
-    let slot = Slot::default();
+    let slot = Slot { reached: a.track_op() || b.track_op() || c.track_op(), ..Slot::default() };
     Ok((a.apply_op3(b, c, Bundle(slot.clone()))?, slot))
 }
 
@@ -139,5 +154,57 @@ impl CustomOp3 for Bundle {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let mut gradients = self.0.take(3)?.into_iter();
         Ok((gradients.next().flatten(), gradients.next().flatten(), gradients.next().flatten()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Var};
+
+    use super::*;
+
+    fn gradients(value: f64) -> Result<Gradients> {
+        Ok(vec![Some(Tensor::full(value, (), &Device::Cpu)?), None])
+    }
+
+    fn taken(slot: &Slot) -> Result<f64> {
+        slot.take(2)?[0].as_ref().ok_or_else(|| candle_core::Error::msg("no gradient"))?.to_scalar::<f64>()
+    }
+
+    #[test]
+    fn a_thread_takes_what_it_put_last_and_nothing_of_another() -> Result<()> {
+        let (a, b) = (Var::zeros(1, DType::F32, &Device::Cpu)?, Var::zeros(1, DType::F32, &Device::Cpu)?);
+        let (_, slot) = pair(&a, &b)?;
+        slot.put(gradients(1.0)?);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                assert!(slot.take(2).is_err());
+                slot.put(gradients(2.0)?);
+                // A pass inside this one.
+                slot.put(gradients(3.0)?);
+                assert_eq!(taken(&slot)?, 3.0);
+                assert_eq!(taken(&slot)?, 2.0);
+                Ok::<_, candle_core::Error>(())
+            });
+            other.join().map_err(|_| candle_core::Error::msg("panicked"))?
+        })?;
+        assert_eq!(taken(&slot)?, 1.0);
+        assert!(slot.lock().is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_piles_up() -> Result<()> {
+        let (a, b) = (Var::zeros(1, DType::F32, &Device::Cpu)?, Var::zeros(1, DType::F32, &Device::Cpu)?);
+        let (_, frozen) = pair(&a.detach(), &b.detach())?;
+        frozen.put(gradients(1.0)?);
+        assert!(frozen.lock().is_empty(), "frozen parameters, whose bundle no pass reaches");
+        let (_, slot) = pair(&a, &b)?;
+        for pass in 0..2 * MOST_WAITING {
+            slot.put(gradients(pass as f64)?);
+        }
+        assert_eq!(slot.lock().len(), MOST_WAITING);
+        assert_eq!(taken(&slot)?, (2 * MOST_WAITING - 1) as f64);
+        Ok(())
     }
 }

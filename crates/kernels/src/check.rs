@@ -1,6 +1,6 @@
 //! The rules that every argument is held to, whatever the operation.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, DeviceLocation, Tensor};
 
 use crate::{Error, Result};
 
@@ -11,13 +11,44 @@ pub(crate) fn require_device(op: &'static str, argument: &'static str, tensor: &
         #[cfg(feature = "metal")]
         Device::Metal(_) => Ok(()),
         #[cfg(feature = "cuda")]
-        Device::Cuda(_) if tensor.elem_count() < 1 << 31 => Ok(()),
-        #[cfg(feature = "cuda")]
-        Device::Cuda(_) => {
-            let value = tensor.elem_count().to_string();
-            Err(Error::Argument { op, argument, rule: "of fewer than 2^31 elements on a CUDA device", value })
-        }
+        Device::Cuda(_) => require_size(op, argument, tensor.device(), tensor.dims()),
         other => Err(Error::Device { op, argument, device: format!("{:?}", other.location()) }),
+    }
+}
+
+/// Refuses a tensor on another device than that of `partner`, the argument `name`; both are on devices of this build.
+pub(crate) fn require_same_device(
+    op: &'static str,
+    argument: &'static str,
+    tensor: &Tensor,
+    partner: &Device,
+    name: &'static str,
+) -> Result<()> {
+    require_device(op, argument, tensor)?;
+    let (expected, got) = (partner.location(), tensor.device().location());
+    if expected == got {
+        return Ok(());
+    }
+    let (expected, got) = (format!("{expected:?}"), format!("{got:?}"));
+    Err(Error::Devices { op, argument, partner: name, expected, got })
+}
+
+/// Refuses extents of which more elements come together than the device's kernels can count, whatever the batch: an empty
+/// batch is held to the size of one image.
+pub(crate) fn require_size(op: &'static str, argument: &'static str, device: &Device, extents: &[usize]) -> Result<()> {
+    let (most, rule) = most_elements(device.location());
+    let elements = extents.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent.max(1)));
+    if elements.is_some_and(|elements| elements <= most) {
+        return Ok(());
+    }
+    Err(Error::Argument { op, argument, rule, value: format!("{extents:?}") })
+}
+
+/// The most elements of a tensor: CUDA's kernels count in 32 bits; elsewhere, as many doubles as an address space holds.
+fn most_elements(device: DeviceLocation) -> (usize, &'static str) {
+    match device {
+        DeviceLocation::Cuda { .. } => ((1 << 31) - 1, "of fewer than 2^31 elements on a CUDA device"),
+        _ => (isize::MAX as usize / 8, "of a size that memory can hold"),
     }
 }
 
@@ -48,11 +79,13 @@ pub(crate) fn wrong_shape(op: &'static str, argument: &'static str, expected: St
     Error::Shape { op, argument, expected, got: tensor.dims().to_vec() }
 }
 
-/// The four extents (N, H, W, C) of an activation on the CPU, of an element type we have kernels for.
+/// The four extents (N, H, W, C) of an activation, on a device and of an element type we have kernels for.
 pub(crate) fn activation(op: &'static str, argument: &'static str, x: &Tensor) -> Result<(usize, usize, usize, usize)> {
     require_device(op, argument, x)?;
     require_float(op, argument, x)?;
-    x.dims4().map_err(|_| wrong_shape(op, argument, "(N, H, W, C)".into(), x))
+    let extents = x.dims4().map_err(|_| wrong_shape(op, argument, "(N, H, W, C)".into(), x))?;
+    require_size(op, argument, x.device(), x.dims())?;
+    Ok(extents)
 }
 
 /// Refuses element types that no kernel exists for.
@@ -61,5 +94,26 @@ pub(crate) fn require_float(op: &'static str, argument: &'static str, x: &Tensor
         DType::F32 | DType::F64 => Ok(()),
         DType::BF16 if !x.device().is_metal() => Ok(()),
         got => Err(Error::DType { op, argument, expected: "BF16, F32 or F64".into(), got }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuda_counts_elements_in_32_bits() {
+        let (most, rule) = most_elements(DeviceLocation::Cuda { gpu_id: 0 });
+        assert_eq!((most, rule), (2_147_483_647, "of fewer than 2^31 elements on a CUDA device"));
+        assert!(most_elements(DeviceLocation::Cpu).0 > most);
+    }
+
+    #[test]
+    fn sizes_that_wrap_are_refused_whatever_the_batch() {
+        let extents = [0, 1 << 33, 1 << 33, 1];
+        let error = require_size("max_pool2d", "x", &Device::Cpu, &extents).unwrap_err();
+        let words = "max_pool2d: x must be of a size that memory can hold, got [0, 8589934592, 8589934592, 1]";
+        assert_eq!(error.to_string(), words);
+        assert!(require_size("max_pool2d", "x", &Device::Cpu, &[0, 7, 0, 3]).is_ok());
     }
 }

@@ -20,6 +20,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// An argument has a shape that does not fit.
     #[error("{op}: {argument} must have shape {expected}, got {got:?}")]
@@ -54,6 +55,20 @@ pub enum Error {
         argument: &'static str,
         /// The device, as candle names it.
         device: String,
+    },
+    /// Two arguments of one call lie on different devices.
+    #[error("{op}: {argument} must be on {expected}, as {partner} is, got {got}")]
+    Devices {
+        /// The operation that was called.
+        op: &'static str,
+        /// The argument's name.
+        argument: &'static str,
+        /// The argument it must lie beside.
+        partner: &'static str,
+        /// Where that one lies, as candle names it.
+        expected: String,
+        /// Where the argument lies.
+        got: String,
     },
     /// A library of CUDA is missing on this machine.
     #[error("{library} is missing, without which there is no CUDA: {origin}")]

@@ -11,6 +11,7 @@ mod cpu;
 mod cuda;
 mod device;
 mod error;
+mod kept;
 mod ops;
 mod plan;
 mod settings;

@@ -155,6 +155,77 @@ fn empty_batches_give_empty_results() -> Result<()> {
     Ok(())
 }
 
+/// Images without pixels, tensors without channels, paddings and sizes that overflow.
+#[test]
+fn extents_that_no_kernel_can_serve_are_errors() -> Result<()> {
+    let zeros = |shape: (usize, usize, usize, usize)| Tensor::zeros(shape, DType::F32, &Device::Cpu);
+    let says = |error: Error, words: &str| assert_eq!(error.to_string(), words);
+    let (flat, weight) = (zeros((1, 0, 4, 16))?, zeros((16, 16, 3, 3))?);
+    let no_image = "image must be of at least one row and column, got 0 x 4";
+    says(kernels::conv2d(&flat, &weight, 2, 2).unwrap_err(), &format!("conv2d: {no_image}"));
+    says(kernels::avg_pool2d(&flat, 2, 1, 1).unwrap_err(), &format!("avg_pool2d: {no_image}"));
+    says(kernels::max_pool2d(&flat, 2, 1, 1).unwrap_err(), &format!("max_pool2d: {no_image}"));
+    let (_, layer) = layer(16, 16, 3, 1, 1)?;
+    let block = ResidualBlock { path: vec![layer], shortcut: None };
+    says(kernels::residual_blocks(&flat, &[block], Mode::Train).unwrap_err(), &format!("residual_blocks: {no_image}"));
+
+    let says_no_channels = |error: Error, op: &str| says(error, &format!("{op}: channels must be at least 1, got 0"));
+    let none = Tensor::zeros(0, DType::F32, &Device::Cpu)?;
+    let running = || Var::from_tensor(&none);
+    says_no_channels(BatchNorm::new(none.clone(), none.clone(), running()?, running()?).unwrap_err(), "BatchNorm::new");
+    let empty = BatchNorm {
+        weight: none.clone(),
+        bias: none.clone(),
+        running_mean: running()?,
+        running_var: running()?,
+        momentum: 0.1,
+        eps: 1e-5,
+    };
+    for mode in [Mode::Train, Mode::Eval] {
+        let error = kernels::batch_norm(&zeros((2, 3, 3, 0))?, &empty, After::Relu, mode).unwrap_err();
+        says_no_channels(error, "batch_norm");
+    }
+
+    let x = zeros((1, 6, 6, 16))?;
+    for padding in [1025, 1 << 31, usize::MAX / 2 + 1, usize::MAX] {
+        let words = format!("padding must be at most 1024, got {padding}");
+        says(kernels::conv2d(&x, &weight, 1, padding).unwrap_err(), &format!("conv2d: {words}"));
+        says(kernels::max_pool2d(&x, 3, 1, padding).unwrap_err(), &format!("max_pool2d: {words}"));
+    }
+    // A stride beyond the image is one window.
+    let x = Var::from_tensor(&numbers((2, 6, 6, 16), 1)?)?;
+    let y = kernels::conv2d(&x, &weight, usize::MAX, 1)?;
+    assert_eq!(y.dims(), [2, 1, 1, 16]);
+    y.sum_all()?.backward()?;
+    assert_eq!(kernels::avg_pool2d(&x, 3, usize::MAX, 1)?.dims(), [2, 1, 1, 16]);
+
+    // An empty batch has no elements, but images of a size that wraps, or of more pixels than a winner's number can tell.
+    let half = 1usize << (usize::BITS / 2);
+    let error = kernels::avg_pool2d(&zeros((0, half, half, 1))?, 2, 2, 0).unwrap_err();
+    assert!(error.to_string().contains("x must be of a size that memory can hold"), "{error}");
+    if let Some(side) = 1usize.checked_shl(16).filter(|side| side.checked_mul(2 * side).is_some()) {
+        says(
+            kernels::max_pool2d(&zeros((0, side, 2 * side, 1))?, 2, 2, 0).unwrap_err(),
+            "max_pool2d: image must be of fewer than 2^32 pixels, got 65536 x 131072",
+        );
+    }
+    Ok(())
+}
+
+/// The weights tell a batch in candle's order, unless it has as many columns as channels.
+#[test]
+fn a_batch_in_candles_order_is_noticed_by_its_channels() -> Result<()> {
+    let images = Tensor::zeros((2, 3, 8, 8), DType::F32, &Device::Cpu)?;
+    let weight = Tensor::zeros((16, 3, 3, 3), DType::F32, &Device::Cpu)?;
+    assert_eq!(
+        kernels::conv2d(&images, &weight, 1, 1).unwrap_err().to_string(),
+        "conv2d: weight must have shape (O, 8, Kh, Kw) to match x, whose last axis is its channels (to_channels_last turns \
+         (N, C, H, W)), got [16, 3, 3, 3]",
+    );
+    assert_eq!(kernels::conv2d(&kernels::to_channels_last(&images)?, &weight, 1, 1)?.dims(), [2, 8, 8, 16]);
+    Ok(())
+}
+
 #[test]
 fn wrong_calls_are_errors_that_name_argument_and_value() -> Result<()> {
     let device = Device::Cpu;

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 
 use crate::cpu::batch_norm::{Affine, GradientTerms, Mask, mask_bytes};
 use crate::cpu::choose::Kernels;
-use crate::cpu::memory::{Buffer, Place, Pooled, Values, as_output, assume_init, uninit};
+use crate::cpu::memory::{Buffer, Place, Pooled, Values, as_uninit, assume_init, uninit};
 use crate::plan::ConvShape;
 
 pub(crate) fn conv2d_forward<T: Kernels>(
@@ -37,7 +37,8 @@ pub(crate) fn add_conv2d_backward_data<T: Kernels>(
     weight: &[T::Accumulator],
     dx: &mut [T],
 ) {
-    T::conv2d_backward_data(shape, dy, weight, true, as_output(dx));
+    // SAFETY: the kernel stores elements only.
+    T::conv2d_backward_data(shape, dy, weight, true, unsafe { as_uninit(dx) });
 }
 
 pub(crate) fn conv2d_backward_weight<T: Kernels>(shape: &ConvShape, x: &[T], dy: &[T]) -> Vec<T::Accumulator> {
@@ -116,7 +117,8 @@ unsafe fn written<T: Pooled>(len: usize, place: Place, kernel: impl FnOnce(&mut 
     match place {
         Place::Workspace => {
             let mut buffer = Buffer::take(len);
-            kernel(as_output(&mut buffer));
+            // SAFETY: the kernel stores elements only.
+            kernel(unsafe { as_uninit(&mut buffer) });
             Values::Workspace(buffer)
         }
         Place::Tensor => {

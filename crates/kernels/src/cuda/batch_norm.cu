@@ -113,9 +113,9 @@ extern "C" __global__ void normalise_4(const element *x, const element *residual
     normalise<4>(x, residual, y, mean, reciprocal, weight, bias, relu, elements, channels);
 }
 
-// The gradient that passes the rectifier behind the layer, whose output was y; there is none where y is null.
+// The gradient that passes the rectifier behind the layer, whose output was y; all of it where y is null, and where y is NaN.
 __device__ __forceinline__ wide cut(element dy, const element *y, long long at) {
-    return y == nullptr || load(y[at]) > 0 ? load(dy) : (wide)0;
+    return y != nullptr && load(y[at]) <= 0 ? (wide)0 : load(dy);
 }
 
 // Sums of g and g * (x - mean), g being the cut gradient.
@@ -172,7 +172,7 @@ __device__ void normalise_backward(const element *x, const element *y, const ele
         if (y) output = ((const Pack<N> *)y)[i];
 #pragma unroll
         for (int k = 0; k < N; ++k) {
-            wide g = !y || load(output.v[k]) > 0 ? load(gradient.v[k]) : (wide)0;
+            wide g = y && load(output.v[k]) <= 0 ? (wide)0 : load(gradient.v[k]);
             store(&passed.v[k], g);
             store(&out.v[k], scale[c + k] * g + slope[c + k] * (load(in.v[k]) - mean[c + k]) + offset[c + k]);
         }

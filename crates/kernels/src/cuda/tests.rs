@@ -215,6 +215,45 @@ fn batch_norm_is_that_of_the_cpu() -> Result<()> {
     batch_norm_case(f32, [1, 1, 2, 4], Mode::Train, (false, false))
 }
 
+/// A gradient passes where the rectifier's output is NaN, and is gone where it was cut, even if it is NaN: as in PyTorch.
+#[test]
+fn batch_norm_masks_gradients_by_what_is_not_at_most_zero() {
+    for (rows, channels) in [(2, 4), (8, 1)] {
+        let matrix = Matrix { rows, channels, element: ElementType::F32, parameter: ElementType::F32 };
+        let memory = |values: &[f64]| Memory::of(ElementType::F32, values);
+        let mut y = memory(&[f64::NAN, 0.0, 2.0, 0.0, f64::NAN, 3.0, 0.0, 1.0]);
+        let mut dy = memory(&[1.0, 2.0, 3.0, f64::NAN, f64::NAN, 4.0, 5.0, f64::NAN]);
+        let mut x = memory(&[1.0; 8]);
+        let mut partials = Memory::new(ElementType::F64, matrix.partials());
+        let [mut mean, mut ones] = [0.0, 1.0].map(|value| memory(&vec![value; channels]));
+        let mut terms = Memory::new(ElementType::F32, 3 * channels);
+        let [mut d_weight, mut d_bias] = [(); 2].map(|()| Memory::new(ElementType::F32, channels));
+        let [mut dx, mut d_residual] = [(); 2].map(|()| memory(&[7.0; 8]));
+        let at = Backward {
+            x: x.at(),
+            y: y.at(),
+            dy: dy.at(),
+            partials: partials.at(),
+            terms: terms.at(),
+            d_weight: d_weight.at(),
+            d_bias: d_bias.at(),
+            dx: dx.at(),
+            d_residual: d_residual.at(),
+        };
+        let statistics = Statistics { mean: mean.at(), reciprocal: ones.at() };
+        if !all(&[&matrix.backward(&at, &statistics, ones.at(), false)]) {
+            return;
+        }
+        let expected = [1.0, 0.0, 3.0, 0.0, f64::NAN, 4.0, 0.0, f64::NAN];
+        let same = |(got, expected): (&f64, &f64)| got == expected || (got.is_nan() && expected.is_nan());
+        assert!(d_residual.values().iter().zip(&expected).all(same), "{:?}", d_residual.values());
+        if channels == 4 {
+            let sums = [f64::NAN, 4.0, 3.0, f64::NAN];
+            assert!(d_bias.values().iter().zip(&sums).all(same), "{:?}", d_bias.values());
+        }
+    }
+}
+
 #[test]
 fn batch_norm_of_bf16_keeps_parameters_of_either_type() -> Result<()> {
     batch_norm_case((ElementType::Bf16, ElementType::F32), [2, 5, 3, 20], Mode::Eval, (true, true))?;

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::check::{activation, require_device, require_dtype, wrong_shape};
+use crate::check::{activation, require_dtype, require_same_device, wrong_shape};
 use crate::device;
 use crate::ops::extents::{conv_extents, require_values};
 use crate::plan::{Input, NormPlan};
@@ -18,8 +18,8 @@ use crate::{After, BatchNorm, Mode, Result};
 ///
 /// # Errors
 ///
-/// Shapes, types and devices that do not fit, each named; [`Error::Argument`] in training with fewer than two values a
-/// channel, whose variance says nothing.
+/// Shapes, types and devices that do not fit, each named; [`Error::Argument`](crate::Error::Argument) for no channels, and in
+/// training with fewer than two values a channel, whose variance says nothing.
 ///
 /// See [`BatchNorm::new`] for an example.
 pub fn batch_norm(x: &Tensor, norm: &BatchNorm, after: After<'_>, mode: Mode) -> Result<Tensor> {
@@ -81,11 +81,11 @@ fn apply(
     mode: Mode,
 ) -> Result<Tensor> {
     let (batch, height, width, channels) = output;
-    norm.check(op, channels, x.dtype())?;
+    norm.check(op, channels, x.dtype(), x.device(), "x")?;
     require_values(op, mode, batch * height * width)?;
     let residual = match after {
         After::AddRelu(residual) => {
-            require_device(op, "residual", residual)?;
+            require_same_device(op, "residual", residual, x.device(), "x")?;
             require_dtype(op, "residual", residual, x.dtype())?;
             if residual.dims() != [batch, height, width, channels] {
                 let expected = format!("({batch}, {height}, {width}, {channels})");

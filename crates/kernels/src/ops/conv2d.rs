@@ -15,7 +15,7 @@ use crate::{Result, device};
 /// | `x` | (N, H, W, I) | activations, channels last, bf16, f32 or f64 |
 /// | `weight` | (O, I, Kh, Kw) | filters in PyTorch's order, same type as `x`, or f32 beside bf16 |
 /// | `stride` | at least 1 | step of the window, both ways |
-/// | `padding` | any | zeros on each side, both ways |
+/// | `padding` | up to 1024 | zeros on each side, both ways |
 ///
 /// Returns (N, P, Q, O) with `P = (H + 2 * padding - Kh) / stride + 1`, rounded down, and `Q` likewise. Both arguments
 /// get gradients; an argument that is not part of a graph, as the images of the first layer, costs nothing.
@@ -24,16 +24,28 @@ use crate::{Result, device};
 ///
 /// # Errors
 ///
-/// [`Error::Shape`], [`Error::DType`] or [`Error::Device`] naming the argument; [`Error::Argument`] for a stride of 0 or a
-/// filter larger than the padded image.
+/// [`Error::Shape`], [`Error::DType`], [`Error::Device`] or [`Error::Devices`] naming the argument; [`Error::Argument`] for an
+/// image or a filter without pixels or channels, a stride of 0, more padding than 1024, a filter larger than the padded image,
+/// or a result larger than the device can count.
+///
+/// Nothing tells an (N, C, H, W) batch from an (N, H, W, C) one but its extents: it is an error where the filters have
+/// another number of channels than its last axis, and taken as it is where they agree. Batches in candle's order go through
+/// [`to_channels_last`](crate::to_channels_last) first.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};
+/// use lookahead_kernels::{conv2d, to_channels_last};
+///
+/// // Candle's (N, C, H, W) becomes (N, H, W, C) once, at the network's input.
+/// let images = Tensor::zeros((2, 3, 8, 8), DType::F32, &Device::Cpu)?;
+/// let filters = Tensor::zeros((16, 3, 3, 3), DType::F32, &Device::Cpu)?;
+/// let y = conv2d(&to_channels_last(&images)?, &filters, 2, 1)?;
+/// assert_eq!(y.dims(), [2, 4, 4, 16]);
 ///
 /// // A 1x3 image with one channel, and a filter that adds three neighbours.
 /// let x = Tensor::new(&[[[[1f32], [2.], [3.]]]], &Device::Cpu)?;
 /// let weight = Tensor::ones((1, 1, 1, 3), DType::F32, &Device::Cpu)?;
-/// let y = lookahead_kernels::conv2d(&x, &weight, 1, 0)?;
+/// let y = conv2d(&x, &weight, 1, 0)?;
 /// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [6.]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```

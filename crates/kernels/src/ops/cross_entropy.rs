@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use crate::check::{require_device, require_dtype, require_float, wrong_shape};
+use crate::check::{require_device, require_dtype, require_float, require_same_device, wrong_shape};
 use crate::{Error, Result, device};
 
 /// Mean cross-entropy of `logits` against a distribution over the classes for every row.
@@ -34,7 +34,7 @@ use crate::{Error, Result, device};
 pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) -> Result<Tensor> {
     let op = "cross_entropy";
     let (rows, classes) = check(op, logits, label_smoothing)?;
-    require_device(op, "targets", targets)?;
+    require_same_device(op, "targets", targets, logits.device(), "logits")?;
     if targets.dims() != [rows, classes] {
         return Err(wrong_shape(op, "targets", format!("({rows}, {classes})"), targets));
     }
@@ -67,7 +67,7 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) ->
 pub fn cross_entropy_indices(logits: &Tensor, targets: &Tensor, label_smoothing: f64) -> Result<Tensor> {
     let op = "cross_entropy_indices";
     let (rows, _) = check(op, logits, label_smoothing)?;
-    require_device(op, "targets", targets)?;
+    require_same_device(op, "targets", targets, logits.device(), "logits")?;
     if targets.dims() != [rows] {
         return Err(wrong_shape(op, "targets", format!("({rows})"), targets));
     }

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::check::{activation, require_device, require_parameter_dtype, wrong_shape};
+use crate::check::{activation, require_parameter_dtype, require_same_device, require_size, wrong_shape};
 use crate::plan::{ConvShape, PoolShape, Window};
 use crate::{Error, Mode, Result};
 
@@ -15,7 +15,7 @@ pub(crate) fn conv_extents(
     padding: usize,
 ) -> Result<ConvShape> {
     let input = activation(op, "x", x)?;
-    require_device(op, "weight", weight)?;
+    require_same_device(op, "weight", weight, x.device(), "x")?;
     require_parameter_dtype(op, "weight", weight, x.dtype())?;
     conv_shape(op, input, weight, stride, padding)
 }
@@ -28,7 +28,13 @@ pub(crate) fn conv_shape(
     stride: usize,
     padding: usize,
 ) -> Result<ConvShape> {
-    let expected = || format!("(O, {channels_in}, Kh, Kw) to match x");
+    let expected = || match weight.dims().get(1) {
+        // What a batch (N, C, H, W) looks like: the weights' channels are where the rows should be.
+        Some(&inputs) if inputs == height && inputs != channels_in => format!(
+            "(O, {channels_in}, Kh, Kw) to match x, whose last axis is its channels (to_channels_last turns (N, C, H, W))"
+        ),
+        _ => format!("(O, {channels_in}, Kh, Kw) to match x"),
+    };
     let (channels_out, inputs, kernel_height, kernel_width) =
         weight.dims4().map_err(|_| wrong_shape(op, "weight", expected(), weight))?;
     if inputs != channels_in {
@@ -40,6 +46,8 @@ pub(crate) fn conv_shape(
     }
     let window = Window { kernel: (kernel_height, kernel_width), stride, padding };
     let output = window.output(op, (height, width))?;
+    require_size(op, "result", weight.device(), &[batch, output.0, output.1, channels_out])?;
+    let window = window.within((height, width));
     Ok(ConvShape { batch, input: (height, width), output, channels_in, channels_out, window })
 }
 
@@ -61,6 +69,8 @@ pub(crate) fn pool_extents(
     if channels == 0 {
         return Err(Error::Argument { op, argument: "channels", rule: "at least 1", value: "0".into() });
     }
+    require_size(op, "result", x.device(), &[batch, output.0, output.1, channels])?;
+    let window = window.within((height, width));
     Ok(PoolShape { batch, input: (height, width), output, channels, window })
 }
 

@@ -12,7 +12,8 @@ use crate::check::{require_device, wrong_shape};
 ///
 /// # Errors
 ///
-/// [`Error::Shape`](crate::Error::Shape) unless `images` has four axes; [`Error::Device`](crate::Error::Device) off the CPU.
+/// [`Error::Shape`](crate::Error::Shape) unless `images` has four axes; [`Error::Device`](crate::Error::Device) on a device
+/// that the build has no kernels for.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};

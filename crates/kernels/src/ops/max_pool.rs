@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use crate::ops::extents::pool_extents;
-use crate::{Result, device};
+use crate::{Error, Result, device};
 
 /// The largest value of every `kernel` x `kernel` window.
 ///
@@ -14,8 +14,8 @@ use crate::{Result, device};
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] for a kernel or stride of 0, a kernel larger than the padded image, or padding above half the kernel;
-/// else as [`conv2d`](crate::conv2d()).
+/// [`Error::Argument`] for an image without pixels or of 2^32 and more, no channels, a kernel or stride of 0, a kernel larger
+/// than the padded image, or padding above half the kernel; else as [`conv2d`](crate::conv2d()).
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -28,6 +28,12 @@ use crate::{Result, device};
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
-    let shape = pool_extents("max_pool2d", x, kernel, stride, padding)?;
+    let op = "max_pool2d";
+    let shape = pool_extents(op, x, kernel, stride, padding)?;
+    // Winners are noted as 32-bit pixel numbers.
+    if shape.input.0 * shape.input.1 > u32::MAX as usize {
+        let value = format!("{} x {}", shape.input.0, shape.input.1);
+        return Err(Error::Argument { op, argument: "image", rule: "of fewer than 2^32 pixels", value });
+    }
     device::max_pool(shape, &x.contiguous()?)
 }

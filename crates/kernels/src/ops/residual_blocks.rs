@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::check::{activation, require_device, require_parameter_dtype};
+use crate::check::{activation, require_parameter_dtype, require_same_device};
 use crate::ops::extents::{conv_shape, require_values};
 use crate::plan::{BlockPlan, ConvBatchNorm, LayerPlan, ResidualBlock, Shortcut};
 use crate::{Error, Mode, Result, device};
@@ -132,10 +132,10 @@ impl<'a> Stack<'a> {
     /// Checks one layer against the extents of what it is given.
     fn layer(&self, layer: &ConvBatchNorm, input: (usize, usize, usize, usize)) -> Result<LayerPlan> {
         let (op, dtype) = (self.op, self.x.dtype());
-        require_device(op, "weight", &layer.weight)?;
+        require_same_device(op, "weight", &layer.weight, self.x.device(), "x")?;
         require_parameter_dtype(op, "weight", &layer.weight, dtype)?;
         let shape = conv_shape(op, input, &layer.weight, layer.stride, layer.padding)?;
-        layer.norm.check(op, shape.channels_out, dtype)?;
+        layer.norm.check(op, shape.channels_out, dtype, self.x.device(), "x")?;
         require_values(op, self.mode, shape.batch * shape.output.0 * shape.output.1)?;
         Ok(LayerPlan { shape, weight: layer.weight.contiguous()?, norm: layer.norm.clone() })
     }

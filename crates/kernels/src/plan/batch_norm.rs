@@ -1,8 +1,8 @@
 //! The parameters and running statistics of a batch norm layer.
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
-use crate::check::{require_device, require_parameter_dtype, wrong_shape};
+use crate::check::{require_parameter_dtype, require_same_device, wrong_shape};
 use crate::{Error, Result};
 
 /// The parameters and running statistics of one batch norm layer over `C` channels.
@@ -47,8 +47,8 @@ impl BatchNorm {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`], [`Error::DType`] or [`Error::Device`] if the four tensors are not (C) floats of one type in the
-    /// host's memory.
+    /// [`Error::Shape`], [`Error::DType`], [`Error::Device`] or [`Error::Devices`] if the four tensors are not (C) floats of one
+    /// type on one device; [`Error::Argument`] for no channels.
     ///
     /// ```
     /// use candle_core::{DType, Device, Tensor, Var};
@@ -68,12 +68,23 @@ impl BatchNorm {
     /// ```
     pub fn new(weight: Tensor, bias: Tensor, running_mean: Var, running_var: Var) -> Result<Self> {
         let norm = Self { weight, bias, running_mean, running_var, momentum: 0.1, eps: 1e-5 };
-        norm.check("BatchNorm::new", norm.weight.elem_count(), norm.weight.dtype())?;
+        let (op, weight) = ("BatchNorm::new", &norm.weight);
+        norm.check(op, weight.elem_count(), weight.dtype(), weight.device(), "weight")?;
         Ok(norm)
     }
 
-    /// Checks every field against the channels and the type of the input.
-    pub(crate) fn check(&self, op: &'static str, channels: usize, dtype: DType) -> Result<()> {
+    /// Checks every field against the channels, the type and the device of the input, the argument `partner`.
+    pub(crate) fn check(
+        &self,
+        op: &'static str,
+        channels: usize,
+        dtype: DType,
+        device: &Device,
+        partner: &'static str,
+    ) -> Result<()> {
+        if channels == 0 {
+            return Err(Error::Argument { op, argument: "channels", rule: "at least 1", value: "0".into() });
+        }
         let fields: [(&'static str, &Tensor); 4] = [
             ("weight", &self.weight),
             ("bias", &self.bias),
@@ -81,7 +92,7 @@ impl BatchNorm {
             ("running_var", self.running_var.as_tensor()),
         ];
         for (argument, tensor) in fields {
-            require_device(op, argument, tensor)?;
+            require_same_device(op, argument, tensor, device, partner)?;
             require_parameter_dtype(op, argument, tensor, dtype)?;
             if tensor.dims() != [channels] {
                 return Err(wrong_shape(op, argument, format!("({channels})"), tensor));

@@ -12,9 +12,20 @@ pub(crate) struct Window {
     pub(crate) padding: usize,
 }
 
+/// The most padding on a side. No network wants more, and sums of extents and padding stay far from overflow.
+const MOST_PADDING: usize = 1024;
+
 impl Window {
     /// Output extents (height, width) for an input of extents (height, width); a window that does not fit is an error.
     pub(crate) fn output(self, op: &'static str, input: (usize, usize)) -> Result<(usize, usize)> {
+        if input.0 == 0 || input.1 == 0 {
+            let value = format!("{} x {}", input.0, input.1);
+            return Err(Error::Argument { op, argument: "image", rule: "of at least one row and column", value });
+        }
+        if self.padding > MOST_PADDING {
+            let value = self.padding.to_string();
+            return Err(Error::Argument { op, argument: "padding", rule: "at most 1024", value });
+        }
         if self.stride == 0 {
             return Err(Error::Argument { op, argument: "stride", rule: "at least 1", value: "0".into() });
         }
@@ -28,6 +39,11 @@ impl Window {
             return Err(Error::Argument { op, argument: "kernel", rule: "no larger than the padded image", value });
         }
         Ok(((padded.0 - self.kernel.0) / self.stride + 1, (padded.1 - self.kernel.1) / self.stride + 1))
+    }
+
+    /// The same window with a stride no longer than the padded image, beyond which there is one output whatever it is.
+    pub(crate) fn within(self, input: (usize, usize)) -> Self {
+        Self { stride: self.stride.min(input.0.max(input.1) + 2 * self.padding), ..self }
     }
 }
 
@@ -97,6 +113,14 @@ mod tests {
     }
 
     #[test]
+    fn strides_beyond_the_image_make_one_output() {
+        let window = Window { kernel: (3, 2), stride: usize::MAX, padding: 1 };
+        assert_eq!(window.output("t", (4, 9)).unwrap(), (1, 1));
+        let within = window.within((4, 9));
+        assert_eq!((within.stride, within.output("t", (4, 9)).unwrap()), (11, (1, 1)));
+    }
+
+    #[test]
     fn windows_that_do_not_fit_are_named() {
         let window = Window { kernel: (7, 7), stride: 1, padding: 1 };
         let message = window.output("conv2d", (4, 9)).unwrap_err().to_string();
@@ -104,6 +128,11 @@ mod tests {
             message,
             "conv2d: kernel must be no larger than the padded image, got (7, 7) over a padded image of (6, 11)"
         );
+        let far = Window { padding: usize::MAX / 2 + 1, ..window };
+        let message = "conv2d: padding must be at most 1024, got 9223372036854775808";
+        assert_eq!(far.output("conv2d", (4, 4)).unwrap_err().to_string(), message);
+        let message = "conv2d: image must be of at least one row and column, got 0 x 4";
+        assert_eq!(window.output("conv2d", (0, 4)).unwrap_err().to_string(), message);
         let still = Window { kernel: (1, 1), stride: 0, padding: 0 };
         assert_eq!(still.output("conv2d", (4, 4)).unwrap_err().to_string(), "conv2d: stride must be at least 1, got 0");
     }

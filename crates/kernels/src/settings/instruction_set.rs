@@ -8,11 +8,12 @@ use crate::{Error, Result};
 /// The instructions that the f32 kernels are run with.
 ///
 /// The best set that the processor has is found at the first call; nobody builds with `-C target-cpu`. The environment
-/// variable `LOOKAHEAD_KERNELS_ISA` (`avx512`, `avx2`, `portable` or `reference`) or [`set_instruction_set`] chooses
+/// variable `LOOKAHEAD_KERNELS_ISA` (`avx512`, `avx2`, `neon`, `portable` or `reference`) or [`set_instruction_set`] chooses
 /// another, to measure or to reproduce what a lesser machine computes. Results agree between the sets to rounding, and
 /// bit by bit between runs with one set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum InstructionSet {
     /// The plain kernels that everything else is tested against; also what f64 and unusual channel counts run on.
     Reference = 1,
@@ -20,8 +21,10 @@ pub enum InstructionSet {
     Portable = 2,
     /// AVX2 with fused multiply-add.
     Avx2 = 3,
-    /// AVX-512 foundation.
+    /// AVX-512 foundation, beside AVX2 and fused multiply-add.
     Avx512 = 4,
+    /// NEON, which every 64-bit ARM processor has.
+    Neon = 5,
 }
 
 /// The name of the environment variable that overrides detection.
@@ -30,8 +33,13 @@ const VARIABLE: &str = "LOOKAHEAD_KERNELS_ISA";
 /// 0 until the first use, then the number of a variant.
 static CHOSEN: AtomicU8 = AtomicU8::new(0);
 
-const BEST_FIRST: [InstructionSet; 4] =
-    [InstructionSet::Avx512, InstructionSet::Avx2, InstructionSet::Portable, InstructionSet::Reference];
+const BEST_FIRST: [InstructionSet; 5] = [
+    InstructionSet::Avx512,
+    InstructionSet::Avx2,
+    InstructionSet::Neon,
+    InstructionSet::Portable,
+    InstructionSet::Reference,
+];
 
 /// The word that the environment variable takes.
 impl fmt::Display for InstructionSet {
@@ -41,6 +49,7 @@ impl fmt::Display for InstructionSet {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Neon => "neon",
         })
     }
 }
@@ -57,14 +66,16 @@ impl InstructionSet {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => is_x86_feature_detected!("avx512f"),
+            // All three: a hypervisor may hide any of them.
+            Self::Avx512 => Self::Avx2.is_available() && is_x86_feature_detected!("avx512f"),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512 => false,
+            Self::Neon => cfg!(target_arch = "aarch64"),
         }
     }
 
     fn parse(word: &str) -> Result<Self> {
-        let expected = "avx512, avx2, portable, reference";
+        let expected = "avx512, avx2, neon, portable, reference";
         let unknown = || Error::Environment { variable: VARIABLE, expected, value: word.to_owned() };
         let set = BEST_FIRST.into_iter().find(|set| set.to_string() == word).ok_or_else(unknown)?;
         if set.is_available() { Ok(set) } else { Err(Error::InstructionSet(set)) }
@@ -130,7 +141,10 @@ mod tests {
     #[test]
     fn unknown_words_are_refused_with_the_list() {
         let message = InstructionSet::parse("sse9").unwrap_err().to_string();
-        assert_eq!(message, "LOOKAHEAD_KERNELS_ISA must be one of avx512, avx2, portable, reference, got \"sse9\"");
+        assert_eq!(
+            message,
+            "LOOKAHEAD_KERNELS_ISA must be one of avx512, avx2, neon, portable, reference, got \"sse9\""
+        );
         assert_eq!(InstructionSet::parse("reference").unwrap(), InstructionSet::Reference);
     }
 

@@ -2,6 +2,8 @@
 #![allow(unsafe_code, reason = "vector instructions and output memory that is written before it is read")]
 #![allow(clippy::needless_range_loop, reason = "register tiles are indexed by constants, which iterators hide")]
 
+#[cfg(test)]
+mod balance;
 pub(crate) mod direct;
 mod packing;
 pub(crate) mod reference;

@@ -8,8 +8,16 @@ use crate::cpu::element::Element;
 use crate::cpu::memory::{assume_init_mut, fill};
 use crate::plan::ConvShape;
 
-/// Partial sums a weight gradient is made of. Fixed, so that the order of additions does not depend on the threads.
-const WEIGHT_PARTS: usize = 8;
+/// Partial sums a weight gradient is made of at most, one for as many images: as many as 32 threads want. The problem alone
+/// decides, so that the order of additions does not depend on the threads.
+const WEIGHT_PARTS: usize = 32;
+/// Elements that the partial sums may have together.
+const SUM_ELEMENTS: usize = 1 << 22;
+
+/// Partial sums of a weight gradient.
+fn weight_parts(shape: &ConvShape) -> usize {
+    shape.batch.min(SUM_ELEMENTS / shape.weight_len()).clamp(1, WEIGHT_PARTS)
+}
 
 /// Weights from (O, I, Kh, Kw) to (tap, I, O), the order the forward pass and the weight gradient read.
 fn by_tap<T: Element>(shape: &ConvShape, weight: &[T]) -> Vec<T> {
@@ -108,11 +116,13 @@ pub(crate) fn backward_weight<T: Element>(
     dw: &mut [MaybeUninit<T::Accumulator>],
 ) {
     let (inputs, outputs, taps) = (shape.channels_in, shape.channels_out, shape.taps());
-    let partials: Vec<Vec<T::Accumulator>> = (0..WEIGHT_PARTS)
+    let parts = weight_parts(shape);
+    let partials: Vec<Vec<T::Accumulator>> = (0..parts)
         .into_par_iter()
+        .with_max_len(1)
         .map(|part| {
             let mut sums = vec![T::zero().widen(); shape.weight_len()];
-            let images = shape.batch * part / WEIGHT_PARTS..shape.batch * (part + 1) / WEIGHT_PARTS;
+            let images = shape.batch * part / parts..shape.batch * (part + 1) / parts;
             for image in images {
                 for oy in 0..shape.output.0 {
                     for ox in 0..shape.output.1 {

@@ -4,10 +4,11 @@ mod avg_pool;
 mod batch_norm;
 mod conv2d;
 mod cross_entropy;
-mod kept;
 mod max_pool;
 mod relu;
 mod residual_blocks;
+
+use crate::kept;
 
 pub(super) use avg_pool::avg_pool;
 pub(super) use batch_norm::batch_norm;

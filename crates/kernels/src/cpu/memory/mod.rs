@@ -5,7 +5,9 @@ mod output;
 mod values;
 mod workspace;
 
-pub(crate) use output::{as_output, assume_init, assume_init_mut, fill, uninit};
+#[cfg(test)]
+pub(crate) use output::as_output;
+pub(crate) use output::{as_uninit, assume_init, assume_init_mut, fill, uninit};
 pub(crate) use values::{Place, Values};
 pub use workspace::release_workspace;
 pub(crate) use workspace::{Buffer, Pooled};

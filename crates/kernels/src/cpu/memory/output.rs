@@ -30,9 +30,20 @@ pub(crate) fn fill<T: Copy>(memory: &mut [MaybeUninit<T>], value: T) -> &mut [T]
 }
 
 /// Initialised elements seen as ones that may be overwritten without being read.
-pub(crate) fn as_output<T: Copy>(memory: &mut [T]) -> &mut [MaybeUninit<T>] {
-    // SAFETY: same layout; the users of an output only ever store initialised elements through it.
+///
+/// # Safety
+///
+/// Only initialised elements may be stored through it: what was initialised must stay so.
+pub(crate) unsafe fn as_uninit<T: Copy>(memory: &mut [T]) -> &mut [MaybeUninit<T>] {
+    // SAFETY: same layout; the rest is the caller's promise.
     unsafe { &mut *(std::ptr::from_mut(memory) as *mut [MaybeUninit<T>]) }
+}
+
+/// The same for tests, whose kernels store initialised elements only.
+#[cfg(test)]
+pub(crate) fn as_output<T: Copy>(memory: &mut [T]) -> &mut [MaybeUninit<T>] {
+    // SAFETY: as the sentence above says.
+    unsafe { as_uninit(memory) }
 }
 
 /// Memory that was written, seen as its elements.

@@ -3,9 +3,13 @@
 #![allow(clippy::needless_range_loop, reason = "register tiles are indexed by constants, which iterators hide")]
 
 pub(crate) mod microkernel;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod stored;
 mod vector;
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::Lanes8Neon;
 pub(crate) use stored::Stored;
 pub(crate) use vector::{Array8, Shared, Vector, dispatch, lanes, panel};
 #[cfg(target_arch = "x86_64")]

@@ -100,7 +100,7 @@ mod tests {
     /// Every upper half of an f32, infinities and NaN among them, with lower halves around zero, the tie and the end.
     #[test]
     fn vectors_round_as_the_scalar_does() {
-        let sets = [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512];
+        let sets = [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512, InstructionSet::Neon];
         for set in sets.into_iter().filter(|set| set.is_available()) {
             for upper in (0..=u16::MAX).step_by(if cfg!(miri) { 997 } else { 1 }) {
                 let lower = [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff, 0x1234, 0xc000];

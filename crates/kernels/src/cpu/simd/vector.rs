@@ -2,8 +2,8 @@
 //!
 //! A kernel body is generic over [`Vector`], and over [`Stored`](crate::cpu::simd::Stored) where it reads or writes
 //! activations, and always inlined. [`dispatch!`] makes one function of it per instruction set,
-//! each compiled for that set, and picks among them at run time. Bodies hold no closures and hand nothing to rayon: a
-//! closure would be compiled without the instructions.
+//! each compiled for that set, and picks among them at run time. Bodies hand nothing to rayon and hold no closures but small
+//! ones that are inlined, as those that compute an address: a closure of its own is compiled without the instructions.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{
@@ -231,8 +231,9 @@ macro_rules! lanewise {
 
 impl Vector for Array8 {
     const LANES: usize = 8;
-    const TILE_ROWS: usize = 2;
-    const REGISTERS: usize = 8;
+    // Sixteen registers of four lanes hold two rows of two vectors; aarch64 has twice as many.
+    const TILE_ROWS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
+    const REGISTERS: usize = if cfg!(target_arch = "aarch64") { 16 } else { 8 };
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
         Self([value; 8])
@@ -280,6 +281,13 @@ impl Vector for Array8 {
     }
     #[inline(always)]
     unsafe fn fma(self, factor: Self, addend: Self) -> Self {
+        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+            let mut out = [0.0; 8];
+            for lane in 0..8 {
+                out[lane] = self.0[lane].mul_add(factor.0[lane], addend.0[lane]);
+            }
+            return Self(out);
+        }
         // Two roundings: without the instruction, one rounding is a call into the maths library.
         let product = lanewise!(self, factor, |x, y| x * y);
         lanewise!(product, addend, |x, y| x + y)
@@ -343,6 +351,11 @@ macro_rules! dispatch {
                     $crate::InstructionSet::Avx2 => return unsafe { avx2$(::<$stored>)?($($arg),*) },
                     _ => {}
                 }
+            }
+            #[cfg(target_arch = "aarch64")]
+            if set == $crate::InstructionSet::Neon {
+                // SAFETY: every processor of the architecture has the instructions; the rest is the caller's contract.
+                return unsafe { $body::<$crate::cpu::simd::Lanes8Neon $(, $stored)?>($($arg),*) };
             }
             let _ = set;
             // SAFETY: arrays need no special instructions; the rest is the caller's contract.

@@ -28,7 +28,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
 }
 
 fn sets() -> impl Iterator<Item = InstructionSet> {
-    [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512]
+    [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512, InstructionSet::Neon]
         .into_iter()
         .filter(|set| set.is_available())
 }

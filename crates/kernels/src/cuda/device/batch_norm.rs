@@ -1,7 +1,5 @@
 //! The graph node behind `batch_norm` and `conv2d_batch_norm` on the device.
 
-use std::sync::{Mutex, PoisonError};
-
 use candle_core::{CpuStorage, CudaStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
 use crate::bundle::{self, Slot};
@@ -9,6 +7,7 @@ use crate::cuda::call::Pointer;
 use crate::cuda::device::layer::{self, Filters, Normalised};
 use crate::cuda::device::memory::{Scratch, address, address_of, allocate, start, stored, tensor};
 use crate::cuda::source::ElementType;
+use crate::kept::Kept;
 use crate::plan::{Input, NormPlan};
 
 /// What a forward pass leaves for the backward one.
@@ -23,7 +22,7 @@ struct NormNode {
     element: ElementType,
     /// Gradients of the weights, if any, then of scale and shift.
     gradients: Slot,
-    saved: Mutex<Option<Saved>>,
+    saved: Kept<Saved>,
 }
 
 /// The gradients of input and residual.
@@ -39,7 +38,7 @@ pub(crate) fn batch_norm(x: &Tensor, residual: Option<&Tensor>, mut plan: NormPl
             bundle::triple(weight, &plan.norm.weight, &plan.norm.bias)?
         }
     };
-    let node = NormNode { plan, element: stored(x)?, gradients, saved: Mutex::new(None) };
+    let node = NormNode { plan, element: stored(x)?, gradients, saved: Kept::default() };
     Ok(match residual {
         Some(residual) => x.apply_op3(residual, &parameters, node)?,
         None => x.apply_op2(&parameters, node)?,
@@ -71,13 +70,12 @@ impl NormNode {
         let of = (self.element, self.rows());
         let normalised =
             layer::normalise(device, &self.plan.norm, self.plan.mode, of, input, residual, self.plan.relu, start(&y)?)?;
-        *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = Some(Saved { convolved, normalised });
+        self.saved.set(Saved { convolved, normalised });
         Ok((y, self.plan.output.into()))
     }
 
     fn backward(&self, x: &Tensor, residual: Option<&Tensor>, y: &Tensor, dy: &Tensor) -> Result<Gradients> {
-        let saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(saved) = saved.as_ref() else {
+        let Some(saved) = self.saved.get() else {
             candle_core::bail!("{}: backward without forward", self.plan.op);
         };
         let device = x.device().as_cuda_device()?;

@@ -1,7 +1,5 @@
 //! Cross-entropy as a node of candle's graph.
 
-use std::sync::{Mutex, PoisonError};
-
 use candle_core::{CpuStorage, CudaStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use crate::cuda::call::Pointer;
@@ -9,6 +7,7 @@ use crate::cuda::cross_entropy::{Batch, Rows};
 use crate::cuda::device::launch::launch;
 use crate::cuda::device::memory::{Scratch, address, address_of, allocate, start, stored, tensor};
 use crate::cuda::source::ElementType;
+use crate::kept::Kept;
 
 /// [`cross_entropy`](crate::cross_entropy()) of checked, contiguous arguments.
 pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -> crate::Result<Tensor> {
@@ -24,7 +23,7 @@ pub(crate) fn cross_entropy_indices(logits: &Tensor, classes: &Tensor, smoothing
 fn run(logits: &Tensor, targets: &Tensor, smoothing: f64, are_indices: bool) -> crate::Result<Tensor> {
     let (rows, classes) = logits.dims2()?;
     let stored = stored(logits)?;
-    let node = CrossEntropy { stored, rows, classes, smoothing, are_indices, left: Mutex::new(None) };
+    let node = CrossEntropy { stored, rows, classes, smoothing, are_indices, left: Kept::default() };
     Ok(logits.apply_op2(targets, node)?)
 }
 
@@ -35,7 +34,7 @@ struct CrossEntropy {
     smoothing: f64,
     are_indices: bool,
     /// Normaliser and sum of targets of every row.
-    left: Mutex<Option<Scratch>>,
+    left: Kept<Scratch>,
 }
 
 impl CrossEntropy {
@@ -72,7 +71,7 @@ impl CustomOp2 for CrossEntropy {
         let losses = Scratch::new(device, 8 * self.rows)?;
         let loss = allocate(device, self.stored, 1)?;
         launch(device, &batch.forward(losses.at(), &self.rows_at(&left), start(&loss)?))?;
-        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
+        self.left.set(left);
         Ok((loss, Shape::from(())))
     }
 
@@ -83,12 +82,11 @@ impl CustomOp2 for CrossEntropy {
         _: &Tensor,
         upstream: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(left) = left.as_ref() else { candle_core::bail!("cross_entropy: backward without forward") };
+        let Some(left) = self.left.get() else { candle_core::bail!("cross_entropy: backward without forward") };
         let (device, upstream) = (logits.device().as_cuda_device()?, upstream.contiguous()?);
         let batch = self.batch(address_of(logits)?, address_of(targets)?);
         let d_logits = allocate(device, self.stored, logits.elem_count())?;
-        launch(device, [&batch.backward(&self.rows_at(left), address_of(&upstream)?, start(&d_logits)?)])?;
+        launch(device, [&batch.backward(&self.rows_at(&left), address_of(&upstream)?, start(&d_logits)?)])?;
         Ok((Some(tensor(d_logits, logits.shape())), None))
     }
 }

@@ -1,18 +1,17 @@
 //! Pooling as nodes of candle's graph.
 
-use std::sync::{Mutex, PoisonError};
-
 use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use crate::cuda::device::launch::launch;
 use crate::cuda::device::memory::{Scratch, address, address_of, allocate, start, stored, tensor};
 use crate::cuda::pool;
 use crate::cuda::source::ElementType;
+use crate::kept::Kept;
 use crate::plan::PoolShape;
 
 /// [`max_pool2d`](crate::max_pool2d()) of a checked, contiguous argument.
 pub(crate) fn max_pool(shape: PoolShape, x: &Tensor) -> crate::Result<Tensor> {
-    Ok(x.apply_op1(MaxPool { shape, stored: stored(x)?, winners: Mutex::new(None) })?)
+    Ok(x.apply_op1(MaxPool { shape, stored: stored(x)?, winners: Kept::default() })?)
 }
 
 /// [`avg_pool2d`](crate::avg_pool2d()) or the mean of whole images, likewise.
@@ -28,7 +27,7 @@ struct MaxPool {
     shape: PoolShape,
     stored: ElementType,
     /// Of every output element, the pixel of its image that won, u32.
-    winners: Mutex<Option<Scratch>>,
+    winners: Kept<Scratch>,
 }
 
 impl CustomOp1 for MaxPool {
@@ -46,13 +45,12 @@ impl CustomOp1 for MaxPool {
         let winners = Scratch::new(&x.device, 4 * outputs)?;
         let call = pool::max_pool(self.stored, &self.shape, address(x, layout)?, start(&y)?, winners.at());
         launch(&x.device, [&call])?;
-        *self.winners.lock().unwrap_or_else(PoisonError::into_inner) = Some(winners);
+        self.winners.set(winners);
         Ok((y, output(&self.shape)))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let winners = self.winners.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(winners) = winners.as_ref() else { candle_core::bail!("max_pool2d: backward without forward") };
+        let Some(winners) = self.winners.get() else { candle_core::bail!("max_pool2d: backward without forward") };
         let (device, dy) = (x.device().as_cuda_device()?, dy.contiguous()?);
         let dx = allocate(device, self.stored, pool::lens(&self.shape).0)?;
         let call = pool::max_pool_backward(self.stored, &self.shape, address_of(&dy)?, winners.at(), start(&dx)?);

@@ -11,6 +11,8 @@ use crate::plan::ConvShape;
 
 pub(crate) use gather::{backward_data, forward};
 pub(crate) use weight::backward_weight;
+#[cfg(test)]
+pub(super) use weight::work as weight_gradient_work;
 
 /// Whether the forward pass and the weight gradient of such a convolution run here.
 pub(crate) fn takes(shape: &ConvShape) -> bool {

@@ -1,12 +1,13 @@
 //! Weight gradient: products of transformed inputs and gradients, summed over tiles.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::PRIVATE_CHANNELS;
+use super::finish::finish_row_of;
 use super::tile::{Grid, read_gradient, read_input};
-use super::transform::output;
 use crate::InstructionSet;
 use crate::cpu::conv::packing::output_input_tap;
 use crate::cpu::memory::Buffer;
@@ -16,11 +17,18 @@ use crate::cpu::simd::{Shared, Vector, dispatch};
 use crate::plan::ConvShape;
 
 /// Tiles of a private block: its inputs and gradients at all points stay in a core's cache.
-const PRIVATE_TILES: usize = 32;
-/// Partial sums of the private form. Fixed, so that the order of additions does not depend on the threads.
-const PARTS: usize = 4;
+pub(super) const PRIVATE_TILES: usize = 32;
+/// Bytes that the partial sums of the private form may take together: they are written and read once more at the end.
+const SUM_BYTES: usize = 8 << 20;
+/// Tiles of a private block that another thread may take over, and multiplications that are worth the same.
+pub(super) const PIECE_TILES: usize = 4;
+const PIECE: usize = 1 << 17;
 /// Tiles of a chunk in the phased form.
-const PHASED_TILES: usize = 256;
+pub(super) const PHASED_TILES: usize = 256;
+/// Tasks a point's product is cut into in the phased form, by rows: 36 points alone are too few for many threads.
+pub(super) const PHASED_GROUPS: usize = 4;
+/// Rows of a group are a multiple of this, the rows of the largest register tile.
+const GROUP_ROWS: usize = 12;
 
 struct Sums<'a, S> {
     set: InstructionSet,
@@ -48,31 +56,59 @@ pub(crate) fn backward_weight<S: Stored>(
         Grid { batch: shape.batch, input: shape.input, output: shape.output, padding: shape.window.padding, side };
     let zeros = vec![S::zero(); inputs.max(outputs)];
     let sums = Sums { set, grid, inputs, outputs, x, dy, zeros: &zeros };
-    let parts = if inputs * outputs <= PRIVATE_CHANNELS { PARTS } else { 1 };
+    let private = inputs * outputs <= PRIVATE_CHANNELS;
+    let parts = if private { parts(grid.tiles(), grid.points(), inputs * outputs) } else { 1 };
     let mut products = Buffer::<f32>::take(parts * grid.points() * inputs * outputs);
-    if parts > 1 {
-        sums.private(Shared::new(&mut products))
+    if private {
+        sums.private(Shared::new(&mut products), parts)
     } else {
         sums.phased(Shared::new(&mut products))
     }
     let mut by_tap = Buffer::<f32>::take(9 * inputs * outputs);
     let (from, to) = (Shared::new(&mut products), Shared::new(&mut by_tap));
-    (0..inputs).into_par_iter().with_min_len(4).for_each(|row| {
+    (0..inputs).into_par_iter().for_each(|row| {
         // SAFETY: `products` holds `parts` sums, `by_tap` nine taps; every row writes elements of its own.
-        unsafe { finish(set, side, inputs, outputs, parts, from, to, row) };
+        unsafe { finish_row_of(set, side, inputs, outputs, parts, from, to, row) };
     });
     output_input_tap(&by_tap, outputs, inputs, 9, dw);
 }
 
+/// Partial sums of the private form: as many as 32 threads want, but each of 256 tiles or more, and together of `SUM_BYTES` or
+/// less; four at least. The problem alone decides, so that the order of additions does not depend on the threads.
+pub(super) fn parts(tiles: usize, points: usize, matrix: usize) -> usize {
+    (tiles / 256).min(SUM_BYTES / (points * matrix * size_of::<f32>())).clamp(4, 32)
+}
+
+/// The tiles of one part.
+pub(super) fn part_tiles(tiles: usize, parts: usize, part: usize) -> Range<usize> {
+    tiles * part / parts..tiles * (part + 1) / parts
+}
+
+/// Points of a block that are multiplied as one piece of work: where parts are many, all of them.
+pub(super) fn points_at_once(parts: usize, points: usize, matrix: usize) -> usize {
+    if parts == 32 { points } else { PIECE.div_ceil(PRIVATE_TILES * matrix) }
+}
+
+/// The rows of one group of the phased form.
+pub(super) fn group_rows(inputs: usize, group: usize) -> Range<usize> {
+    let start = |group: usize| match group {
+        PHASED_GROUPS => inputs,
+        _ => inputs * group / PHASED_GROUPS / GROUP_ROWS * GROUP_ROWS,
+    };
+    start(group)..start(group + 1)
+}
+
 impl<S: Stored> Sums<'_, S> {
-    /// Each part of the tiles is summed by one task, block by block.
-    fn private(&self, products: Shared) {
+    /// Each part of the tiles is summed by one task, block by block. Threads without a part of their own help with the points
+    /// of a block; a sum is formed in the order of the tiles, whoever forms it.
+    fn private(&self, products: Shared, parts: usize) {
         let (tiles, points) = (self.grid.tiles(), self.grid.points());
-        (0..PARTS).into_par_iter().for_each(|part| {
+        let at_once = points_at_once(parts, points, self.inputs * self.outputs);
+        (0..parts).into_par_iter().with_max_len(1).for_each(|part| {
             let mut v = Buffer::<f32>::take(points * PRIVATE_TILES * self.inputs);
             let mut d = Buffer::<f32>::take(points * PRIVATE_TILES * self.outputs);
             let (v, d) = (Shared::new(&mut v), Shared::new(&mut d));
-            let range = tiles * part / PARTS..tiles * (part + 1) / PARTS;
+            let range = part_tiles(tiles, parts, part);
             // SAFETY: part `part` of the products is this task's own.
             let products = |point: usize| unsafe { products.at((part * points + point) * self.inputs * self.outputs) };
             if range.is_empty() {
@@ -83,23 +119,29 @@ impl<S: Stored> Sums<'_, S> {
             }
             for first in range.clone().step_by(PRIVATE_TILES) {
                 let last = range.end.min(first + PRIVATE_TILES);
-                // SAFETY: lengths were asserted; the scratch is this task's own and holds a block of tiles.
-                unsafe {
-                    gather(self.set, self, first, last, first, PRIVATE_TILES, v, d);
-                    for point in 0..points {
-                        let (v, d) =
-                            (v.at(point * PRIVATE_TILES * self.inputs), d.at(point * PRIVATE_TILES * self.outputs));
-                        add_point(
-                            self.set,
-                            self.inputs,
-                            self.outputs,
-                            v,
-                            d,
-                            products(point),
-                            last - first,
-                            first > range.start,
-                        );
+                let transform = |at: usize| {
+                    // SAFETY: lengths were asserted; the scratch is this part's own and holds a block of tiles.
+                    unsafe {
+                        let last = last.min(at + PIECE_TILES);
+                        gather(self.set, self, at, last, first, PRIVATE_TILES, v, d);
                     }
+                };
+                let multiply = |point: usize| {
+                    // SAFETY: as above; every point has a sum of its own.
+                    unsafe {
+                        let v = v.at(point * PRIVATE_TILES * self.inputs);
+                        let d = d.at(point * PRIVATE_TILES * self.outputs);
+                        let (rows, add) = (0..self.inputs, first > range.start);
+                        add_point(self.set, self.inputs, self.outputs, rows, v, d, products(point), last - first, add);
+                    }
+                };
+                if at_once < points {
+                    let pieces = (last - first).div_ceil(PIECE_TILES);
+                    (0..pieces).into_par_iter().for_each(|piece| transform(first + piece * PIECE_TILES));
+                    (0..points).into_par_iter().with_min_len(at_once).for_each(multiply);
+                } else {
+                    (first..last).step_by(PIECE_TILES).for_each(transform);
+                    (0..points).for_each(multiply);
                 }
             }
         });
@@ -120,12 +162,13 @@ impl<S: Stored> Sums<'_, S> {
                     gather(self.set, self, tile, tile + 1, first, chunk, v, d);
                 }
             });
-            (0..points).into_par_iter().for_each(|point| {
-                // SAFETY: as in `private`; a task has its own point, and the phases follow one another.
+            (0..points * PHASED_GROUPS).into_par_iter().for_each(|task| {
+                let (point, rows) = (task / PHASED_GROUPS, group_rows(self.inputs, task % PHASED_GROUPS));
+                // SAFETY: as in `private`; a task has its own rows of a point, and the phases follow one another.
                 unsafe {
                     let (v, d) = (v.at(point * chunk * self.inputs), d.at(point * chunk * self.outputs));
                     let sum = products.at(point * self.inputs * self.outputs);
-                    add_point(self.set, self.inputs, self.outputs, v, d, sum, last - first, first > 0);
+                    add_point(self.set, self.inputs, self.outputs, rows, v, d, sum, last - first, first > 0);
                 }
             });
         }
@@ -167,22 +210,28 @@ unsafe fn gather_body<V: Vector, S: Stored>(
 }
 
 dispatch! {
-    /// At one point: `sum[i, o] (+)= sum over tiles of v[tile, i] * d[tile, o]`.
+    /// At one point, for the inputs in `rows`: `sum[i, o] (+)= sum over tiles of v[tile, i] * d[tile, o]`.
     fn add_point(
-        inputs: usize, outputs: usize, v: *const f32, d: *const f32, sum: *mut f32, tiles: usize, add: bool,
+        inputs: usize, outputs: usize, rows: Range<usize>, v: *const f32, d: *const f32, sum: *mut f32, tiles: usize,
+        add: bool,
     ) = add_point_body
 }
 
 #[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "extents of three matrices")]
 unsafe fn add_point_body<V: Vector>(
     inputs: usize,
     outputs: usize,
+    rows: Range<usize>,
     v: *const f32,
     d: *const f32,
     sum: *mut f32,
     tiles: usize,
     add: bool,
 ) {
+    // SAFETY: `rows` lie inside the inputs.
+    let (v, sum) = unsafe { (v.add(rows.start), sum.add(rows.start * outputs)) };
+    let count = rows.len();
     let mut o = 0;
     while o < outputs {
         let left = outputs - o;
@@ -190,83 +239,15 @@ unsafe fn add_point_body<V: Vector>(
         unsafe {
             let (d, sum) = (d.add(o), sum.add(o));
             if V::LANES == 16 && left >= 64 {
-                accumulate::<V, 4>(v, inputs, d, outputs, sum, outputs, inputs, tiles, add);
+                accumulate::<V, 4>(v, inputs, d, outputs, sum, outputs, count, tiles, add);
                 o += 4 * V::LANES;
             } else if left >= 2 * V::LANES {
-                accumulate::<V, 2>(v, inputs, d, outputs, sum, outputs, inputs, tiles, add);
+                accumulate::<V, 2>(v, inputs, d, outputs, sum, outputs, count, tiles, add);
                 o += 2 * V::LANES;
             } else {
-                accumulate::<V, 1>(v, inputs, d, outputs, sum, outputs, inputs, tiles, add);
+                accumulate::<V, 1>(v, inputs, d, outputs, sum, outputs, count, tiles, add);
                 o += V::LANES;
             }
         }
-    }
-}
-
-dispatch! {
-    /// Adds the parts of one row (input channel) in their order and carries it back to nine taps.
-    fn finish(
-        side: usize, inputs: usize, outputs: usize, parts: usize, products: Shared, by_tap: Shared, row: usize,
-    ) = finish_body
-}
-
-#[inline(always)]
-unsafe fn finish_body<V: Vector>(
-    side: usize,
-    inputs: usize,
-    outputs: usize,
-    parts: usize,
-    products: Shared,
-    by_tap: Shared,
-    row: usize,
-) {
-    // SAFETY: the caller's contract, by tile size.
-    unsafe {
-        if side == 4 {
-            finish_row::<V, 6>(inputs, outputs, parts, products, by_tap, row);
-        } else {
-            finish_row::<V, 4>(inputs, outputs, parts, products, by_tap, row);
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn finish_row<V: Vector, const T: usize>(
-    inputs: usize,
-    outputs: usize,
-    parts: usize,
-    products: Shared,
-    by_tap: Shared,
-    row: usize,
-) {
-    let matrix = inputs * outputs;
-    let mut o = 0;
-    while o < outputs {
-        let at = row * outputs + o;
-        // SAFETY: `row < inputs` and `o + LANES <= outputs`: inside (parts, T * T, inputs, outputs) and (9, inputs, outputs).
-        unsafe {
-            let mut half = [[V::splat(0.0); T]; 3];
-            for j in 0..T {
-                let mut column = [V::splat(0.0); T];
-                for i in 0..T {
-                    let mut sum = V::load(products.at((i * T + j) * matrix + at));
-                    for part in 1..parts {
-                        sum = sum.add(V::load(products.at((part * T * T + i * T + j) * matrix + at)));
-                    }
-                    column[i] = sum;
-                }
-                let column = output::<V, T, 3>(column);
-                for i in 0..3 {
-                    half[i][j] = column[i];
-                }
-            }
-            for i in 0..3 {
-                let taps = output::<V, T, 3>(half[i]);
-                for j in 0..3 {
-                    taps[j].store(by_tap.at((i * 3 + j) * matrix + at));
-                }
-            }
-        }
-        o += V::LANES;
     }
 }

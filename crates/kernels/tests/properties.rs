@@ -1,0 +1,147 @@
+//! Any small extents, channels, windows and strides, zeros among them: a call is an error or right, and never a panic. Right
+//! is what the definition says: the same call in f64, whose kernels are the plain ones.
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use lookahead_kernels as kernels;
+use lookahead_kernels::{After, BatchNorm, ConvAlgorithm, InstructionSet, Mode};
+use proptest::prelude::*;
+
+/// Numbers in [-1, 1) without a pattern.
+fn numbers(shape: &[usize], seed: u32, dtype: DType) -> Result<Var> {
+    let count: usize = shape.iter().product();
+    let values: Vec<f32> = (0..count as u32)
+        .map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed * 40_503_977)) >> 8) as f32 / 8_388_608.0 - 1.0)
+        .collect();
+    Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?)
+}
+
+/// A result and the gradients of `inputs`, under a loss that weighs every element differently.
+fn all(y: &Tensor, inputs: &[&Var]) -> Result<Vec<Tensor>> {
+    let weigh = numbers(y.dims(), 99, y.dtype())?;
+    let gradients = (y * weigh.as_detached_tensor())?.sum_all()?.backward()?;
+    let mut all = vec![y.detach()];
+    for input in inputs {
+        all.push(gradients.get(input).cloned().ok_or_else(|| candle_core::Error::msg("no gradient"))?);
+    }
+    Ok(all)
+}
+
+/// Both are errors of the same words, or all tensors agree: errors are shares of the largest element.
+fn agree(narrow: Result<Vec<Tensor>>, wide: Result<Vec<Tensor>>, tolerance: f64) -> std::result::Result<(), String> {
+    let (narrow, wide) = match (narrow, wide) {
+        (Ok(narrow), Ok(wide)) => (narrow, wide),
+        (Err(narrow), Err(wide)) => {
+            let (narrow, wide) = (narrow.to_string(), wide.to_string());
+            return if narrow == wide { Ok(()) } else { Err(format!("{narrow:?} and {wide:?}")) };
+        }
+        (narrow, wide) => return Err(format!("f32 {:?}, f64 {:?}", narrow.err(), wide.err())),
+    };
+    for (index, (narrow, wide)) in narrow.iter().zip(&wide).enumerate() {
+        let values = |t: &Tensor| t.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>();
+        let both = values(narrow).and_then(|narrow| Ok((narrow, values(wide)?)));
+        let (narrow, wide) = both.map_err(|error| error.to_string())?;
+        let largest = wide.iter().fold(1e-3, |largest: f64, value| largest.max(value.abs()));
+        for (at, (got, expected)) in narrow.iter().zip(&wide).enumerate() {
+            if (got - expected).abs() > tolerance * largest || got.is_nan() != expected.is_nan() {
+                return Err(format!("tensor {index}, element {at}: {got} instead of {expected}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn channels() -> impl Strategy<Value = usize> {
+    prop::sample::select(vec![0usize, 1, 2, 3, 16, 17, 32, 48])
+}
+
+/// Mostly small, now and then absurd.
+fn padding() -> impl Strategy<Value = usize> {
+    prop_oneof![20 => 0usize..5, 1 => prop::sample::select(vec![1025, 1 << 40, usize::MAX / 2 + 1, usize::MAX])]
+}
+
+fn stride() -> impl Strategy<Value = usize> {
+    prop_oneof![20 => 0usize..5, 1 => prop::sample::select(vec![1 << 40, usize::MAX])]
+}
+
+/// Any way of computing: every set gives the same to rounding, so it does not matter which of the tests chose last.
+fn way() -> impl Strategy<Value = (InstructionSet, ConvAlgorithm)> {
+    let sets = [
+        InstructionSet::Reference,
+        InstructionSet::Portable,
+        InstructionSet::Avx2,
+        InstructionSet::Avx512,
+        InstructionSet::Neon,
+    ];
+    let sets: Vec<InstructionSet> = sets.into_iter().filter(|set| set.is_available()).collect();
+    let algorithms = vec![ConvAlgorithm::Winograd4, ConvAlgorithm::Winograd2, ConvAlgorithm::Direct];
+    (prop::sample::select(sets), prop::sample::select(algorithms))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn conv2d(
+        batch in 0usize..4, image in (0usize..10, 0usize..10), from in channels(), to in channels(),
+        kernel in (0usize..5, 0usize..5), stride in stride(), padding in padding(), (set, algorithm) in way(),
+    ) {
+        kernels::set_conv_algorithm(algorithm);
+        prop_assert!(kernels::set_instruction_set(set).is_ok());
+        let run = |dtype| {
+            let x = numbers(&[batch, image.0, image.1, from], 1, dtype)?;
+            let weight = numbers(&[to, from, kernel.0, kernel.1], 2, dtype)?;
+            all(&kernels::conv2d(&x, &weight, stride, padding)?, &[&x, &weight])
+        };
+        // Winograd's 4x4 tiles multiply rounding by their constants.
+        let agreed = agree(run(DType::F32), run(DType::F64), 1e-4);
+        prop_assert!(agreed.is_ok(), "{}", agreed.unwrap_err());
+    }
+
+    #[test]
+    fn pools(
+        batch in 0usize..4, image in (0usize..10, 0usize..10), channels in channels(), kernel in 0usize..6,
+        stride in stride(), padding in padding(), largest in any::<bool>(),
+    ) {
+        let run = |dtype| {
+            let x = numbers(&[batch, image.0, image.1, channels], 1, dtype)?;
+            let y = match largest {
+                true => kernels::max_pool2d(&x, kernel, stride, padding)?,
+                false => kernels::avg_pool2d(&x, kernel, stride, padding)?,
+            };
+            all(&y, &[&x])
+        };
+        let agreed = agree(run(DType::F32), run(DType::F64), 1e-5);
+        prop_assert!(agreed.is_ok(), "{}", agreed.unwrap_err());
+    }
+
+    #[test]
+    fn batch_norm(
+        batch in 0usize..4, image in (0usize..10, 0usize..10), channels in channels(), after in 0usize..3,
+        train in any::<bool>(), (set, _) in way(),
+    ) {
+        prop_assert!(kernels::set_instruction_set(set).is_ok());
+        let run = |dtype| {
+            let shape = [batch, image.0, image.1, channels];
+            let (x, residual) = (numbers(&shape, 1, dtype)?, numbers(&shape, 2, dtype)?);
+            let vector = |seed| numbers(&[channels], seed, dtype);
+            let (weight, bias, mean) = (vector(3)?, vector(4)?, vector(5)?);
+            let var = Var::from_tensor(&(vector(6)?.as_tensor() + 2.0)?)?;
+            let (scale, shift) = (weight.as_tensor().clone(), bias.as_tensor().clone());
+            // Not `new`, which would refuse the layer before the operation can.
+            let norm = BatchNorm { weight: scale, bias: shift, running_mean: mean, running_var: var, momentum: 0.1, eps: 1e-5 };
+            let after = [After::Nothing, After::Relu, After::AddRelu(&residual)][after];
+            let mode = if train { Mode::Train } else { Mode::Eval };
+            let mut inputs = vec![&x, &weight, &bias];
+            if let After::AddRelu(_) = after {
+                inputs.push(&residual);
+            }
+            let y = kernels::batch_norm(&x, &norm, after, mode)?;
+            let mut tensors = all(&y, &inputs)?;
+            tensors.extend([norm.running_mean.detach(), norm.running_var.detach()]);
+            Ok(tensors)
+        };
+        // Two near values divided by their small spread: rounding of the input grows by its reciprocal.
+        let agreed = agree(run(DType::F32), run(DType::F64), 2e-3);
+        prop_assert!(agreed.is_ok(), "{}", agreed.unwrap_err());
+    }
+}
