@@ -7,7 +7,7 @@
 use candle_core::{D, Result, Tensor};
 
 use crate::plan::{BlockPlan, ConvShape, Input, LayerPlan, NormPlan, PoolShape, Shortcut, Window};
-use crate::{BatchNorm, Mode};
+use crate::{Activation, BatchNorm, Mode};
 
 /// [`conv2d`](crate::conv2d()) of checked, contiguous arguments.
 pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
@@ -96,6 +96,18 @@ pub(crate) fn residual_blocks(
 pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
     let zeros = x.zeros_like()?;
     x.detach().le(&zeros)?.where_cond(&zeros, x)
+}
+
+/// A function of every element.
+pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    match activation {
+        Activation::Relu => relu(x),
+        Activation::Gelu => (x * ((x * std::f64::consts::FRAC_1_SQRT_2)?.erf()? + 1.0)?)? * 0.5,
+        Activation::GeluTanh => {
+            let argument = ((x * x)?.affine(0.044_715, 1.0)? * x)? * (2.0 / std::f64::consts::PI).sqrt();
+            (x * (argument?.tanh()? + 1.0)?)? * 0.5
+        }
+    }
 }
 
 /// The largest of each window. Which of several equal elements gets the gradient is the device's choice.
@@ -289,6 +301,15 @@ mod tests {
         assert_eq!(y.to_vec1::<f64>().unwrap(), [0.0, 0.0, 2.0, f64::INFINITY, 0.0]);
         let gradients = y.sum_all().unwrap().backward().unwrap();
         assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>().unwrap(), [0.0, 0.0, 1.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn activations_are_those_of_the_kernels() {
+        let x = Var::from_tensor(&(numbers((7, 9), 1).as_tensor() * 5.0).unwrap()).unwrap();
+        for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+            let kernel = crate::activate(&x, activation).unwrap();
+            equal("activate", &[&x], &activate(&x, activation).unwrap(), &kernel);
+        }
     }
 
     #[test]

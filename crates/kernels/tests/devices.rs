@@ -4,7 +4,7 @@
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels as kernels;
-use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Mode, ResidualBlock};
+use lookahead_kernels::{Activation, After, BatchNorm, ConvBatchNorm, Mode, ResidualBlock};
 
 /// The CPU always, and what else the build has code for and the machine has; a device that is missing is told.
 #[cfg_attr(not(any(feature = "cuda", feature = "metal")), allow(unused_mut, reason = "only those builds add any"))]
@@ -157,6 +157,17 @@ fn pools_and_the_rectifier() -> Result<()> {
             all.extend(side.all(&kernels::global_avg_pool(&x)?, &[&x])?);
             all.extend(side.all(&kernels::relu(&x)?, &[&x])?);
             Ok(all)
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn activations() -> Result<()> {
+    for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+        agrees("activate", false, |side| {
+            let x = Var::from_tensor(&(side.numbers((9, 35), 1)?.as_tensor() * 5.0)?)?;
+            side.all(&kernels::activate(&x, activation)?, &[&x])
         })?;
     }
     Ok(())

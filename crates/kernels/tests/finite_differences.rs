@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels as kernels;
-use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Mode, ResidualBlock};
+use lookahead_kernels::{Activation, After, BatchNorm, ConvBatchNorm, Mode, ResidualBlock};
 
 /// Numbers without pattern or repetition, so that no two elements tie and none sits on a kink.
 fn numbers(shape: impl Into<candle_core::Shape>, seed: u64) -> Result<Var> {
@@ -126,6 +126,15 @@ fn relu_and_layouts() -> Result<()> {
     assert_slopes(&[("x", &x)], || Ok(kernels::relu(&x)?))?;
     assert_slopes(&[("x", &x)], || Ok(kernels::to_channels_last(&x)?))?;
     assert_slopes(&[("x", &x)], || Ok(kernels::to_channels_first(&x)?))
+}
+
+#[test]
+fn activations() -> Result<()> {
+    let x = Var::from_tensor(&(numbers((5, 7), 1)?.as_tensor() * 4.0)?)?;
+    for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+        assert_slopes(&[("x", &x)], || Ok(kernels::activate(&x.t()?, activation)?))?;
+    }
+    Ok(())
 }
 
 #[test]

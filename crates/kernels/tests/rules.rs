@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels as kernels;
-use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Error, Mode, ResidualBlock};
+use lookahead_kernels::{Activation, After, BatchNorm, ConvBatchNorm, Error, Mode, ResidualBlock};
 
 fn numbers(shape: impl Into<candle_core::Shape>, seed: u32) -> Result<Tensor> {
     let shape = shape.into();
@@ -43,7 +43,8 @@ fn step() -> Result<Vec<Vec<u32>>> {
     let x = kernels::conv2d_batch_norm(&x, &stem, 1, 1, &stem_layer.norm, After::Relu, Mode::Train)?;
     let x = kernels::max_pool2d(&x, 3, 2, 1)?;
     let x = kernels::avg_pool2d(&kernels::residual_blocks(&x, &blocks, Mode::Train)?, 2, 1, 1)?;
-    let logits = kernels::global_avg_pool(&kernels::relu(&x)?)?;
+    let x = kernels::activate(&x, Activation::Gelu)?;
+    let logits = kernels::global_avg_pool(&kernels::activate(&x, Activation::GeluTanh)?)?;
     let classes = Tensor::from_iter((0..37u32).map(|i| i * 7 % 48), &Device::Cpu)?;
     let loss = kernels::cross_entropy_indices(&logits, &classes, 0.1)?;
     let gradients = loss.backward()?;
@@ -142,7 +143,8 @@ fn empty_batches_give_empty_results() -> Result<()> {
         let y = kernels::batch_norm(&y, &norm(16)?, After::Relu, Mode::Eval)?;
         assert_eq!(kernels::max_pool2d(&y, 2, 2, 0)?.dims(), [0, 3, 3, 16]);
         assert_eq!(kernels::avg_pool2d(&y, 3, 2, 1)?.dims(), [0, 3, 3, 16]);
-        assert_eq!(kernels::global_avg_pool(&kernels::relu(&y)?)?.dims(), [0, 16]);
+        let z = kernels::activate(&kernels::relu(&y)?, Activation::Gelu)?;
+        assert_eq!(kernels::global_avg_pool(&z)?.dims(), [0, 16]);
         let gradients = y.sum_all()?.backward()?;
         let gradient = gradients.get(&weight).ok_or_else(|| candle_core::Error::msg("no gradient"))?;
         assert_eq!(gradient.abs()?.max_all()?.to_scalar::<f32>()?, 0.0);
@@ -280,6 +282,10 @@ fn wrong_calls_are_errors_that_name_argument_and_value() -> Result<()> {
     says(
         kernels::cross_entropy(&logits, &logits, -0.1).unwrap_err(),
         "cross_entropy: label_smoothing must be in [0, 1], got -0.1",
+    );
+    says(
+        kernels::activate(&logits.to_dtype(DType::I64)?, Activation::Gelu).unwrap_err(),
+        "activate: x must be BF16, F32 or F64, got I64",
     );
     says(
         kernels::to_channels_last(&logits).unwrap_err(),

@@ -6,7 +6,7 @@
 
 use candle_core::{Device, Error, Result, Tensor, Var};
 use lookahead_kernels as kernels;
-use lookahead_kernels::{After, BatchNorm, Mode};
+use lookahead_kernels::{Activation, After, BatchNorm, Mode};
 use serde_json::Value;
 
 /// See `generate.py`.
@@ -118,6 +118,17 @@ fn pools() -> Result<()> {
     for case in cases("global_avg_pool")? {
         let x = values(1, &sizes(&case["shape"]), 1.0, 0.0)?;
         assert_case(&case, &kernels::global_avg_pool(&x)?, &[("x", &x)], 1e-5)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn activations() -> Result<()> {
+    for (name, activation) in [("gelu", Activation::Gelu), ("gelu_tanh", Activation::GeluTanh)] {
+        for case in cases(name)? {
+            let x = values(1, &sizes(&case["shape"]), 12.0, 0.0)?;
+            assert_case(&case, &kernels::activate(&x, activation)?, &[("x", &x)], 1e-5)?;
+        }
     }
     Ok(())
 }

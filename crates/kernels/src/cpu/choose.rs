@@ -2,13 +2,14 @@
 
 use std::mem::MaybeUninit;
 
+use crate::cpu::activation;
 use crate::cpu::batch_norm::{self, Affine, GradientTerms, Mask, Moments, Sums};
 use crate::cpu::conv::{direct, reference, winograd};
 use crate::cpu::element::Element;
 use crate::cpu::simd::Stored;
 use crate::plan::ConvShape;
 use crate::settings::{conv_algorithm, instruction_set};
-use crate::{ConvAlgorithm, InstructionSet};
+use crate::{Activation, ConvAlgorithm, InstructionSet};
 
 /// The kernels that serve an element type: the plain ones by default, faster ones where they exist.
 ///
@@ -63,6 +64,14 @@ pub(crate) trait Kernels: Element {
         residual: Option<&mut [MaybeUninit<Self>]>,
     ) {
         batch_norm::reference::backward(x, terms, mask, dy, dx, residual);
+    }
+
+    fn activate(activation: Activation, x: &[Self], y: &mut [MaybeUninit<Self>]) {
+        activation::reference::forward(activation, x, y);
+    }
+
+    fn activate_backward(activation: Activation, x: &[Self], dy: &[Self], dx: &mut [MaybeUninit<Self>]) {
+        activation::reference::backward(activation, x, dy, dx);
     }
 }
 
@@ -152,6 +161,19 @@ impl<S: Stored> Kernels for S {
         match vectors() {
             Some(set) => batch_norm::vectors::backward(set, x, terms, mask, dy, dx, residual),
             None => batch_norm::reference::backward(x, terms, mask, dy, dx, residual),
+        }
+    }
+    fn activate(activation: Activation, x: &[S], y: &mut [MaybeUninit<S>]) {
+        match vectors() {
+            Some(set) => activation::vectors::forward(set, activation, x, y),
+            None => activation::reference::forward(activation, x, y),
+        }
+    }
+
+    fn activate_backward(activation: Activation, x: &[S], dy: &[S], dx: &mut [MaybeUninit<S>]) {
+        match vectors() {
+            Some(set) => activation::vectors::backward(set, activation, x, dy, dx),
+            None => activation::reference::backward(activation, x, dy, dx),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! (which kernel runs), `conv` and `batch_norm` (the kernels and their plain twins), `element`, `simd`, `memory`. Nothing
 //! uses what stands above it.
 
+mod activation;
 mod batch_norm;
 mod choose;
 mod conv;
@@ -20,8 +21,8 @@ mod twins;
 use candle_core::{DType, Result, Tensor};
 use half::bf16;
 
-use crate::Mode;
 use crate::plan::{BlockPlan, ConvShape, NormPlan, PoolShape};
+use crate::{Activation, Mode};
 
 pub use memory::release_workspace;
 
@@ -63,6 +64,10 @@ pub(crate) fn avg_pool(op: &'static str, shape: PoolShape, x: &Tensor) -> Result
 
 pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
     by_dtype!(x, relu(x))
+}
+
+pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    by_dtype!(x, activate(x, activation))
 }
 
 pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -> Result<Tensor> {

@@ -5,6 +5,7 @@
 
 use std::mem::MaybeUninit;
 
+use crate::Activation;
 use crate::cpu::batch_norm::{Affine, GradientTerms, Mask, mask_bytes};
 use crate::cpu::choose::Kernels;
 use crate::cpu::memory::{Buffer, Place, Pooled, Values, as_uninit, assume_init, uninit};
@@ -90,6 +91,16 @@ pub(crate) fn normalise_backward<T: Kernels>(
         })
     };
     (dx, masked_dy)
+}
+
+pub(crate) fn activate<T: Kernels>(activation: Activation, x: &[T]) -> Vec<T> {
+    // SAFETY: the kernel writes all of its output.
+    unsafe { written(x.len(), Place::Tensor, |y| T::activate(activation, x, y)) }.into_vec()
+}
+
+pub(crate) fn activate_backward<T: Kernels>(activation: Activation, x: &[T], dy: &[T]) -> Vec<T> {
+    // SAFETY: the kernel writes all of its output.
+    unsafe { written(x.len(), Place::Tensor, |dx| T::activate_backward(activation, x, dy, dx)) }.into_vec()
 }
 
 /// A value of every element of `a` and its partner in `b`, in parallel tasks of `task` elements.

@@ -49,6 +49,7 @@ impl ElementType {
 /// A file of kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum File {
+    Activation,
     BatchNorm,
     CrossEntropy,
     Pool,
@@ -74,6 +75,7 @@ impl Source {
     /// The text to compile.
     pub(crate) fn text(self) -> String {
         let (body, bits) = match self.file {
+            File::Activation => (include_str!("activation.cu"), 0),
             File::BatchNorm => (include_str!("batch_norm.cu"), 0),
             File::CrossEntropy => (include_str!("cross_entropy.cu"), 0),
             File::Pool => (include_str!("pool.cu"), 0),
@@ -89,7 +91,7 @@ impl Source {
     #[cfg(test)]
     pub(crate) fn all() -> Vec<Self> {
         let types = [ElementType::F32, ElementType::F64, ElementType::Bf16];
-        let files = [File::CrossEntropy, File::Pool, File::Relu];
+        let files = [File::Activation, File::CrossEntropy, File::Pool, File::Relu];
         let plain = types.iter().flat_map(|&t| files.map(|file| Self::of(file, t)));
         let norms = types.into_iter().map(|t| (t, t)).chain([(ElementType::Bf16, ElementType::F32)]);
         let norms = norms.map(|(element, parameter)| Self { file: File::BatchNorm, element, parameter });

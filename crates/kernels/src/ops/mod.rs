@@ -1,5 +1,6 @@
 //! The public functions: each checks its arguments, forms a plan and hands it to the device.
 
+mod activate;
 mod avg_pool;
 mod batch_norm;
 mod conv2d;
@@ -10,6 +11,7 @@ mod max_pool;
 mod relu;
 mod residual_blocks;
 
+pub use activate::activate;
 pub use avg_pool::{avg_pool2d, global_avg_pool};
 pub use batch_norm::{batch_norm, conv2d_batch_norm};
 pub use conv2d::conv2d;

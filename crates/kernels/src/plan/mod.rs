@@ -1,10 +1,12 @@
 //! What is to be computed, checked and apart from any device: extents, parameters, and layers put together from them.
 
+mod activation;
 mod batch_norm;
 mod block;
 mod mode;
 mod window;
 
+pub use activation::Activation;
 pub use batch_norm::BatchNorm;
 pub(crate) use block::{BlockPlan, Input, LayerPlan, NormPlan, Shortcut};
 pub use block::{ConvBatchNorm, ResidualBlock};

@@ -1,5 +1,6 @@
 //! The nodes of candle's graph on the CPU: what an operation keeps for its backward pass, and how it hands gradients on.
 
+mod activate;
 mod avg_pool;
 mod batch_norm;
 mod conv2d;
@@ -10,6 +11,7 @@ mod residual_blocks;
 
 use crate::kept;
 
+pub(super) use activate::activate;
 pub(super) use avg_pool::avg_pool;
 pub(super) use batch_norm::batch_norm;
 pub(super) use conv2d::conv2d;

@@ -1,6 +1,7 @@
 //! The part of the CUDA side that talks to a device. It is compiled and type-checked without a GPU, and has never run on one.
 #![allow(unsafe_code, reason = "device memory and launches")]
 
+mod activation;
 mod batch_norm;
 mod conv2d;
 mod cross_entropy;
@@ -14,6 +15,7 @@ mod pool;
 mod relu;
 mod residual_blocks;
 
+pub(crate) use activation::activate;
 pub(crate) use batch_norm::batch_norm;
 pub(crate) use conv2d::conv2d;
 pub(crate) use cross_entropy::{cross_entropy, cross_entropy_indices};
