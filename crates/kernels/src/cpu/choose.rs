@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use crate::cpu::activation;
 use crate::cpu::batch_norm::{self, Affine, GradientTerms, Mask, Moments, Sums};
 use crate::cpu::conv::{direct, reference, winograd};
+use crate::cpu::cross_entropy::{self, Row, Targets};
 use crate::cpu::element::Element;
 use crate::cpu::simd::Stored;
 use crate::plan::ConvShape;
@@ -72,6 +73,30 @@ pub(crate) trait Kernels: Element {
 
     fn activate_backward(activation: Activation, x: &[Self], dy: &[Self], dx: &mut [MaybeUninit<Self>]) {
         activation::reference::backward(activation, x, dy, dx);
+    }
+
+    /// The loss of each row, and what its gradient is made of.
+    fn cross_entropy(
+        logits: &[Self],
+        targets: Targets<'_, Self::Accumulator>,
+        classes: usize,
+        smoothing: f64,
+        rows: &mut [Row],
+    ) {
+        cross_entropy::reference::forward(logits, targets, classes, smoothing, rows);
+    }
+
+    /// The gradient of the logits, `upstream` being that of each row's loss.
+    fn cross_entropy_backward(
+        logits: &[Self],
+        targets: Targets<'_, Self::Accumulator>,
+        classes: usize,
+        smoothing: f64,
+        upstream: f64,
+        rows: &[Row],
+        d_logits: &mut [MaybeUninit<Self>],
+    ) {
+        cross_entropy::reference::backward(logits, targets, classes, smoothing, upstream, rows, d_logits);
     }
 }
 
@@ -174,6 +199,28 @@ impl<S: Stored> Kernels for S {
         match vectors() {
             Some(set) => activation::vectors::backward(set, activation, x, dy, dx),
             None => activation::reference::backward(activation, x, dy, dx),
+        }
+    }
+    fn cross_entropy(logits: &[S], targets: Targets<'_, f32>, classes: usize, smoothing: f64, rows: &mut [Row]) {
+        match vectors() {
+            Some(set) => cross_entropy::vectors::forward(set, logits, targets, classes, smoothing, rows),
+            None => cross_entropy::reference::forward(logits, targets, classes, smoothing, rows),
+        }
+    }
+
+    fn cross_entropy_backward(
+        logits: &[S],
+        targets: Targets<'_, f32>,
+        classes: usize,
+        smoothing: f64,
+        upstream: f64,
+        rows: &[Row],
+        d_logits: &mut [MaybeUninit<S>],
+    ) {
+        use crate::cpu::cross_entropy::{reference, vectors as fast};
+        match vectors() {
+            Some(set) => fast::backward(set, logits, targets, classes, smoothing, upstream, rows, d_logits),
+            None => reference::backward(logits, targets, classes, smoothing, upstream, rows, d_logits),
         }
     }
 }

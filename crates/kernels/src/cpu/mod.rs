@@ -8,6 +8,7 @@ mod activation;
 mod batch_norm;
 mod choose;
 mod conv;
+mod cross_entropy;
 mod element;
 mod graph;
 mod layer;

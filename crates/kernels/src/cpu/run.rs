@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use crate::Activation;
 use crate::cpu::batch_norm::{Affine, GradientTerms, Mask, mask_bytes};
 use crate::cpu::choose::Kernels;
+use crate::cpu::cross_entropy::{Row, Targets};
 use crate::cpu::memory::{Buffer, Place, Pooled, Values, as_uninit, assume_init, uninit};
 use crate::plan::ConvShape;
 
@@ -101,6 +102,19 @@ pub(crate) fn activate<T: Kernels>(activation: Activation, x: &[T]) -> Vec<T> {
 pub(crate) fn activate_backward<T: Kernels>(activation: Activation, x: &[T], dy: &[T]) -> Vec<T> {
     // SAFETY: the kernel writes all of its output.
     unsafe { written(x.len(), Place::Tensor, |dx| T::activate_backward(activation, x, dy, dx)) }.into_vec()
+}
+
+pub(crate) fn cross_entropy_backward<T: Kernels>(
+    logits: &[T],
+    targets: Targets<'_, T::Accumulator>,
+    classes: usize,
+    smoothing: f64,
+    upstream: f64,
+    rows: &[Row],
+) -> Vec<T> {
+    let kernel = |d: &mut [_]| T::cross_entropy_backward(logits, targets, classes, smoothing, upstream, rows, d);
+    // SAFETY: the kernel writes all of its output.
+    unsafe { written(logits.len(), Place::Tensor, kernel) }.into_vec()
 }
 
 /// A value of every element of `a` and its partner in `b`, in parallel tasks of `task` elements.

@@ -31,9 +31,13 @@ impl ElementType {
         }
     }
 
-    /// Bytes of the type that is computed in: f64 for f64, f32 for the rest.
+    /// The type that is computed in: f64 for f64, f32 for the rest.
+    pub(crate) fn wide(self) -> Self {
+        if self == Self::F64 { Self::F64 } else { Self::F32 }
+    }
+
     pub(crate) fn wide_bytes(self) -> usize {
-        if self == Self::F64 { 8 } else { 4 }
+        self.wide().bytes()
     }
 
     /// The type's number in the sources.

@@ -412,9 +412,9 @@ fn cross_entropy_is_that_of_the_cpu() -> Result<()> {
         let soft = crate::cross_entropy(&var, &tensor(&targets, &[rows, classes])?, smoothing)?;
         let hard = Tensor::new(&indices[..], &Device::Cpu)?;
         let hard = crate::cross_entropy_indices(&var, &hard, smoothing)?;
-        for stored in [ElementType::F32, ElementType::F64] {
+        for stored in [ElementType::F32, ElementType::F64, ElementType::Bf16] {
             for (expected, is_soft) in [(&soft, true), (&hard, false)] {
-                let (mut logits, mut targets) = (Memory::of(stored, &logits), Memory::of(stored, &targets));
+                let (mut logits, mut targets) = (Memory::of(stored, &logits), Memory::of(wide(stored), &targets));
                 let mut indices = indices.clone();
                 let batch = Batch {
                     element: stored,
@@ -428,14 +428,14 @@ fn cross_entropy_is_that_of_the_cpu() -> Result<()> {
                 let mut losses = Memory::new(ElementType::F64, rows);
                 let [mut normalisers, mut weights] = [(); 2].map(|()| Memory::new(wide(stored), rows));
                 let left = Rows { normalisers: normalisers.at(), weights: weights.at() };
-                let (mut loss, mut upstream) = (Memory::new(stored, 1), Memory::of(stored, &[0.5]));
+                let (mut loss, mut upstream) = (Memory::new(wide(stored), 1), Memory::of(wide(stored), &[0.5]));
                 let mut d_logits = Memory::new(stored, len);
                 let forward = batch.forward(losses.at(), &left, loss.at());
                 let backward = batch.backward(&left, upstream.at(), d_logits.at());
                 if !all(&[&forward, &[backward]]) {
                     return Ok(());
                 }
-                assert_close("loss", stored, &loss.values(), expected)?;
+                assert_close("loss", wide(stored), &loss.values(), expected)?;
                 let expected = gradient(&var, &(expected * 0.5)?)?;
                 assert_close("d_logits", stored, &d_logits.values(), &expected)?;
             }

@@ -2,9 +2,7 @@
 #![allow(unsafe_code, reason = "vector instructions")]
 #![allow(clippy::needless_range_loop, reason = "register tiles are indexed by constants, which iterators hide")]
 
-#[allow(dead_code, reason = "for the kernels to come")]
 mod arithmetic;
-#[allow(dead_code, reason = "for the kernels to come")]
 pub(crate) mod functions;
 pub(crate) mod microkernel;
 #[cfg(target_arch = "aarch64")]

@@ -4,6 +4,7 @@
 mod activation;
 mod batch_norm;
 mod conv;
+mod cross_entropy;
 
 use std::mem::MaybeUninit;
 
