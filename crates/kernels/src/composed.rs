@@ -6,7 +6,7 @@
 
 use candle_core::{D, Result, Tensor};
 
-use crate::plan::{BlockPlan, ConvShape, Input, LayerPlan, NormPlan, PoolShape, Shortcut, Window};
+use crate::plan::{BlockPlan, ConvShape, Input, LayerPlan, NormPlan, PoolShape, RowNormPlan, Shortcut, Window};
 use crate::{Activation, BatchNorm, Mode};
 
 /// [`conv2d`](crate::conv2d()) of checked, contiguous arguments.
@@ -108,6 +108,22 @@ pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
             (x * (argument?.tanh()? + 1.0)?)? * 0.5
         }
     }
+}
+
+/// Layer norm or RMS norm of a checked, contiguous argument.
+pub(crate) fn row_norm(x: &Tensor, plan: RowNormPlan) -> Result<Tensor> {
+    let RowNormPlan { width, centred, weight, bias, eps, .. } = plan;
+    let rows = x.reshape(((), width))?;
+    let rows = if centred { rows.broadcast_sub(&rows.mean_keepdim(1)?)? } else { rows };
+    let scale = (rows.sqr()?.mean_keepdim(1)? + eps)?.sqrt()?.recip()?;
+    let mut y = rows.broadcast_mul(&scale)?;
+    if let Some(weight) = weight {
+        y = y.broadcast_mul(&weight.reshape((1, width))?)?;
+    }
+    if let Some(bias) = bias {
+        y = y.broadcast_add(&bias.reshape((1, width))?)?;
+    }
+    y.reshape(x.shape())
 }
 
 /// The largest of each window. Which of several equal elements gets the gradient is the device's choice.
@@ -310,6 +326,22 @@ mod tests {
             let kernel = crate::activate(&x, activation).unwrap();
             equal("activate", &[&x], &activate(&x, activation).unwrap(), &kernel);
         }
+    }
+
+    #[test]
+    fn norms_over_rows() {
+        let (x, weight, bias) = (numbers((3, 4, 5), 1), numbers((4, 5), 2), numbers((4, 5), 3));
+        let norm = crate::LayerNorm {
+            weight: Some(weight.as_tensor().clone()),
+            bias: Some(bias.as_tensor().clone()),
+            axes: 2,
+            ..Default::default()
+        };
+        let composed = row_norm(&x, RowNormPlan::of_layer("test", &x, &norm).unwrap()).unwrap();
+        equal("layer_norm", &[&x, &weight, &bias], &composed, &crate::layer_norm(&x, &norm).unwrap());
+        let norm = crate::RmsNorm::default();
+        let composed = row_norm(&x, RowNormPlan::of_rms("test", &x, &norm).unwrap()).unwrap();
+        equal("rms_norm", &[&x], &composed, &crate::rms_norm(&x, &norm).unwrap());
     }
 
     #[test]

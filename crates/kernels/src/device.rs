@@ -3,7 +3,7 @@
 
 use candle_core::Tensor;
 
-use crate::plan::{BlockPlan, ConvShape, NormPlan, PoolShape};
+use crate::plan::{BlockPlan, ConvShape, NormPlan, PoolShape, RowNormPlan};
 use crate::{Activation, Mode, Result};
 
 /// Calls the function of that name on the side that `$x`'s device belongs to.
@@ -52,6 +52,10 @@ pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
 
 pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     route!(x, activate(x, activation))
+}
+
+pub(crate) fn row_norm(x: &Tensor, plan: RowNormPlan) -> Result<Tensor> {
+    route!(x, row_norm(x, plan))
 }
 
 pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -> Result<Tensor> {

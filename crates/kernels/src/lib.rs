@@ -23,9 +23,9 @@ pub use cuda::cuda_device;
 pub use error::{Error, Result};
 pub use ops::{
     activate, avg_pool2d, batch_norm, conv2d, conv2d_batch_norm, cross_entropy, cross_entropy_indices, global_avg_pool,
-    max_pool2d, relu, residual_blocks, residual_network, to_channels_first, to_channels_last,
+    layer_norm, max_pool2d, relu, residual_blocks, residual_network, rms_norm, to_channels_first, to_channels_last,
 };
-pub use plan::{Activation, After, BatchNorm, ConvBatchNorm, Mode, ResidualBlock};
+pub use plan::{Activation, After, BatchNorm, ConvBatchNorm, LayerNorm, Mode, ResidualBlock, RmsNorm};
 pub use settings::{
     ConvAlgorithm, InstructionSet, conv_algorithm, instruction_set, set_conv_algorithm, set_instruction_set,
 };

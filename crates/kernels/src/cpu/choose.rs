@@ -7,6 +7,7 @@ use crate::cpu::batch_norm::{self, Affine, GradientTerms, Mask, Moments, Sums};
 use crate::cpu::conv::{direct, reference, winograd};
 use crate::cpu::cross_entropy::{self, Row, Targets};
 use crate::cpu::element::Element;
+use crate::cpu::row_norm::{self, Layer, ParameterGradients, RowMoments};
 use crate::cpu::simd::Stored;
 use crate::plan::ConvShape;
 use crate::settings::{conv_algorithm, instruction_set};
@@ -97,6 +98,26 @@ pub(crate) trait Kernels: Element {
         d_logits: &mut [MaybeUninit<Self>],
     ) {
         cross_entropy::reference::backward(logits, targets, classes, smoothing, upstream, rows, d_logits);
+    }
+
+    /// Layer norm or RMS norm, and what backward needs of each row.
+    fn row_norm(
+        layer: &Layer<'_, Self::Accumulator>,
+        x: &[Self],
+        moments: &mut [RowMoments<Self::Accumulator>],
+        y: &mut [MaybeUninit<Self>],
+    ) {
+        row_norm::reference::forward(layer, x, moments, y);
+    }
+
+    fn row_norm_backward(
+        layer: &Layer<'_, Self::Accumulator>,
+        x: &[Self],
+        moments: &[RowMoments<Self::Accumulator>],
+        dy: &[Self],
+        dx: &mut [MaybeUninit<Self>],
+    ) -> ParameterGradients {
+        row_norm::reference::backward(layer, x, moments, dy, dx)
     }
 }
 
@@ -221,6 +242,25 @@ impl<S: Stored> Kernels for S {
         match vectors() {
             Some(set) => fast::backward(set, logits, targets, classes, smoothing, upstream, rows, d_logits),
             None => reference::backward(logits, targets, classes, smoothing, upstream, rows, d_logits),
+        }
+    }
+    fn row_norm(layer: &Layer<'_, f32>, x: &[S], moments: &mut [RowMoments<f32>], y: &mut [MaybeUninit<S>]) {
+        match vectors() {
+            Some(set) => row_norm::vectors::forward(set, layer, x, moments, y),
+            None => row_norm::reference::forward(layer, x, moments, y),
+        }
+    }
+
+    fn row_norm_backward(
+        layer: &Layer<'_, f32>,
+        x: &[S],
+        moments: &[RowMoments<f32>],
+        dy: &[S],
+        dx: &mut [MaybeUninit<S>],
+    ) -> ParameterGradients {
+        match vectors() {
+            Some(set) => row_norm::vectors::backward(set, layer, x, moments, dy, dx),
+            None => row_norm::reference::backward(layer, x, moments, dy, dx),
         }
     }
 }

@@ -13,6 +13,7 @@ mod element;
 mod graph;
 mod layer;
 mod memory;
+mod row_norm;
 mod run;
 mod simd;
 mod tensors;
@@ -22,7 +23,7 @@ mod twins;
 use candle_core::{DType, Result, Tensor};
 use half::bf16;
 
-use crate::plan::{BlockPlan, ConvShape, NormPlan, PoolShape};
+use crate::plan::{BlockPlan, ConvShape, NormPlan, PoolShape, RowNormPlan};
 use crate::{Activation, Mode};
 
 pub use memory::release_workspace;
@@ -69,6 +70,10 @@ pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
 
 pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     by_dtype!(x, activate(x, activation))
+}
+
+pub(crate) fn row_norm(x: &Tensor, plan: RowNormPlan) -> Result<Tensor> {
+    by_dtype!(x, row_norm(x, plan))
 }
 
 pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -> Result<Tensor> {

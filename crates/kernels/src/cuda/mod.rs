@@ -12,6 +12,7 @@ mod cross_entropy;
 mod device;
 mod pool;
 mod relu;
+mod row_norm;
 mod source;
 mod transpose;
 
@@ -30,4 +31,5 @@ pub use device::cuda_device;
 #[cfg(feature = "cuda")]
 pub(crate) use device::{
     activate, avg_pool, batch_norm, conv2d, cross_entropy, cross_entropy_indices, max_pool, relu, residual_blocks,
+    row_norm,
 };

@@ -58,6 +58,7 @@ pub(crate) enum File {
     CrossEntropy,
     Pool,
     Relu,
+    RowNorm,
     /// Of elements so many bits wide.
     Transpose(u32),
 }
@@ -84,6 +85,7 @@ impl Source {
             File::CrossEntropy => (include_str!("cross_entropy.cu"), 0),
             File::Pool => (include_str!("pool.cu"), 0),
             File::Relu => (include_str!("relu.cu"), 0),
+            File::RowNorm => (include_str!("row_norm.cu"), 0),
             File::Transpose(bits) => (include_str!("transpose.cu"), bits),
         };
         let (element, parameter) = (self.element.code(), self.parameter.code());
@@ -98,7 +100,9 @@ impl Source {
         let files = [File::Activation, File::CrossEntropy, File::Pool, File::Relu];
         let plain = types.iter().flat_map(|&t| files.map(|file| Self::of(file, t)));
         let norms = types.into_iter().map(|t| (t, t)).chain([(ElementType::Bf16, ElementType::F32)]);
-        let norms = norms.map(|(element, parameter)| Self { file: File::BatchNorm, element, parameter });
+        let norms = norms.flat_map(|(element, parameter)| {
+            [File::BatchNorm, File::RowNorm].map(|file| Self { file, element, parameter })
+        });
         let transposes = [8, 16, 32, 64].map(|bits| Self::of(File::Transpose(bits), ElementType::F32));
         plain.chain(norms).chain(transposes).collect()
     }

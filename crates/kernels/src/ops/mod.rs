@@ -10,6 +10,7 @@ mod layout;
 mod max_pool;
 mod relu;
 mod residual_blocks;
+mod row_norm;
 
 pub use activate::activate;
 pub use avg_pool::{avg_pool2d, global_avg_pool};
@@ -20,3 +21,4 @@ pub use layout::{to_channels_first, to_channels_last};
 pub use max_pool::max_pool2d;
 pub use relu::relu;
 pub use residual_blocks::{residual_blocks, residual_network};
+pub use row_norm::{layer_norm, rms_norm};

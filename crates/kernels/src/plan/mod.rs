@@ -4,6 +4,7 @@ mod activation;
 mod batch_norm;
 mod block;
 mod mode;
+mod row_norm;
 mod window;
 
 pub use activation::Activation;
@@ -11,4 +12,6 @@ pub use batch_norm::BatchNorm;
 pub(crate) use block::{BlockPlan, Input, LayerPlan, NormPlan, Shortcut};
 pub use block::{ConvBatchNorm, ResidualBlock};
 pub use mode::{After, Mode};
+pub(crate) use row_norm::RowNormPlan;
+pub use row_norm::{LayerNorm, RmsNorm};
 pub(crate) use window::{ConvShape, PoolShape, Window};

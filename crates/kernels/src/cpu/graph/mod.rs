@@ -8,6 +8,7 @@ mod cross_entropy;
 mod max_pool;
 mod relu;
 mod residual_blocks;
+mod row_norm;
 
 use crate::kept;
 
@@ -19,3 +20,4 @@ pub(super) use cross_entropy::{cross_entropy, cross_entropy_indices};
 pub(super) use max_pool::max_pool;
 pub(super) use relu::relu;
 pub(super) use residual_blocks::residual_blocks;
+pub(super) use row_norm::row_norm;

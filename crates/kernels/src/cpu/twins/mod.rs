@@ -5,6 +5,7 @@ mod activation;
 mod batch_norm;
 mod conv;
 mod cross_entropy;
+mod row_norm;
 
 use std::mem::MaybeUninit;
 

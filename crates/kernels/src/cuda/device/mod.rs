@@ -14,6 +14,7 @@ mod open;
 mod pool;
 mod relu;
 mod residual_blocks;
+mod row_norm;
 
 pub(crate) use activation::activate;
 pub(crate) use batch_norm::batch_norm;
@@ -23,3 +24,4 @@ pub use open::cuda_device;
 pub(crate) use pool::{avg_pool, max_pool};
 pub(crate) use relu::relu;
 pub(crate) use residual_blocks::residual_blocks;
+pub(crate) use row_norm::row_norm;
