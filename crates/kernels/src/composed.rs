@@ -107,6 +107,8 @@ pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
             let argument = ((x * x)?.affine(0.044_715, 1.0)? * x)? * (2.0 / std::f64::consts::PI).sqrt();
             (x * (argument?.tanh()? + 1.0)?)? * 0.5
         }
+        // By the tangent, which does not overflow: 1 / (1 + e^-x) = (1 + tanh(x / 2)) / 2.
+        Activation::Silu => (x * ((x * 0.5)?.tanh()? + 1.0)?)? * 0.5,
     }
 }
 
@@ -322,7 +324,7 @@ mod tests {
     #[test]
     fn activations_are_those_of_the_kernels() {
         let x = Var::from_tensor(&(numbers((7, 9), 1).as_tensor() * 5.0).unwrap()).unwrap();
-        for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+        for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
             let kernel = crate::activate(&x, activation).unwrap();
             equal("activate", &[&x], &activate(&x, activation).unwrap(), &kernel);
         }

@@ -120,7 +120,7 @@ fn pools_relu_and_loss_are_those_of_f32_rounded_once() -> Result<()> {
     let rms_norm =
         |t: &[Tensor]| kernels::rms_norm(&t[0], &RmsNorm { weight: Some(t[1].clone()), ..RmsNorm::default() });
     equals_f32_rounded("rms_norm", rms_norm, std::slice::from_ref(&x), &[scale])?;
-    for activation in [Activation::Gelu, Activation::GeluTanh] {
+    for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
         equals_f32_rounded("activate", |t| kernels::activate(&t[0], activation), std::slice::from_ref(&x), &[])?;
     }
     equals_f32_rounded("relu", |t| kernels::relu(&t[0]), &[x], &[])?;

@@ -164,7 +164,7 @@ fn pools_and_the_rectifier() -> Result<()> {
 
 #[test]
 fn activations() -> Result<()> {
-    for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+    for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
         agrees("activate", false, |side| {
             let x = Var::from_tensor(&(side.numbers((9, 35), 1)?.as_tensor() * 5.0)?)?;
             side.all(&kernels::activate(&x, activation)?, &[&x])

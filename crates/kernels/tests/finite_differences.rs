@@ -131,7 +131,7 @@ fn relu_and_layouts() -> Result<()> {
 #[test]
 fn activations() -> Result<()> {
     let x = Var::from_tensor(&(numbers((5, 7), 1)?.as_tensor() * 4.0)?)?;
-    for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+    for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
         assert_slopes(&[("x", &x)], || Ok(kernels::activate(&x.t()?, activation)?))?;
     }
     Ok(())

@@ -43,7 +43,7 @@ fn step() -> Result<Vec<Vec<u32>>> {
     let x = kernels::conv2d_batch_norm(&x, &stem, 1, 1, &stem_layer.norm, After::Relu, Mode::Train)?;
     let x = kernels::max_pool2d(&x, 3, 2, 1)?;
     let x = kernels::avg_pool2d(&kernels::residual_blocks(&x, &blocks, Mode::Train)?, 2, 1, 1)?;
-    let x = kernels::activate(&x, Activation::Gelu)?;
+    let x = kernels::activate(&kernels::activate(&x, Activation::Silu)?, Activation::Gelu)?;
     let scale = Var::ones(48, DType::F32, &Device::Cpu)?;
     let norm = LayerNorm { weight: Some(scale.as_tensor().clone()), ..LayerNorm::default() };
     let x = kernels::layer_norm(&x, &norm)?;

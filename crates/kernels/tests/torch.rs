@@ -124,7 +124,9 @@ fn pools() -> Result<()> {
 
 #[test]
 fn activations() -> Result<()> {
-    for (name, activation) in [("gelu", Activation::Gelu), ("gelu_tanh", Activation::GeluTanh)] {
+    for (name, activation) in
+        [("gelu", Activation::Gelu), ("gelu_tanh", Activation::GeluTanh), ("silu", Activation::Silu)]
+    {
         for case in cases(name)? {
             let x = values(1, &sizes(&case["shape"]), 12.0, 0.0)?;
             assert_case(&case, &kernels::activate(&x, activation)?, &[("x", &x)], 1e-5)?;

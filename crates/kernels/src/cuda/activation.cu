@@ -15,8 +15,10 @@ __device__ wide value(int kind, wide x) {
     switch (kind) {
     case 0:
         return x * probability(x);
-    default:
+    case 1:
         return x * ((1 + gelu_tangent(x)) / 2);
+    default:
+        return x / (1 + exp(-x));
     }
 }
 
@@ -25,10 +27,14 @@ __device__ wide slope(int kind, wide x) {
     switch (kind) {
     case 0:
         return probability(x) + at * density(at);
-    default: {
+    case 1: {
         wide tangent = gelu_tangent(at);
         wide inner = (wide)0.79788456080286535588 * (1 + (wide)0.134145 * at * at);
         return (1 + tangent) / 2 + at * (1 - tangent * tangent) / 2 * inner;
+    }
+    default: {
+        wide share = 1 / (1 + exp(-at));
+        return share + at * share / (1 + exp(at));
     }
     }
 }

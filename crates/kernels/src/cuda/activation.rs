@@ -10,6 +10,7 @@ fn kind(activation: Activation) -> Option<Argument> {
         Activation::Relu => None,
         Activation::Gelu => Some(int(0)),
         Activation::GeluTanh => Some(int(1)),
+        Activation::Silu => Some(int(2)),
     }
 }
 

@@ -378,7 +378,7 @@ fn activations_are_those_of_the_cpu() -> Result<()> {
     x[5] = f64::INFINITY;
     let dy = numbers(len, 2);
     let var = Var::from_tensor(&tensor(&x, &[len])?)?;
-    for function in [Activation::Gelu, Activation::GeluTanh] {
+    for function in [Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
         let expected = crate::activate(&var, function)?;
         let expected_dx =
             gradient(&var, &(expected.narrow(0, 6, len - 6)? * tensor(&dy[6..], &[len - 6])?)?.sum_all()?)?;

@@ -1,4 +1,4 @@
-//! Activations alone: GELU in its two forms, and what [`Activation`] grows by.
+//! Activations alone: GELU in its two forms, SiLU, and what [`Activation`] grows by.
 
 use candle_core::Tensor;
 

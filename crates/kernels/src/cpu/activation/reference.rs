@@ -22,6 +22,7 @@ pub(crate) fn value(activation: Activation, x: f64) -> f64 {
         Activation::Gelu => x * probability(x),
         // (1 + tanh(a)) / 2 = 1 / (1 + e^-2a), without cancellation on the lower side.
         Activation::GeluTanh => x / (1.0 + (-2.0 * tanh_argument(x)).exp()),
+        Activation::Silu => x / (1.0 + (-x).exp()),
     }
 }
 
@@ -44,6 +45,11 @@ pub(crate) fn slope(activation: Activation, x: f64) -> f64 {
             let tanh = tanh_argument(x).tanh();
             let inner = TANH_SCALE * (1.0 + 3.0 * TANH_CUBE * x * x);
             (1.0 + tanh) / 2.0 + x * (1.0 - tanh * tanh) / 2.0 * inner
+        }
+        Activation::Silu => {
+            let x = x.clamp(-700.0, 700.0);
+            let share = 1.0 / (1.0 + (-x).exp());
+            share + x * share / (1.0 + x.exp())
         }
     }
 }
@@ -104,7 +110,10 @@ mod tests {
         assert!((slope(Activation::Gelu, 1.0) - (0.841_344_746_068_542_9 + 0.241_970_724_519_143_37)).abs() < 1e-15);
         // (1 + tanh(0.7978845608028654 * 1.044715)) / 2 = 1 / (1 + e^-1.6671239378...).
         assert!((value(Activation::GeluTanh, 1.0) - 0.8411919906082768).abs() < 1e-15);
-        for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+        // 1 / (1 + e^-1) = 0.7310585786300049, and the slope of it 0.19661193324148185.
+        assert!((value(Activation::Silu, 1.0) - 0.731_058_578_630_004_9).abs() < 1e-15);
+        assert!((slope(Activation::Silu, 1.0) - (0.731_058_578_630_004_9 + 0.196_611_933_241_481_85)).abs() < 1e-15);
+        for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
             assert_eq!(value(activation, 0.0), 0.0);
             assert_eq!([slope(activation, f64::INFINITY), slope(activation, f64::NEG_INFINITY)], [1.0, 0.0]);
         }

@@ -39,6 +39,10 @@ macro_rules! with_curve {
                 type $curve = $crate::cpu::activation::vectors::GeluTanh;
                 $body
             }
+            $crate::Activation::Silu => {
+                type $curve = $crate::cpu::activation::vectors::Silu;
+                $body
+            }
         }
     };
 }
@@ -46,6 +50,7 @@ macro_rules! with_curve {
 pub(crate) struct Relu;
 pub(crate) struct Gelu;
 pub(crate) struct GeluTanh;
+pub(crate) struct Silu;
 
 impl Curve for Relu {
     #[inline(always)]
@@ -110,6 +115,22 @@ impl Curve for GeluTanh {
             let cube = V::splat((6.0 * TANH_SCALE * TANH_CUBE) as f32);
             let inner = x.mul(x).fma(cube, V::splat((2.0 * TANH_SCALE) as f32));
             dy.mul(x.mul(slope).fma(inner, share))
+        }
+    }
+}
+
+impl Curve for Silu {
+    #[inline(always)]
+    unsafe fn value<V: Vector>(x: V) -> V {
+        // SAFETY: the caller's contract.
+        unsafe { x.mul(logistic(x).0) }
+    }
+    #[inline(always)]
+    unsafe fn passed<V: Vector>(x: V, dy: V) -> V {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let (share, slope) = logistic(x);
+            dy.mul(bounded(x, 120.0).fma(slope, share))
         }
     }
 }

@@ -13,7 +13,7 @@ fn activations_agree_with_the_definition() {
         // From far below 0, where what is left is a small difference of large numbers in a form that cancels.
         let x: Vec<f32> = numbers(len, 1).iter().map(|value| value * 5.0 - 2.0).collect();
         let dy = numbers(len, 2);
-        for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+        for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
             let values: Vec<f64> = x.iter().map(|&x| activation::reference::value(activation, f64::from(x))).collect();
             let passed =
                 |(&x, &dy): (&f32, &f32)| activation::reference::passed(activation, f64::from(x), f64::from(dy));
@@ -60,7 +60,7 @@ fn activations_of_what_is_no_number_are_those_of_the_definition() {
         got.is_nan() == expected.is_nan()
             && (expected.is_nan() || got == expected as f32 || (got - expected as f32).abs() < 1e-6)
     };
-    for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+    for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
         for set in sets() {
             let y = run(8, f32::NAN, |y| activation::vectors::forward(set, activation, &x, y));
             let dx = run(8, f32::NAN, |dx| activation::vectors::backward(set, activation, &x, &dy, dx));
