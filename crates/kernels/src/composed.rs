@@ -6,8 +6,8 @@
 
 use candle_core::{D, Result, Tensor};
 
-use crate::plan::{BlockPlan, ConvShape, Input, LayerPlan, NormPlan, PoolShape, Shortcut, Window};
-use crate::{BatchNorm, Mode};
+use crate::plan::{BlockPlan, ConvShape, Input, LayerPlan, NormPlan, PoolShape, RowNormPlan, Shortcut, Window};
+use crate::{Activation, BatchNorm, Mode};
 
 /// [`conv2d`](crate::conv2d()) of checked, contiguous arguments.
 pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
@@ -96,6 +96,36 @@ pub(crate) fn residual_blocks(
 pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
     let zeros = x.zeros_like()?;
     x.detach().le(&zeros)?.where_cond(&zeros, x)
+}
+
+/// A function of every element.
+pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    match activation {
+        Activation::Relu => relu(x),
+        Activation::Gelu => (x * ((x * std::f64::consts::FRAC_1_SQRT_2)?.erf()? + 1.0)?)? * 0.5,
+        Activation::GeluTanh => {
+            let argument = ((x * x)?.affine(0.044_715, 1.0)? * x)? * (2.0 / std::f64::consts::PI).sqrt();
+            (x * (argument?.tanh()? + 1.0)?)? * 0.5
+        }
+        // By the tangent, which does not overflow: 1 / (1 + e^-x) = (1 + tanh(x / 2)) / 2.
+        Activation::Silu => (x * ((x * 0.5)?.tanh()? + 1.0)?)? * 0.5,
+    }
+}
+
+/// Layer norm or RMS norm of a checked, contiguous argument.
+pub(crate) fn row_norm(x: &Tensor, plan: RowNormPlan) -> Result<Tensor> {
+    let RowNormPlan { width, centred, weight, bias, eps, .. } = plan;
+    let rows = x.reshape(((), width))?;
+    let rows = if centred { rows.broadcast_sub(&rows.mean_keepdim(1)?)? } else { rows };
+    let scale = (rows.sqr()?.mean_keepdim(1)? + eps)?.sqrt()?.recip()?;
+    let mut y = rows.broadcast_mul(&scale)?;
+    if let Some(weight) = weight {
+        y = y.broadcast_mul(&weight.reshape((1, width))?)?;
+    }
+    if let Some(bias) = bias {
+        y = y.broadcast_add(&bias.reshape((1, width))?)?;
+    }
+    y.reshape(x.shape())
 }
 
 /// The largest of each window. Which of several equal elements gets the gradient is the device's choice.
@@ -289,6 +319,31 @@ mod tests {
         assert_eq!(y.to_vec1::<f64>().unwrap(), [0.0, 0.0, 2.0, f64::INFINITY, 0.0]);
         let gradients = y.sum_all().unwrap().backward().unwrap();
         assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>().unwrap(), [0.0, 0.0, 1.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn activations_are_those_of_the_kernels() {
+        let x = Var::from_tensor(&(numbers((7, 9), 1).as_tensor() * 5.0).unwrap()).unwrap();
+        for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
+            let kernel = crate::activate(&x, activation).unwrap();
+            equal("activate", &[&x], &activate(&x, activation).unwrap(), &kernel);
+        }
+    }
+
+    #[test]
+    fn norms_over_rows() {
+        let (x, weight, bias) = (numbers((3, 4, 5), 1), numbers((4, 5), 2), numbers((4, 5), 3));
+        let norm = crate::LayerNorm {
+            weight: Some(weight.as_tensor().clone()),
+            bias: Some(bias.as_tensor().clone()),
+            axes: 2,
+            ..Default::default()
+        };
+        let composed = row_norm(&x, RowNormPlan::of_layer("test", &x, &norm).unwrap()).unwrap();
+        equal("layer_norm", &[&x, &weight, &bias], &composed, &crate::layer_norm(&x, &norm).unwrap());
+        let norm = crate::RmsNorm::default();
+        let composed = row_norm(&x, RowNormPlan::of_rms("test", &x, &norm).unwrap()).unwrap();
+        equal("rms_norm", &[&x], &composed, &crate::rms_norm(&x, &norm).unwrap());
     }
 
     #[test]

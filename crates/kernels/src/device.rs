@@ -3,8 +3,8 @@
 
 use candle_core::Tensor;
 
-use crate::plan::{BlockPlan, ConvShape, NormPlan, PoolShape};
-use crate::{Mode, Result};
+use crate::plan::{BlockPlan, ConvShape, NormPlan, PoolShape, RowNormPlan};
+use crate::{Activation, Mode, Result};
 
 /// Calls the function of that name on the side that `$x`'s device belongs to.
 macro_rules! route {
@@ -48,6 +48,14 @@ pub(crate) fn avg_pool(op: &'static str, shape: PoolShape, x: &Tensor) -> Result
 
 pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
     route!(x, relu(x))
+}
+
+pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    route!(x, activate(x, activation))
+}
+
+pub(crate) fn row_norm(x: &Tensor, plan: RowNormPlan) -> Result<Tensor> {
+    route!(x, row_norm(x, plan))
 }
 
 pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -> Result<Tensor> {

@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels as kernels;
-use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Mode, ResidualBlock};
+use lookahead_kernels::{Activation, After, BatchNorm, ConvBatchNorm, LayerNorm, Mode, ResidualBlock, RmsNorm};
 
 /// Numbers between -1 and 1 that bf16 holds exactly, as f32.
 fn numbers(shape: impl Into<candle_core::Shape>, seed: u32) -> Result<Tensor> {
@@ -111,6 +111,18 @@ fn pools_relu_and_loss_are_those_of_f32_rounded_once() -> Result<()> {
     equals_f32_rounded("max_pool2d", |t| kernels::max_pool2d(&t[0], 3, 2, 1), std::slice::from_ref(&x), &[])?;
     equals_f32_rounded("avg_pool2d", |t| kernels::avg_pool2d(&t[0], 3, 2, 1), std::slice::from_ref(&x), &[])?;
     equals_f32_rounded("global_avg_pool", |t| kernels::global_avg_pool(&t[0]), std::slice::from_ref(&x), &[])?;
+    let (scale, shift) = (numbers(16, 4)?, numbers(16, 5)?);
+    let layer_norm = |t: &[Tensor]| {
+        let (weight, bias) = (Some(t[1].clone()), Some(t[2].clone()));
+        kernels::layer_norm(&t[0], &LayerNorm { weight, bias, ..LayerNorm::default() })
+    };
+    equals_f32_rounded("layer_norm", layer_norm, std::slice::from_ref(&x), &[scale.clone(), shift])?;
+    let rms_norm =
+        |t: &[Tensor]| kernels::rms_norm(&t[0], &RmsNorm { weight: Some(t[1].clone()), ..RmsNorm::default() });
+    equals_f32_rounded("rms_norm", rms_norm, std::slice::from_ref(&x), &[scale])?;
+    for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
+        equals_f32_rounded("activate", |t| kernels::activate(&t[0], activation), std::slice::from_ref(&x), &[])?;
+    }
     equals_f32_rounded("relu", |t| kernels::relu(&t[0]), &[x], &[])?;
 
     let (logits, targets) = (numbers((5, 10), 2)?, numbers((5, 10), 3)?.abs()?);

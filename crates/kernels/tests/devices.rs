@@ -4,7 +4,7 @@
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels as kernels;
-use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Mode, ResidualBlock};
+use lookahead_kernels::{Activation, After, BatchNorm, ConvBatchNorm, LayerNorm, Mode, ResidualBlock, RmsNorm};
 
 /// The CPU always, and what else the build has code for and the machine has; a device that is missing is told.
 #[cfg_attr(not(any(feature = "cuda", feature = "metal")), allow(unused_mut, reason = "only those builds add any"))]
@@ -156,6 +156,33 @@ fn pools_and_the_rectifier() -> Result<()> {
             all.extend(side.all(&kernels::avg_pool2d(&x, kernel, stride, padding)?, &[&x])?);
             all.extend(side.all(&kernels::global_avg_pool(&x)?, &[&x])?);
             all.extend(side.all(&kernels::relu(&x)?, &[&x])?);
+            Ok(all)
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn activations() -> Result<()> {
+    for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
+        agrees("activate", false, |side| {
+            let x = Var::from_tensor(&(side.numbers((9, 35), 1)?.as_tensor() * 5.0)?)?;
+            side.all(&kernels::activate(&x, activation)?, &[&x])
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn norms_over_rows() -> Result<()> {
+    for width in [7, 300] {
+        agrees("layer_norm", false, |side| {
+            let (x, weight, bias) = (side.numbers((70, width), 1)?, side.numbers(width, 2)?, side.numbers(width, 3)?);
+            let (scale, shift) = (Some(weight.as_tensor().clone()), Some(bias.as_tensor().clone()));
+            let norm = LayerNorm { weight: scale.clone(), bias: shift, ..LayerNorm::default() };
+            let mut all = side.all(&kernels::layer_norm(&x, &norm)?, &[&x, &weight, &bias])?;
+            let norm = RmsNorm { weight: scale, ..RmsNorm::default() };
+            all.extend(side.all(&kernels::rms_norm(&x, &norm)?, &[&x, &weight])?);
             Ok(all)
         })?;
     }

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels as kernels;
-use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Mode, ResidualBlock};
+use lookahead_kernels::{Activation, After, BatchNorm, ConvBatchNorm, LayerNorm, Mode, ResidualBlock, RmsNorm};
 
 /// Numbers without pattern or repetition, so that no two elements tie and none sits on a kink.
 fn numbers(shape: impl Into<candle_core::Shape>, seed: u64) -> Result<Var> {
@@ -126,6 +126,41 @@ fn relu_and_layouts() -> Result<()> {
     assert_slopes(&[("x", &x)], || Ok(kernels::relu(&x)?))?;
     assert_slopes(&[("x", &x)], || Ok(kernels::to_channels_last(&x)?))?;
     assert_slopes(&[("x", &x)], || Ok(kernels::to_channels_first(&x)?))
+}
+
+#[test]
+fn activations() -> Result<()> {
+    let x = Var::from_tensor(&(numbers((5, 7), 1)?.as_tensor() * 4.0)?)?;
+    for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
+        assert_slopes(&[("x", &x)], || Ok(kernels::activate(&x.t()?, activation)?))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn norms_over_rows() -> Result<()> {
+    for axes in [1, 2] {
+        let x = numbers((3, 4, 5), 1)?;
+        let shape = &x.dims()[3 - axes..];
+        let (weight, bias) = (numbers(shape, 2)?, numbers(shape, 3)?);
+        for (with_weight, with_bias) in [(true, true), (true, false), (false, true), (false, false)] {
+            let mut variables = vec![("x", &x)];
+            variables.extend(with_weight.then_some(("weight", &weight)));
+            variables.extend(with_bias.then_some(("bias", &bias)));
+            let norm = LayerNorm {
+                weight: with_weight.then(|| weight.as_tensor().clone()),
+                bias: with_bias.then(|| bias.as_tensor().clone()),
+                axes,
+                ..LayerNorm::default()
+            };
+            assert_slopes(&variables, || Ok(kernels::layer_norm(&x, &norm)?))?;
+            if !with_bias {
+                let norm = RmsNorm { weight: norm.weight.clone(), axes, ..RmsNorm::default() };
+                assert_slopes(&variables, || Ok(kernels::rms_norm(&x, &norm)?))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels as kernels;
-use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Error, Mode, ResidualBlock};
+use lookahead_kernels::{Activation, After, BatchNorm, ConvBatchNorm, Error, LayerNorm, Mode, ResidualBlock, RmsNorm};
 
 fn numbers(shape: impl Into<candle_core::Shape>, seed: u32) -> Result<Tensor> {
     let shape = shape.into();
@@ -43,12 +43,16 @@ fn step() -> Result<Vec<Vec<u32>>> {
     let x = kernels::conv2d_batch_norm(&x, &stem, 1, 1, &stem_layer.norm, After::Relu, Mode::Train)?;
     let x = kernels::max_pool2d(&x, 3, 2, 1)?;
     let x = kernels::avg_pool2d(&kernels::residual_blocks(&x, &blocks, Mode::Train)?, 2, 1, 1)?;
-    let logits = kernels::global_avg_pool(&kernels::relu(&x)?)?;
+    let x = kernels::activate(&kernels::activate(&x, Activation::Silu)?, Activation::Gelu)?;
+    let scale = Var::ones(48, DType::F32, &Device::Cpu)?;
+    let norm = LayerNorm { weight: Some(scale.as_tensor().clone()), ..LayerNorm::default() };
+    let x = kernels::layer_norm(&x, &norm)?;
+    let logits = kernels::global_avg_pool(&kernels::activate(&x, Activation::GeluTanh)?)?;
     let classes = Tensor::from_iter((0..37u32).map(|i| i * 7 % 48), &Device::Cpu)?;
     let loss = kernels::cross_entropy_indices(&logits, &classes, 0.1)?;
     let gradients = loss.backward()?;
     let mut all = vec![bits(&loss)?];
-    for variable in parts.iter().map(|(variable, _)| variable).chain([&stem]) {
+    for variable in parts.iter().map(|(variable, _)| variable).chain([&stem, &scale]) {
         let gradient = gradients.get(variable).ok_or_else(|| candle_core::Error::msg("no gradient"))?;
         all.push(bits(gradient)?);
     }
@@ -142,11 +146,19 @@ fn empty_batches_give_empty_results() -> Result<()> {
         let y = kernels::batch_norm(&y, &norm(16)?, After::Relu, Mode::Eval)?;
         assert_eq!(kernels::max_pool2d(&y, 2, 2, 0)?.dims(), [0, 3, 3, 16]);
         assert_eq!(kernels::avg_pool2d(&y, 3, 2, 1)?.dims(), [0, 3, 3, 16]);
-        assert_eq!(kernels::global_avg_pool(&kernels::relu(&y)?)?.dims(), [0, 16]);
+        let z = kernels::activate(&kernels::relu(&y)?, Activation::Gelu)?;
+        assert_eq!(kernels::global_avg_pool(&z)?.dims(), [0, 16]);
         let gradients = y.sum_all()?.backward()?;
         let gradient = gradients.get(&weight).ok_or_else(|| candle_core::Error::msg("no gradient"))?;
         assert_eq!(gradient.abs()?.max_all()?.to_scalar::<f32>()?, 0.0);
     }
+    let (x, weight) = (Var::zeros((0, 5), DType::F32, &Device::Cpu)?, Var::ones(5, DType::F32, &Device::Cpu)?);
+    let given = LayerNorm { weight: Some(weight.as_tensor().clone()), ..LayerNorm::default() };
+    let y = kernels::layer_norm(&x, &given)?;
+    assert_eq!(y.dims(), [0, 5]);
+    let gradients = y.sum_all()?.backward()?;
+    let gradient = gradients.get(&weight).ok_or_else(|| candle_core::Error::msg("no gradient"))?;
+    assert_eq!(gradient.to_vec1::<f32>()?, [0.0; 5]);
     let error = kernels::batch_norm(&numbers((0, 2, 2, 16), 1)?, &norm(16)?, After::Nothing, Mode::Train).unwrap_err();
     assert!(error.to_string().contains("at least 2"), "{error}");
     let logits = Tensor::zeros((0, 10), DType::F32, &Device::Cpu)?;
@@ -280,6 +292,32 @@ fn wrong_calls_are_errors_that_name_argument_and_value() -> Result<()> {
     says(
         kernels::cross_entropy(&logits, &logits, -0.1).unwrap_err(),
         "cross_entropy: label_smoothing must be in [0, 1], got -0.1",
+    );
+    let layer_norm = |norm: LayerNorm| kernels::layer_norm(&logits, &norm).unwrap_err();
+    says(
+        layer_norm(LayerNorm { axes: 3, ..LayerNorm::default() }),
+        "layer_norm: axes must be from 1 to the number of x's axes, got 3 of [2, 3]",
+    );
+    says(
+        layer_norm(LayerNorm { axes: 0, ..LayerNorm::default() }),
+        "layer_norm: axes must be from 1 to the number of x's axes, got 0 of [2, 3]",
+    );
+    says(layer_norm(LayerNorm { eps: f64::NAN, ..LayerNorm::default() }), "layer_norm: eps must be above 0, got NaN");
+    says(
+        layer_norm(LayerNorm { bias: Some(logits.clone()), ..LayerNorm::default() }),
+        "layer_norm: bias must have shape [3], as x's rows have, got [2, 3]",
+    );
+    says(
+        layer_norm(LayerNorm { weight: Some(logits.get(0)?.to_dtype(DType::F64)?), ..LayerNorm::default() }),
+        "layer_norm: weight must be F32, as x is, got F64",
+    );
+    says(
+        kernels::rms_norm(&Tensor::zeros((2, 0), DType::F32, &device)?, &RmsNorm::default()).unwrap_err(),
+        "rms_norm: x must be of at least one value a row, got [0]",
+    );
+    says(
+        kernels::activate(&logits.to_dtype(DType::I64)?, Activation::Gelu).unwrap_err(),
+        "activate: x must be BF16, F32 or F64, got I64",
     );
     says(
         kernels::to_channels_last(&logits).unwrap_err(),

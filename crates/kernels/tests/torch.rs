@@ -6,7 +6,7 @@
 
 use candle_core::{Device, Error, Result, Tensor, Var};
 use lookahead_kernels as kernels;
-use lookahead_kernels::{After, BatchNorm, Mode};
+use lookahead_kernels::{Activation, After, BatchNorm, LayerNorm, Mode, RmsNorm};
 use serde_json::Value;
 
 /// See `generate.py`.
@@ -118,6 +118,47 @@ fn pools() -> Result<()> {
     for case in cases("global_avg_pool")? {
         let x = values(1, &sizes(&case["shape"]), 1.0, 0.0)?;
         assert_case(&case, &kernels::global_avg_pool(&x)?, &[("x", &x)], 1e-5)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn activations() -> Result<()> {
+    for (name, activation) in
+        [("gelu", Activation::Gelu), ("gelu_tanh", Activation::GeluTanh), ("silu", Activation::Silu)]
+    {
+        for case in cases(name)? {
+            let x = values(1, &sizes(&case["shape"]), 12.0, 0.0)?;
+            assert_case(&case, &kernels::activate(&x, activation)?, &[("x", &x)], 1e-5)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn norms_over_rows() -> Result<()> {
+    for name in ["layer_norm", "rms_norm"] {
+        for case in cases(name)? {
+            let shape = sizes(&case["shape"]);
+            let axes = case["axes"].as_u64().unwrap_or(1) as usize;
+            let row = &shape[shape.len() - axes..];
+            let offset = case["offset"].as_f64().unwrap_or(f64::NAN);
+            let x = values(1, &shape, 4.0, offset)?;
+            let (weight, bias) = (values(2, row, 1.0, 1.0)?, values(3, row, 1.0, 0.0)?);
+            let with = |name: &str, var: &Var| case["gradients"].get(name).map(|_| var.as_tensor().clone());
+            let (given_weight, given_bias) = (with("weight", &weight), with("bias", &bias));
+            let mut inputs = vec![("x", &x)];
+            inputs.extend(given_weight.is_some().then_some(("weight", &weight)));
+            inputs.extend(given_bias.is_some().then_some(("bias", &bias)));
+            let y = match name {
+                "layer_norm" => {
+                    let norm = LayerNorm { weight: given_weight, bias: given_bias, axes, ..LayerNorm::default() };
+                    kernels::layer_norm(&x, &norm)?
+                }
+                _ => kernels::rms_norm(&x, &RmsNorm { weight: given_weight, axes, ..RmsNorm::default() })?,
+            };
+            assert_case(&case, &y, &inputs, 1e-5)?;
+        }
     }
     Ok(())
 }

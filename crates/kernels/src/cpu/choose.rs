@@ -2,13 +2,16 @@
 
 use std::mem::MaybeUninit;
 
+use crate::cpu::activation;
 use crate::cpu::batch_norm::{self, Affine, GradientTerms, Mask, Moments, Sums};
 use crate::cpu::conv::{direct, reference, winograd};
+use crate::cpu::cross_entropy::{self, Row, Targets};
 use crate::cpu::element::Element;
+use crate::cpu::row_norm::{self, Layer, ParameterGradients, RowMoments};
 use crate::cpu::simd::Stored;
 use crate::plan::ConvShape;
 use crate::settings::{conv_algorithm, instruction_set};
-use crate::{ConvAlgorithm, InstructionSet};
+use crate::{Activation, ConvAlgorithm, InstructionSet};
 
 /// The kernels that serve an element type: the plain ones by default, faster ones where they exist.
 ///
@@ -63,6 +66,58 @@ pub(crate) trait Kernels: Element {
         residual: Option<&mut [MaybeUninit<Self>]>,
     ) {
         batch_norm::reference::backward(x, terms, mask, dy, dx, residual);
+    }
+
+    fn activate(activation: Activation, x: &[Self], y: &mut [MaybeUninit<Self>]) {
+        activation::reference::forward(activation, x, y);
+    }
+
+    fn activate_backward(activation: Activation, x: &[Self], dy: &[Self], dx: &mut [MaybeUninit<Self>]) {
+        activation::reference::backward(activation, x, dy, dx);
+    }
+
+    /// The loss of each row, and what its gradient is made of.
+    fn cross_entropy(
+        logits: &[Self],
+        targets: Targets<'_, Self::Accumulator>,
+        classes: usize,
+        smoothing: f64,
+        rows: &mut [Row],
+    ) {
+        cross_entropy::reference::forward(logits, targets, classes, smoothing, rows);
+    }
+
+    /// The gradient of the logits, `upstream` being that of each row's loss.
+    fn cross_entropy_backward(
+        logits: &[Self],
+        targets: Targets<'_, Self::Accumulator>,
+        classes: usize,
+        smoothing: f64,
+        upstream: f64,
+        rows: &[Row],
+        d_logits: &mut [MaybeUninit<Self>],
+    ) {
+        cross_entropy::reference::backward(logits, targets, classes, smoothing, upstream, rows, d_logits);
+    }
+
+    /// Layer norm or RMS norm, and what backward needs of each row.
+    fn row_norm(
+        layer: &Layer<'_, Self::Accumulator>,
+        x: &[Self],
+        moments: &mut [RowMoments<Self::Accumulator>],
+        y: &mut [MaybeUninit<Self>],
+    ) {
+        row_norm::reference::forward(layer, x, moments, y);
+    }
+
+    fn row_norm_backward(
+        layer: &Layer<'_, Self::Accumulator>,
+        x: &[Self],
+        moments: &[RowMoments<Self::Accumulator>],
+        dy: &[Self],
+        dx: &mut [MaybeUninit<Self>],
+    ) -> ParameterGradients {
+        row_norm::reference::backward(layer, x, moments, dy, dx)
     }
 }
 
@@ -152,6 +207,60 @@ impl<S: Stored> Kernels for S {
         match vectors() {
             Some(set) => batch_norm::vectors::backward(set, x, terms, mask, dy, dx, residual),
             None => batch_norm::reference::backward(x, terms, mask, dy, dx, residual),
+        }
+    }
+    fn activate(activation: Activation, x: &[S], y: &mut [MaybeUninit<S>]) {
+        match vectors() {
+            Some(set) => activation::vectors::forward(set, activation, x, y),
+            None => activation::reference::forward(activation, x, y),
+        }
+    }
+
+    fn activate_backward(activation: Activation, x: &[S], dy: &[S], dx: &mut [MaybeUninit<S>]) {
+        match vectors() {
+            Some(set) => activation::vectors::backward(set, activation, x, dy, dx),
+            None => activation::reference::backward(activation, x, dy, dx),
+        }
+    }
+    fn cross_entropy(logits: &[S], targets: Targets<'_, f32>, classes: usize, smoothing: f64, rows: &mut [Row]) {
+        match vectors() {
+            Some(set) => cross_entropy::vectors::forward(set, logits, targets, classes, smoothing, rows),
+            None => cross_entropy::reference::forward(logits, targets, classes, smoothing, rows),
+        }
+    }
+
+    fn cross_entropy_backward(
+        logits: &[S],
+        targets: Targets<'_, f32>,
+        classes: usize,
+        smoothing: f64,
+        upstream: f64,
+        rows: &[Row],
+        d_logits: &mut [MaybeUninit<S>],
+    ) {
+        use crate::cpu::cross_entropy::{reference, vectors as fast};
+        match vectors() {
+            Some(set) => fast::backward(set, logits, targets, classes, smoothing, upstream, rows, d_logits),
+            None => reference::backward(logits, targets, classes, smoothing, upstream, rows, d_logits),
+        }
+    }
+    fn row_norm(layer: &Layer<'_, f32>, x: &[S], moments: &mut [RowMoments<f32>], y: &mut [MaybeUninit<S>]) {
+        match vectors() {
+            Some(set) => row_norm::vectors::forward(set, layer, x, moments, y),
+            None => row_norm::reference::forward(layer, x, moments, y),
+        }
+    }
+
+    fn row_norm_backward(
+        layer: &Layer<'_, f32>,
+        x: &[S],
+        moments: &[RowMoments<f32>],
+        dy: &[S],
+        dx: &mut [MaybeUninit<S>],
+    ) -> ParameterGradients {
+        match vectors() {
+            Some(set) => row_norm::vectors::backward(set, layer, x, moments, dy, dx),
+            None => row_norm::reference::backward(layer, x, moments, dy, dx),
         }
     }
 }

@@ -4,13 +4,16 @@
 //! (which kernel runs), `conv` and `batch_norm` (the kernels and their plain twins), `element`, `simd`, `memory`. Nothing
 //! uses what stands above it.
 
+mod activation;
 mod batch_norm;
 mod choose;
 mod conv;
+mod cross_entropy;
 mod element;
 mod graph;
 mod layer;
 mod memory;
+mod row_norm;
 mod run;
 mod simd;
 mod tensors;
@@ -20,8 +23,8 @@ mod twins;
 use candle_core::{DType, Result, Tensor};
 use half::bf16;
 
-use crate::Mode;
-use crate::plan::{BlockPlan, ConvShape, NormPlan, PoolShape};
+use crate::plan::{BlockPlan, ConvShape, NormPlan, PoolShape, RowNormPlan};
+use crate::{Activation, Mode};
 
 pub use memory::release_workspace;
 
@@ -63,6 +66,14 @@ pub(crate) fn avg_pool(op: &'static str, shape: PoolShape, x: &Tensor) -> Result
 
 pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
     by_dtype!(x, relu(x))
+}
+
+pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    by_dtype!(x, activate(x, activation))
+}
+
+pub(crate) fn row_norm(x: &Tensor, plan: RowNormPlan) -> Result<Tensor> {
+    by_dtype!(x, row_norm(x, plan))
 }
 
 pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -> Result<Tensor> {

@@ -5,9 +5,12 @@
 
 use std::mem::MaybeUninit;
 
+use crate::Activation;
 use crate::cpu::batch_norm::{Affine, GradientTerms, Mask, mask_bytes};
 use crate::cpu::choose::Kernels;
+use crate::cpu::cross_entropy::{Row, Targets};
 use crate::cpu::memory::{Buffer, Place, Pooled, Values, as_uninit, assume_init, uninit};
+use crate::cpu::row_norm::{Layer, ParameterGradients, RowMoments};
 use crate::plan::ConvShape;
 
 pub(crate) fn conv2d_forward<T: Kernels>(
@@ -90,6 +93,54 @@ pub(crate) fn normalise_backward<T: Kernels>(
         })
     };
     (dx, masked_dy)
+}
+
+pub(crate) fn activate<T: Kernels>(activation: Activation, x: &[T]) -> Vec<T> {
+    // SAFETY: the kernel writes all of its output.
+    unsafe { written(x.len(), Place::Tensor, |y| T::activate(activation, x, y)) }.into_vec()
+}
+
+pub(crate) fn activate_backward<T: Kernels>(activation: Activation, x: &[T], dy: &[T]) -> Vec<T> {
+    // SAFETY: the kernel writes all of its output.
+    unsafe { written(x.len(), Place::Tensor, |dx| T::activate_backward(activation, x, dy, dx)) }.into_vec()
+}
+
+pub(crate) fn cross_entropy_backward<T: Kernels>(
+    logits: &[T],
+    targets: Targets<'_, T::Accumulator>,
+    classes: usize,
+    smoothing: f64,
+    upstream: f64,
+    rows: &[Row],
+) -> Vec<T> {
+    let kernel = |d: &mut [_]| T::cross_entropy_backward(logits, targets, classes, smoothing, upstream, rows, d);
+    // SAFETY: the kernel writes all of its output.
+    unsafe { written(logits.len(), Place::Tensor, kernel) }.into_vec()
+}
+
+pub(crate) fn row_norm<T: Kernels>(
+    layer: &Layer<'_, T::Accumulator>,
+    x: &[T],
+) -> (Vec<T>, Vec<RowMoments<T::Accumulator>>) {
+    let zero = T::zero().widen();
+    let mut moments = vec![RowMoments { mean: zero, reciprocal: zero }; x.len() / layer.weight.len()];
+    // SAFETY: the kernel writes all of its output.
+    let y = unsafe { written(x.len(), Place::Tensor, |y| T::row_norm(layer, x, &mut moments, y)) };
+    (y.into_vec(), moments)
+}
+
+/// The gradient of the input, and those of the parameters.
+pub(crate) fn row_norm_backward<T: Kernels>(
+    layer: &Layer<'_, T::Accumulator>,
+    x: &[T],
+    moments: &[RowMoments<T::Accumulator>],
+    dy: &[T],
+) -> (Vec<T>, ParameterGradients) {
+    let mut parameters = None;
+    let kernel = |dx: &mut [_]| parameters = Some(T::row_norm_backward(layer, x, moments, dy, dx));
+    // SAFETY: the kernel writes all of its output.
+    let dx = unsafe { written(x.len(), Place::Tensor, kernel) }.into_vec();
+    (dx, parameters.unwrap_or_default())
 }
 
 /// A value of every element of `a` and its partner in `b`, in parallel tasks of `task` elements.

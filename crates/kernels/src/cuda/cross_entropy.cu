@@ -1,7 +1,8 @@
 // Cross-entropy with label smoothing: a block a row. Targets are (N, K) weights, or class numbers where `targets` is null.
+// Targets, loss and its gradient are of the wide type: f32 beside bf16 logits.
 
-__device__ __forceinline__ wide target(const element *targets, const unsigned *indices, long long row, int k, int classes) {
-    return targets ? load(targets[row * classes + k]) : (wide)(indices[row] == (unsigned)k ? 1 : 0);
+__device__ __forceinline__ wide target(const wide *targets, const unsigned *indices, long long row, int k, int classes) {
+    return targets ? targets[row * classes + k] : (wide)(indices[row] == (unsigned)k ? 1 : 0);
 }
 
 __device__ wide block_max(wide *shared, wide value) {
@@ -20,7 +21,7 @@ __device__ wide block_max(wide *shared, wide value) {
 
 // The loss of each row, and for the backward pass the logarithm of its sum of exponentials and its sum of targets.
 // A class number that is none gives NaN, since nobody waits for the device to tell.
-extern "C" __global__ void cross_entropy_rows(const element *logits, const element *targets, const unsigned *indices, int classes,
+extern "C" __global__ void cross_entropy_rows(const element *logits, const wide *targets, const unsigned *indices, int classes,
                                               double smoothing, double *losses, wide *normalisers, wide *weights) {
     __shared__ wide shared[THREADS];
     __shared__ double shared_sum[THREADS];
@@ -53,7 +54,7 @@ extern "C" __global__ void cross_entropy_rows(const element *logits, const eleme
 }
 
 // One block: the mean.
-extern "C" __global__ void cross_entropy_mean(const double *losses, int rows, element *loss) {
+extern "C" __global__ void cross_entropy_mean(const double *losses, int rows, wide *loss) {
     __shared__ double shared[THREADS];
     double sum = 0;
     for (int row = threadIdx.x; row < rows; row += THREADS) sum += losses[row];
@@ -62,9 +63,9 @@ extern "C" __global__ void cross_entropy_mean(const double *losses, int rows, el
 }
 
 // `upstream` is the gradient of the loss, read where it is.
-extern "C" __global__ void cross_entropy_backward(const element *logits, const element *targets, const unsigned *indices,
+extern "C" __global__ void cross_entropy_backward(const element *logits, const wide *targets, const unsigned *indices,
                                                   unsigned elements, int classes, int rows, double smoothing,
-                                                  const element *upstream, const wide *normalisers, const wide *weights,
+                                                  const wide *upstream, const wide *normalisers, const wide *weights,
                                                   element *d_logits) {
     unsigned i = blockIdx.x * THREADS + threadIdx.x;
     if (i >= elements) return;
@@ -73,5 +74,5 @@ extern "C" __global__ void cross_entropy_backward(const element *logits, const e
     wide weight = weights[row];
     wide t = (wide)(1.0 - smoothing) * target(targets, indices, row, k, classes) + (wide)smoothing * weight / classes;
     wide probability = exp(load(logits[i]) - normalisers[row]);
-    store(&d_logits[i], load(*upstream) / rows * (weight * probability - t));
+    store(&d_logits[i], *upstream / rows * (weight * probability - t));
 }

@@ -3,7 +3,7 @@
 use crate::cuda::call::{Call, Pointer, int, unsigned};
 use crate::cuda::source::{ElementType, File, Source};
 
-/// A batch of logits (N, K) and its targets: weights (N, K) of the logits' type, or class numbers (N), u32; the other is null.
+/// A batch of logits (N, K) and its targets: weights (N, K) of the wide type, or class numbers (N), u32; the other is null.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Batch {
     pub(crate) element: ElementType,
@@ -27,7 +27,7 @@ impl Batch {
         Source::of(File::CrossEntropy, self.element)
     }
 
-    /// The mean loss to `loss`, one element; `losses` is scratch for N doubles.
+    /// The mean loss to `loss`, one element of the wide type; `losses` is scratch for N doubles.
     pub(crate) fn forward(&self, losses: Pointer, rows: &Rows, loss: Pointer) -> [Call; 2] {
         let each = vec![
             self.logits.into(),
@@ -47,7 +47,7 @@ impl Batch {
         ]
     }
 
-    /// The logits' gradient; `upstream` is the loss's, one element.
+    /// The logits' gradient; `upstream` is the loss's, one element of the wide type.
     pub(crate) fn backward(&self, rows: &Rows, upstream: Pointer, d_logits: Pointer) -> Call {
         let elements = self.rows * self.classes;
         let arguments = vec![

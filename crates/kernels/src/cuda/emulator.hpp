@@ -18,11 +18,13 @@ struct Index {
 };
 static Index threadIdx, blockIdx, gridDim;
 
+using std::erfc;
 using std::exp;
 using std::log;
 using std::max;
 using std::min;
 using std::sqrt;
+using std::tanh;
 
 static inline unsigned __float_as_uint(float x) {
     unsigned bits;

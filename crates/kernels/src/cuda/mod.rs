@@ -4,6 +4,7 @@
 //! the CPU, in `emulator`, and hand them to NVIDIA's run-time compiler where that is installed. `device` is the rest, built
 //! with the feature `cuda` only: memory, the compiler, cuDNN, and the nodes of candle's graph.
 
+mod activation;
 mod batch_norm;
 mod call;
 mod cross_entropy;
@@ -11,6 +12,7 @@ mod cross_entropy;
 mod device;
 mod pool;
 mod relu;
+mod row_norm;
 mod source;
 mod transpose;
 
@@ -28,5 +30,6 @@ mod tests;
 pub use device::cuda_device;
 #[cfg(feature = "cuda")]
 pub(crate) use device::{
-    avg_pool, batch_norm, conv2d, cross_entropy, cross_entropy_indices, max_pool, relu, residual_blocks,
+    activate, avg_pool, batch_norm, conv2d, cross_entropy, cross_entropy_indices, max_pool, relu, residual_blocks,
+    row_norm,
 };

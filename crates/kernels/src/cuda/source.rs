@@ -31,9 +31,13 @@ impl ElementType {
         }
     }
 
-    /// Bytes of the type that is computed in: f64 for f64, f32 for the rest.
+    /// The type that is computed in: f64 for f64, f32 for the rest.
+    pub(crate) fn wide(self) -> Self {
+        if self == Self::F64 { Self::F64 } else { Self::F32 }
+    }
+
     pub(crate) fn wide_bytes(self) -> usize {
-        if self == Self::F64 { 8 } else { 4 }
+        self.wide().bytes()
     }
 
     /// The type's number in the sources.
@@ -49,10 +53,12 @@ impl ElementType {
 /// A file of kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum File {
+    Activation,
     BatchNorm,
     CrossEntropy,
     Pool,
     Relu,
+    RowNorm,
     /// Of elements so many bits wide.
     Transpose(u32),
 }
@@ -74,10 +80,12 @@ impl Source {
     /// The text to compile.
     pub(crate) fn text(self) -> String {
         let (body, bits) = match self.file {
+            File::Activation => (include_str!("activation.cu"), 0),
             File::BatchNorm => (include_str!("batch_norm.cu"), 0),
             File::CrossEntropy => (include_str!("cross_entropy.cu"), 0),
             File::Pool => (include_str!("pool.cu"), 0),
             File::Relu => (include_str!("relu.cu"), 0),
+            File::RowNorm => (include_str!("row_norm.cu"), 0),
             File::Transpose(bits) => (include_str!("transpose.cu"), bits),
         };
         let (element, parameter) = (self.element.code(), self.parameter.code());
@@ -89,10 +97,12 @@ impl Source {
     #[cfg(test)]
     pub(crate) fn all() -> Vec<Self> {
         let types = [ElementType::F32, ElementType::F64, ElementType::Bf16];
-        let files = [File::CrossEntropy, File::Pool, File::Relu];
+        let files = [File::Activation, File::CrossEntropy, File::Pool, File::Relu];
         let plain = types.iter().flat_map(|&t| files.map(|file| Self::of(file, t)));
         let norms = types.into_iter().map(|t| (t, t)).chain([(ElementType::Bf16, ElementType::F32)]);
-        let norms = norms.map(|(element, parameter)| Self { file: File::BatchNorm, element, parameter });
+        let norms = norms.flat_map(|(element, parameter)| {
+            [File::BatchNorm, File::RowNorm].map(|file| Self { file, element, parameter })
+        });
         let transposes = [8, 16, 32, 64].map(|bits| Self::of(File::Transpose(bits), ElementType::F32));
         plain.chain(norms).chain(transposes).collect()
     }

@@ -6,9 +6,9 @@ use crate::cuda::batch_norm::{Backward, Matrix, Parameters, Statistics};
 use crate::cuda::call::{Call, Pointer};
 use crate::cuda::cross_entropy::{Batch, Rows};
 use crate::cuda::source::ElementType;
-use crate::cuda::{emulator, pool, relu, transpose};
+use crate::cuda::{activation, emulator, pool, relu, row_norm, transpose};
 use crate::plan::{PoolShape, Window};
-use crate::{After, BatchNorm, Mode};
+use crate::{Activation, After, BatchNorm, LayerNorm, Mode, RmsNorm};
 
 /// Numbers in memory as the device has them.
 struct Memory {
@@ -371,6 +371,108 @@ fn the_rectifier_is_that_of_the_cpu() -> Result<()> {
 }
 
 #[test]
+fn activations_are_those_of_the_cpu() -> Result<()> {
+    let len = 1000;
+    let mut x: Vec<f64> = numbers(len, 1).iter().map(|v| v * 8.0).collect();
+    x[3] = 0.0;
+    x[5] = f64::INFINITY;
+    let dy = numbers(len, 2);
+    let var = Var::from_tensor(&tensor(&x, &[len])?)?;
+    for function in [Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
+        let expected = crate::activate(&var, function)?;
+        let expected_dx =
+            gradient(&var, &(expected.narrow(0, 6, len - 6)? * tensor(&dy[6..], &[len - 6])?)?.sum_all()?)?;
+        for stored in [ElementType::F32, ElementType::F64, ElementType::Bf16] {
+            let (mut x, mut dy) = (Memory::of(stored, &x), Memory::of(stored, &dy));
+            let (mut y, mut dx) = (Memory::new(stored, len), Memory::new(stored, len));
+            let forward = activation::activate(stored, function, x.at(), y.at(), len);
+            let backward = activation::activate_backward(stored, function, x.at(), dy.at(), dx.at(), len);
+            if !all(&[forward.as_slice(), backward.as_slice()]) {
+                return Ok(());
+            }
+            let (y, dx) = (y.values(), dx.values());
+            assert_eq!((y[3], y[5]), (0.0, f64::INFINITY), "{function:?} {stored:?}");
+            assert!(dx[5].is_finite(), "{function:?} {stored:?}: the slope at infinity");
+            assert_close("y", stored, &y[6..], &expected.narrow(0, 6, len - 6)?)?;
+            assert_close("dx", stored, &dx[6..], &expected_dx.narrow(0, 6, len - 6)?)?;
+        }
+    }
+    assert!(activation::activate(ElementType::F32, Activation::Relu, Pointer::NULL, Pointer::NULL, 1).is_none());
+    Ok(())
+}
+
+/// Layer norm or RMS norm, forward and backward.
+fn row_norm_case(
+    (stored, parameter): (ElementType, ElementType),
+    (rows, width): (usize, usize),
+    centred: bool,
+    (with_weight, with_bias): (bool, bool),
+) -> Result<()> {
+    let len = rows * width;
+    let x: Vec<f64> = numbers(len, 1).iter().map(|v| v * 2.0 + 3.0).collect();
+    let (weight, bias, dy) = (numbers(width, 2), numbers(width, 3), numbers(len, 4));
+    let var = |values: &[f64], shape: &[usize]| Var::from_tensor(&tensor(values, shape)?);
+    let (x_var, weight_var, bias_var) = (var(&x, &[rows, width])?, var(&weight, &[width])?, var(&bias, &[width])?);
+    let given = with_weight.then(|| weight_var.as_tensor().clone());
+    let expected = match centred {
+        true => {
+            let bias = with_bias.then(|| bias_var.as_tensor().clone());
+            crate::layer_norm(&x_var, &LayerNorm { weight: given, bias, ..Default::default() })?
+        }
+        false => crate::rms_norm(&x_var, &RmsNorm { weight: given, eps: 1e-5, ..Default::default() })?,
+    };
+    let gradients = (&expected * tensor(&dy, &[rows, width])?)?.sum_all()?.backward()?;
+    let (mut x, mut dy) = (Memory::of(stored, &x), Memory::of(stored, &dy));
+    let (mut y, mut dx) = (Memory::new(stored, len), Memory::new(stored, len));
+    let [mut weight, mut bias] = [weight, bias].map(|values| Memory::of(parameter, &values));
+    let [mut d_weight, mut d_bias] = [(); 2].map(|()| Memory::new(parameter, width));
+    let [mut means, mut reciprocals] = [(); 2].map(|()| Memory::new(wide(stored), rows));
+    let or_null = |with: bool, at: Pointer| if with { at } else { Pointer::NULL };
+    let layer = row_norm::RowLayer {
+        element: stored,
+        parameter,
+        rows,
+        width,
+        centred,
+        eps: 1e-5,
+        weight: or_null(with_weight, weight.at()),
+        bias: or_null(with_bias, bias.at()),
+    };
+    let mut partials = Memory::new(ElementType::F64, layer.partials());
+    let moments = row_norm::Moments { means: means.at(), reciprocals: reciprocals.at() };
+    let (dw, db) = (or_null(with_weight, d_weight.at()), or_null(with_bias, d_bias.at()));
+    let input = [layer.forward(x.at(), y.at(), &moments), layer.backward(x.at(), dy.at(), dx.at(), &moments)];
+    let parameters = layer.parameters(x.at(), dy.at(), &moments, partials.at(), dw, db);
+    if !all(&[&input, &parameters]) {
+        return Ok(());
+    }
+    let of = |var: &Var| gradients.get(var).cloned().ok_or_else(|| candle_core::Error::msg("no gradient"));
+    assert_close("y", stored, &y.values(), &expected)?;
+    assert_close("dx", stored, &dx.values(), &of(&x_var)?)?;
+    if with_weight {
+        assert_close("d_weight", parameter, &d_weight.values(), &of(&weight_var)?)?;
+    }
+    if with_bias {
+        assert_close("d_bias", parameter, &d_bias.values(), &of(&bias_var)?)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn norms_over_rows_are_those_of_the_cpu() -> Result<()> {
+    let (f32, f64) = ((ElementType::F32, ElementType::F32), (ElementType::F64, ElementType::F64));
+    // Several parts and tiles with a rest, one row, one column, fewer columns than threads.
+    row_norm_case(f64, (131, 259), true, (true, true))?;
+    row_norm_case(f64, (3, 7), true, (false, true))?;
+    row_norm_case(f64, (70, 40), false, (true, false))?;
+    row_norm_case(f32, (1, 300), true, (true, false))?;
+    row_norm_case(f32, (5, 1), true, (true, true))?;
+    row_norm_case(f32, (66, 33), false, (false, false))?;
+    row_norm_case((ElementType::Bf16, ElementType::F32), (9, 70), true, (true, true))?;
+    row_norm_case((ElementType::Bf16, ElementType::Bf16), (9, 70), true, (true, true))
+}
+
+#[test]
 fn cross_entropy_is_that_of_the_cpu() -> Result<()> {
     for (rows, classes, smoothing) in [(5, 10, 0.1), (3, 300, 0.0), (1, 1, 1.0)] {
         let len = rows * classes;
@@ -381,9 +483,9 @@ fn cross_entropy_is_that_of_the_cpu() -> Result<()> {
         let soft = crate::cross_entropy(&var, &tensor(&targets, &[rows, classes])?, smoothing)?;
         let hard = Tensor::new(&indices[..], &Device::Cpu)?;
         let hard = crate::cross_entropy_indices(&var, &hard, smoothing)?;
-        for stored in [ElementType::F32, ElementType::F64] {
+        for stored in [ElementType::F32, ElementType::F64, ElementType::Bf16] {
             for (expected, is_soft) in [(&soft, true), (&hard, false)] {
-                let (mut logits, mut targets) = (Memory::of(stored, &logits), Memory::of(stored, &targets));
+                let (mut logits, mut targets) = (Memory::of(stored, &logits), Memory::of(wide(stored), &targets));
                 let mut indices = indices.clone();
                 let batch = Batch {
                     element: stored,
@@ -397,14 +499,14 @@ fn cross_entropy_is_that_of_the_cpu() -> Result<()> {
                 let mut losses = Memory::new(ElementType::F64, rows);
                 let [mut normalisers, mut weights] = [(); 2].map(|()| Memory::new(wide(stored), rows));
                 let left = Rows { normalisers: normalisers.at(), weights: weights.at() };
-                let (mut loss, mut upstream) = (Memory::new(stored, 1), Memory::of(stored, &[0.5]));
+                let (mut loss, mut upstream) = (Memory::new(wide(stored), 1), Memory::of(wide(stored), &[0.5]));
                 let mut d_logits = Memory::new(stored, len);
                 let forward = batch.forward(losses.at(), &left, loss.at());
                 let backward = batch.backward(&left, upstream.at(), d_logits.at());
                 if !all(&[&forward, &[backward]]) {
                     return Ok(());
                 }
-                assert_close("loss", stored, &loss.values(), expected)?;
+                assert_close("loss", wide(stored), &loss.values(), expected)?;
                 let expected = gradient(&var, &(expected * 0.5)?)?;
                 assert_close("d_logits", stored, &d_logits.values(), &expected)?;
             }

@@ -1,5 +1,6 @@
 //! The public functions: each checks its arguments, forms a plan and hands it to the device.
 
+mod activate;
 mod avg_pool;
 mod batch_norm;
 mod conv2d;
@@ -9,7 +10,9 @@ mod layout;
 mod max_pool;
 mod relu;
 mod residual_blocks;
+mod row_norm;
 
+pub use activate::activate;
 pub use avg_pool::{avg_pool2d, global_avg_pool};
 pub use batch_norm::{batch_norm, conv2d_batch_norm};
 pub use conv2d::conv2d;
@@ -18,3 +21,4 @@ pub use layout::{to_channels_first, to_channels_last};
 pub use max_pool::max_pool2d;
 pub use relu::relu;
 pub use residual_blocks::{residual_blocks, residual_network};
+pub use row_norm::{layer_norm, rms_norm};

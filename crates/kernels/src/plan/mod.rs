@@ -1,12 +1,17 @@
 //! What is to be computed, checked and apart from any device: extents, parameters, and layers put together from them.
 
+mod activation;
 mod batch_norm;
 mod block;
 mod mode;
+mod row_norm;
 mod window;
 
+pub use activation::Activation;
 pub use batch_norm::BatchNorm;
 pub(crate) use block::{BlockPlan, Input, LayerPlan, NormPlan, Shortcut};
 pub use block::{ConvBatchNorm, ResidualBlock};
 pub use mode::{After, Mode};
+pub(crate) use row_norm::RowNormPlan;
+pub use row_norm::{LayerNorm, RmsNorm};
 pub(crate) use window::{ConvShape, PoolShape, Window};

@@ -1,16 +1,19 @@
-//! Cross-entropy, forward and gradient in one pass each.
+//! Cross-entropy: forward keeps what it found out about each row, of which backward makes the gradient in one pass.
 
 use std::marker::PhantomData;
 
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, WithDType};
 
 use crate::Error;
 use crate::cpu::choose::Kernels;
+use crate::cpu::cross_entropy::{Row, Targets};
+use crate::cpu::graph::kept::Kept;
+use crate::cpu::run;
 use crate::cpu::tensors::{elements, tensor, with_elements};
 
 pub(crate) fn cross_entropy<T: Kernels>(logits: &Tensor, targets: &Tensor, smoothing: f64) -> Result<Tensor> {
-    let targets = targets.to_dtype(T::Accumulator::DTYPE)?;
-    logits.apply_op2(&targets, CrossEntropy::<T> { smoothing, element: PhantomData })
+    let weights = targets.detach().to_dtype(T::Accumulator::DTYPE)?;
+    apply::<T>(logits, Held::Weights(weights), smoothing)
 }
 
 pub(crate) fn cross_entropy_indices<T: Kernels>(
@@ -18,89 +21,69 @@ pub(crate) fn cross_entropy_indices<T: Kernels>(
     classes: &Tensor,
     smoothing: f64,
 ) -> crate::Result<Tensor> {
-    let (rows, count) = logits.dims2()?;
-    let indices = classes.to_vec1::<u32>()?;
-    if let Some(&index) = indices.iter().find(|&&index| index as usize >= count) {
+    let (_, count) = logits.dims2()?;
+    let numbers = classes.to_vec1::<u32>()?;
+    if let Some(&index) = numbers.iter().find(|&&index| index as usize >= count) {
         let (op, argument, rule) = ("cross_entropy_indices", "targets", "below the number of classes");
         return Err(Error::Argument { op, argument, rule, value: format!("{index} of {count}") });
     }
-    let mut distribution = vec![0f64; rows * count];
-    for (row, &index) in indices.iter().enumerate() {
-        distribution[row * count + index as usize] = 1.0;
-    }
-    let targets = Tensor::from_vec(distribution, (rows, count), logits.device())?;
-    Ok(cross_entropy::<T>(logits, &targets, smoothing)?)
+    Ok(apply::<T>(logits, Held::Classes(numbers), smoothing)?)
+}
+
+fn apply<T: Kernels>(logits: &Tensor, held: Held, smoothing: f64) -> Result<Tensor> {
+    logits.apply_op1(CrossEntropy::<T> { held, smoothing, rows: Kept::default(), element: PhantomData })
+}
+
+/// The targets, which are constants: one class of each row, or weights of all.
+enum Held {
+    Classes(Vec<u32>),
+    Weights(Tensor),
 }
 
 struct CrossEntropy<T> {
+    held: Held,
     smoothing: f64,
+    rows: Kept<Vec<Row>>,
     element: PhantomData<fn() -> T>,
 }
 
 impl<T: Kernels> CrossEntropy<T> {
-    /// The smoothed targets of one row.
-    fn smoothed<'a>(&self, targets: &'a [T::Accumulator]) -> impl Iterator<Item = f64> + 'a {
-        let spread = self.smoothing * targets.iter().map(|t| t.to_f64()).sum::<f64>() / targets.len() as f64;
-        let kept = 1.0 - self.smoothing;
-        targets.iter().map(move |t| kept * t.to_f64() + spread)
+    fn with_targets<R>(&self, f: impl FnOnce(Targets<'_, T::Accumulator>) -> Result<R>) -> Result<R> {
+        match &self.held {
+            Held::Classes(numbers) => f(Targets::Classes(numbers)),
+            Held::Weights(weights) => with_elements::<T::Accumulator, _>(weights, |w| f(Targets::Weights(w))),
+        }
     }
 }
 
-/// The logarithm of the sum of exponentials, safe for any size of logits.
-fn log_sum_exp<T: Kernels>(logits: &[T]) -> f64 {
-    let largest = logits.iter().map(|l| l.to_f64()).fold(f64::NEG_INFINITY, f64::max);
-    largest + logits.iter().map(|l| (l.to_f64() - largest).exp()).sum::<f64>().ln()
-}
-
-impl<T: Kernels> CustomOp2 for CrossEntropy<T> {
+impl<T: Kernels> CustomOp1 for CrossEntropy<T> {
     fn name(&self) -> &'static str {
         "cross_entropy"
     }
 
-    fn cpu_fwd(
-        &self,
-        logits: &CpuStorage,
-        logits_layout: &Layout,
-        targets: &CpuStorage,
-        targets_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (rows, classes) = logits_layout.shape().dims2()?;
-        let logits = elements::<T>(logits, logits_layout)?;
-        let targets = elements::<T::Accumulator>(targets, targets_layout)?;
-        let mut sum = 0.0;
-        for (logits, targets) in logits.chunks(classes).zip(targets.chunks(classes)) {
-            let normaliser = log_sum_exp(logits);
-            // A class without weight adds nothing, even where its logit is minus infinity.
-            let terms = logits.iter().zip(self.smoothed(targets)).filter(|(_, target)| *target != 0.0);
-            sum += terms.map(|(logit, target)| target * (normaliser - logit.to_f64())).sum::<f64>();
-        }
-        let loss = T::Accumulator::from_f64(sum / rows as f64);
+    fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (count, classes) = layout.shape().dims2()?;
+        let logits = elements::<T>(logits, layout)?;
+        let mut rows = vec![Row::EMPTY; count];
+        self.with_targets(|targets| {
+            T::cross_entropy(logits, targets, classes, self.smoothing, &mut rows);
+            Ok(())
+        })?;
+        let sum: f64 = rows.iter().map(|row| row.loss).sum();
+        self.rows.set(rows);
+        let loss = T::Accumulator::from_f64(sum / count as f64);
         Ok((T::Accumulator::to_cpu_storage_owned(vec![loss]), Shape::from(())))
     }
 
-    fn bwd(
-        &self,
-        logits: &Tensor,
-        targets: &Tensor,
-        _: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (rows, classes) = logits.dims2()?;
-        let upstream = gradient.to_dtype(DType::F64)?.to_scalar::<f64>()? / rows as f64;
-        let mut d_logits = Vec::with_capacity(rows * classes);
-        with_elements::<T, _>(logits, |logits| {
-            with_elements::<T::Accumulator, _>(targets, |targets| {
-                for (logits, targets) in logits.chunks(classes).zip(targets.chunks(classes)) {
-                    let normaliser = log_sum_exp(logits);
-                    let weight: f64 = targets.iter().map(|t| t.to_f64()).sum();
-                    d_logits.extend(logits.iter().zip(self.smoothed(targets)).map(|(logit, target)| {
-                        let probability = (logit.to_f64() - normaliser).exp();
-                        T::from_f64(upstream * (weight * probability - target))
-                    }));
-                }
-                Ok(())
+    fn bwd(&self, logits: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let (count, classes) = logits.dims2()?;
+        let Some(rows) = self.rows.get() else { candle_core::bail!("cross_entropy: backward without forward") };
+        let upstream = gradient.to_dtype(DType::F64)?.to_scalar::<f64>()? / count as f64;
+        let d_logits = with_elements::<T, _>(logits, |logits| {
+            self.with_targets(|targets| {
+                Ok(run::cross_entropy_backward(logits, targets, classes, self.smoothing, upstream, &rows))
             })
         })?;
-        Ok((Some(tensor(d_logits, (rows, classes))), None))
+        Ok(Some(tensor(d_logits, logits.shape())))
     }
 }

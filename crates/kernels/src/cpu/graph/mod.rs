@@ -1,5 +1,6 @@
 //! The nodes of candle's graph on the CPU: what an operation keeps for its backward pass, and how it hands gradients on.
 
+mod activate;
 mod avg_pool;
 mod batch_norm;
 mod conv2d;
@@ -7,9 +8,11 @@ mod cross_entropy;
 mod max_pool;
 mod relu;
 mod residual_blocks;
+mod row_norm;
 
 use crate::kept;
 
+pub(super) use activate::activate;
 pub(super) use avg_pool::avg_pool;
 pub(super) use batch_norm::batch_norm;
 pub(super) use conv2d::conv2d;
@@ -17,3 +20,4 @@ pub(super) use cross_entropy::{cross_entropy, cross_entropy_indices};
 pub(super) use max_pool::max_pool;
 pub(super) use relu::relu;
 pub(super) use residual_blocks::residual_blocks;
+pub(super) use row_norm::row_norm;

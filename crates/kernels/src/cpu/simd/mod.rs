@@ -2,12 +2,15 @@
 #![allow(unsafe_code, reason = "vector instructions")]
 #![allow(clippy::needless_range_loop, reason = "register tiles are indexed by constants, which iterators hide")]
 
+mod arithmetic;
+pub(crate) mod functions;
 pub(crate) mod microkernel;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod stored;
 mod vector;
 
+pub(crate) use arithmetic::Arithmetic;
 #[cfg(target_arch = "aarch64")]
 pub(crate) use neon::Lanes8Neon;
 pub(crate) use stored::Stored;

@@ -1,15 +1,16 @@
 //! Eight lanes of NEON, in two registers.
 
 use std::arch::aarch64::{
-    float32x4_t, uint32x4_t, vaddq_f32, vaddq_u32, vaddvq_u32, vandq_u32, vbicq_u32, vbslq_f32, vbslq_u32, vceqq_f32,
-    vcgtq_f32, vcleq_f32, vdupq_n_f32, vdupq_n_u32, vfmaq_f32, vld1_u16, vld1q_f32, vld1q_u32, vmovl_u16, vmulq_f32,
-    vorrq_u32, vreinterpretq_f32_u32, vreinterpretq_u32_f32, vshlq_n_u32, vshrn_n_u32, vshrq_n_u32, vst1_u16,
-    vst1q_f32, vsubq_f32, vtstq_u32,
+    float32x4_t, uint32x4_t, vabsq_f32, vaddq_f32, vaddq_s32, vaddq_u32, vaddvq_f32, vaddvq_u32, vandq_u32, vbicq_u32,
+    vbslq_f32, vbslq_u32, vceqq_f32, vcgtq_f32, vcleq_f32, vcltq_f32, vcvtnq_s32_f32, vdivq_f32, vdupq_n_f32,
+    vdupq_n_s32, vdupq_n_u32, vfmaq_f32, vld1_u16, vld1q_f32, vld1q_u32, vmaxnmvq_f32, vmovl_u16, vmulq_f32, vorrq_u32,
+    vreinterpretq_f32_s32, vreinterpretq_f32_u32, vreinterpretq_u32_f32, vshlq_n_s32, vshlq_n_u32, vshrn_n_u32,
+    vshrq_n_s32, vshrq_n_u32, vst1_u16, vst1q_f32, vsubq_f32, vsubq_s32, vtstq_u32,
 };
 
 use half::bf16;
 
-use crate::cpu::simd::Vector;
+use crate::cpu::simd::{Arithmetic, Vector};
 
 /// Every aarch64 processor has these instructions. A register tile of six rows and two vectors takes 24 of 32 registers,
 /// as a single register has four lanes.
@@ -145,4 +146,76 @@ fn bits() -> [uint32x4_t; 2] {
     const HIGH: [u32; 4] = [16, 32, 64, 128];
     // SAFETY: four readable elements each.
     unsafe { [vld1q_u32(LOW.as_ptr()), vld1q_u32(HIGH.as_ptr())] }
+}
+
+#[allow(unused_unsafe, reason = "which intrinsics are safe to call depends on the compiler's version")]
+impl Arithmetic for Lanes8Neon {
+    type Mask = (uint32x4_t, uint32x4_t);
+    #[inline(always)]
+    unsafe fn div(self, divisor: Self) -> Self {
+        // SAFETY: the trait's contract.
+        self.with(divisor, |a, b| unsafe { vdivq_f32(a, b) })
+    }
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        // A comparison and a choice, as for the maximum.
+        // SAFETY: the trait's contract.
+        self.with(other, |a, b| unsafe { vbslq_f32(vcltq_f32(b, a), b, a) })
+    }
+    #[inline(always)]
+    unsafe fn abs(self) -> Self {
+        // SAFETY: the trait's contract.
+        unsafe { Self(vabsq_f32(self.0), vabsq_f32(self.1)) }
+    }
+    #[inline(always)]
+    unsafe fn at_most(self, other: Self) -> Self::Mask {
+        // SAFETY: the trait's contract.
+        unsafe { (vcleq_f32(self.0, other.0), vcleq_f32(self.1, other.1)) }
+    }
+    #[inline(always)]
+    unsafe fn select(mask: Self::Mask, yes: Self, no: Self) -> Self {
+        // SAFETY: the trait's contract.
+        unsafe { Self(vbslq_f32(mask.0, yes.0, no.0), vbslq_f32(mask.1, yes.1, no.1)) }
+    }
+    #[inline(always)]
+    unsafe fn scale(self, exponent: Self) -> Self {
+        // Two factors, each of which is a normal number: one alone would underflow before the product does.
+        // SAFETY: the trait's contract.
+        self.with(exponent, |value, exponent| unsafe {
+            let whole = vcvtnq_s32_f32(exponent);
+            let half = vshrq_n_s32::<1>(whole);
+            let bias = vdupq_n_s32(127);
+            let first = vreinterpretq_f32_s32(vshlq_n_s32::<23>(vaddq_s32(half, bias)));
+            let second = vreinterpretq_f32_s32(vshlq_n_s32::<23>(vaddq_s32(vsubq_s32(whole, half), bias)));
+            vmulq_f32(vmulq_f32(value, first), second)
+        })
+    }
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, count: usize, rest: f32) -> Self {
+        let mut lanes = [rest; 8];
+        // SAFETY: the trait's contract: `count` readable elements, at most eight.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count);
+            Self::load(lanes.as_ptr())
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, count: usize) {
+        let mut lanes = [0f32; 8];
+        // SAFETY: the trait's contract: `count` writable elements, at most eight.
+        unsafe {
+            self.store(lanes.as_mut_ptr());
+            std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
+        }
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        // SAFETY: the trait's contract.
+        unsafe { vaddvq_f32(vaddq_f32(self.0, self.1)) }
+    }
+    #[inline(always)]
+    unsafe fn largest(self) -> f32 {
+        // SAFETY: the trait's contract.
+        unsafe { vmaxnmvq_f32(self.max(Self(self.1, self.0)).0) }
+    }
 }

@@ -18,6 +18,18 @@ pub(crate) trait Stored: candle_core::WithDType + Pooled {
     ///
     /// As [`Vector::store`].
     unsafe fn store<V: Vector>(vector: V, to: *mut Self);
+    /// As [`Arithmetic::load_first`](crate::cpu::simd::Arithmetic::load_first).
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    unsafe fn load_first<V: Vector>(from: *const Self, count: usize, rest: f32) -> V;
+    /// As [`Arithmetic::store_first`](crate::cpu::simd::Arithmetic::store_first).
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    unsafe fn store_first<V: Vector>(vector: V, to: *mut Self, count: usize);
     fn to_f32(self) -> f32;
     fn of_f32(value: f32) -> Self;
     /// The elements themselves, if they are f32 already.
@@ -35,6 +47,16 @@ impl Stored for f32 {
     unsafe fn store<V: Vector>(vector: V, to: *mut f32) {
         // SAFETY: the caller's contract.
         unsafe { vector.store(to) }
+    }
+    #[inline(always)]
+    unsafe fn load_first<V: Vector>(from: *const f32, count: usize, rest: f32) -> V {
+        // SAFETY: the caller's contract.
+        unsafe { V::load_first(from, count, rest) }
+    }
+    #[inline(always)]
+    unsafe fn store_first<V: Vector>(vector: V, to: *mut f32, count: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { vector.store_first(to, count) }
     }
     fn to_f32(self) -> f32 {
         self
@@ -60,6 +82,24 @@ impl Stored for bf16 {
     unsafe fn store<V: Vector>(vector: V, to: *mut bf16) {
         // SAFETY: the caller's contract.
         unsafe { vector.narrow(to) }
+    }
+    #[inline(always)]
+    unsafe fn load_first<V: Vector>(from: *const bf16, count: usize, rest: f32) -> V {
+        let mut lanes = [bf16::of_f32(rest); 16];
+        // SAFETY: `count` readable elements, and no vector has more than sixteen lanes.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count);
+            V::widen(lanes.as_ptr())
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_first<V: Vector>(vector: V, to: *mut bf16, count: usize) {
+        let mut lanes = [bf16::ZERO; 16];
+        // SAFETY: `count` writable elements, and no vector has more than sixteen lanes.
+        unsafe {
+            vector.narrow(lanes.as_mut_ptr());
+            std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
+        }
     }
     fn to_f32(self) -> f32 {
         f32::from_bits(u32::from(self.to_bits()) << 16)

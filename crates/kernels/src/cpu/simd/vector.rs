@@ -21,13 +21,15 @@ use std::arch::x86_64::{
 
 use half::bf16;
 
+use crate::cpu::simd::Arithmetic;
+
 /// A register of f32 lanes.
 ///
 /// # Safety
 ///
 /// All methods need a processor with the instructions of the type, and pointers valid for `LANES` elements; alignment
 /// does not matter. Callers are kernel bodies, which [`dispatch!`] runs on a fitting processor only.
-pub(crate) trait Vector: Copy {
+pub(crate) trait Vector: Arithmetic {
     const LANES: usize;
     /// Rows of the largest register tile two vectors wide.
     const TILE_ROWS: usize;
@@ -58,17 +60,17 @@ pub(crate) trait Vector: Copy {
 /// Sixteen lanes of AVX-512.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
-pub(crate) struct Lanes16(__m512);
+pub(crate) struct Lanes16(pub(super) __m512);
 
 /// Eight lanes of AVX2 with fused multiply-add.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
-pub(crate) struct Lanes8(__m256);
+pub(crate) struct Lanes8(pub(super) __m256);
 
 /// Eight lanes in an array, for whatever the compiler makes of it.
 #[derive(Clone, Copy)]
 #[repr(align(32))]
-pub(crate) struct Array8([f32; 8]);
+pub(crate) struct Array8(pub(super) [f32; 8]);
 
 macro_rules! x86_vector {
     ($type:ident, $lanes:literal, $rows:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident,

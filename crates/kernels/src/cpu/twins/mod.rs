@@ -1,8 +1,11 @@
 //! Every fast kernel against its reference twin in f64: all instruction sets of this processor, both tile sizes, extents
 //! that are no multiple of anything, and the same bits on any number of threads.
 
+mod activation;
 mod batch_norm;
 mod conv;
+mod cross_entropy;
+mod row_norm;
 
 use std::mem::MaybeUninit;
 

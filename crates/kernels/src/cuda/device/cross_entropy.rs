@@ -1,6 +1,6 @@
 //! Cross-entropy as a node of candle's graph.
 
-use candle_core::{CpuStorage, CudaStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CudaStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 
 use crate::cuda::call::Pointer;
 use crate::cuda::cross_entropy::{Batch, Rows};
@@ -11,7 +11,8 @@ use crate::kept::Kept;
 
 /// [`cross_entropy`](crate::cross_entropy()) of checked, contiguous arguments.
 pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -> crate::Result<Tensor> {
-    run(logits, &targets.to_dtype(logits.dtype())?, smoothing, false)
+    let summed = if logits.dtype() == DType::BF16 { DType::F32 } else { logits.dtype() };
+    run(logits, &targets.to_dtype(summed)?, smoothing, false)
 }
 
 /// [`cross_entropy_indices`](crate::cross_entropy_indices()), likewise. The numbers themselves are not looked at before the
@@ -69,7 +70,7 @@ impl CustomOp2 for CrossEntropy {
         let batch = self.batch(address(logits, logits_layout)?, address(targets, targets_layout)?);
         let left = Scratch::new(device, 2 * self.rows * self.stored.wide_bytes())?;
         let losses = Scratch::new(device, 8 * self.rows)?;
-        let loss = allocate(device, self.stored, 1)?;
+        let loss = allocate(device, self.stored.wide(), 1)?;
         launch(device, &batch.forward(losses.at(), &self.rows_at(&left), start(&loss)?))?;
         self.left.set(left);
         Ok((loss, Shape::from(())))

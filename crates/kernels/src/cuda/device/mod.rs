@@ -1,6 +1,7 @@
 //! The part of the CUDA side that talks to a device. It is compiled and type-checked without a GPU, and has never run on one.
 #![allow(unsafe_code, reason = "device memory and launches")]
 
+mod activation;
 mod batch_norm;
 mod conv2d;
 mod cross_entropy;
@@ -13,7 +14,9 @@ mod open;
 mod pool;
 mod relu;
 mod residual_blocks;
+mod row_norm;
 
+pub(crate) use activation::activate;
 pub(crate) use batch_norm::batch_norm;
 pub(crate) use conv2d::conv2d;
 pub(crate) use cross_entropy::{cross_entropy, cross_entropy_indices};
@@ -21,3 +24,4 @@ pub use open::cuda_device;
 pub(crate) use pool::{avg_pool, max_pool};
 pub(crate) use relu::relu;
 pub(crate) use residual_blocks::residual_blocks;
+pub(crate) use row_norm::row_norm;

@@ -1,0 +1,122 @@
+//! The parameters of norms over rows: layer norm and RMS norm.
+
+use candle_core::Tensor;
+
+use crate::check::{require_parameter_dtype, require_same_device, wrong_shape};
+use crate::{Error, Result};
+
+/// Layer norm over the trailing axes of its input.
+///
+/// | field | default | meaning |
+/// | --- | --- | --- |
+/// | `weight` | none | scale after normalising, of the shape of the trailing axes |
+/// | `bias` | none | shift after scaling, of the same shape |
+/// | `axes` | 1 | how many trailing axes make a row |
+/// | `eps` | 1e-5 | added to the variance under the root, above 0 |
+///
+/// Weight and bias are of the type of the input, or f32 beside bf16.
+///
+/// # References
+///
+/// Ba, Kiros, Hinton: Layer Normalization, 2016. arXiv:1607.06450
+#[derive(Debug, Clone)]
+pub struct LayerNorm {
+    /// Scale after normalising.
+    pub weight: Option<Tensor>,
+    /// Shift after scaling.
+    pub bias: Option<Tensor>,
+    /// Trailing axes that make a row.
+    pub axes: usize,
+    /// Added to the variance under the root.
+    pub eps: f64,
+}
+
+impl Default for LayerNorm {
+    fn default() -> Self {
+        Self { weight: None, bias: None, axes: 1, eps: 1e-5 }
+    }
+}
+
+/// RMS norm over the trailing axes of its input: layer norm that does not subtract the mean.
+///
+/// | field | default | meaning |
+/// | --- | --- | --- |
+/// | `weight` | none | scale after normalising, of the shape of the trailing axes |
+/// | `axes` | 1 | how many trailing axes make a row |
+/// | `eps` | 2^-23 | added to the mean square under the root, above 0; PyTorch's for f32, whatever the type |
+///
+/// # References
+///
+/// Zhang, Sennrich: Root Mean Square Layer Normalization, 2019. arXiv:1910.07467
+#[derive(Debug, Clone)]
+pub struct RmsNorm {
+    /// Scale after normalising.
+    pub weight: Option<Tensor>,
+    /// Trailing axes that make a row.
+    pub axes: usize,
+    /// Added to the mean square under the root.
+    pub eps: f64,
+}
+
+impl Default for RmsNorm {
+    fn default() -> Self {
+        Self { weight: None, axes: 1, eps: f64::from(f32::EPSILON) }
+    }
+}
+
+/// A checked norm over rows.
+#[derive(Debug, Clone)]
+pub(crate) struct RowNormPlan {
+    /// The function that was called, for messages.
+    pub(crate) op: &'static str,
+    /// Elements of a row.
+    pub(crate) width: usize,
+    /// Whether the mean is subtracted.
+    pub(crate) centred: bool,
+    /// Contiguous.
+    pub(crate) weight: Option<Tensor>,
+    /// Contiguous.
+    pub(crate) bias: Option<Tensor>,
+    pub(crate) eps: f64,
+}
+
+impl RowNormPlan {
+    pub(crate) fn of_layer(op: &'static str, x: &Tensor, norm: &LayerNorm) -> Result<Self> {
+        let plan = Self { op, width: 0, centred: true, weight: None, bias: norm.bias.clone(), eps: norm.eps };
+        plan.checked(x, norm.axes, norm.weight.clone())
+    }
+
+    pub(crate) fn of_rms(op: &'static str, x: &Tensor, norm: &RmsNorm) -> Result<Self> {
+        let plan = Self { op, width: 0, centred: false, weight: None, bias: None, eps: norm.eps };
+        plan.checked(x, norm.axes, norm.weight.clone())
+    }
+
+    fn checked(mut self, x: &Tensor, axes: usize, weight: Option<Tensor>) -> Result<Self> {
+        let op = self.op;
+        if axes == 0 || axes > x.rank() {
+            let value = format!("{axes} of {:?}", x.dims());
+            return Err(Error::Argument { op, argument: "axes", rule: "from 1 to the number of x's axes", value });
+        }
+        let row = &x.dims()[x.rank() - axes..];
+        self.width = row.iter().product();
+        if self.width == 0 {
+            let value = format!("{row:?}");
+            return Err(Error::Argument { op, argument: "x", rule: "of at least one value a row", value });
+        }
+        if !(self.eps > 0.0 && self.eps.is_finite()) {
+            return Err(Error::Argument { op, argument: "eps", rule: "above 0", value: self.eps.to_string() });
+        }
+        let parameter = |argument, tensor: Option<Tensor>| -> Result<Option<Tensor>> {
+            let Some(tensor) = tensor else { return Ok(None) };
+            require_same_device(op, argument, &tensor, x.device(), "x")?;
+            require_parameter_dtype(op, argument, &tensor, x.dtype())?;
+            if tensor.dims() != row {
+                return Err(wrong_shape(op, argument, format!("{row:?}, as x's rows have"), &tensor));
+            }
+            Ok(Some(tensor.contiguous()?))
+        };
+        self.weight = parameter("weight", weight)?;
+        self.bias = parameter("bias", self.bias.take())?;
+        Ok(self)
+    }
+}
