@@ -26,7 +26,7 @@ pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor) -> Result<Te
 
 /// Batch norm of checked, contiguous arguments, behind a convolution or alone; training moves the running statistics.
 pub(crate) fn batch_norm(x: &Tensor, residual: Option<&Tensor>, plan: NormPlan) -> Result<Tensor> {
-    let NormPlan { input, norm, relu: rectified, mode, .. } = plan;
+    let NormPlan { input, norm, after, mode, .. } = plan;
     let x = match &input {
         Input::Given => x.clone(),
         Input::Convolved(shape, weight) => conv2d(*shape, x, weight)?,
@@ -34,13 +34,15 @@ pub(crate) fn batch_norm(x: &Tensor, residual: Option<&Tensor>, plan: NormPlan) 
     let channels = norm.weight.elem_count();
     let matrix = x.reshape(((), channels))?;
     let (centred, variance) = match mode {
-        Mode::Train => {
+        Mode::Train | Mode::BatchOnly => {
             let mean = matrix.mean_keepdim(0)?;
             let centred = matrix.broadcast_sub(&mean)?;
             let variance = centred.sqr()?.mean_keepdim(0)?;
             let count = matrix.dim(0)? as f64;
-            move_towards(&norm, &norm.running_mean, &mean.detach())?;
-            move_towards(&norm, &norm.running_var, &(variance.detach() * (count / (count - 1.0)))?)?;
+            if mode == Mode::Train {
+                move_towards(&norm, &norm.running_mean, &mean.detach())?;
+                move_towards(&norm, &norm.running_var, &(variance.detach() * (count / (count - 1.0)))?)?;
+            }
             (centred, variance)
         }
         Mode::Eval => {
@@ -54,7 +56,10 @@ pub(crate) fn batch_norm(x: &Tensor, residual: Option<&Tensor>, plan: NormPlan) 
         Some(residual) => (y + residual)?,
         None => y,
     };
-    if rectified { relu(&y) } else { Ok(y) }
+    match after {
+        Some(after) => activate(&y, after),
+        None => Ok(y),
+    }
 }
 
 fn move_towards(norm: &BatchNorm, running: &candle_core::Var, batch: &Tensor) -> Result<()> {
@@ -70,23 +75,23 @@ pub(crate) fn residual_blocks(
     _: (usize, usize, usize, usize),
     mode: Mode,
 ) -> Result<Tensor> {
-    let layer = |x: &Tensor, plan: LayerPlan, residual: Option<&Tensor>, relu: bool| {
+    let layer = |x: &Tensor, plan: LayerPlan, residual: Option<&Tensor>, after: Option<Activation>| {
         let LayerPlan { shape, weight, norm } = plan;
         let output = shape.output_extents();
         let input = Input::Convolved(shape, weight);
-        batch_norm(x, residual, NormPlan { op: "residual_blocks", input, output, norm, relu, mode })
+        batch_norm(x, residual, NormPlan { op: "residual_blocks", input, output, norm, after, mode })
     };
     let mut x = x.clone();
     for BlockPlan { path, shortcut } in plans {
         let residual = match shortcut {
             Shortcut::Nothing => None,
             Shortcut::Identity => Some(x.clone()),
-            Shortcut::Projection(plan) => Some(layer(&x, plan, None, false)?),
+            Shortcut::Projection(plan) => Some(layer(&x, plan, None, None)?),
         };
         let count = path.len();
         for (index, plan) in path.into_iter().enumerate() {
             let residual = residual.as_ref().filter(|_| index + 1 == count);
-            x = layer(&x, plan, residual, true)?;
+            x = layer(&x, plan, residual, Some(Activation::Relu))?;
         }
     }
     Ok(x)
@@ -265,8 +270,14 @@ mod tests {
                 let ((_, one), (_, two)) = (layer(4, 4, 1, 1, 5), layer(4, 4, 1, 1, 5));
                 let added = with_residual.then_some(residual.as_tensor());
                 let output = (2, 5, 3, 4);
-                let plan =
-                    NormPlan { op: "test", input: Input::Given, output, norm: one.norm.clone(), relu: cut, mode };
+                let plan = NormPlan {
+                    op: "test",
+                    input: Input::Given,
+                    output,
+                    norm: one.norm.clone(),
+                    after: cut.then_some(Activation::Relu),
+                    mode,
+                };
                 let composed = batch_norm(&x, added, plan).unwrap();
                 let after = match (with_residual, cut) {
                     (true, _) => After::AddRelu(&residual),

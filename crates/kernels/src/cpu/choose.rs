@@ -44,11 +44,11 @@ pub(crate) trait Kernels: Element {
         x: &[Self],
         affine: &Affine<Self::Accumulator>,
         residual: Option<&[Self]>,
-        relu: bool,
+        after: Option<Activation>,
         y: &mut [MaybeUninit<Self>],
         mask: Option<&mut [MaybeUninit<u8>]>,
     ) {
-        batch_norm::reference::apply(x, affine, residual, relu, y, mask);
+        batch_norm::reference::apply(x, affine, residual, after, y, mask);
     }
 
     /// Per channel, the sums of the masked `dy` and of that times `x - center`.
@@ -179,13 +179,13 @@ impl<S: Stored> Kernels for S {
         x: &[S],
         affine: &Affine<f32>,
         residual: Option<&[S]>,
-        relu: bool,
+        after: Option<Activation>,
         y: &mut [MaybeUninit<S>],
         mask: Option<&mut [MaybeUninit<u8>]>,
     ) {
         match vectors() {
-            Some(set) => batch_norm::vectors::apply(set, x, affine, residual, relu, y, mask),
-            None => batch_norm::reference::apply(x, affine, residual, relu, y, mask),
+            Some(set) => batch_norm::vectors::apply(set, x, affine, residual, after, y, mask),
+            None => batch_norm::reference::apply(x, affine, residual, after, y, mask),
         }
     }
 

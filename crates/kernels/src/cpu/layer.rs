@@ -10,12 +10,12 @@ use crate::cpu::memory::{Place, Values};
 use crate::cpu::run;
 use crate::cpu::tensors::{tensor, with_weight};
 use crate::plan::ConvShape;
-use crate::{BatchNorm, Mode};
+use crate::{Activation, BatchNorm, Mode};
 
 /// What a forward pass normalised with, kept for the backward pass.
 pub(crate) struct Statistics<T: Element> {
     affine: Affine<T::Accumulator>,
-    relu: bool,
+    after: Option<Activation>,
     /// The bits of the rectifier's mask, where a residual was added before it.
     mask: Option<Values<u8>>,
     /// One over the root of variance plus eps.
@@ -64,19 +64,19 @@ pub(crate) fn weight_gradient<T: Kernels>(
     tensor(dw, weight.shape()).to_dtype(weight.dtype()).map(Some)
 }
 
-/// `x` normalised, the residual added, and rectified if `relu`; `keep` says that a backward pass may follow.
+/// `x` normalised, the residual added, and through the function `after`; `keep` says that a backward pass may follow.
 pub(crate) fn normalise<T: Kernels>(
     norm: &BatchNorm,
     mode: Mode,
     x: &[T],
     residual: Option<&[T]>,
-    relu: bool,
+    after: Option<Activation>,
     place: Place,
     keep: bool,
 ) -> Result<(Values<T>, Statistics<T>)> {
     let weight = doubles(&norm.weight)?;
     let (mean, variance) = match mode {
-        Mode::Train => {
+        Mode::Train | Mode::BatchOnly => {
             let moments = T::moments(x, weight.len());
             (moments.mean, moments.variance)
         }
@@ -88,10 +88,10 @@ pub(crate) fn normalise<T: Kernels>(
         scale: rounded(reciprocal.iter().zip(&weight).map(|(reciprocal, weight)| reciprocal * weight)),
         shift: rounded(doubles(&norm.bias)?.into_iter()),
     };
-    let keep_mask = keep && relu && residual.is_some();
-    let (y, mask) = run::normalise(x, &affine, residual, relu, place, keep_mask);
+    let keep_mask = keep && after.is_some() && residual.is_some();
+    let (y, mask) = run::normalise(x, &affine, residual, after, place, keep_mask);
     let count = x.len() / weight.len();
-    Ok((y, Statistics { affine, relu, mask, reciprocal, mean, variance, count, mode }))
+    Ok((y, Statistics { affine, after, mask, reciprocal, mean, variance, count, mode }))
 }
 
 /// What a normalised layer's backward pass yields.
@@ -115,8 +115,7 @@ pub(crate) fn normalise_backward<T: Kernels>(
 ) -> Result<NormGradients<T>> {
     let mask = match &statistics.mask {
         Some(bits) => Mask::Bits(bits),
-        None if statistics.relu => Mask::Of(&statistics.affine),
-        None => Mask::Open,
+        None => statistics.after.map_or(Mask::Open, |after| Mask::Through(after, &statistics.affine)),
     };
     let sums = T::gradient_sums(x, &statistics.affine.center, mask, dy);
     let channels = sums.first.len();
@@ -134,7 +133,7 @@ impl<T: Element> Statistics<T> {
     fn gradient_terms(&self, norm: &BatchNorm, sums: &Sums) -> Result<GradientTerms<T::Accumulator>> {
         let (plain, centred) = (&sums.first, &sums.second);
         let scale: Vec<f64> = doubles(&norm.weight)?.iter().zip(&self.reciprocal).map(|(w, r)| w * r).collect();
-        let batch = if self.mode == Mode::Train { 1.0 / self.count as f64 } else { 0.0 };
+        let batch = if self.mode.uses_batch() { 1.0 / self.count as f64 } else { 0.0 };
         let slope = (0..scale.len()).map(|c| -scale[c] * self.reciprocal[c].powi(2) * centred[c] * batch);
         let offset = (0..scale.len()).map(|c| -scale[c] * plain[c] * batch);
         Ok(GradientTerms {
@@ -147,7 +146,7 @@ impl<T: Element> Statistics<T> {
 
     /// After a training pass: `running = (1 - momentum) * running + momentum * batch`, with the unbiased variance.
     pub(crate) fn update_running(&self, norm: &BatchNorm) -> Result<()> {
-        if self.mode == Mode::Eval {
+        if self.mode != Mode::Train {
             return Ok(());
         }
         let unbiased = self.count as f64 / (self.count as f64 - 1.0);

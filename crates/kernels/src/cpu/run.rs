@@ -54,7 +54,7 @@ pub(crate) fn normalise<T: Kernels>(
     x: &[T],
     affine: &Affine<T::Accumulator>,
     residual: Option<&[T]>,
-    relu: bool,
+    after: Option<Activation>,
     place: Place,
     keep_mask: bool,
 ) -> (Values<T>, Option<Values<u8>>) {
@@ -62,9 +62,9 @@ pub(crate) fn normalise<T: Kernels>(
     // SAFETY: the kernel writes all of both outputs.
     let y = unsafe {
         written(x.len(), place, |y| match keep_mask {
-            false => T::normalise(x, affine, residual, relu, y, None),
+            false => T::normalise(x, affine, residual, after, y, None),
             true => {
-                let kernel = |bits: &mut [MaybeUninit<u8>]| T::normalise(x, affine, residual, relu, y, Some(bits));
+                let kernel = |bits: &mut [MaybeUninit<u8>]| T::normalise(x, affine, residual, after, y, Some(bits));
                 mask = Some(written(mask_bytes(x.len()), Place::Workspace, kernel));
             }
         })

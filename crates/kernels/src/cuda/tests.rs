@@ -166,7 +166,7 @@ fn batch_norm_case(
     };
     let statistics = Statistics { mean: center.at(), reciprocal: reciprocal.at() };
     let first = match mode {
-        Mode::Train => {
+        Mode::Train | Mode::BatchOnly => {
             matrix.statistics(x.at(), partials.at(), &parameters, norm.eps, norm.momentum, &statistics).to_vec()
         }
         Mode::Eval => vec![matrix.frozen_statistics(&parameters, norm.eps, &statistics)],

@@ -6,7 +6,7 @@ use crate::check::{activation, require_dtype, require_same_device, wrong_shape};
 use crate::device;
 use crate::ops::extents::{conv_extents, require_values};
 use crate::plan::{Input, NormPlan};
-use crate::{After, BatchNorm, Mode, Result};
+use crate::{Activation, After, BatchNorm, Mode, Result};
 
 /// Batch normalisation over all but the last axis, and what follows it, as one node of the graph.
 ///
@@ -93,9 +93,13 @@ fn apply(
             }
             Some(residual.contiguous()?)
         }
-        After::Nothing | After::Relu => None,
+        After::Nothing | After::Relu | After::Activation(_) => None,
     };
-    let relu = !matches!(after, After::Nothing);
-    let plan = NormPlan { op, input, output, norm: norm.clone(), relu, mode };
+    let after = match after {
+        After::Nothing => None,
+        After::Relu | After::AddRelu(_) => Some(Activation::Relu),
+        After::Activation(activation) => Some(activation),
+    };
+    let plan = NormPlan { op, input, output, norm: norm.clone(), after, mode };
     device::batch_norm(&x.contiguous()?, residual.as_ref(), plan)
 }

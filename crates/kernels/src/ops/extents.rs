@@ -76,7 +76,7 @@ pub(crate) fn pool_extents(
 
 /// Refuses to normalise by the statistics of fewer than two values.
 pub(crate) fn require_values(op: &'static str, mode: Mode, values: usize) -> Result<()> {
-    if mode == Mode::Train && values < 2 {
+    if mode.uses_batch() && values < 2 {
         let rule = "at least 2 to normalise by the batch's statistics";
         return Err(Error::Argument { op, argument: "values per channel", rule, value: values.to_string() });
     }

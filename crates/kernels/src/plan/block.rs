@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use crate::plan::ConvShape;
-use crate::{BatchNorm, Mode};
+use crate::{Activation, BatchNorm, Mode};
 
 /// What is normalised.
 #[derive(Debug, Clone)]
@@ -23,7 +23,8 @@ pub(crate) struct NormPlan {
     /// Extents (N, H, W, C) of the result.
     pub(crate) output: (usize, usize, usize, usize),
     pub(crate) norm: BatchNorm,
-    pub(crate) relu: bool,
+    /// What follows; a rectifier or nothing where there is a residual.
+    pub(crate) after: Option<Activation>,
     pub(crate) mode: Mode,
 }
 

@@ -47,6 +47,8 @@ macro_rules! with_curve {
     };
 }
 
+pub(crate) use with_curve;
+
 pub(crate) struct Relu;
 pub(crate) struct Gelu;
 pub(crate) struct GeluTanh;

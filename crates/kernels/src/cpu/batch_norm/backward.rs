@@ -1,35 +1,100 @@
 //! The two backward passes on vectors: the sums of the gradient, and the gradient of the input.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use crate::InstructionSet;
+use crate::cpu::activation::reference::passed;
+use crate::cpu::activation::vectors::{Curve, with_curve};
 use crate::cpu::batch_norm::forward::{SUM_ROWS, add_lanes};
 use crate::cpu::batch_norm::rows::{Rows, Sums};
 use crate::cpu::batch_norm::{Affine, GradientTerms, Mask, mask_bytes};
 use crate::cpu::simd::{Shared, Stored, Vector, dispatch};
+use crate::{Activation, InstructionSet};
 
-/// Kinds of masks, as constants of the bodies.
-const OPEN: u8 = 0;
-const OF: u8 = 1;
-const BITS: u8 = 2;
+/// What passes, as a type that the bodies are generic over.
+trait Pass {
+    /// Whether the affine map is needed.
+    const AFFINE: bool;
+    /// # Safety
+    ///
+    /// `bits` must point to those of the vector's lanes, if the mask has any.
+    unsafe fn pass<V: Vector>(g: V, centred: V, scale: V, shift: V, bits: *const u8) -> V;
+}
+
+struct Open;
+struct Bits;
+struct Through<C>(PhantomData<C>);
+
+impl Pass for Open {
+    const AFFINE: bool = false;
+    #[inline(always)]
+    unsafe fn pass<V: Vector>(g: V, _: V, _: V, _: V, _: *const u8) -> V {
+        g
+    }
+}
+
+impl Pass for Bits {
+    const AFFINE: bool = false;
+    #[inline(always)]
+    unsafe fn pass<V: Vector>(g: V, _: V, _: V, _: V, bits: *const u8) -> V {
+        // SAFETY: the caller's contract.
+        unsafe { g.where_bits(bits) }
+    }
+}
+
+impl<C: Curve> Pass for Through<C> {
+    const AFFINE: bool = true;
+    #[inline(always)]
+    unsafe fn pass<V: Vector>(g: V, centred: V, scale: V, shift: V, _: *const u8) -> V {
+        // SAFETY: the caller has the vector's instructions.
+        unsafe { C::passed(centred.fma(scale, shift), g) }
+    }
+}
+
+/// Evaluates `$body` with `$pass` standing for the type of a mask of kind `$kind`.
+macro_rules! with_pass {
+    ($kind:expr, $pass:ident => $body:expr) => {
+        match $kind {
+            Kind::Open => {
+                type $pass = Open;
+                $body
+            }
+            Kind::Bits => {
+                type $pass = Bits;
+                $body
+            }
+            Kind::Through(activation) => with_curve!(activation, C => {
+                type $pass = Through<C>;
+                $body
+            }),
+        }
+    };
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Open,
+    Bits,
+    Through(Activation),
+}
 
 /// A mask with its per-channel numbers at the width of a row. `center` is also what the sums are taken about.
 struct WideMask<'a> {
-    kind: u8,
+    kind: Kind,
     affine: Affine<f32>,
     bits: &'a [u8],
 }
 
 impl<'a> WideMask<'a> {
     fn new(rows: &Rows, center: &[f32], mask: Mask<'a, f32>, len: usize) -> Self {
-        let (kind, scale, shift, bits): (u8, &[f32], &[f32], &[u8]) = match mask {
-            Mask::Open => (OPEN, &[], &[], &[]),
-            Mask::Of(affine) => (OF, &affine.scale, &affine.shift, &[]),
-            Mask::Bits(bits) => (BITS, &[], &[], bits),
+        let (kind, scale, shift, bits): (Kind, &[f32], &[f32], &[u8]) = match mask {
+            Mask::Open => (Kind::Open, &[], &[], &[]),
+            Mask::Through(activation, affine) => (Kind::Through(activation), &affine.scale, &affine.shift, &[]),
+            Mask::Bits(bits) => (Kind::Bits, &[], &[], bits),
         };
-        assert!(kind != BITS || bits.len() == mask_bytes(len), "mask length");
+        assert!(kind != Kind::Bits || bits.len() == mask_bytes(len), "mask length");
         let wide = |values: &[f32]| if values.is_empty() { Vec::new() } else { rows.widened(values) };
         Self { kind, affine: Affine { center: rows.widened(center), scale: wide(scale), shift: wide(shift) }, bits }
     }
@@ -44,15 +109,22 @@ impl<'a> WideMask<'a> {
     }
 }
 
-/// `g` where the mask lets it pass, for one number: `centred` is `x - center`.
+/// What the mask lets pass of `g`, for one number: `centred` is `x - center`.
 fn masked(mask: Mask<'_, f32>, at: usize, c: usize, centred: f32, g: f32) -> f32 {
-    let passes = match mask {
-        Mask::Open => true,
-        // Not `> 0`: NaN passes.
-        Mask::Of(affine) => !(centred.mul_add(affine.scale[c], affine.shift[c]) <= 0.0),
-        Mask::Bits(bits) => bits[at / 8] >> (at % 8) & 1 == 1,
-    };
-    if passes { g } else { 0.0 }
+    match mask {
+        Mask::Open => g,
+        Mask::Through(activation, affine) => {
+            let argument = centred.mul_add(affine.scale[c], affine.shift[c]);
+            passed(activation, f64::from(argument), f64::from(g)) as f32
+        }
+        Mask::Bits(bits) => {
+            if bits[at / 8] >> (at % 8) & 1 == 1 {
+                g
+            } else {
+                0.0
+            }
+        }
+    }
 }
 
 /// One task of [`gradient_sums`].
@@ -106,19 +178,16 @@ dispatch! {
 unsafe fn sums_body<V: Vector, S: Stored>(task: &SumsTask<'_, S>, sums: &mut Sums) {
     // SAFETY: the caller's contract.
     unsafe {
-        match (task.rows.vectors, task.mask.kind) {
-            (4, OPEN) => sums_group::<V, S, 4, OPEN>(task, sums),
-            (4, OF) => sums_group::<V, S, 4, OF>(task, sums),
-            (4, _) => sums_group::<V, S, 4, BITS>(task, sums),
-            (_, OPEN) => sums_group::<V, S, 1, OPEN>(task, sums),
-            (_, OF) => sums_group::<V, S, 1, OF>(task, sums),
-            (_, _) => sums_group::<V, S, 1, BITS>(task, sums),
+        if task.rows.vectors == 4 {
+            with_pass!(task.mask.kind, P => sums_group::<V, S, P, 4>(task, sums));
+        } else {
+            with_pass!(task.mask.kind, P => sums_group::<V, S, P, 1>(task, sums));
         }
     }
 }
 
 #[inline(always)]
-unsafe fn sums_group<V: Vector, S: Stored, const J: usize, const MASK: u8>(task: &SumsTask<'_, S>, sums: &mut Sums) {
+unsafe fn sums_group<V: Vector, S: Stored, P: Pass, const J: usize>(task: &SumsTask<'_, S>, sums: &mut Sums) {
     let width = task.rows.width;
     let (x, dy) = (task.x.as_ptr(), task.dy.as_ptr());
     let bits = task.mask.bits.as_ptr().wrapping_add(task.first / 8);
@@ -133,7 +202,7 @@ unsafe fn sums_group<V: Vector, S: Stored, const J: usize, const MASK: u8>(task:
                 let (mut scale, mut shift) = ([V::splat(0.0); J], [V::splat(0.0); J]);
                 for j in 0..J {
                     center[j] = V::load(task.mask.affine.center.as_ptr().add(column + j * V::LANES));
-                    if MASK == OF {
+                    if P::AFFINE {
                         scale[j] = V::load(task.mask.scale(column + j * V::LANES));
                         shift[j] = V::load(task.mask.shift(column + j * V::LANES));
                     }
@@ -143,7 +212,7 @@ unsafe fn sums_group<V: Vector, S: Stored, const J: usize, const MASK: u8>(task:
                         let at = row * width + column + j * V::LANES;
                         let centred = S::load::<V>(x.add(at)).sub(center[j]);
                         let g = S::load::<V>(dy.add(at));
-                        let g = pass::<V, MASK>(g, centred, scale[j], shift[j], bits.wrapping_add(at / 8));
+                        let g = P::pass::<V>(g, centred, scale[j], shift[j], bits.wrapping_add(at / 8));
                         sum[j] = sum[j].add(g);
                         product[j] = g.fma(centred, product[j]);
                     }
@@ -153,19 +222,6 @@ unsafe fn sums_group<V: Vector, S: Stored, const J: usize, const MASK: u8>(task:
                     add_lanes(product[j], &mut sums.second[column + j * V::LANES..]);
                 }
             }
-        }
-    }
-}
-
-/// `g` where the mask lets it pass.
-#[inline(always)]
-unsafe fn pass<V: Vector, const MASK: u8>(g: V, centred: V, scale: V, shift: V, bits: *const u8) -> V {
-    // SAFETY: the caller's contract: for a mask of bits, `bits` points to those of the vector's lanes.
-    unsafe {
-        match MASK {
-            OF => g.where_not_below(centred.fma(scale, shift)),
-            BITS => g.where_bits(bits),
-            _ => g,
         }
     }
 }
@@ -241,27 +297,17 @@ dispatch! {
 unsafe fn backward_body<V: Vector, S: Stored>(task: &Backward<'_, S>) {
     // SAFETY: the caller's contract.
     unsafe {
-        match (task.rows.vectors, task.mask.kind, task.residual.is_some()) {
-            (4, OPEN, false) => backward_group::<V, S, 4, OPEN, false>(task),
-            (4, OPEN, true) => backward_group::<V, S, 4, OPEN, true>(task),
-            (4, OF, false) => backward_group::<V, S, 4, OF, false>(task),
-            (4, OF, true) => backward_group::<V, S, 4, OF, true>(task),
-            (4, _, false) => backward_group::<V, S, 4, BITS, false>(task),
-            (4, _, true) => backward_group::<V, S, 4, BITS, true>(task),
-            (_, OPEN, false) => backward_group::<V, S, 1, OPEN, false>(task),
-            (_, OPEN, true) => backward_group::<V, S, 1, OPEN, true>(task),
-            (_, OF, false) => backward_group::<V, S, 1, OF, false>(task),
-            (_, OF, true) => backward_group::<V, S, 1, OF, true>(task),
-            (_, _, false) => backward_group::<V, S, 1, BITS, false>(task),
-            (_, _, true) => backward_group::<V, S, 1, BITS, true>(task),
+        match (task.rows.vectors, task.residual.is_some()) {
+            (4, false) => with_pass!(task.mask.kind, P => backward_group::<V, S, P, 4, false>(task)),
+            (4, true) => with_pass!(task.mask.kind, P => backward_group::<V, S, P, 4, true>(task)),
+            (_, false) => with_pass!(task.mask.kind, P => backward_group::<V, S, P, 1, false>(task)),
+            (_, true) => with_pass!(task.mask.kind, P => backward_group::<V, S, P, 1, true>(task)),
         }
     }
 }
 
 #[inline(always)]
-unsafe fn backward_group<V: Vector, S: Stored, const J: usize, const MASK: u8, const RESIDUAL: bool>(
-    task: &Backward<'_, S>,
-) {
+unsafe fn backward_group<V: Vector, S: Stored, P: Pass, const J: usize, const RESIDUAL: bool>(task: &Backward<'_, S>) {
     let width = task.rows.width;
     let (x, dy) = (task.x.as_ptr(), task.dy.as_ptr());
     let bits = task.mask.bits.as_ptr().wrapping_add(task.first / 8);
@@ -278,7 +324,7 @@ unsafe fn backward_group<V: Vector, S: Stored, const J: usize, const MASK: u8, c
                 scale[j] = V::load(task.terms.scale.as_ptr().add(at));
                 slope[j] = V::load(task.terms.slope.as_ptr().add(at));
                 offset[j] = V::load(task.terms.offset.as_ptr().add(at));
-                if MASK == OF {
+                if P::AFFINE {
                     mask_scale[j] = V::load(task.mask.scale(at));
                     mask_shift[j] = V::load(task.mask.shift(at));
                 }
@@ -288,7 +334,7 @@ unsafe fn backward_group<V: Vector, S: Stored, const J: usize, const MASK: u8, c
                     let at = row * width + column + j * V::LANES;
                     let centred = S::load::<V>(x.add(at)).sub(center[j]);
                     let g = S::load::<V>(dy.add(at));
-                    let g = pass::<V, MASK>(g, centred, mask_scale[j], mask_shift[j], bits.wrapping_add(at / 8));
+                    let g = P::pass::<V>(g, centred, mask_scale[j], mask_shift[j], bits.wrapping_add(at / 8));
                     if RESIDUAL {
                         S::store(g, residual.at(at));
                     }

@@ -4,10 +4,12 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use crate::InstructionSet;
+use crate::cpu::activation::reference::value as value_of;
+use crate::cpu::activation::vectors::{Curve, Relu, with_curve};
 use crate::cpu::batch_norm::rows::{Rows, Sums};
 use crate::cpu::batch_norm::{Affine, Moments, mask_bytes};
 use crate::cpu::simd::{Shared, Stored, Vector, dispatch};
+use crate::{Activation, InstructionSet};
 
 /// Rows summed in f32 before they are added to a double.
 pub(super) const SUM_ROWS: usize = 128;
@@ -107,7 +109,7 @@ struct Apply<'a, S> {
     affine: &'a Affine<f32>,
     x: &'a [S],
     residual: Option<&'a [S]>,
-    relu: bool,
+    after: Option<Activation>,
     y: Shared<S>,
     mask: Option<Shared<u8>>,
 }
@@ -118,12 +120,13 @@ pub(crate) fn apply<S: Stored>(
     x: &[S],
     affine: &Affine<f32>,
     residual: Option<&[S]>,
-    relu: bool,
+    after: Option<Activation>,
     y: &mut [MaybeUninit<S>],
     mask: Option<&mut [MaybeUninit<u8>]>,
 ) {
     assert!(y.len() == x.len() && residual.is_none_or(|residual| residual.len() == x.len()), "lengths");
     assert!(mask.as_ref().is_none_or(|mask| mask.len() == mask_bytes(x.len())), "mask length");
+    assert!(residual.is_none() || matches!(after, None | Some(Activation::Relu)), "a residual before a rectifier");
     let channels = affine.scale.len();
     let rows = Rows::new(set, channels, x.len());
     let wide = Affine {
@@ -140,7 +143,7 @@ pub(crate) fn apply<S: Stored>(
         // SAFETY: a task begins at a whole byte, and the mask has a bit of every element.
         let mask = mask.map(|mask| unsafe { mask.from(range.start / 8) });
         let y = Shared::output(y);
-        let apply = Apply { rows, affine: &wide, x: &x[range], residual, relu, y, mask };
+        let apply = Apply { rows, affine: &wide, x: &x[range], residual, after, y, mask };
         // SAFETY: all slices of the task have one length, whole rows; the per-channel ones a row's width.
         unsafe { apply_task(set, &apply) };
     });
@@ -160,7 +163,7 @@ pub(crate) fn apply<S: Stored>(
                 *byte = before | u8::from(passes) << (at % 8);
             }
         }
-        out.write(S::of_f32(if relu && !passes { 0.0 } else { value }));
+        out.write(S::of_f32(after.map_or(value, |after| value_of(after, f64::from(value)) as f32)));
     }
 }
 
@@ -173,23 +176,44 @@ dispatch! {
 unsafe fn apply_body<V: Vector, S: Stored>(task: &Apply<'_, S>) {
     // SAFETY: the caller's contract.
     unsafe {
-        match (task.rows.vectors, task.residual.is_some(), task.relu) {
-            (4, false, false) => apply_group::<V, S, 4, false, false>(task),
-            (4, false, true) => apply_group::<V, S, 4, false, true>(task),
-            (4, true, false) => apply_group::<V, S, 4, true, false>(task),
-            (4, true, true) => apply_group::<V, S, 4, true, true>(task),
-            (_, false, false) => apply_group::<V, S, 1, false, false>(task),
-            (_, false, true) => apply_group::<V, S, 1, false, true>(task),
-            (_, true, false) => apply_group::<V, S, 1, true, false>(task),
-            (_, true, true) => apply_group::<V, S, 1, true, true>(task),
+        match (task.residual.is_some(), task.after) {
+            (false, None) => apply_rows::<V, S, Identity, false>(task),
+            (true, None) => apply_rows::<V, S, Identity, true>(task),
+            (true, Some(Activation::Relu)) => apply_rows::<V, S, Relu, true>(task),
+            // No caller adds a residual before another function.
+            (_, Some(after)) => with_curve!(after, C => apply_rows::<V, S, C, false>(task)),
         }
     }
 }
 
 #[inline(always)]
-unsafe fn apply_group<V: Vector, S: Stored, const J: usize, const RESIDUAL: bool, const RELU: bool>(
-    task: &Apply<'_, S>,
-) {
+unsafe fn apply_rows<V: Vector, S: Stored, C: Curve, const RESIDUAL: bool>(task: &Apply<'_, S>) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if task.rows.vectors == 4 {
+            apply_group::<V, S, C, 4, RESIDUAL>(task);
+        } else {
+            apply_group::<V, S, C, 1, RESIDUAL>(task);
+        }
+    }
+}
+
+/// The function that is none.
+struct Identity;
+
+impl Curve for Identity {
+    #[inline(always)]
+    unsafe fn value<V: Vector>(x: V) -> V {
+        x
+    }
+    #[inline(always)]
+    unsafe fn passed<V: Vector>(_: V, dy: V) -> V {
+        dy
+    }
+}
+
+#[inline(always)]
+unsafe fn apply_group<V: Vector, S: Stored, C: Curve, const J: usize, const RESIDUAL: bool>(task: &Apply<'_, S>) {
     let width = task.rows.width;
     let x = task.x.as_ptr();
     let residual = task.residual.map_or(x, <[S]>::as_ptr);
@@ -210,15 +234,10 @@ unsafe fn apply_group<V: Vector, S: Stored, const J: usize, const RESIDUAL: bool
                     if RESIDUAL {
                         value = value.add(S::load::<V>(residual.add(at)));
                     }
-                    if RESIDUAL
-                        && RELU
-                        && let Some(mask) = task.mask
-                    {
+                    if RESIDUAL && let Some(mask) = task.mask {
                         value.bits_not_below(mask.at(at / 8));
                     }
-                    if RELU {
-                        value = value.max(V::splat(0.0));
-                    }
+                    let value = C::value(value);
                     S::store(value, task.y.at(at));
                 }
             }

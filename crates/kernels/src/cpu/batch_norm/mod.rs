@@ -2,6 +2,8 @@
 #![allow(unsafe_code, reason = "vector instructions and output memory that is written before it is read")]
 #![allow(clippy::needless_range_loop, reason = "register tiles are indexed by constants, which iterators hide")]
 
+use crate::Activation;
+
 mod backward;
 mod forward;
 pub(crate) mod reference;
@@ -39,17 +41,17 @@ pub(crate) struct GradientTerms<T> {
     pub(crate) offset: Vec<T>,
 }
 
-/// Where the rectifier behind a batch norm lets a gradient pass: where its input is not 0 or less, NaN included.
+/// What the function behind a batch norm lets pass of a gradient.
 ///
-/// The output need not be read again for it. Without a residual its input follows from what is read anyway; with one, a bit
-/// of every element is kept.
+/// The output need not be read again for it. Without a residual the function's argument follows from what is read anyway;
+/// with one, which is only ever added before a rectifier, a bit of every element is kept.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Mask<'a, T> {
-    /// Everywhere: there is no rectifier.
+    /// Everything: there is no function.
     Open,
-    /// Where this function of the layer's input is.
-    Of(&'a Affine<T>),
-    /// Where the element's bit is set: element `i` has bit `i % 8` of byte `i / 8`.
+    /// What passes this function, of this affine map of the layer's input.
+    Through(Activation, &'a Affine<T>),
+    /// All where the element's bit is set, nothing elsewhere: element `i` has bit `i % 8` of byte `i / 8`.
     Bits(&'a [u8]),
 }
 

@@ -5,6 +5,8 @@ use std::mem::MaybeUninit;
 use candle_core::WithDType;
 use rayon::prelude::*;
 
+use crate::Activation;
+use crate::cpu::activation::reference::{passed, value as value_of};
 use crate::cpu::batch_norm::{Affine, GradientTerms, Mask, Moments, Sums};
 use crate::cpu::element::Element;
 
@@ -55,18 +57,17 @@ pub(crate) fn moments<T: Element>(x: &[T], channels: usize) -> Moments {
     Moments { mean, variance }
 }
 
-/// `y = (x - center) * scale + shift (+ residual)`, rectified if `relu`; the bits of the rectifier's mask, if wanted.
+/// `y = (x - center) * scale + shift (+ residual)`, through the function `after`; the bits of a rectifier's mask, if wanted.
 pub(crate) fn apply<T: Element>(
     x: &[T],
     affine: &Affine<T::Accumulator>,
     residual: Option<&[T]>,
-    relu: bool,
+    after: Option<Activation>,
     y: &mut [MaybeUninit<T>],
     mask: Option<&mut [MaybeUninit<u8>]>,
 ) {
     let channels = affine.scale.len();
     let task = task_len(channels);
-    let zero = T::zero().widen();
     let value = |at: usize| {
         let value = affine_at(affine, x[at], at % channels);
         residual.map_or(value, |residual| value + residual[at].widen())
@@ -74,7 +75,8 @@ pub(crate) fn apply<T: Element>(
     y.par_chunks_mut(task).enumerate().for_each(|(index, y)| {
         for (offset, out) in y.iter_mut().enumerate() {
             let value = value(index * task + offset);
-            out.write(T::narrow(if relu && value <= zero { zero } else { value }));
+            let through = |after| T::Accumulator::from_f64(value_of(after, value.to_f64()));
+            out.write(T::narrow(after.map_or(value, through)));
         }
     });
     if let Some(mask) = mask {
@@ -97,14 +99,22 @@ fn masks<A: Element>(value: A) -> bool {
     value <= A::zero()
 }
 
-/// `dy` where the mask lets it pass.
+/// What the mask lets pass of `dy`.
 fn masked<T: Element>(mask: Mask<'_, T::Accumulator>, x: T, dy: T, at: usize, c: usize) -> T {
-    let is_masked = match mask {
-        Mask::Open => false,
-        Mask::Of(affine) => masks(affine_at(affine, x, c)),
-        Mask::Bits(bits) => bits[at / 8] >> (at % 8) & 1 == 0,
-    };
-    if is_masked { T::zero() } else { dy }
+    match mask {
+        Mask::Open => dy,
+        Mask::Through(activation, affine) => {
+            let argument = affine_at(affine, x, c).to_f64();
+            T::from_f64(passed(activation, argument, dy.to_f64()))
+        }
+        Mask::Bits(bits) => {
+            if bits[at / 8] >> (at % 8) & 1 == 0 {
+                T::zero()
+            } else {
+                dy
+            }
+        }
+    }
 }
 
 /// Per channel, the sums of the masked gradient and of that times the centred input.

@@ -54,13 +54,13 @@ type Gradients = (Option<Tensor>, Option<Tensor>);
 
 impl<T: Kernels> NormNode<T> {
     fn forward(&self, x: &[T], residual: Option<&[T]>) -> Result<(CpuStorage, Shape)> {
-        let NormPlan { norm, mode, relu, .. } = &self.plan;
+        let NormPlan { norm, mode, after, .. } = &self.plan;
         let convolved = match &self.plan.input {
             Input::Given => None,
             Input::Convolved(shape, weight) => Some(layer::convolve(shape, x, weight, Place::Workspace)?),
         };
         let input: &[T] = convolved.as_deref().unwrap_or(x);
-        let (y, statistics) = layer::normalise(norm, *mode, input, residual, *relu, Place::Tensor, self.tracked)?;
+        let (y, statistics) = layer::normalise(norm, *mode, input, residual, *after, Place::Tensor, self.tracked)?;
         self.saved.set(Saved { convolved, statistics });
         Ok((T::to_cpu_storage_owned(y.into_vec()), self.plan.output.into()))
     }

@@ -2,7 +2,6 @@
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
-use crate::Mode;
 use crate::bundle::{self, Slot};
 use crate::cpu::choose::Kernels;
 use crate::cpu::graph::kept::Kept;
@@ -10,6 +9,7 @@ use crate::cpu::layer::{self, NormGradients, Statistics};
 use crate::cpu::memory::{Place, Values};
 use crate::cpu::tensors::{elements, tensor, with_elements};
 use crate::plan::{BlockPlan, LayerPlan, Shortcut};
+use crate::{Activation, Mode};
 
 pub(crate) fn residual_blocks<T: Kernels>(
     x: &Tensor,
@@ -76,11 +76,12 @@ impl<T: Kernels> BlocksNode<T> {
         plan: &LayerPlan,
         x: &[T],
         residual: Option<&[T]>,
-        relu: bool,
+        after: Option<Activation>,
         place: Place,
     ) -> Result<(SavedLayer<T>, Values<T>)> {
         let convolved = layer::convolve(&plan.shape, x, &plan.weight, Place::Workspace)?;
-        let (y, statistics) = layer::normalise(&plan.norm, self.mode, &convolved, residual, relu, place, self.tracked)?;
+        let (y, statistics) =
+            layer::normalise(&plan.norm, self.mode, &convolved, residual, after, place, self.tracked)?;
         statistics.update_running(&plan.norm)?;
         Ok((SavedLayer { convolved, statistics }, y))
     }
@@ -88,7 +89,7 @@ impl<T: Kernels> BlocksNode<T> {
     /// One block: what it leaves, but its output, and its output.
     fn run_block(&self, plan: &BlockPlan, x: &[T], place: Place) -> Result<(SavedBlock<T>, Values<T>)> {
         let (shortcut, projected) = match &plan.shortcut {
-            Shortcut::Projection(plan) => Some(self.run_layer(plan, x, None, false, Place::Workspace)?).unzip(),
+            Shortcut::Projection(plan) => Some(self.run_layer(plan, x, None, None, Place::Workspace)?).unzip(),
             Shortcut::Nothing | Shortcut::Identity => (None, None),
         };
         let mut path = Vec::with_capacity(plan.path.len());
@@ -96,7 +97,7 @@ impl<T: Kernels> BlocksNode<T> {
         let (last, before) = plan.path.split_last().ok_or_else(|| candle_core::Error::msg("a path without layers"))?;
         for plan in before {
             let input = inner.last().map_or(x, |inner| &inner[..]);
-            let (saved, y) = self.run_layer(plan, input, None, true, Place::Workspace)?;
+            let (saved, y) = self.run_layer(plan, input, None, Some(Activation::Relu), Place::Workspace)?;
             path.push(saved);
             inner.push(y);
         }
@@ -106,7 +107,7 @@ impl<T: Kernels> BlocksNode<T> {
             Shortcut::Projection(_) => projected.as_deref(),
         };
         let input = inner.last().map_or(x, |inner| &inner[..]);
-        let (saved, y) = self.run_layer(last, input, residual, true, place)?;
+        let (saved, y) = self.run_layer(last, input, residual, Some(Activation::Relu), place)?;
         path.push(saved);
         Ok((SavedBlock { path, inner, shortcut, output: None }, y))
     }

@@ -2,8 +2,10 @@
 
 use candle_core::{CpuStorage, CudaStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
+use crate::Activation;
 use crate::bundle::{self, Slot};
 use crate::cuda::call::Pointer;
+use crate::cuda::device::activation::activate;
 use crate::cuda::device::layer::{self, Filters, Normalised};
 use crate::cuda::device::memory::{Scratch, address, address_of, allocate, start, stored, tensor};
 use crate::cuda::source::ElementType;
@@ -30,6 +32,12 @@ type Gradients = (Option<Tensor>, Option<Tensor>);
 
 /// Batch norm of checked, contiguous arguments, behind a convolution or alone.
 pub(crate) fn batch_norm(x: &Tensor, residual: Option<&Tensor>, mut plan: NormPlan) -> crate::Result<Tensor> {
+    // Functions other than the rectifier are nodes of their own here.
+    let apart = plan.after.filter(|after| *after != Activation::Relu);
+    if let Some(after) = apart {
+        plan.after = None;
+        return activate(&batch_norm(x, residual, plan)?, after);
+    }
     let (parameters, gradients) = match &mut plan.input {
         Input::Given => bundle::pair(&plan.norm.weight, &plan.norm.bias)?,
         Input::Convolved(_, weight) => {
@@ -68,8 +76,16 @@ impl NormNode {
         let input = convolved.as_ref().map_or(x_at, Scratch::at);
         let y = allocate(device, self.element, self.len())?;
         let of = (self.element, self.rows());
-        let normalised =
-            layer::normalise(device, &self.plan.norm, self.plan.mode, of, input, residual, self.plan.relu, start(&y)?)?;
+        let normalised = layer::normalise(
+            device,
+            &self.plan.norm,
+            self.plan.mode,
+            of,
+            input,
+            residual,
+            self.plan.after.is_some(),
+            start(&y)?,
+        )?;
         self.saved.set(Saved { convolved, normalised });
         Ok((y, self.plan.output.into()))
     }
@@ -80,7 +96,7 @@ impl NormNode {
         };
         let device = x.device().as_cuda_device()?;
         let (x_at, dy) = (address_of(x)?, dy.contiguous()?);
-        let y_at = if self.plan.relu { address_of(y)? } else { Pointer::NULL };
+        let y_at = if self.plan.after.is_some() { address_of(y)? } else { Pointer::NULL };
         let input = saved.convolved.as_ref().map_or(x_at, Scratch::at);
         let d_residual = match residual.filter(|residual| residual.track_op()) {
             Some(_) => Some(allocate(device, self.element, self.len())?),

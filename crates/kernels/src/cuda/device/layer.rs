@@ -139,9 +139,9 @@ pub(super) fn normalise(
     let normalised = Normalised { matrix, mode, numbers };
     let statistics = normalised.statistics();
     match mode {
-        Mode::Train => {
+        Mode::Train | Mode::BatchOnly => {
             let partials = Scratch::new(device, 8 * matrix.partials())?;
-            let (eps, momentum) = (norm.eps, norm.momentum);
+            let (eps, momentum) = (norm.eps, if mode == Mode::Train { norm.momentum } else { 0.0 });
             launch(device, &matrix.statistics(x, partials.at(), &parameters, eps, momentum, &statistics))?;
         }
         Mode::Eval => launch(device, [&matrix.frozen_statistics(&parameters, norm.eps, &statistics)])?,
@@ -181,6 +181,6 @@ pub(super) fn normalise_backward(
         d_residual,
     };
     let weight = address_of(&norm.weight)?;
-    launch(device, &matrix.backward(&at, &normalised.statistics(), weight, normalised.mode == Mode::Train))?;
+    launch(device, &matrix.backward(&at, &normalised.statistics(), weight, normalised.mode.uses_batch()))?;
     Ok((tensor(d_weight, matrix.channels), tensor(d_bias, matrix.channels)))
 }
