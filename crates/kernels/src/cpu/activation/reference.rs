@@ -47,7 +47,7 @@ pub(crate) fn slope(activation: Activation, x: f64) -> f64 {
             (1.0 + tanh) / 2.0 + x * (1.0 - tanh * tanh) / 2.0 * inner
         }
         Activation::Silu => {
-            let x = x.clamp(-700.0, 700.0);
+            let x = x.clamp(-800.0, 800.0);
             let share = 1.0 / (1.0 + (-x).exp());
             share + x * share / (1.0 + x.exp())
         }

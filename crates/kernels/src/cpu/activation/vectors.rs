@@ -63,7 +63,7 @@ impl Curve for Relu {
     #[inline(always)]
     unsafe fn passed<V: Vector>(x: V, dy: V) -> V {
         // SAFETY: the caller's contract.
-        unsafe { V::select(x.at_most(V::splat(0.0)), V::splat(0.0), dy) }
+        unsafe { dy.where_not_below(x) }
     }
 }
 

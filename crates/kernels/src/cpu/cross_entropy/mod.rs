@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "vector instructions and output memory that is written before it is read")]
 #![allow(clippy::needless_range_loop, reason = "registers are indexed by constants, which iterators hide")]
 
+mod narrow;
 pub(crate) mod reference;
 pub(crate) mod vectors;
 
@@ -77,7 +78,18 @@ struct Shares {
 /// Elements of the rows that one task works on: a fraction of a core's cache, whatever the number of threads.
 const TASK_ELEMENTS: usize = 1 << 14;
 
-/// Rows of a task.
+/// Rows of a task; each costs something beside its elements. Several registers of rows if it is more than one.
 fn task_rows(classes: usize) -> usize {
-    (TASK_ELEMENTS / classes).max(1)
+    let rows = TASK_ELEMENTS / (classes + 64);
+    if rows > 16 { rows / 16 * 16 } else { rows.max(1) }
+}
+
+/// Rows of one task.
+struct Task<'a, S> {
+    logits: &'a [S],
+    targets: Targets<'a, f32>,
+    /// The number of the first row among the targets.
+    first: usize,
+    classes: usize,
+    smoothing: f64,
 }

@@ -1,26 +1,18 @@
 //! Cross-entropy on vectors, a row at a time: its largest logit, then every sum in one more pass over what lies in the cache.
+//! Rows of few classes are taken several at a time, in `narrow`.
 
 use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
 use crate::InstructionSet;
-use crate::cpu::cross_entropy::{Row, Target, Targets, task_rows};
+use crate::cpu::cross_entropy::narrow::{self, MOST_CLASSES};
+use crate::cpu::cross_entropy::{Row, Target, Targets, Task, task_rows};
 use crate::cpu::simd::functions::exp;
 use crate::cpu::simd::{Shared, Stored, Vector, dispatch};
 
 /// Elements summed in f32 lanes before they are added to a double; a multiple of four vectors.
 const SUM_ELEMENTS: usize = 4096;
-
-/// Rows of one task.
-struct Task<'a, S> {
-    logits: &'a [S],
-    targets: Targets<'a, f32>,
-    /// The number of the first row among the targets.
-    first: usize,
-    classes: usize,
-    smoothing: f64,
-}
 
 /// See [`crate::cpu::cross_entropy::reference::forward`].
 pub(crate) fn forward<S: Stored>(
@@ -37,7 +29,12 @@ pub(crate) fn forward<S: Stored>(
     rows.par_chunks_mut(task).zip(inputs).enumerate().for_each(|(index, (rows, logits))| {
         let task = Task { logits, targets, first: index * task, classes, smoothing };
         // SAFETY: the logits are as many whole rows of `classes` as `rows`.
-        unsafe { forward_task(set, &task, rows) };
+        unsafe {
+            match classes <= MOST_CLASSES {
+                true => narrow::forward(set, &task, rows),
+                false => forward_task(set, &task, rows),
+            }
+        }
     });
 }
 
@@ -58,8 +55,14 @@ pub(crate) fn backward<S: Stored>(
     let inputs = logits.par_chunks(task * classes).zip(rows.par_chunks(task));
     d_logits.par_chunks_mut(task * classes).zip(inputs).enumerate().for_each(|(index, (d_logits, (logits, rows)))| {
         let task = Task { logits, targets, first: index * task, classes, smoothing };
+        let out = Shared::output(d_logits);
         // SAFETY: logits and gradient are as many whole rows of `classes` as `rows`.
-        unsafe { backward_task(set, &task, upstream, rows, Shared::output(d_logits)) };
+        unsafe {
+            match classes <= MOST_CLASSES {
+                true => narrow::backward(set, &task, upstream, rows, out),
+                false => backward_task(set, &task, upstream, rows, out),
+            }
+        }
     });
 }
 

@@ -24,7 +24,7 @@ pub(crate) unsafe fn exp<V: Vector>(x: V) -> V {
         let r = n.fma(V::splat(2.121_944_4e-4), r);
         // e^r = 1 + r + r^2 q(r), with q of least relative error over |r| <= ln(2) / 2: 3.1e-9.
         let mut q = V::splat(1.381_428_6e-3);
-        for coefficient in [8.368_867e-3, 4.166_840_2e-2, 1.666_652e-1, 4.999_999_3e-1] {
+        for coefficient in [8.368_867e-3, 4.166_84e-2, 1.666_652e-1, 4.999_999_3e-1] {
             q = q.fma(r, V::splat(coefficient));
         }
         q.mul(r).fma(r, r).add(V::splat(1.0)).scale(n)
@@ -72,7 +72,7 @@ pub(crate) unsafe fn normal<V: Vector>(x: V) -> (V, V) {
         let mut q = V::splat(3.028_588e-2);
         for coefficient in [
             -1.517_629_8e-1,
-            2.492_848_9e-1,
+            2.492_849e-1,
             -1.484_173_1e-1,
             1.591_909_6e-1,
             5.178_105_3e-2,

@@ -69,21 +69,32 @@ fn cross_entropy_agrees_with_the_definition() {
 #[test]
 fn losses_of_what_is_no_number_are_those_of_the_definition() {
     let (inf, nan) = (f32::INFINITY, f32::NAN);
-    let logits = [1.0, nan, 0.0, 1.0, -inf, 0.0, inf, 1.0, 0.0, -inf, -inf, -inf, 1e30, -1e30, 0.0];
-    let weights = [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
-    let (wide_logits, wide_weights) = (wide(&logits), wide(&weights));
+    let few = [1.0, nan, 0.0, 1.0, -inf, 0.0, inf, 1.0, 0.0, -inf, -inf, -inf, 1e30, -1e30, 0.0];
+    let few_weights = [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
+    // The same in rows of 40 classes, which are taken one at a time.
+    for count in [3, 40] {
+        let padded = |values: &[f32], with: f32| -> Vec<f32> {
+            values.chunks(3).flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(with, count - 3))).collect()
+        };
+        let (logits, weights) = (padded(&few, -50.0), padded(&few_weights, 0.0));
+        no_numbers(count, &logits, &weights);
+    }
+}
+
+fn no_numbers(count: usize, logits: &[f32], weights: &[f32]) {
+    let (wide_logits, wide_weights) = (wide(logits), wide(weights));
     for smoothing in [0.0, 0.1, 1.0] {
         for soft in [false, true] {
             let classes = [2, 1, 1, 2, 0];
             let (targets, wide_targets) = match soft {
-                true => (Targets::Weights(&weights[..]), Targets::Weights(&wide_weights[..])),
+                true => (Targets::Weights(weights), Targets::Weights(&wide_weights[..])),
                 false => (Targets::Classes(&classes[..]), Targets::Classes(&classes[..])),
             };
             let mut expected = [Row::EMPTY; 5];
-            cross_entropy::reference::forward(&wide_logits, wide_targets, 3, smoothing, &mut expected);
+            cross_entropy::reference::forward(&wide_logits, wide_targets, count, smoothing, &mut expected);
             for set in sets() {
                 let mut rows = [Row::EMPTY; 5];
-                cross_entropy::vectors::forward(set, &logits, targets, 3, smoothing, &mut rows);
+                cross_entropy::vectors::forward(set, logits, targets, count, smoothing, &mut rows);
                 for (row, expected) in rows.iter().zip(&expected) {
                     let (got, expected) = (row.loss, expected.loss);
                     let same =
