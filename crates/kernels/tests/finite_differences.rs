@@ -78,13 +78,22 @@ fn conv2d() -> Result<()> {
     Ok(())
 }
 
+/// What may follow a batch norm without a residual.
+const AFTER: [After<'static>; 5] = [
+    After::Nothing,
+    After::Relu,
+    After::Activation(Activation::Gelu),
+    After::Activation(Activation::GeluTanh),
+    After::Activation(Activation::Silu),
+];
+
 #[test]
 fn batch_norm_in_all_its_forms() -> Result<()> {
     let (x, residual) = (numbers((3, 2, 5, 3), 1)?, numbers((3, 2, 5, 3), 3)?);
-    for mode in [Mode::Train, Mode::Eval] {
+    for mode in [Mode::Train, Mode::Eval, Mode::BatchOnly] {
         let (weight, bias, norm) = norm(3)?;
         let mut variables = vec![("x", &x), ("weight", &weight), ("bias", &bias)];
-        for after in [After::Nothing, After::Relu] {
+        for after in AFTER {
             assert_slopes(&variables, || Ok(kernels::batch_norm(&x, &norm, after, mode)?))?;
         }
         variables.push(("residual", &residual));
@@ -101,7 +110,7 @@ fn conv2d_batch_norm_in_all_its_forms() -> Result<()> {
         let (weight, bias, norm) = norm(3)?;
         let mut variables = vec![("x", &x), ("filters", &filters), ("weight", &weight), ("bias", &bias)];
         let run = |after| Ok(kernels::conv2d_batch_norm(&x, &filters, 2, 1, &norm, after, mode)?);
-        for after in [After::Nothing, After::Relu] {
+        for after in AFTER {
             assert_slopes(&variables, || run(after))?;
         }
         variables.push(("residual", &residual));

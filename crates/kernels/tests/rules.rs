@@ -120,7 +120,47 @@ fn evaluation_leaves_the_running_statistics_and_training_moves_them() -> Result<
     kernels::batch_norm(&x, &norm, After::Relu, Mode::Eval)?;
     assert_eq!(bits(&norm.running_mean)?, before);
     kernels::batch_norm(&x, &norm, After::Relu, Mode::Train)?;
-    assert_ne!(bits(&norm.running_mean)?, before);
+    let moved = bits(&norm.running_mean)?;
+    assert_ne!(moved, before);
+    let y = kernels::batch_norm(&x, &norm, After::Relu, Mode::BatchOnly)?;
+    assert_eq!(bits(&norm.running_mean)?, moved);
+    assert_eq!(bits(&y)?, bits(&kernels::batch_norm(&x, &norm, After::Relu, Mode::Train)?)?);
+    Ok(())
+}
+
+#[test]
+fn a_function_behind_a_batch_norm_is_that_function_of_its_result() -> Result<()> {
+    for channels in [16, 24, 7] {
+        let (norm, x) = (norm(channels)?, numbers((2, 5, 3, channels), 1)?);
+        for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
+            let fused = kernels::batch_norm(&x, &norm, After::Activation(activation), Mode::BatchOnly)?;
+            let plain = kernels::batch_norm(&x, &norm, After::Nothing, Mode::BatchOnly)?;
+            assert_eq!(bits(&fused)?, bits(&kernels::activate(&plain, activation)?)?, "{activation:?}, {channels}");
+        }
+    }
+    Ok(())
+}
+
+/// A layer whose scale is fixed at one has no gradient for it, and the shift's and the input's are those of a scale of one.
+#[test]
+fn a_fixed_scale_is_a_scale_of_one_that_nobody_trains() -> Result<()> {
+    let x = Var::from_tensor(&numbers((2, 5, 3, 8), 1)?)?;
+    let bias = Var::from_tensor(&numbers(8, 2)?)?;
+    let trained = Var::ones(8, DType::F32, &Device::Cpu)?;
+    let statistics = || -> Result<(Var, Var)> {
+        Ok((Var::zeros(8, DType::F32, &Device::Cpu)?, Var::ones(8, DType::F32, &Device::Cpu)?))
+    };
+    let (mean, var) = statistics()?;
+    let fixed = BatchNorm::with_fixed_scale(bias.as_tensor().clone(), mean, var)?;
+    let (mean, var) = statistics()?;
+    let free = BatchNorm::new(trained.as_tensor().clone(), bias.as_tensor().clone(), mean, var)?;
+    let run = |norm: &BatchNorm| -> Result<(Vec<u32>, Vec<u32>, Vec<u32>)> {
+        let y = kernels::batch_norm(&x, norm, After::Activation(Activation::Gelu), Mode::Train)?;
+        let gradients = (&y * numbers((2, 5, 3, 8), 3)?)?.sum_all()?.backward()?;
+        let of = |variable: &Var| gradients.get(variable).map_or_else(|| Ok(Vec::new()), bits);
+        Ok((bits(&y)?, of(&x)?, of(&bias)?))
+    };
+    assert_eq!(run(&fixed)?, run(&free)?);
     Ok(())
 }
 

@@ -73,6 +73,16 @@ impl BatchNorm {
         Ok(norm)
     }
 
+    /// A layer without a scale: `weight` is ones that nobody trains, as in networks that follow batch norm by a function
+    /// that does not care for scale.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn with_fixed_scale(bias: Tensor, running_mean: Var, running_var: Var) -> Result<Self> {
+        Self::new(bias.ones_like()?.detach(), bias, running_mean, running_var)
+    }
+
     /// Checks every field against the channels, the type and the device of the input, the argument `partner`.
     pub(crate) fn check(
         &self,
