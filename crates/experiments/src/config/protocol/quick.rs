@@ -86,6 +86,6 @@ pub(super) fn rows(sgd: f64, adamw: f64) -> Vec<Row> {
         Row::lookahead(sgd.clone(), lookahead.clone()),
         Row::lookahead(adamw, lookahead.clone()),
         Row::lookahead(rmsprop, lookahead),
-        Row::polyak(sgd, Average::Ema { decay: 0.998 }),
+        Row::polyak(sgd, Average::ema(0.998)),
     ]
 }
