@@ -52,17 +52,18 @@ type Train = fn(usize) -> candle_core::Result<(f32, f32)>;
 
 #[test]
 fn both_versions_train() {
-    let programs: [(&str, Train, usize); 6] = [
-        ("characters with candle", characters_candle::train, 60),
-        ("characters", characters::train, 60),
-        ("digits with candle", digits_candle::train, 60),
-        ("digits", digits::train, 60),
-        ("ring with candle", ring_candle::train, 400),
-        ("ring", ring::train, 400),
+    // Of the loss, or of the distance, what may be left; unseeded, so with a wide margin.
+    let programs: [(&str, Train, usize, f32); 6] = [
+        ("characters with candle", characters_candle::train, 60, 0.5),
+        ("characters", characters::train, 60, 0.5),
+        ("digits with candle", digits_candle::train, 60, 0.5),
+        ("digits", digits::train, 60, 0.5),
+        ("ring with candle", ring_candle::train, 600, 0.9),
+        ("ring", ring::train, 600, 0.9),
     ];
-    for (name, train, steps) in programs {
+    for (name, train, steps, left) in programs {
         let (before, after) = train(steps).unwrap();
         println!("{name}: {before} -> {after}");
-        assert!(after < 0.7 * before, "{name}: {before} -> {after}");
+        assert!(after < left * before, "{name}: {before} -> {after}");
     }
 }

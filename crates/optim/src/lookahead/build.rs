@@ -30,7 +30,7 @@ impl<O: Optimizer> Lookahead<O> {
             return Err(Error::NoCurvature);
         }
         if config.state_policy == StatePolicy::Reset && !inner.can_reset_state() {
-            return Err(Error::Unsupported { optimizer: inner.name(), operation: "reset its state" });
+            return Err(Error::Unsupported { optimizer: innermost(&inner), operation: "reset its state" });
         }
         let buffers = Buffers::new(buffers, inner.parameters())?;
         let slow = Shadow::new("slow", inner.parameters())?;
@@ -113,4 +113,9 @@ impl<O: Optimizer> Lookahead<O> {
         let statistics = self.buffers.vars();
         with_reestimated_statistics(self, &statistics, how, forward, evaluate)
     }
+}
+
+/// The name of the optimizer that makes the steps.
+fn innermost(optimizer: &dyn Optimizer) -> &'static str {
+    optimizer.inner().map_or_else(|| optimizer.name(), innermost)
 }
