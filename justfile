@@ -64,6 +64,10 @@ check-cuda:
     CARGO_TARGET_DIR=target/cuda-check CUDA_COMPUTE_CAP=80 NVCC="$PWD/.ci/nvcc" PATH="$PWD/.ci:$PATH" \
         cargo clippy --release --workspace --features lookahead-experiments/cuda -- -D warnings
 
+# packages a crate, and builds and runs a program outside the workspace with the package, without a lock file
+package crate="optim":
+    @.ci/package {{crate}}
+
 # what CI runs
 ready: lint docs test
 

@@ -81,7 +81,7 @@ fn after_three_steps_an_average_is_no_worse_than_the_weights_by_more_than_noise(
         let worse = worse_by_deviations(average);
         assert!(worse < 1.0, "{average:?} is worse by {worse} standard deviations of the last loss");
     }
-    // What these averages were before: ruled by the random weights of the start.
+    // Without warm-up the first steps rule it.
     assert!(worse_by_deviations(Average::Ema { decay: 0.998, start: 0, warm_up: false }) > 10.0);
 }
 

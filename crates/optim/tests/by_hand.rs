@@ -171,7 +171,7 @@ fn averages_by_hand() {
     assert_eq!(seen(Average::Polyak { start: 0, power: 0.0 }, 3), 2.0); // (3 + 2 + 1) / 3
     assert_eq!(seen(Average::Polyak { start: 2, power: 0.0 }, 2), 2.0); // not begun: the weights
     assert_eq!(seen(Average::Polyak { start: 1, power: 0.0 }, 3), 1.5); // (2 + 1) / 2
-    assert_eq!(seen(Average::Ema { decay: 0.5, start: 0, warm_up: false }, 2), 2.75); // 4 -> 3.5 -> 2.75
+    assert_eq!(seen(Average::Ema { decay: 0.5, start: 0, warm_up: false }, 2), 2.5); // begins at 3; (3 + 2) / 2
 }
 
 #[test]

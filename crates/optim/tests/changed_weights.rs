@@ -26,10 +26,8 @@ fn sgd(w: &Var) -> Sgd {
 
 type Build = fn(&Var) -> Box<dyn Optimizer>;
 
-/// Each with whether it minds f32 weights that changed, and half-precision ones.
+/// Each with whether it minds f32 and f64 weights that changed; half-precision ones all of them mind.
 fn every_kind() -> Vec<(&'static str, Build, bool)> {
-    let period = || LookaheadConfig { sync_period: 3.into(), ..LookaheadConfig::default() };
-    let _: fn() -> LookaheadConfig = period;
     vec![
         ("sgd", |w| Box::new(sgd(w)), false),
         ("lookahead", |w| Box::new(Lookahead::new(sgd(w), LookaheadConfig::default()).unwrap()), true),
@@ -166,4 +164,17 @@ fn a_look_is_no_comparison() {
     let there = Tensor::new(&[0f32, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0], &Device::Cpu).unwrap();
     w.set(&(w.as_detached_tensor() + there).unwrap()).unwrap();
     assert!(matches!(step(&mut optimizer, &w), Err(Error::WeightsChanged { .. })));
+}
+
+#[test]
+fn weights_are_taken_over_only_while_the_fast_ones_are_in_place() {
+    let w = weight(DType::BF16);
+    for mut optimizer in every_kind().into_iter().skip(1).map(|(_, build, _)| build(&w)) {
+        optimizer.step(&gradients(&[(&w, 1.0)])).unwrap();
+        optimizer.swap_evaluation_weights().unwrap();
+        for refused in [optimizer.adopt_weights(), optimizer.accept_adjustment()] {
+            assert!(matches!(refused, Err(Error::EvaluationWeightsInPlace { .. })));
+        }
+        optimizer.swap_evaluation_weights().unwrap();
+    }
 }

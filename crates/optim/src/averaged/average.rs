@@ -6,13 +6,13 @@ use crate::error::in_range;
 /// Which average [`Averaged`](crate::Averaged) keeps. [`polyak`](Self::polyak) and [`ema`](Self::ema) are right for runs of any length.
 ///
 /// Until `start` steps have been taken there is no average, and evaluation is at the weights themselves; the first step that counts makes
-/// the average equal to its weights. So the random initial weights are in no average, but for an exponential one without warm-up.
+/// the average equal to its weights. So the random initial weights are in no average.
 ///
 /// # References
 /// Polyak, Juditsky: *Acceleration of stochastic approximation by averaging*, 1992. Shamir, Zhang: *Stochastic Gradient Descent for
 /// Non-smooth Optimization*, 2013, [arXiv:1212.1824](https://arxiv.org/abs/1212.1824) (`power`, their eta). TensorFlow's
-/// `ExponentialMovingAverage` with `num_updates` (the warm-up). PyTorch's `AveragedModel` copies the weights at its first update, and has
-/// a constant decay from then on: that is `start: 1` without warm-up, one step later.
+/// `ExponentialMovingAverage` with `num_updates` (the warm-up). PyTorch's `AveragedModel` with an exponential average is the one without
+/// warm-up: it copies the weights at its first update and has a constant decay from then on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
@@ -39,8 +39,8 @@ pub enum Average {
         /// The first step whose weights count, from 0.
         #[cfg_attr(feature = "serde", serde(default))]
         start: usize,
-        /// Whether the decay grows to its value: the t-th step that counts, from 1, takes `min(decay, (t - 1) / (t + 8))`. Without it,
-        /// and with `start` 0, the initial weights are in the average, and rule it for the first `1 / (1 - decay)` steps.
+        /// Whether the decay grows to its value: the t-th step that counts, from 1, takes `min(decay, (t - 1) / (t + 8))`, and until then
+        /// the average is Polyak's with `power` 8. Without it the first weights that count rule the average for `1 / (1 - decay)` steps.
         #[cfg_attr(feature = "serde", serde(default = "yes"))]
         warm_up: bool,
     },
@@ -99,7 +99,7 @@ impl Average {
         Some(match self {
             Self::Polyak { power, .. } => (1.0 + power) / (t + power),
             Self::Ema { decay, warm_up: true, .. } => 1.0 - decay.min((t - 1.0) / (t + 8.0)),
-            Self::Ema { .. } if start > 0 && t == 1.0 => 1.0,
+            Self::Ema { .. } if t == 1.0 => 1.0,
             Self::Ema { decay, .. } => 1.0 - decay,
         })
     }

@@ -183,4 +183,9 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
         self.inner.adopt_weights()?;
         self.begin()
     }
+
+    fn accept_adjustment(&mut self) -> Result<()> {
+        self.check_weights_in_place("accept weights")?;
+        self.inner.accept_adjustment()
+    }
 }

@@ -230,4 +230,9 @@ impl<O: Optimizer> Optimizer for Lookahead<O> {
         self.inner.adopt_weights()?;
         self.begin_cycle()
     }
+
+    fn accept_adjustment(&mut self) -> Result<()> {
+        self.check_fast_in_place("accept weights")?;
+        self.inner.accept_adjustment()
+    }
 }

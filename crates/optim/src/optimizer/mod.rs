@@ -258,8 +258,11 @@ pub trait Optimizer: std::fmt::Debug + Send {
     /// slow weights and averages stay where they are.
     ///
     /// # Errors
-    /// What candle reports.
+    /// [`Error::EvaluationWeightsInPlace`]; what candle reports.
     fn accept_adjustment(&mut self) -> Result<()> {
-        self.parameters().iter().try_for_each(Parameter::adopt)
+        match self.inner_mut() {
+            Some(inner) => inner.accept_adjustment(),
+            None => self.parameters().iter().try_for_each(Parameter::adopt),
+        }
     }
 }
