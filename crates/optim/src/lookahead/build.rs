@@ -19,7 +19,7 @@ impl<O: Optimizer> Lookahead<O> {
         Self::with_buffers(inner, config, Vec::new())
     }
 
-    /// The same for a model with buffers: the running statistics of batch norm, which [`BufferPolicy`] and
+    /// The same for a model with buffers: the running statistics of batch norm, which [`BufferPolicy`](super::BufferPolicy) and
     /// [`with_reestimated_slow_weights`](Self::with_reestimated_slow_weights) are about.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl<O: Optimizer> Lookahead<O> {
         self.inner.parameters().iter().zip(&self.slow.values).map(copy).collect()
     }
 
-    /// Runs `evaluate` with the slow weights in the variables (and averaged buffers, under [`BufferPolicy::Average`]), and brings the
+    /// Runs `evaluate` with the slow weights in the variables (and averaged buffers, under [`BufferPolicy::Average`](super::BufferPolicy::Average)), and brings the
     /// fast ones back, bit for bit, whether it succeeds, fails or panics. [`EvaluationWeights`](crate::evaluation::EvaluationWeights) does it without a closure.
     ///
     /// # Errors
