@@ -69,6 +69,10 @@ sanitize *args:
     CARGO_TARGET_DIR=target/sanitize RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address \
         cargo test --release --package lookahead-kernels --lib --tests --target x86_64-unknown-linux-gnu "$@"
 
+# packages a crate, and builds and runs a program outside the workspace with the package, without a lock file
+package crate="optim":
+    @.ci/package {{crate}}
+
 # what CI runs
 ready: lint docs test
 

@@ -67,7 +67,9 @@ fn cases() -> Vec<Case> {
             Ok(Box::new(lookahead(AdamW::new(p, AdamWConfig::default())?, StatePolicy::Keep)?))
         }),
         ("lookahead-rmsprop", PERIOD, 20.0 + slow, |p| Ok(Box::new(lookahead(rmsprop(p)?, StatePolicy::Keep)?))),
-        ("polyak-sgd-momentum", 1, 28.0, |p| Ok(Box::new(Averaged::new(sgd(p)?, Average::Polyak { start: 0 })?))),
+        ("polyak-sgd-momentum", 1, 28.0, |p| {
+            Ok(Box::new(Averaged::new(sgd(p)?, Average::Polyak { start: 0, power: 0.0 })?))
+        }),
         ("sgd-momentum-clip-norm", 1, 24.0, |p| {
             let gradients = Gradients { clip: Some(Clip::GlobalNorm(1.0)), check_finite: true };
             Ok(Box::new(Sgd::new(p, SgdConfig { gradients, ..momentum() })?))

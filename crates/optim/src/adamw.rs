@@ -1,10 +1,9 @@
 //! Adam and AdamW.
 
 use crate::error::in_range;
-use crate::group::{Group, Scales};
-use crate::rule::{Clock, Rule};
-use crate::state::Settings;
-use crate::{Fused, Gradients, Number, Result, WeightDecay};
+use crate::group::Group;
+use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings};
+use crate::{Gradients, Result, WeightDecay};
 
 /// Adam with decoupled decay (AdamW), with L2 decay or without (Adam); see [`AdamWConfig`].
 pub type AdamW = Fused<AdamWConfig>;
@@ -35,12 +34,12 @@ pub type AdamW = Fused<AdamWConfig>;
 ///
 /// ```
 /// use candle_core::{Device, Var};
-/// use lookahead_optim::{AdamW, AdamWConfig, Optimizer, WeightDecay};
+/// use lookahead_optim::{AdamW, AdamWConfig};
 ///
 /// let w = Var::new(&[1f64], &Device::Cpu)?;
 /// let config = AdamWConfig { learning_rate: 0.1, ..AdamWConfig::adam() };
-/// let mut adam = AdamW::new(vec![("w".into(), w.clone())], config)?;
-/// adam.step(&w.affine(7.0, 0.0)?.sum_all()?.backward()?)?;
+/// let mut adam = AdamW::new([("w", w.clone())], config)?;
+/// adam.backward_step(&w.affine(7.0, 0.0)?.sum_all()?)?;
 /// // The first step has the length of the learning rate, whatever the gradient.
 /// assert!((w.to_vec1::<f64>()?[0] - 0.9).abs() < 1e-9);
 /// # Ok::<(), lookahead_optim::Error>(())
@@ -84,6 +83,13 @@ impl Default for AdamWConfig {
             groups: Vec::new(),
             gradients: Gradients::default(),
         }
+    }
+}
+
+/// The defaults with this learning rate.
+impl From<f64> for AdamWConfig {
+    fn from(learning_rate: f64) -> Self {
+        Self { learning_rate, ..Self::default() }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Every rule that can be broken, with the value that broke it.
 
-use crate::kernel::MAX_SLOTS;
 use std::path::PathBuf;
 
 /// The crate's result.
@@ -20,6 +19,38 @@ pub enum Error {
         /// The values it may take.
         range: &'static str,
     },
+    /// An optimizer of nothing.
+    #[error("there are no parameters to optimize: the list of variables is empty")]
+    NoParameters,
+    /// A step in which no parameter has a gradient: most likely those of another model, or of a detached loss.
+    #[error("none of the {parameters} parameters has a gradient: is the loss computed from these variables?")]
+    NoGradient {
+        /// How many parameters there are.
+        parameters: usize,
+    },
+    /// What an optimizer that is not of this crate does not offer.
+    #[error("{optimizer} cannot {operation}")]
+    Unsupported {
+        /// The optimizer.
+        optimizer: &'static str,
+        /// What was asked of it.
+        operation: &'static str,
+    },
+    /// Somebody else changed the weights after the optimizer last did: most likely a checkpoint was loaded.
+    #[error(
+        "the weights of `{name}` were changed after the optimizer last saw them: call `adopt_weights` after loading weights, \
+         or `accept_adjustment` after changing them by hand"
+    )]
+    WeightsChanged {
+        /// The first such parameter in name order.
+        name: String,
+    },
+    /// State of parameters without names is not written to files, where positions would stand for names.
+    #[error(
+        "the variables came without names, and positions are no names: build the optimizer from a `VarMap` or from \
+         (name, variable) pairs to save and load it"
+    )]
+    Unnamed,
     /// Two parameters of one name.
     #[error("the parameter name `{name}` is given twice")]
     DuplicateName {
@@ -65,12 +96,14 @@ pub enum Error {
         name: String,
     },
     /// A rule with more state than the fused loop carries along.
-    #[error("the rule {rule} has {count} slots, but at most {} are possible", MAX_SLOTS)]
+    #[error("the rule {rule} has {count} slots, but at most {limit} are possible")]
     TooManySlots {
         /// The rule's name.
         rule: &'static str,
         /// How many slots it asks for.
         count: usize,
+        /// How many there may be.
+        limit: usize,
     },
     /// A momentum for an optimizer that has none.
     #[error("{optimizer} was built without momentum, so none can be set")]

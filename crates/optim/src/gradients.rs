@@ -2,8 +2,9 @@
 
 use crate::error::in_range;
 use crate::kernel::{CHUNK, Preparation, vectorised};
+use crate::parameter::Parameter;
 use crate::slices::Element;
-use crate::{Error, Parameter, Result};
+use crate::{Error, Result};
 use candle_core::{DType, Device, Storage, Tensor};
 use rayon::prelude::*;
 
@@ -44,11 +45,14 @@ pub struct Gradients {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum Clip {
     /// All gradients are multiplied by `min(1, limit / (norm + 1e-6))`, where `norm` is the Euclidean norm of all of them together, as
     /// in PyTorch's `clip_grad_norm_`. Parameters without a gradient do not count.
+    #[doc(alias = "clip_grad_norm_")]
     GlobalNorm(f64),
     /// Every element is clamped to `[-limit, limit]`.
+    #[doc(alias = "clip_grad_value_")]
     Value(f64),
 }
 
@@ -203,6 +207,11 @@ fn chunk_sum_of_squares<T: Element>(chunk: &[T]) -> f64 {
             sums.iter().sum::<f64>() + rest.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>()
         },
     )
+}
+
+/// The squared Euclidean norm of a contiguous f32 or f64 tensor, on the host.
+pub(crate) fn squared_norm(tensor: &Tensor) -> Result<f64> {
+    with_elements(&tensor.to_device(&Device::Cpu)?, sum_of_squares::<f32>, sum_of_squares::<f64>)
 }
 
 fn all_finite(gradient: &Tensor) -> Result<bool> {

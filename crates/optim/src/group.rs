@@ -1,7 +1,8 @@
 //! Parameter groups: which parameters take another learning rate or another decay.
 
 use crate::error::in_range;
-use crate::{Error, Parameter, Result};
+use crate::parameter::Parameter;
+use crate::{Error, Result};
 
 /// A set of parameters with its own scales; of several groups that match a parameter, the first counts.
 ///
@@ -40,6 +41,7 @@ pub struct Group {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum Select {
     /// Those whose whole name matches a pattern, in which `*` stands for any text (dots too) and `?` for one character.
     Name(String),

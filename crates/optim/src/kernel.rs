@@ -3,7 +3,7 @@
 //! Each element is computed on its own, without reassociation or fused multiply-add, so the same bits come out on any number
 //! of threads and whichever instruction set is chosen at run time.
 
-use crate::Rule;
+use crate::rule::{MAX_SLOTS, Rule};
 use crate::slices::Element;
 use rayon::prelude::*;
 
@@ -13,9 +13,6 @@ pub(crate) const CHUNK: usize = 64 * 1024;
 
 /// Below this many elements in all, waking other threads costs more than it saves.
 const SERIAL: usize = 2 * CHUNK;
-
-/// The most state values an element can have.
-pub(crate) const MAX_SLOTS: usize = 3;
 
 /// One parameter's share of a step.
 pub(crate) struct Work<'a, T, U> {
@@ -52,7 +49,7 @@ impl<T: Element> Preparation<T> {
     }
 }
 
-/// How anchors move; see [`crate::Pull`].
+/// How anchors move; see [`Pull`](crate::pull::Pull).
 #[derive(Clone, Copy)]
 pub(crate) struct Rate<T> {
     pub(crate) rate: T,
@@ -232,7 +229,8 @@ fn step_elements<R: Rule, T: Element, const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AdamWConfig, Clock, Scales};
+    use crate::AdamWConfig;
+    use crate::rule::{Clock, Scales};
 
     /// Weights, gradient, three slots and anchor, of a length that no vector divides.
     fn tensors() -> [Vec<f32>; 6] {

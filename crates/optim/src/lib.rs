@@ -1,45 +1,52 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Where things are
+//!
+//! * optimizers: [`Sgd`], [`AdamW`], [`RmsProp`]; of a formula of your own: [`rule`]; candle's: [`FromCandle`]
+//! * around them: [`Lookahead`] with [`lookahead`], [`Averaged`] with [`Average`]; the trait [`Optimizer`]
+//! * their settings: [`WeightDecay`], [`Momentum`], [`Group`], [`Gradients`], [`Clip`]; [`schedule`]
+//! * what they are built from: [`parameter::Variables`]
+//! * evaluation: [`with_evaluation_weights`], [`evaluation`]
+//! * saved: [`State`], [`save_checkpoint`], [`load_checkpoint`], [`checkpoint`]
 
 mod adamw;
 mod averaged;
 mod candle;
-mod checkpoint;
+pub mod checkpoint;
 #[cfg(any(feature = "cuda", all(test, target_os = "linux")))]
 mod cuda;
 mod decay;
 mod error;
+pub mod evaluation;
 mod fused;
 mod gradients;
 mod group;
 mod kernel;
-mod lookahead;
-mod number;
+pub mod lookahead;
 mod optimizer;
-mod parameter;
+pub mod parameter;
 mod pull;
+mod reestimate;
 mod rmsprop;
-mod rule;
-mod schedule;
+pub mod rule;
+pub mod schedule;
+mod seen;
 mod sgd;
 mod shadow;
 mod slices;
-mod state;
+mod variables;
 
-pub use adamw::{AdamUpdate, AdamW, AdamWConfig};
+pub use adamw::{AdamW, AdamWConfig};
 pub use averaged::{Average, Averaged};
-pub use checkpoint::{load_checkpoint, save_checkpoint};
+pub use candle::FromCandle;
+pub use checkpoint::{State, load_checkpoint, save_checkpoint};
 pub use decay::WeightDecay;
 pub use error::{Error, Result};
-pub use fused::Fused;
+pub use evaluation::with_evaluation_weights;
 pub use gradients::{Clip, Gradients};
-pub use group::{Group, Scales, Select};
-pub use lookahead::{BufferPolicy, Lookahead, LookaheadConfig, Period, Reestimate, StatePolicy, StepSize};
-pub use number::Number;
-pub use optimizer::{Optimizer, with_evaluation_weights};
-pub use parameter::{Parameter, trainable};
-pub use pull::Pull;
-pub use rmsprop::{RmsProp, RmsPropConfig, RmsPropUpdate};
-pub use rule::{Clock, Rule};
-pub use schedule::{Airbench, Anneal, Constant, Cosine, Linear, OneCycle, Schedule, Sequence, StepDecay};
-pub use sgd::{Momentum, Sgd, SgdConfig, SgdUpdate};
-pub use state::{Settings, State};
+pub use group::Group;
+pub use lookahead::{Lookahead, LookaheadConfig, StatePolicy};
+pub use optimizer::Optimizer;
+pub use rmsprop::{RmsProp, RmsPropConfig};
+pub use sgd::{Momentum, Sgd, SgdConfig};
+pub use variables::trainable;

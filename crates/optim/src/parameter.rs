@@ -1,8 +1,13 @@
 //! Parameters: a name, a variable, and for half precision an f32 master copy.
 
+pub use crate::group::Select;
+pub use crate::pull::Pull;
+pub use crate::variables::{Variables, running_statistics};
+
+use crate::seen::Seen;
 use crate::{Error, Result};
+use candle_core::backprop::GradStore;
 use candle_core::{DType, Var};
-use candle_nn::VarMap;
 
 /// One trainable variable.
 ///
@@ -13,54 +18,68 @@ use candle_nn::VarMap;
 #[derive(Debug, Clone)]
 pub struct Parameter {
     name: String,
+    named: bool,
     var: Var,
     master: Option<Var>,
+    seen: Seen,
 }
 
 impl Parameter {
-    /// Makes the parameters of an optimizer from (name, variable) pairs: sorted by name, with master copies.
+    /// Makes the parameters of an optimizer: sorted by name, with master copies.
     ///
     /// # Errors
-    /// [`Error::DuplicateName`], [`Error::SameVariable`] where one variable has two names, [`Error::NotFloat`].
+    /// [`Error::NoParameters`], [`Error::DuplicateName`], [`Error::SameVariable`] where one variable has two names,
+    /// [`Error::NotFloat`].
     ///
     /// ```
     /// use candle_core::{DType, Device, Var};
-    /// use lookahead_optim::Parameter;
+    /// use lookahead_optim::parameter::Parameter;
     ///
     /// let weight = Var::zeros((2, 3), DType::F32, &Device::Cpu)?;
     /// let bias = Var::zeros(2, DType::F32, &Device::Cpu)?;
-    /// let list = Parameter::list(vec![("fc.weight".into(), weight), ("fc.bias".into(), bias)])?;
+    /// let list = Parameter::list([("fc.weight", weight), ("fc.bias", bias)])?;
     /// assert_eq!(list[0].name(), "fc.bias");
     /// # Ok::<(), lookahead_optim::Error>(())
     /// ```
-    pub fn list(mut named: Vec<(String, Var)>) -> Result<Vec<Self>> {
-        named.sort_by(|a, b| a.0.cmp(&b.0));
-        for pair in named.windows(2) {
+    pub fn list(variables: impl Into<Variables>) -> Result<Vec<Self>> {
+        let Variables { mut list, named } = variables.into();
+        if list.is_empty() {
+            return Err(Error::NoParameters);
+        }
+        list.sort_by(|a, b| a.0.cmp(&b.0));
+        for pair in list.windows(2) {
             if pair[0].0 == pair[1].0 {
                 return Err(Error::DuplicateName { name: pair[0].0.clone() });
             }
         }
         let mut seen = std::collections::HashMap::new();
-        for (name, var) in &named {
+        for (name, var) in &list {
             if let Some(first) = seen.insert(var.id(), name) {
                 return Err(Error::SameVariable { first: first.clone(), second: name.clone() });
             }
         }
-        named.into_iter().map(|(name, var)| Self::new(name, var)).collect()
+        list.into_iter().map(|(name, var)| Self::new(name, named, var)).collect()
     }
 
-    fn new(name: String, var: Var) -> Result<Self> {
+    fn new(name: String, named: bool, var: Var) -> Result<Self> {
         let master = match var.dtype() {
             DType::F32 | DType::F64 => None,
             DType::F16 | DType::BF16 => Some(Var::from_tensor(&var.as_detached_tensor().to_dtype(DType::F32)?)?),
             dtype => return Err(Error::NotFloat { name, dtype }),
         };
-        Ok(Self { name, var, master })
+        let parameter = Self { name, named, var, master, seen: Seen::default() };
+        parameter.look();
+        Ok(parameter)
     }
 
-    /// The name it was given.
+    /// The name it was given; its position where it was given none.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it was given a name.
+    pub fn is_named(&self) -> bool {
+        self.named
     }
 
     /// The model's variable, whose gradient an optimizer looks up.
@@ -79,7 +98,7 @@ impl Parameter {
         self.master.as_ref()
     }
 
-    /// Rounds the master copy into the variable; nothing to do without one.
+    /// Rounds the master copy into the variable, if there is one, and takes note that the weights changed.
     ///
     /// # Errors
     /// What candle reports.
@@ -87,35 +106,47 @@ impl Parameter {
         if let Some(master) = &self.master {
             self.var.set(&master.as_detached_tensor().to_dtype(self.var.dtype())?)?;
         }
+        self.look();
         Ok(())
     }
-}
 
-/// The trainable variables of a `VarMap`, sorted by name.
-///
-/// `VarMap::all_vars` has no fixed order and includes the running statistics of batch norm, which are buffers; this list
-/// leaves out every name whose last part is `running_mean` or `running_var`.
-///
-/// ```
-/// use candle_core::{DType, Device};
-/// use candle_nn::{BatchNormConfig, VarBuilder, VarMap};
-///
-/// let vars = VarMap::new();
-/// let builder = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);
-/// candle_nn::batch_norm(4, BatchNormConfig::default(), builder.pp("bn"))?;
-/// let names: Vec<String> = lookahead_optim::trainable(&vars).into_iter().map(|(name, _)| name).collect();
-/// assert_eq!(names, ["bn.bias", "bn.weight"]);
-/// # Ok::<(), candle_core::Error>(())
-/// ```
-pub fn trainable(vars: &VarMap) -> Vec<(String, Var)> {
-    // A poisoned lock means that another thread panicked while it added a variable; the map itself is still whole.
-    let data = vars.data().lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let mut named: Vec<(String, Var)> =
-        data.iter().filter(|(name, _)| !is_running_statistic(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
-    named.sort_by(|a, b| a.0.cmp(&b.0));
-    named
-}
+    /// Makes the master copy, if there is one, equal to the variable: the way back from a change of the variable itself.
+    ///
+    /// # Errors
+    /// What candle reports.
+    pub fn adopt(&self) -> Result<()> {
+        if let Some(master) = &self.master {
+            master.set(&self.var.as_detached_tensor().to_dtype(DType::F32)?)?;
+        }
+        self.look();
+        Ok(())
+    }
 
-fn is_running_statistic(name: &str) -> bool {
-    matches!(name.rsplit('.').next(), Some("running_mean" | "running_var"))
+    /// Takes the weights for known: what has happened to them so far is no surprise.
+    pub(crate) fn look(&self) {
+        self.seen.record(&self.var);
+    }
+
+    /// [`look`](Self::look) where no master copy could be out of date.
+    pub(crate) fn look_without_master(&self) {
+        if self.master.is_none() {
+            self.look();
+        }
+    }
+
+    /// The weights may be anything the next time they are looked at.
+    pub(crate) fn forget(&self) {
+        self.seen.forget();
+    }
+
+    /// [`check_unchanged`](Self::check_unchanged) for all that have a gradient: running statistics in a careless list change all the time.
+    pub(crate) fn check_all_unchanged(parameters: &[Self], grads: &GradStore) -> Result<()> {
+        parameters.iter().filter(|p| grads.get(&p.var).is_some()).try_for_each(Self::check_unchanged)
+    }
+
+    /// # Errors
+    /// [`Error::WeightsChanged`] where somebody else changed the weights after the last [`publish`](Self::publish).
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        if self.seen.differs(&self.var) { Err(Error::WeightsChanged { name: self.name.clone() }) } else { Ok(()) }
+    }
 }

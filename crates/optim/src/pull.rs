@@ -1,8 +1,9 @@
 //! The move of a second copy of the weights towards the first, which Lookahead and averaging share.
 
+use crate::Result;
 use crate::kernel::{self, Pair};
+use crate::parameter::Parameter;
 use crate::slices::{Element, with_slices_mut};
-use crate::{Parameter, Result};
 use candle_core::{DType, Tensor, Var};
 
 /// For each parameter that takes part: `anchor <- anchor + rate * (weights - anchor)`, then `weights <- anchor` if asked for.

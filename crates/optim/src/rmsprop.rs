@@ -1,10 +1,9 @@
 //! RMSProp.
 
 use crate::error::in_range;
-use crate::group::{Group, Scales};
-use crate::rule::{Clock, Rule};
-use crate::state::Settings;
-use crate::{Fused, Gradients, Number, Result, WeightDecay};
+use crate::group::Group;
+use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings};
+use crate::{Gradients, Result, WeightDecay};
 
 /// RMSProp, plain, centred and with momentum; see [`RmsPropConfig`].
 pub type RmsProp = Fused<RmsPropConfig>;
@@ -36,11 +35,11 @@ pub type RmsProp = Fused<RmsPropConfig>;
 ///
 /// ```
 /// use candle_core::{Device, Var};
-/// use lookahead_optim::{Optimizer, RmsProp, RmsPropConfig};
+/// use lookahead_optim::{RmsProp, RmsPropConfig};
 ///
 /// let w = Var::new(&[1f64], &Device::Cpu)?;
-/// let mut optimizer = RmsProp::new(vec![("w".into(), w.clone())], RmsPropConfig::default())?;
-/// optimizer.step(&w.affine(7.0, 0.0)?.sum_all()?.backward()?)?;
+/// let mut optimizer = RmsProp::new([("w", w.clone())], RmsPropConfig::default())?;
+/// optimizer.backward_step(&w.affine(7.0, 0.0)?.sum_all()?)?;
 /// // v = 0.01 * 49, so the first step is lr * 7 / 0.7.
 /// assert!((w.to_vec1::<f64>()?[0] - 0.9).abs() < 1e-8);
 /// # Ok::<(), lookahead_optim::Error>(())
@@ -84,6 +83,13 @@ impl Default for RmsPropConfig {
             groups: Vec::new(),
             gradients: Gradients::default(),
         }
+    }
+}
+
+/// The defaults with this learning rate.
+impl From<f64> for RmsPropConfig {
+    fn from(learning_rate: f64) -> Self {
+        Self { learning_rate, ..Self::default() }
     }
 }
 

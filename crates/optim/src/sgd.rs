@@ -1,10 +1,9 @@
 //! Stochastic gradient descent.
 
 use crate::error::in_range;
-use crate::group::{Group, Scales};
-use crate::rule::{Clock, Rule};
-use crate::state::Settings;
-use crate::{Fused, Gradients, Number, Result, WeightDecay};
+use crate::group::Group;
+use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings};
+use crate::{Gradients, Result, WeightDecay};
 
 /// Stochastic gradient descent with momentum; see [`SgdConfig`].
 pub type Sgd = Fused<SgdConfig>;
@@ -38,13 +37,13 @@ pub type Sgd = Fused<SgdConfig>;
 ///
 /// ```
 /// use candle_core::{Device, Var};
-/// use lookahead_optim::{Momentum, Optimizer, Sgd, SgdConfig};
+/// use lookahead_optim::{Momentum, Sgd, SgdConfig};
 ///
 /// let w = Var::new(&[3f32], &Device::Cpu)?;
 /// let config = SgdConfig { learning_rate: 0.5, momentum: Momentum::classical(0.5), ..SgdConfig::default() };
-/// let mut sgd = Sgd::new(vec![("w".into(), w.clone())], config)?;
+/// let mut sgd = Sgd::new([("w", w.clone())], config)?;
 /// for _ in 0..2 {
-///     sgd.step(&w.sum_all()?.backward()?)?;
+///     sgd.backward_step(&w.sum_all()?)?;
 /// }
 /// // b = 1, then 1.5: 3 - 0.5 * 1 - 0.5 * 1.5
 /// assert_eq!(w.to_vec1::<f32>()?, [1.75]);
@@ -79,6 +78,13 @@ impl Default for SgdConfig {
             groups: Vec::new(),
             gradients: Gradients::default(),
         }
+    }
+}
+
+/// The defaults with this learning rate.
+impl From<f64> for SgdConfig {
+    fn from(learning_rate: f64) -> Self {
+        Self { learning_rate, ..Self::default() }
     }
 }
 

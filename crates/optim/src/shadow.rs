@@ -1,7 +1,8 @@
 //! A second copy of the weights: Lookahead's slow weights, and averages.
 
+use crate::parameter::Parameter;
 use crate::pull::{Pull, swap_pairs};
-use crate::{Parameter, Result, State};
+use crate::{Result, State};
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 

@@ -5,7 +5,7 @@ use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor};
 use std::cell::Cell;
 
 /// An element type that updates are computed in.
-pub(crate) trait Element: crate::Number + Copy + Default + PartialOrd + Send + Sync + 'static {
+pub(crate) trait Element: crate::rule::Number + Copy + Default + PartialOrd + Send + Sync + 'static {
     fn from_f64(value: f64) -> Self;
     fn to_f64(self) -> f64;
     fn slice(storage: &CpuStorage) -> Option<&[Self]>;

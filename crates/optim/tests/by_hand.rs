@@ -4,9 +4,11 @@
 mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
+use lookahead_optim::lookahead::{Period, StepSize};
+use lookahead_optim::schedule::Schedule;
 use lookahead_optim::{
-    Average, Averaged, Lookahead, LookaheadConfig, Momentum, Optimizer, Period, Schedule, Sgd, SgdConfig, StatePolicy,
-    StepSize, WeightDecay, with_evaluation_weights,
+    Average, Averaged, Lookahead, LookaheadConfig, Momentum, Optimizer, Sgd, SgdConfig, StatePolicy, WeightDecay,
+    with_evaluation_weights,
 };
 use support::{gradients, scalar};
 
@@ -108,7 +110,7 @@ fn the_momentum_reaches_the_inner_optimizer_through_wrappers() {
     let config = SgdConfig { learning_rate: 1.0, momentum: Momentum::classical(0.9), ..SgdConfig::default() };
     let sgd = Sgd::new(vec![("w".into(), w.clone())], config).unwrap();
     let inner: Box<dyn Optimizer> = Box::new(Lookahead::new(sgd, LookaheadConfig::default()).unwrap());
-    let mut optimizer = Averaged::new(inner, Average::Ema { decay: 0.5 }).unwrap();
+    let mut optimizer = Averaged::new(inner, Average::Ema { decay: 0.5, start: 0, warm_up: false }).unwrap();
     optimizer.set_momentum(0.0).unwrap();
     optimizer.set_learning_rate(0.5);
     assert_eq!(optimizer.momentum(), Some(0.0));
@@ -166,10 +168,10 @@ fn averages_by_hand() {
         assert_eq!(scalar(&w), 4.0 - steps as f64);
         seen
     };
-    assert_eq!(seen(Average::Polyak { start: 0 }, 3), 2.0); // (3 + 2 + 1) / 3
-    assert_eq!(seen(Average::Polyak { start: 2 }, 2), 2.0); // not begun: the weights
-    assert_eq!(seen(Average::Polyak { start: 1 }, 3), 1.5); // (2 + 1) / 2
-    assert_eq!(seen(Average::Ema { decay: 0.5 }, 2), 2.75); // 4 -> 3.5 -> 2.75
+    assert_eq!(seen(Average::Polyak { start: 0, power: 0.0 }, 3), 2.0); // (3 + 2 + 1) / 3
+    assert_eq!(seen(Average::Polyak { start: 2, power: 0.0 }, 2), 2.0); // not begun: the weights
+    assert_eq!(seen(Average::Polyak { start: 1, power: 0.0 }, 3), 1.5); // (2 + 1) / 2
+    assert_eq!(seen(Average::Ema { decay: 0.5, start: 0, warm_up: false }, 2), 2.5); // begins at 3; (3 + 2) / 2
 }
 
 #[test]

@@ -183,25 +183,33 @@ fn lists_with_a_name_or_a_variable_twice_or_integers_are_refused() {
 fn hyper_parameters_out_of_range_are_refused_nan_included() {
     for value in [-0.1, 1.0, 1.5, f64::NAN] {
         let momentum = Momentum::classical(value);
-        assert!(Sgd::new(vec![], SgdConfig { momentum, ..SgdConfig::default() }).is_err());
-        assert!(AdamW::new(vec![], AdamWConfig { beta1: value, ..AdamWConfig::default() }).is_err());
-        assert!(AdamW::new(vec![], AdamWConfig { beta2: value, ..AdamWConfig::default() }).is_err());
-        assert!(RmsProp::new(vec![], RmsPropConfig { smoothing: value, ..RmsPropConfig::default() }).is_err());
-        assert!(RmsProp::new(vec![], RmsPropConfig { momentum: Some(value), ..RmsPropConfig::default() }).is_err());
-        let mut adam = AdamW::new(vec![], AdamWConfig::default()).unwrap();
+        assert!(Sgd::new([("w", var(&[1.0]))], SgdConfig { momentum, ..SgdConfig::default() }).is_err());
+        assert!(AdamW::new([("w", var(&[1.0]))], AdamWConfig { beta1: value, ..AdamWConfig::default() }).is_err());
+        assert!(AdamW::new([("w", var(&[1.0]))], AdamWConfig { beta2: value, ..AdamWConfig::default() }).is_err());
+        assert!(
+            RmsProp::new([("w", var(&[1.0]))], RmsPropConfig { smoothing: value, ..RmsPropConfig::default() }).is_err()
+        );
+        assert!(
+            RmsProp::new([("w", var(&[1.0]))], RmsPropConfig { momentum: Some(value), ..RmsPropConfig::default() })
+                .is_err()
+        );
+        let mut adam = AdamW::new([("w", var(&[1.0]))], AdamWConfig::default()).unwrap();
         assert!(adam.set_momentum(value).is_err());
     }
     for value in [-0.1, f64::NAN, f64::INFINITY] {
-        assert!(Sgd::new(vec![], SgdConfig { learning_rate: value, ..SgdConfig::default() }).is_err());
-        assert!(Sgd::new(vec![], SgdConfig { weight_decay: WeightDecay::L2(value), ..SgdConfig::default() }).is_err());
-        assert!(AdamW::new(vec![], AdamWConfig { epsilon: value, ..AdamWConfig::default() }).is_err());
+        assert!(Sgd::new([("w", var(&[1.0]))], SgdConfig { learning_rate: value, ..SgdConfig::default() }).is_err());
+        assert!(
+            Sgd::new([("w", var(&[1.0]))], SgdConfig { weight_decay: WeightDecay::L2(value), ..SgdConfig::default() })
+                .is_err()
+        );
+        assert!(AdamW::new([("w", var(&[1.0]))], AdamWConfig { epsilon: value, ..AdamWConfig::default() }).is_err());
         let (a, _, named) = two();
         let mut sgd = Sgd::new(named, SgdConfig::default()).unwrap();
         sgd.set_learning_rate(value);
         assert!(sgd.step(&gradients(&[(&a, 1.0)])).is_err());
         assert_eq!(values(&a), [1.0, 2.0]);
     }
-    let mut sgd = Sgd::new(vec![], SgdConfig::default()).unwrap();
+    let mut sgd = Sgd::new([("w", var(&[1.0]))], SgdConfig::default()).unwrap();
     assert!(matches!(sgd.set_momentum(0.9), Err(Error::NoMomentum { optimizer: "sgd" })));
 }
 

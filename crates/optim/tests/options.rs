@@ -5,10 +5,12 @@ mod support;
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
+use lookahead_optim::evaluation::Reestimate;
+use lookahead_optim::lookahead::{BufferPolicy, Period, StepSize};
+use lookahead_optim::schedule::Constant;
 use lookahead_optim::{
-    AdamW, AdamWConfig, Average, Averaged, BufferPolicy, Constant, Error, Lookahead, LookaheadConfig, Momentum,
-    Optimizer, Period, Reestimate, RmsProp, RmsPropConfig, Sgd, SgdConfig, StatePolicy, StepSize,
-    with_evaluation_weights,
+    AdamW, AdamWConfig, Average, Averaged, Error, Lookahead, LookaheadConfig, Momentum, Optimizer, RmsProp,
+    RmsPropConfig, Sgd, SgdConfig, StatePolicy, with_evaluation_weights,
 };
 use std::sync::Arc;
 use support::{bits, gradients, scalar, values};
@@ -80,10 +82,10 @@ fn settings_can_be_checked_before_anything_is_built() {
     assert_eq!(refused, "sync_period should be in [1, inf), but is 0");
     let refused = LookaheadConfig { slow_step_size: 1.5.into(), ..every(5) }.validate().unwrap_err().to_string();
     assert_eq!(refused, "slow_step_size should be in [0, 1], but is 1.5");
-    assert!(Average::Polyak { start: 0 }.validate().is_ok() && Average::Ema { decay: 1.0 }.validate().is_ok());
+    assert!(Average::Polyak { start: 0, power: 0.0 }.validate().is_ok() && Average::ema(1.0).validate().is_ok());
     for decay in [-0.1, 1.1, f64::NAN] {
-        assert!(matches!(Average::Ema { decay }.validate(), Err(Error::OutOfRange { what: "decay", .. })));
-        assert!(Averaged::new(plain(&at(0.0)), Average::Ema { decay }).is_err());
+        assert!(matches!(Average::ema(decay).validate(), Err(Error::OutOfRange { what: "decay", .. })));
+        assert!(Averaged::new(plain(&at(0.0)), Average::ema(decay)).is_err());
     }
     assert_eq!(StatePolicy::ALL.map(|policy| policy.to_string()), ["keep", "reset", "interpolate"]);
     assert_eq!(format!("{:<6}|", StatePolicy::Keep), "keep  |");
@@ -187,14 +189,15 @@ fn wrappers_compose_in_any_order() {
     };
     // Polyak around it averages the weights as they are after each step.
     let w = at(8.0);
-    let mut outer = Averaged::new(Lookahead::new(plain(&w), every(2)).unwrap(), Average::Polyak { start: 0 }).unwrap();
+    let mut outer =
+        Averaged::new(Lookahead::new(plain(&w), every(2)).unwrap(), Average::Polyak { start: 0, power: 0.0 }).unwrap();
     for _ in 0..4 {
         outer.step(&gradients(&[(&w, 1.0)])).unwrap();
     }
     assert_eq!(evaluate(&mut outer, &w), (6.0, 6.5));
     // Inside it, the average is of the fast weights before the sync: 7, 6, 6, 5. Evaluation is at the slow weights.
     let w = at(8.0);
-    let inner = Averaged::new(plain(&w), Average::Polyak { start: 0 }).unwrap();
+    let inner = Averaged::new(plain(&w), Average::Polyak { start: 0, power: 0.0 }).unwrap();
     let mut outer = Lookahead::new(inner, every(2)).unwrap();
     for _ in 0..4 {
         outer.step(&gradients(&[(&w, 1.0)])).unwrap();
@@ -204,7 +207,8 @@ fn wrappers_compose_in_any_order() {
     assert_eq!(evaluate(&mut outer, &w), (6.0, 6.0));
     // Before its average starts, a wrapper evaluates as what it wraps.
     let w = at(8.0);
-    let mut late = Averaged::new(Lookahead::new(plain(&w), every(5)).unwrap(), Average::Polyak { start: 9 }).unwrap();
+    let mut late =
+        Averaged::new(Lookahead::new(plain(&w), every(5)).unwrap(), Average::Polyak { start: 9, power: 0.0 }).unwrap();
     late.step(&gradients(&[(&w, 1.0)])).unwrap();
     assert_eq!(evaluate(&mut late, &w), (7.0, 8.0));
 }
@@ -213,9 +217,9 @@ fn wrappers_compose_in_any_order() {
 fn lookahead_takes_an_optimizer_it_has_never_seen() {
     /// Halves the weight; the one number of state counts how often.
     #[derive(Debug)]
-    struct Halving(Vec<lookahead_optim::Parameter>, u64);
+    struct Halving(Vec<lookahead_optim::parameter::Parameter>, u64);
     impl Optimizer for Halving {
-        fn parameters(&self) -> &[lookahead_optim::Parameter] {
+        fn parameters(&self) -> &[lookahead_optim::parameter::Parameter] {
             &self.0
         }
         fn step(&mut self, _: &GradStore) -> lookahead_optim::Result<()> {
@@ -227,28 +231,13 @@ fn lookahead_takes_an_optimizer_it_has_never_seen() {
             0.5
         }
         fn set_learning_rate(&mut self, _: f64) {}
-        fn momentum(&self) -> Option<f64> {
-            None
-        }
-        fn set_momentum(&mut self, _: f64) -> lookahead_optim::Result<()> {
-            Err(Error::NoMomentum { optimizer: "halving" })
-        }
-        fn state(&self) -> lookahead_optim::Result<lookahead_optim::State> {
-            let mut state = lookahead_optim::State::new("halving");
-            state.count("halvings", self.1);
-            Ok(state)
-        }
-        fn load_state(&mut self, state: &lookahead_optim::State) -> lookahead_optim::Result<()> {
-            self.1 = state.counter("halvings")?;
-            Ok(())
-        }
         fn reset_state(&mut self) -> lookahead_optim::Result<()> {
             self.1 = 0;
             Ok(())
         }
     }
     let w = at(8.0);
-    let parameters = lookahead_optim::Parameter::list(vec![("w".into(), w.clone())]).unwrap();
+    let parameters = lookahead_optim::parameter::Parameter::list(vec![("w".into(), w.clone())]).unwrap();
     let config = LookaheadConfig { state_policy: StatePolicy::Reset, ..every(2) };
     let mut optimizer = Lookahead::new(Halving(parameters, 0), config).unwrap();
     for expected in [4.0, 5.0, 2.5] {

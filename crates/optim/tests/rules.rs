@@ -4,7 +4,8 @@
 mod support;
 
 use candle_core::{Device, Var};
-use lookahead_optim::{Clock, Error, Fused, Number, Optimizer, Result, Rule, Scales, Settings};
+use lookahead_optim::rule::{Clock, Fused, Number, Rule, Scales, Settings};
+use lookahead_optim::{Error, Optimizer, Result};
 use support::{gradients, scalar, values};
 
 /// Adds each gradient to every slot, and their sum to the weight.
@@ -60,6 +61,6 @@ fn three_slots_are_carried_along_and_a_fourth_is_refused() {
 
     // Before anything else is looked at.
     let error = build(&["a", "b", "c", "d"], false).unwrap_err();
-    assert!(matches!(error, Error::TooManySlots { rule: "sums", count: 4 }));
+    assert!(matches!(error, Error::TooManySlots { rule: "sums", count: 4, limit: 3 }));
     assert_eq!(error.to_string(), "the rule sums has 4 slots, but at most 3 are possible");
 }

@@ -5,9 +5,11 @@ mod support;
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
+use lookahead_optim::lookahead::BufferPolicy;
+use lookahead_optim::schedule::{OneCycle, Schedule};
 use lookahead_optim::{
-    AdamW, AdamWConfig, Average, Averaged, BufferPolicy, Error, Lookahead, LookaheadConfig, Momentum, OneCycle,
-    Optimizer, RmsProp, RmsPropConfig, Schedule, Sgd, SgdConfig, State, StatePolicy, load_checkpoint, save_checkpoint,
+    AdamW, AdamWConfig, Average, Averaged, Error, Lookahead, LookaheadConfig, Momentum, Optimizer, RmsProp,
+    RmsPropConfig, Sgd, SgdConfig, State, StatePolicy, load_checkpoint, save_checkpoint,
 };
 use support::{Numbers, bits, gradient_of, gradients};
 
@@ -57,10 +59,10 @@ fn every_kind() -> Vec<(&'static str, Build)> {
         }),
         ("polyak around lookahead", |p, _| {
             let inner = Lookahead::new(Sgd::new(p, momentum()).unwrap(), policy(StatePolicy::Keep)).unwrap();
-            Box::new(Averaged::new(inner, Average::Polyak { start: 3 }).unwrap())
+            Box::new(Averaged::new(inner, Average::Polyak { start: 3, power: 0.0 }).unwrap())
         }),
         ("lookahead around an average", |p, _| {
-            let inner = Averaged::new(Sgd::new(p, momentum()).unwrap(), Average::Ema { decay: 0.9 }).unwrap();
+            let inner = Averaged::new(Sgd::new(p, momentum()).unwrap(), Average::ema(0.9)).unwrap();
             Box::new(Lookahead::new(inner, policy(StatePolicy::Interpolate)).unwrap())
         }),
     ]

@@ -8,9 +8,10 @@ mod support;
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
+use lookahead_optim::schedule::{Anneal, Cosine, OneCycle, Ramp, Schedule, Sequence, StepDecay};
 use lookahead_optim::{
-    AdamW, AdamWConfig, Anneal, Clip, Cosine, Gradients, Group, Linear, Momentum, OneCycle, Optimizer, RmsProp,
-    RmsPropConfig, Schedule, Sequence, Sgd, SgdConfig, StepDecay, WeightDecay,
+    AdamW, AdamWConfig, Clip, Gradients, Group, Momentum, Optimizer, RmsProp, RmsPropConfig, Sgd, SgdConfig,
+    WeightDecay,
 };
 use std::collections::HashMap;
 use support::values;
@@ -143,7 +144,7 @@ fn optimizers_take_pytorch_s_steps() {
 fn schedules_have_pytorch_s_and_fastai_s_values() {
     let fixture = fixture("schedules.safetensors");
     let cosine = Cosine { initial: 0.1, last: 0.001, steps: 40 };
-    let linear = Linear { initial: 0.001, last: 0.1, steps: 20 };
+    let linear = Ramp { initial: 0.001, last: 0.1, steps: 20 };
     let to_zero = Box::new(Cosine { initial: 0.1, last: 0.0, steps: 40 });
     let mut cases: Vec<(String, Box<dyn Schedule>)> = vec![
         ("step-decay".into(), Box::new(StepDecay { initial: 0.1, factor: 0.2, milestones: vec![30, 10, 31] })),

@@ -1,7 +1,8 @@
 //! The optimizers that a row can have: the one place to register another.
 
 use candle_core::Var;
-use lookahead_optim::{AdamWConfig, Fused, Optimizer, Result, RmsPropConfig, Rule, SgdConfig};
+use lookahead_optim::rule::{Fused, Rule};
+use lookahead_optim::{AdamWConfig, Optimizer, Result, RmsPropConfig, SgdConfig};
 use serde::{Deserialize, Serialize};
 
 /// Writes [`Inner`] from lines of name, title, and configuration.
@@ -50,7 +51,7 @@ macro_rules! inner_optimizers {
             /// # Errors
             /// A setting out of its range; a group that matches no parameter.
             pub fn build(&self, parameters: Vec<(String, Var)>) -> Result<Box<dyn Optimizer>> {
-                Ok(match self { $(Self::$variant(config) => Box::new(Fused::new(parameters, config.clone())?),)* })
+                Ok(match self { $(Self::$variant(config) => Box::new(Fused::<$config>::new(parameters, config.clone())?),)* })
             }
         }
     };

@@ -95,6 +95,11 @@ impl Row {
         Self { name: "polyak".to_owned(), title: "Polyak".to_owned(), inner, around: Around::Average(average) }
     }
 
+    /// An exponential average of the weights of `inner`: the row `ema`.
+    pub fn ema(inner: Inner, decay: f64) -> Self {
+        Self::polyak(inner, Average::ema(decay)).named("ema", "EMA")
+    }
+
     /// The same under another name and title.
     #[must_use]
     pub fn named(self, name: &str, title: &str) -> Self {

@@ -137,7 +137,8 @@ fn validate_schedule(schedule: &ScheduleConfig) -> Result<(), ConfigError> {
 #[cfg(test)]
 mod tests {
     use lookahead_data::Mixing;
-    use lookahead_optim::{Average, Momentum, StepSize};
+    use lookahead_optim::lookahead::StepSize;
+    use lookahead_optim::{Average, Momentum};
 
     use super::*;
     use crate::config::{Around, Inner, Protocol, StepsConfig};
@@ -164,7 +165,7 @@ mod tests {
                     sgd.momentum = Momentum::nesterov(f64::NAN);
                 }
             },
-            |c| c.rows[0].around = Around::Average(Average::Ema { decay: f64::NAN }),
+            |c| c.rows[0].around = Around::Average(Average::ema(f64::NAN)),
             |c| c.train.label_smoothing = f64::NAN,
             |c| c.schedule = ScheduleConfig::OneCycle(OneCycleConfig { warmup: f64::NAN, momentum: None }),
             |c| c.schedule = ScheduleConfig::Steps(StepsConfig { milestones: vec![], factor: f64::NAN }),
@@ -192,7 +193,7 @@ mod tests {
     /// A value that TOML cannot hold would make `config.toml` forget it.
     #[test]
     fn a_row_that_no_file_can_hold_is_refused() {
-        let schedule = std::sync::Arc::new(lookahead_optim::Constant(0.5));
+        let schedule = std::sync::Arc::new(lookahead_optim::schedule::Constant(0.5));
         let message = broken(|c| around(c).slow_step_size = StepSize::Scheduled(schedule));
         assert!(message.contains("lookahead-sgd"), "{message}");
     }

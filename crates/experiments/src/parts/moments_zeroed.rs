@@ -1,6 +1,7 @@
 //! The original project's reset of AdamW's state, rebuilt: moments to zero, step counter kept.
 
-use lookahead_optim::{Optimizer, Parameter, Result, State};
+use lookahead_optim::parameter::Parameter;
+use lookahead_optim::{Optimizer, Result};
 
 /// Lookahead around AdamW whose moments are set to zero at each sync while the step counter goes on.
 ///
@@ -20,6 +21,14 @@ impl<O: Optimizer> MomentsZeroed<O> {
 }
 
 impl<O: Optimizer> Optimizer for MomentsZeroed<O> {
+    fn inner(&self) -> Option<&dyn Optimizer> {
+        Some(&self.lookahead)
+    }
+
+    fn inner_mut(&mut self) -> Option<&mut dyn Optimizer> {
+        Some(&mut self.lookahead)
+    }
+
     fn parameters(&self) -> &[Parameter] {
         self.lookahead.parameters()
     }
@@ -48,44 +57,13 @@ impl<O: Optimizer> Optimizer for MomentsZeroed<O> {
     fn set_learning_rate(&mut self, learning_rate: f64) {
         self.lookahead.set_learning_rate(learning_rate);
     }
-
-    fn momentum(&self) -> Option<f64> {
-        self.lookahead.momentum()
-    }
-
-    fn set_momentum(&mut self, momentum: f64) -> Result<()> {
-        self.lookahead.set_momentum(momentum)
-    }
-
-    fn state(&self) -> Result<State> {
-        self.lookahead.state()
-    }
-
-    fn load_state(&mut self, state: &State) -> Result<()> {
-        self.lookahead.load_state(state)
-    }
-
-    fn reset_state(&mut self) -> Result<()> {
-        self.lookahead.reset_state()
-    }
-
-    fn second_moments(&self) -> Result<Option<Vec<candle_core::Tensor>>> {
-        self.lookahead.second_moments()
-    }
-
-    fn steps_since_sync(&self) -> Option<usize> {
-        self.lookahead.steps_since_sync()
-    }
-
-    fn swap_evaluation_weights(&mut self) -> Result<()> {
-        self.lookahead.swap_evaluation_weights()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use candle_core::{Device, Var};
-    use lookahead_optim::{AdamW, AdamWConfig, Lookahead, LookaheadConfig, Period, StepSize, WeightDecay};
+    use lookahead_optim::lookahead::{Period, StepSize};
+    use lookahead_optim::{AdamW, AdamWConfig, Lookahead, LookaheadConfig, WeightDecay};
 
     use super::*;
 

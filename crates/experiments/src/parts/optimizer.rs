@@ -1,22 +1,27 @@
 //! From a row to its optimizer.
 
 use candle_core::Var;
-use lookahead_optim::{Averaged, Lookahead, Optimizer};
+use lookahead_optim::lookahead::BufferPolicy;
+use lookahead_optim::{Averaged, Lookahead, LookaheadConfig, Optimizer};
 
 use super::moments_zeroed::MomentsZeroed;
 use crate::config::{Around, Row};
 use crate::error::Result;
 
-/// The optimizer of `row` over `parameters`.
+/// The optimizer of `row` over `parameters`; `buffers` are the network's, for a Lookahead that averages them.
 ///
 /// # Errors
 /// Those of the optimizers' constructors.
-pub fn optimizer(row: &Row, parameters: Vec<(String, Var)>) -> Result<Box<dyn Optimizer>> {
+pub fn optimizer(row: &Row, parameters: Vec<(String, Var)>, buffers: Vec<(String, Var)>) -> Result<Box<dyn Optimizer>> {
     let inner = row.inner.build(parameters)?;
+    let lookahead = |inner, config: &LookaheadConfig| match config.buffer_policy {
+        BufferPolicy::Average => Lookahead::with_buffers(inner, config.clone(), buffers),
+        _ => Lookahead::new(inner, config.clone()),
+    };
     Ok(match &row.around {
         Around::Nothing => inner,
-        Around::Lookahead(config) => Box::new(Lookahead::new(inner, config.clone())?),
-        Around::LookaheadMomentsZeroed(config) => Box::new(MomentsZeroed::new(Lookahead::new(inner, config.clone())?)),
+        Around::Lookahead(config) => Box::new(lookahead(inner, config)?),
+        Around::LookaheadMomentsZeroed(config) => Box::new(MomentsZeroed::new(lookahead(inner, config)?)),
         Around::Average(average) => Box::new(Averaged::new(inner, *average)?),
     })
 }

@@ -1,6 +1,7 @@
 //! From a configuration to learning rate and momentum as functions of the step.
 
-use lookahead_optim::{Constant, OneCycle, Optimizer, Schedule, StepDecay};
+use lookahead_optim::Optimizer;
+use lookahead_optim::schedule::{Constant, OneCycle, Schedule, StepDecay};
 
 use crate::config::{MomentumCycle, OneCycleConfig, ScheduleConfig};
 use crate::error::Result;

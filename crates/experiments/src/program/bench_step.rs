@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 use lookahead_data::SampleRng;
 use lookahead_kernels::cross_entropy_indices;
 use lookahead_models::{Pass, ResNet, ResNetConfig, Stem};
-use lookahead_optim::{Momentum, Optimizer, Sgd, SgdConfig, WeightDecay};
+use lookahead_optim::{Momentum, Sgd, SgdConfig, WeightDecay};
 use serde::Serialize;
 
 use super::threads::set_threads;

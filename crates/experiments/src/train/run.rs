@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use lookahead_data::Batches;
-use lookahead_optim::with_evaluation_weights;
+use lookahead_optim::evaluation::EvaluationWeights;
 use lookahead_runs::{
     Checkpoints, EpochRecord, Figures, Position, Record, RunDetails, RunFolder, RunSummary, StepRecord,
 };
@@ -152,13 +152,13 @@ struct Validated {
 fn validate(setup: &mut Setup<'_>, at: &mut Position) -> Result<Validated> {
     let clock = Instant::now();
     let (model, valid, device, normalize) = (&setup.model, &setup.valid, setup.device, &setup.normalize);
-    let validated = with_evaluation_weights(&mut *setup.optimizer, || -> Result<_> {
-        let evaluation = evaluate(model, valid, device, normalize)?;
-        // Copies that do not follow the variables when the optimizer goes on.
-        let copy = |(name, tensor): (String, Tensor)| Ok((name, tensor.detach().copy()?));
-        let weights = model.state().into_iter().map(copy).collect::<candle_core::Result<_>>()?;
-        Ok(Validated { evaluation, weights })
-    })?;
+    let in_place = EvaluationWeights::of(&mut *setup.optimizer)?;
+    let evaluation = evaluate(model, valid, device, normalize)?;
+    // Copies that do not follow the variables when the optimizer goes on.
+    let copy = |(name, tensor): (String, Tensor)| Ok((name, tensor.detach().copy()?));
+    let weights = model.state().into_iter().map(copy).collect::<candle_core::Result<_>>()?;
+    in_place.restore()?;
+    let validated = Validated { evaluation, weights };
     at.time.validation += clock.elapsed().as_secs_f64();
     match validated.evaluation.loss {
         loss if loss.is_finite() => Ok(validated),

@@ -50,7 +50,7 @@ impl<'a> Setup<'a> {
             }));
         }
         let model = parts::model(&config.model, data.train.classes().len(), run.seed, device)?;
-        let optimizer = parts::optimizer(&run.row, model.parameters())?;
+        let optimizer = parts::optimizer(&run.row, model.parameters(), model.buffers())?;
         let peak = run.row.inner.learning_rate();
         let schedules = Schedules::new(&config.schedule, peak, config.train.epochs, steps_per_epoch)?;
         let valid = data.valid_loader(config)?;

@@ -10,9 +10,9 @@ use candle_core::cuda_backend::{CudaDevice, DeviceId, WrapErr};
 use candle_core::{Result, Storage, Tensor};
 
 use super::formula::Formula;
-use super::source::{KERNEL, THREADS, source};
-use super::table::{Item, items_per_launch, pack};
-use crate::Pull;
+use super::source::{KERNEL, source};
+use super::table::{Item, THREADS, items_per_launch, pack};
+use crate::pull::Pull;
 
 /// One parameter's share of a step: f32, contiguous, on one device.
 pub(crate) struct Step<'a> {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::{Add, Div, Mul, Sub};
 use std::rc::Rc;
 
-use crate::{Number, Rule};
+use crate::rule::{Number, Rule};
 
 /// One value of a formula; operands are indices of earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

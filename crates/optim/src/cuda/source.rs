@@ -3,18 +3,12 @@
 use std::fmt::Write;
 
 use super::formula::{Formula, Node};
-use super::table::{HEAD_WORDS, TABLE_WORDS, item_words};
-
-/// Threads of a block.
-pub(crate) const THREADS: usize = 256;
-
-/// Elements of one block: sixteen a thread. Not measured.
-pub(crate) const CHUNK: usize = 16 * THREADS;
+use super::table::{CHUNK, HEAD_WORDS, TABLE_WORDS, THREADS, item_words};
 
 /// The name of the kernel in every text.
 pub(crate) const KERNEL: &str = "update";
 
-/// A kernel that updates the tensors of a [table](super::table), one block a [`CHUNK`].
+/// A kernel that updates the tensors of a [table](super::table), one block a [chunk](CHUNK).
 ///
 /// It does what the loop of the CPU does, operation by operation, in f32. Compile it without contraction into fused
 /// multiply-adds, so that it also gives the same bits; it is bound by memory, not by arithmetic.

@@ -1,6 +1,10 @@
 //! What a launch is told of its tensors: a table that travels as a kernel argument, so that nothing is copied to the device first.
 
-use super::source::CHUNK;
+/// Threads of a block.
+pub(crate) const THREADS: usize = 256;
+
+/// Elements of one block: sixteen a thread. Not measured.
+pub(crate) const CHUNK: usize = 16 * THREADS;
 
 /// Words of the table. A kernel's arguments may take 32,764 bytes from CUDA 12.1 on.
 pub(crate) const TABLE_WORDS: usize = 4000;

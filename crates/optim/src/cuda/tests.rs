@@ -8,14 +8,11 @@ use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
 
 use super::formula::record;
-use super::source::{CHUNK, source};
-use super::table::{Item, Table, items_per_launch, pack};
-use crate::group::Scales;
-use crate::rule::Clock;
-use crate::{
-    AdamWConfig, Fused, Momentum, Number, Optimizer, Pull, Result, RmsPropConfig, Rule, Settings, SgdConfig,
-    WeightDecay,
-};
+use super::source::source;
+use super::table::{CHUNK, Item, Table, items_per_launch, pack};
+use crate::pull::Pull;
+use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings};
+use crate::{AdamWConfig, Momentum, Optimizer, Result, RmsPropConfig, SgdConfig, WeightDecay};
 
 /// A rule of a user's own, with every operation there is.
 #[derive(Debug, Clone)]
@@ -67,7 +64,7 @@ fn same_bits<R: Rule, const N: usize>(rule: R, rate: f64) {
     let var = |values: &Vec<f32>| Var::from_tensor(&Tensor::new(&values[..], &Device::Cpu).unwrap()).unwrap();
     let named: Vec<_> = start.iter().enumerate().map(|(i, values)| (format!("{i}"), var(values))).collect();
     let anchors: Vec<Var> = start.iter().map(var).collect();
-    let mut cpu = Fused::new(named.clone(), rule.clone()).unwrap();
+    let mut cpu = Fused::<R>::new(named.clone(), rule.clone()).unwrap();
     // State holds what must not be read while it is fresh.
     let mut device: Vec<Kept> = start
         .iter()

@@ -1,7 +1,8 @@
 //! Hyper-parameters of Lookahead.
 
 use crate::error::in_range;
-use crate::{Error, Result, Schedule};
+use crate::schedule::Schedule;
+use crate::{Error, Result};
 use std::sync::Arc;
 
 /// Hyper-parameters of [`Lookahead`](crate::Lookahead).
@@ -32,8 +33,12 @@ use std::sync::Arc;
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct LookaheadConfig {
     /// Inner steps from one sync to the next.
+    #[doc(alias = "k")]
+    #[doc(alias = "la_steps")]
     pub sync_period: Period,
     /// How far the slow weights go at a sync.
+    #[doc(alias = "alpha")]
+    #[doc(alias = "la_alpha")]
     pub slow_step_size: StepSize,
     /// What becomes of the inner state.
     pub state_policy: StatePolicy,
@@ -45,6 +50,7 @@ pub struct LookaheadConfig {
 ///
 /// Two schedules are taken for equal where their `Debug` texts are, which is also how saved state tells them apart.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Period {
     /// Always the same, at least 1.
     Fixed(usize),
@@ -56,6 +62,7 @@ pub enum Period {
 ///
 /// Two schedules are taken for equal where their `Debug` texts are, which is also how saved state tells them apart.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum StepSize {
     /// Always the same, in `[0, 1]`.
     Fixed(f64),
@@ -94,6 +101,7 @@ pub enum StatePolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum BufferPolicy {
     /// They are left alone: statistics gathered at the fast weights serve the slow ones.
     #[default]
@@ -190,6 +198,19 @@ impl Period {
 }
 
 impl StepSize {
+    /// The size of the sync after `steps` inner steps, where it does not depend on the weights.
+    pub(super) fn known_at(&self, steps: usize) -> Result<Option<f64>> {
+        match self {
+            Self::Fixed(size) => Ok(Some(*size)),
+            Self::Scheduled(schedule) => {
+                let size = schedule.at(steps);
+                check_step_size(size)?;
+                Ok(Some(size))
+            }
+            Self::Adaptive { .. } => Ok(None),
+        }
+    }
+
     fn describe(&self) -> String {
         match self {
             Self::Fixed(size) => size.to_string(),
@@ -225,6 +246,6 @@ impl LookaheadConfig {
     }
 }
 
-pub(super) fn check_step_size(size: f64) -> Result<()> {
+fn check_step_size(size: f64) -> Result<()> {
     in_range((0.0..=1.0).contains(&size), "slow_step_size", size, "[0, 1]")
 }

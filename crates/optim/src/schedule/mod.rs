@@ -6,7 +6,7 @@ mod shapes;
 
 pub use one_cycle::{Anneal, OneCycle};
 pub use sequence::Sequence;
-pub use shapes::{Airbench, Constant, Cosine, Linear, StepDecay};
+pub use shapes::{Airbench, Constant, Cosine, Ramp, StepDecay};
 
 /// A value for every step: a pure function, so that a resumed run needs nothing but the step.
 ///

@@ -19,7 +19,7 @@ use crate::error::in_range;
 /// then on to the last.
 ///
 /// ```
-/// use lookahead_optim::{OneCycle, Schedule};
+/// use lookahead_optim::schedule::{OneCycle, Schedule};
 ///
 /// let rate = OneCycle::torch(0.1, 100)?;
 /// assert!((rate.at(0) - 0.004).abs() < 1e-12);
@@ -36,6 +36,7 @@ use crate::error::in_range;
 /// Smith, Topin: *Super-Convergence*, 2018, [arXiv:1708.07120](https://arxiv.org/abs/1708.07120). `torch.optim.lr_scheduler.OneCycleLR`;
 /// fastai 1.0 `callbacks/one_cycle.py`; fastai 2 `callback/schedule.py`.
 #[derive(Debug, Clone, PartialEq)]
+#[doc(alias = "OneCycleLR")]
 pub struct OneCycle {
     total: usize,
     anneal: Anneal,
@@ -44,6 +45,7 @@ pub struct OneCycle {
 
 /// How a [`OneCycle`] goes from value to value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Anneal {
     /// Along half a cosine.
     #[default]

@@ -5,14 +5,15 @@ use super::Schedule;
 /// Schedules one after the other, each counting from 0 and given a number of steps; the last goes on past its end.
 ///
 /// ```
-/// use lookahead_optim::{Cosine, Linear, Schedule, Sequence};
+/// use lookahead_optim::schedule::{Cosine, Ramp, Schedule, Sequence};
 ///
-/// let warm_up = Linear { initial: 0.0, last: 0.1, steps: 500 };
+/// let warm_up = Ramp { initial: 0.0, last: 0.1, steps: 500 };
 /// let decay = Cosine { initial: 0.1, last: 0.0, steps: 9500 };
 /// let rate = Sequence::new(Box::new(warm_up), 500).then(Box::new(decay), 9500);
 /// assert_eq!((rate.at(0), rate.at(500), rate.at(20_000)), (0.0, 0.1, 0.0));
 /// ```
 #[derive(Debug)]
+#[doc(alias = "SequentialLR")]
 pub struct Sequence {
     parts: Vec<(Box<dyn Schedule>, usize)>,
     last: (Box<dyn Schedule>, usize),

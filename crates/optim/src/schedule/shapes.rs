@@ -5,10 +5,11 @@ use super::{Schedule, half_cosine};
 /// Always the same value.
 ///
 /// ```
-/// use lookahead_optim::{Constant, Schedule};
+/// use lookahead_optim::schedule::{Constant, Schedule};
 /// assert_eq!(Constant(0.1).at(12), 0.1);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[doc(alias = "ConstantLR")]
 pub struct Constant(
     /// The value.
     pub f64,
@@ -23,13 +24,15 @@ impl Schedule for Constant {
 /// `initial * factor^n`, where n is the number of milestones at or before the step: PyTorch's `MultiStepLR`.
 ///
 /// ```
-/// use lookahead_optim::{Schedule, StepDecay};
+/// use lookahead_optim::schedule::{Schedule, StepDecay};
 ///
 /// // A fifth after epochs 60, 120 and 160 of 390 steps.
 /// let rate = StepDecay { initial: 0.1, factor: 0.2, milestones: vec![60 * 390, 120 * 390, 160 * 390] };
 /// assert_eq!((rate.at(23_399), rate.at(23_400)), (0.1, 0.1 * 0.2));
 /// ```
 #[derive(Debug, Clone, PartialEq)]
+#[doc(alias = "MultiStepLR")]
+#[doc(alias = "StepLR")]
 pub struct StepDecay {
     /// The value before the first milestone.
     pub initial: f64,
@@ -49,12 +52,13 @@ impl Schedule for StepDecay {
 /// Straight from `initial` at step 0 to `last` at step `steps` and after: PyTorch's `LinearLR`.
 ///
 /// ```
-/// use lookahead_optim::{Linear, Schedule};
-/// let warm_up = Linear { initial: 0.0, last: 0.4, steps: 4 };
+/// use lookahead_optim::schedule::{Ramp, Schedule};
+/// let warm_up = Ramp { initial: 0.0, last: 0.4, steps: 4 };
 /// assert_eq!((warm_up.at(1), warm_up.at(4), warm_up.at(9)), (0.1, 0.4, 0.4));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Linear {
+#[doc(alias = "LinearLR")]
+pub struct Ramp {
     /// The value at step 0.
     pub initial: f64,
     /// The value at the end.
@@ -63,7 +67,7 @@ pub struct Linear {
     pub steps: usize,
 }
 
-impl Schedule for Linear {
+impl Schedule for Ramp {
     fn at(&self, step: usize) -> f64 {
         if step >= self.steps {
             return self.last;
@@ -76,12 +80,13 @@ impl Schedule for Linear {
 /// again. From a low to a high value it is a cosine warm-up.
 ///
 /// ```
-/// use lookahead_optim::{Cosine, Schedule};
+/// use lookahead_optim::schedule::{Cosine, Schedule};
 /// let rate = Cosine { initial: 0.1, last: 0.0, steps: 100 };
 /// assert!((rate.at(50) - 0.05).abs() < 1e-12);
 /// assert_eq!((rate.at(0), rate.at(100), rate.at(101)), (0.1, 0.0, 0.0));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[doc(alias = "CosineAnnealingLR")]
 pub struct Cosine {
     /// The value at step 0.
     pub initial: f64,
@@ -102,10 +107,10 @@ impl Schedule for Cosine {
 
 /// airbench's slow step size: `1 - 0.95^5 * (step / steps)^3`, from 1 (no Lookahead) down to 0.226.
 ///
-/// For [`StepSize::Scheduled`](crate::StepSize::Scheduled) with period 5. airbench ends with the slow weights in the network: evaluate there.
+/// For [`StepSize::Scheduled`](crate::lookahead::StepSize::Scheduled) with period 5. airbench ends with the slow weights in the network: evaluate there.
 ///
 /// ```
-/// use lookahead_optim::{Airbench, Schedule};
+/// use lookahead_optim::schedule::{Airbench, Schedule};
 /// let size = Airbench { steps: 1000 };
 /// assert_eq!(size.at(0), 1.0);
 /// assert!((size.at(1000) - (1.0 - 0.95f64.powi(5))).abs() < 1e-15);

@@ -4,9 +4,12 @@
 
 mod random;
 
+use lookahead_optim::lookahead::{BufferPolicy, Period, StepSize};
+use lookahead_optim::parameter::Select;
+use lookahead_optim::schedule::Constant;
 use lookahead_optim::{
-    AdamWConfig, Average, BufferPolicy, Clip, Constant, Gradients, Group, LookaheadConfig, Momentum, Period,
-    RmsPropConfig, Select, SgdConfig, StatePolicy, StepSize, WeightDecay,
+    AdamWConfig, Average, Clip, Gradients, Group, LookaheadConfig, Momentum, RmsPropConfig, SgdConfig, StatePolicy,
+    WeightDecay,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
@@ -57,8 +60,8 @@ fn every_form_by_hand() {
     for policy in StatePolicy::ALL {
         assert_eq!(read::<StatePolicy>(&format!("'{policy}'")), policy);
     }
-    assert_eq!(read::<Average>("{ polyak = { start = 0 } }"), Average::Polyak { start: 0 });
-    assert_eq!(read::<Average>("{ ema = { decay = 0.998 } }"), Average::Ema { decay: 0.998 });
+    assert_eq!(read::<Average>("{ polyak = {} }"), Average::polyak());
+    assert_eq!(read::<Average>("{ ema = { decay = 0.998 } }"), Average::ema(0.998));
 }
 
 #[test]

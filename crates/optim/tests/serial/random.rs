@@ -1,9 +1,11 @@
 //! Any configuration there is.
 
 use super::{survives, table};
+use lookahead_optim::lookahead::{BufferPolicy, StepSize};
+use lookahead_optim::parameter::Select;
 use lookahead_optim::{
-    AdamWConfig, Average, BufferPolicy, Clip, Gradients, Group, LookaheadConfig, Momentum, RmsPropConfig, Select,
-    SgdConfig, StatePolicy, StepSize, WeightDecay,
+    AdamWConfig, Average, Clip, Gradients, Group, LookaheadConfig, Momentum, RmsPropConfig, SgdConfig, StatePolicy,
+    WeightDecay,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -81,8 +83,12 @@ prop_compose! {
 
 fn average() -> impl Strategy<Value = Average> {
     prop_oneof![
-        (0..1_000_000usize).prop_map(|start| Average::Polyak { start }),
-        number().prop_map(|decay| Average::Ema { decay }),
+        ((0..1_000_000usize), number()).prop_map(|(start, power)| Average::Polyak { start, power }),
+        (number(), (0..1_000_000usize), any::<bool>()).prop_map(|(decay, start, warm_up)| Average::Ema {
+            decay,
+            start,
+            warm_up
+        }),
     ]
 }
 

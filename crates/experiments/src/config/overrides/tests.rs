@@ -1,9 +1,9 @@
 use std::path::PathBuf;
 
 use lookahead_data::Mixing;
+use lookahead_optim::lookahead::StepSize;
 use lookahead_optim::{
-    AdamWConfig, Average, Group, LookaheadConfig, Momentum, RmsPropConfig, SgdConfig, StatePolicy, StepSize,
-    WeightDecay,
+    AdamWConfig, Average, Group, LookaheadConfig, Momentum, RmsPropConfig, SgdConfig, StatePolicy, WeightDecay,
 };
 use proptest::prelude::*;
 
@@ -212,8 +212,8 @@ fn row() -> impl Strategy<Value = Row> {
         Just(Around::Nothing),
         lookahead.clone().prop_map(Around::Lookahead),
         lookahead.prop_map(Around::LookaheadMomentsZeroed),
-        number().prop_map(|decay| Around::Average(Average::Ema { decay })),
-        (0usize..9999).prop_map(|start| Around::Average(Average::Polyak { start })),
+        number().prop_map(|decay| Around::Average(Average::ema(decay))),
+        (0usize..9999).prop_map(|start| Around::Average(Average::polyak().starting_at(start))),
     ];
     ("[a-z0-9_-]{1,12}", "\\PC{1,20}", inner(), around).prop_map(|(name, title, inner, around)| Row {
         name,

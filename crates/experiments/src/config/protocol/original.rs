@@ -80,6 +80,7 @@ fn rows(imagenette: bool) -> Vec<Row> {
         Row::lookahead(sgd(0.1, Momentum::None, WeightDecay::None), lookahead.clone()),
         Row::lookahead(adamw(0.1, 0.3), lookahead.clone()),
         Row::lookahead(rmsprop, lookahead),
-        Row::polyak(alone, Average::Ema { decay: 0.998 }),
+        Row::polyak(alone.clone(), Average::ema(0.998)),
+        Row::ema(alone, 0.998),
     ]
 }

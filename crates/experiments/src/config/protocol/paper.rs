@@ -62,7 +62,10 @@ fn rows(standard: Vec<Row>) -> Vec<Row> {
         alone,
         vec![Row::lookahead(sgd(0.1, classical), lookahead.clone()), Row::lookahead(adamw, lookahead)],
         inside,
-        vec![Row::polyak(sgd(0.3, Momentum::None), Average::Polyak { start: 0 })],
+        vec![
+            Row::polyak(sgd(0.3, Momentum::None), Average::Polyak { start: 0, power: 0.0 }),
+            Row::ema(sgd(0.05, classical), 0.998),
+        ],
     ]
     .concat()
 }

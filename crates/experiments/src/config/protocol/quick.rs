@@ -55,7 +55,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
     }
 }
 
-/// The seven rows, with SGD and AdamW at these learning rates, alone and inside Lookahead alike.
+/// The eight rows, with SGD and AdamW at these learning rates, alone and inside Lookahead alike.
 pub(super) fn rows(sgd: f64, adamw: f64) -> Vec<Row> {
     // Nesterov's step, and decay on weights alone: the usual CIFAR recipe.
     let sgd = Inner::Sgd(SgdConfig {
@@ -86,6 +86,7 @@ pub(super) fn rows(sgd: f64, adamw: f64) -> Vec<Row> {
         Row::lookahead(sgd.clone(), lookahead.clone()),
         Row::lookahead(adamw, lookahead.clone()),
         Row::lookahead(rmsprop, lookahead),
-        Row::polyak(sgd, Average::Ema { decay: 0.998 }),
+        Row::polyak(sgd.clone(), Average::polyak()),
+        Row::ema(sgd, 0.998),
     ]
 }

@@ -19,7 +19,7 @@ pub struct Flags {
     /// The recipe that everything starts from
     #[arg(long, value_enum, help_heading = "What to train", value_name = "NAME")]
     pub protocol: Option<Protocol>,
-    /// Rows of the table: sgd, adamw, rmsprop, lookahead-sgd, lookahead-adamw, lookahead-rmsprop, polyak, and those of --config
+    /// Rows of the table: sgd, adamw, rmsprop, lookahead-sgd, lookahead-adamw, lookahead-rmsprop, polyak, ema, and those of --config
     #[arg(long, value_delimiter = ',', help_heading = "What to train", value_name = "A,B")]
     pub optimizers: Vec<String>,
     /// What Lookahead does with the inner optimizer's state at a sync: keep, reset, interpolate; a row for each

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::Device;
 use lookahead_data::{Shapes, ShapesConfig, Splits};
-use lookahead_optim::{LookaheadConfig, Optimizer, Parameter, State};
+use lookahead_optim::parameter::Parameter;
+use lookahead_optim::{LookaheadConfig, Optimizer};
 use lookahead_runs::{Environment, Opened, Record, RunFolder};
 
 use super::{Interrupt, LoopOptions, Watch};
@@ -92,6 +93,12 @@ struct Probe {
 }
 
 impl Optimizer for Probe {
+    fn inner(&self) -> Option<&dyn Optimizer> {
+        Some(&self.inner)
+    }
+    fn inner_mut(&mut self) -> Option<&mut dyn Optimizer> {
+        Some(&mut self.inner)
+    }
     fn parameters(&self) -> &[Parameter] {
         self.inner.parameters()
     }
@@ -99,8 +106,9 @@ impl Optimizer for Probe {
         self.inner.step(grads)?;
         let mut seen = self.seen.lock().unwrap();
         if self.spoil == Some(seen.len()) {
-            let var = self.inner.parameters()[0].var();
-            var.set(&(var.as_detached_tensor() * f64::NAN)?)?;
+            let parameter = &self.inner.parameters()[0];
+            parameter.var().set(&(parameter.var().as_detached_tensor() * f64::NAN)?)?;
+            parameter.publish()?;
         }
         seen.push((self.inner.learning_rate(), self.inner.momentum()));
         Ok(())
@@ -110,24 +118,6 @@ impl Optimizer for Probe {
     }
     fn set_learning_rate(&mut self, learning_rate: f64) {
         self.inner.set_learning_rate(learning_rate);
-    }
-    fn momentum(&self) -> Option<f64> {
-        self.inner.momentum()
-    }
-    fn set_momentum(&mut self, momentum: f64) -> lookahead_optim::Result<()> {
-        self.inner.set_momentum(momentum)
-    }
-    fn state(&self) -> lookahead_optim::Result<State> {
-        self.inner.state()
-    }
-    fn load_state(&mut self, state: &State) -> lookahead_optim::Result<()> {
-        self.inner.load_state(state)
-    }
-    fn reset_state(&mut self) -> lookahead_optim::Result<()> {
-        self.inner.reset_state()
-    }
-    fn swap_evaluation_weights(&mut self) -> lookahead_optim::Result<()> {
-        self.inner.swap_evaluation_weights()
     }
 }
 

@@ -63,3 +63,22 @@ fn the_summary_is_of_the_final_weights() {
     let found = evaluate(&network, &data.valid_loader(&run.config).unwrap(), &CPU, &data.normalize).unwrap();
     assert_eq!((summary.figures.valid_loss, summary.figures.top1), (found.loss, found.top1));
 }
+
+/// Averaged running statistics are those of the slow weights: with a period never reached, the initial ones.
+#[test]
+fn averaged_statistics_go_with_the_slow_weights() {
+    let config = LookaheadConfig {
+        sync_period: 1000.into(),
+        buffer_policy: lookahead_optim::lookahead::BufferPolicy::Average,
+        ..LookaheadConfig::default()
+    };
+    let run = run(lookahead(config), |_| {});
+    let data = data(&run, shapes(32, 8));
+    let root = tempfile::tempdir().unwrap();
+    let folder = open(root.path(), &run, &data);
+    train(&run, &data, &CPU, &folder, &options(), &mut Unwatched).unwrap();
+    let written = tensors(folder.path(), "final");
+    let mut means = written.iter().filter(|(name, _)| name.ends_with("running_mean")).peekable();
+    assert!(means.peek().is_some());
+    assert!(means.all(|(_, mean)| values(mean).iter().all(|x| *x == 0.0)));
+}

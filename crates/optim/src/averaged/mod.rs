@@ -1,42 +1,15 @@
 //! Averages of the weights over time: Polyak's and exponential.
 
-use crate::error::in_range;
+mod average;
+
+pub use average::Average;
+
+use crate::evaluation::with_evaluation_weights;
+use crate::parameter::Parameter;
 use crate::pull::Pull;
 use crate::shadow::Shadow;
-use crate::{Error, Optimizer, Parameter, Result, State};
-use candle_core::Tensor;
+use crate::{Error, Optimizer, Result, State};
 use candle_core::backprop::GradStore;
-
-/// Which average [`Averaged`] keeps.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
-pub enum Average {
-    /// The mean of the weights after each step, from step `start` on (counted from 0, so 0 means all steps). Until then the
-    /// average is the weights themselves.
-    Polyak {
-        /// The first step whose weights count.
-        start: usize,
-    },
-    /// `average <- decay * average + (1 - decay) * weights` after each step, from the initial weights; `decay` in `[0, 1]`.
-    Ema {
-        /// What the old average weighs.
-        decay: f64,
-    },
-}
-
-impl Average {
-    /// Checks the decay, as [`Averaged::new`] does.
-    ///
-    /// # Errors
-    /// [`Error::OutOfRange`] for a decay outside `[0, 1]`, NaN included.
-    pub fn validate(self) -> Result<()> {
-        match self {
-            Self::Polyak { .. } => Ok(()),
-            Self::Ema { decay } => in_range((0.0..=1.0).contains(&decay), "decay", decay, "[0, 1]"),
-        }
-    }
-}
 
 /// An optimizer that also keeps an average of its weights, and evaluates at it. Training goes on as without it.
 ///
@@ -45,22 +18,24 @@ impl Average {
 ///
 /// ```
 /// use candle_core::{Device, Var};
-/// use lookahead_optim::{with_evaluation_weights, Average, Averaged, Optimizer, Sgd, SgdConfig};
+/// use lookahead_optim::{Average, Averaged, Sgd};
 ///
 /// let w = Var::new(3f64, &Device::Cpu)?;
-/// let sgd = Sgd::new(vec![("w".into(), w.clone())], SgdConfig { learning_rate: 1.0, ..SgdConfig::default() })?;
-/// let mut optimizer = Averaged::new(sgd, Average::Polyak { start: 0 })?;
+/// let sgd = Sgd::new([("w", w.clone())], 1.0)?;
+/// let mut optimizer = Averaged::new(sgd, Average::Polyak { start: 0, power: 0.0 })?;
 /// for _ in 0..3 {
-///     optimizer.step(&w.backward()?)?; // 3 -> 2 -> 1 -> 0
+///     optimizer.backward_step(&w)?; // 3 -> 2 -> 1 -> 0
 /// }
-/// let mean = with_evaluation_weights(&mut optimizer, || Ok::<_, lookahead_optim::Error>(w.to_scalar::<f64>()?))?;
+/// let mean = optimizer.with_average(|| Ok(w.to_scalar::<f64>()?))?;
 /// assert_eq!((mean, w.to_scalar::<f64>()?), (1.0, 0.0));
 /// # Ok::<(), lookahead_optim::Error>(())
 /// ```
 ///
-/// # References
-/// Polyak, Juditsky: *Acceleration of stochastic approximation by averaging*, 1992. PyTorch's `AveragedModel` copies the weights at its first
-/// update also for the exponential average; here that starts at the initial weights.
+/// Running statistics of batch norm belong to the fast weights:
+/// [`with_reestimated_statistics`](crate::evaluation::with_reestimated_statistics) gathers them at the average.
+#[doc(alias = "AveragedModel")]
+#[doc(alias = "SWA")]
+#[doc(alias = "EMA")]
 #[derive(Debug)]
 pub struct Averaged<O> {
     inner: O,
@@ -74,10 +49,11 @@ impl<O: Optimizer> Averaged<O> {
     /// Averages the weights of `inner`.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for a decay outside `[0, 1]`, NaN included.
+    /// As [`Average::validate`].
     pub fn new(inner: O, average: Average) -> Result<Self> {
         average.validate()?;
         let values = Shadow::new("average", inner.parameters())?;
+        inner.parameters().iter().for_each(Parameter::look_without_master);
         Ok(Self { inner, average, values, steps: 0, average_in_place: false })
     }
 
@@ -91,28 +67,20 @@ impl<O: Optimizer> Averaged<O> {
         &mut self.inner
     }
 
-    /// How far the average goes towards the weights after step `steps`; `None` before the first that counts.
-    fn rate(&self) -> Option<f64> {
-        match self.average {
-            Average::Polyak { start } => {
-                let counted = (self.steps + 1).checked_sub(start).filter(|n| *n > 0)?;
-                Some(1.0 / counted as f64)
-            }
-            Average::Ema { decay } => Some(1.0 - decay),
-        }
-    }
-
-    fn has_average(&self) -> bool {
-        match self.average {
-            Average::Polyak { start } => self.steps > start,
-            Average::Ema { .. } => true,
-        }
+    /// Runs `evaluate` with the average in the variables, and brings the fast weights back, bit for bit, whether it succeeds, fails or
+    /// panics. [`EvaluationWeights`](crate::evaluation::EvaluationWeights) does it without a closure.
+    ///
+    /// # Errors
+    /// Those of `evaluate`; what candle reports.
+    pub fn with_average<T>(&mut self, evaluate: impl FnOnce() -> Result<T>) -> Result<T> {
+        with_evaluation_weights(self, evaluate)
     }
 
     fn advance(&mut self, grads: &GradStore, outer: Option<&Pull<'_>>) -> Result<()> {
         self.check_weights_in_place("take a step")?;
+        Parameter::check_all_unchanged(self.inner.parameters(), grads)?;
         let moved = self.values.moved_by(grads, self.inner.parameters());
-        match (self.rate(), outer) {
+        match (self.average.rate(self.steps + 1), outer) {
             (None, None) => self.inner.step(grads)?,
             (None, Some(outer)) => self.inner.step_and_pull(grads, outer)?,
             (Some(rate), outer) => {
@@ -122,8 +90,16 @@ impl<O: Optimizer> Averaged<O> {
                 }
             }
         }
+        self.inner.parameters().iter().for_each(Parameter::look);
         self.values.moved = moved;
         self.steps += 1;
+        Ok(())
+    }
+
+    /// An average from here.
+    fn begin(&mut self) -> Result<()> {
+        self.values.restart(self.inner.parameters())?;
+        self.steps = 0;
         Ok(())
     }
 
@@ -153,12 +129,16 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
         self.inner.set_learning_rate(learning_rate);
     }
 
-    fn momentum(&self) -> Option<f64> {
-        self.inner.momentum()
+    fn inner(&self) -> Option<&dyn Optimizer> {
+        Some(&self.inner)
     }
 
-    fn set_momentum(&mut self, momentum: f64) -> Result<()> {
-        self.inner.set_momentum(momentum)
+    fn inner_mut(&mut self) -> Option<&mut dyn Optimizer> {
+        Some(&mut self.inner)
+    }
+
+    fn name(&self) -> &'static str {
+        "averaged"
     }
 
     fn state(&self) -> Result<State> {
@@ -166,15 +146,16 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
         let mut state = State::new("averaged").with_inner(self.inner.state()?);
         state.settings_mut().set("average", format!("{:?}", self.average));
         state.count("steps", self.steps);
-        self.values.save(self.parameters(), &mut state)?;
+        self.values.save(self.inner.parameters(), &mut state)?;
         Ok(state)
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
         state.check_fits(&self.state()?)?;
         let steps = state.steps("steps")? as usize;
-        let values = self.values.saved(self.parameters(), state)?;
+        let values = self.values.saved(self.inner.parameters(), state)?;
         self.inner.load_state(&state.inner())?;
+        self.inner.parameters().iter().for_each(Parameter::forget);
         self.values = values;
         self.steps = steps;
         Ok(())
@@ -184,25 +165,27 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
     fn reset_state(&mut self) -> Result<()> {
         self.check_weights_in_place("reset the state")?;
         self.inner.reset_state()?;
-        self.values.restart(self.inner.parameters())?;
-        self.steps = 0;
-        Ok(())
-    }
-
-    fn second_moments(&self) -> Result<Option<Vec<Tensor>>> {
-        self.inner.second_moments()
-    }
-
-    fn steps_since_sync(&self) -> Option<usize> {
-        self.inner.steps_since_sync()
+        self.inner.parameters().iter().for_each(Parameter::look_without_master);
+        self.begin()
     }
 
     fn swap_evaluation_weights(&mut self) -> Result<()> {
-        if !self.has_average() {
+        if !self.average.has_begun(self.steps) {
             return self.inner.swap_evaluation_weights();
         }
         self.values.swap(self.inner.parameters())?;
         self.average_in_place = !self.average_in_place;
         Ok(())
+    }
+
+    fn adopt_weights(&mut self) -> Result<()> {
+        self.check_weights_in_place("adopt weights")?;
+        self.inner.adopt_weights()?;
+        self.begin()
+    }
+
+    fn accept_adjustment(&mut self) -> Result<()> {
+        self.check_weights_in_place("accept weights")?;
+        self.inner.accept_adjustment()
     }
 }

@@ -1,10 +1,14 @@
-//! candle's own `Optimizer`, for training loops written against it.
+//! candle's own `Optimizer`: ours for loops written against it, and its for our wrappers.
 //!
-//! Its `new` takes variables without names; they are named by position. State saved under such names fits only the same list in
-//! the same order, which `VarMap::all_vars` does not promise: where state is saved, build from [`trainable`](crate::trainable).
+//! Its `new` takes variables without names; see [`Variables`](crate::parameter::Variables).
 
-use crate::optimizer::numbered;
-use crate::{Average, Averaged, Fused, Lookahead, LookaheadConfig, Optimizer, Rule};
+mod adapter;
+mod inherent;
+
+pub use adapter::FromCandle;
+
+use crate::rule::{Fused, Rule};
+use crate::{Average, Averaged, Lookahead, LookaheadConfig, Optimizer};
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Var};
 
@@ -29,9 +33,7 @@ impl<R: Rule> candle_nn::Optimizer for Fused<R> {
     type Config = R;
 
     fn new(vars: Vec<Var>, config: R) -> Result<Self> {
-        // As candle's own optimizers do: variables that are no weights are passed over.
-        let vars = vars.into_iter().filter(|var| var.dtype().is_float()).collect();
-        Ok(Self::new(numbered(vars), config)?)
+        Ok(Self::new(vars, config)?)
     }
 
     methods_of_optimizer!();
@@ -52,6 +54,16 @@ impl<O: Optimizer + candle_nn::Optimizer> candle_nn::Optimizer for Averaged<O> {
 
     fn new(vars: Vec<Var>, (inner, average): Self::Config) -> Result<Self> {
         Ok(Self::new(<O as candle_nn::Optimizer>::new(vars, inner)?, average)?)
+    }
+
+    methods_of_optimizer!();
+}
+
+impl<O: candle_nn::Optimizer + Send> candle_nn::Optimizer for FromCandle<O> {
+    type Config = O::Config;
+
+    fn new(vars: Vec<Var>, config: O::Config) -> Result<Self> {
+        Ok(Self::new(vars, config)?)
     }
 
     methods_of_optimizer!();

@@ -1,5 +1,6 @@
 //! Saved state: tensors and counters by name, and the settings they belong to.
 
+use super::archive::{Archive, under};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor, Var};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,9 @@ pub struct State {
     pub(crate) counters: BTreeMap<String, String>,
     pub(crate) tensors: BTreeMap<String, Tensor>,
 }
+
+/// What a wrapper keeps of what it wraps begins so.
+const INNER: &str = "inner.";
 
 /// What must agree between a saved state and the optimizer that loads it: keys and values as text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -118,7 +122,7 @@ impl State {
     /// Takes in the state of what is wrapped, under `inner.`.
     #[must_use]
     pub fn with_inner(mut self, inner: Self) -> Self {
-        let nested = |key: String| format!("inner.{key}");
+        let nested = |key: String| format!("{INNER}{key}");
         self.settings.0.extend(inner.settings.0.into_iter().map(|(k, v)| (nested(k), v)));
         self.counters.extend(inner.counters.into_iter().map(|(k, v)| (nested(k), v)));
         self.tensors.extend(inner.tensors.into_iter().map(|(k, v)| (nested(k), v)));
@@ -128,14 +132,15 @@ impl State {
     /// The state of what is wrapped.
     #[must_use]
     pub fn inner(&self) -> Self {
-        fn unnested<V: Clone>(map: &BTreeMap<String, V>) -> BTreeMap<String, V> {
-            map.iter().filter_map(|(k, v)| Some((k.strip_prefix("inner.")?.to_string(), v.clone()))).collect()
-        }
         Self {
-            settings: Settings(unnested(&self.settings.0)),
-            counters: unnested(&self.counters),
-            tensors: unnested(&self.tensors),
+            settings: Settings(under(INNER, &self.settings.0)),
+            counters: under(INNER, &self.counters),
+            tensors: under(INNER, &self.tensors),
         }
+    }
+
+    pub(crate) fn is_inner(key: &str) -> bool {
+        key.starts_with(INNER)
     }
 
     /// Checks that `self`, which was saved, fits an optimizer whose state is `here`: the optimizer's kind first, then settings,
@@ -176,9 +181,9 @@ impl State {
     /// Writes one safetensors file: to a temporary name beside `path`, then renamed, so that a crash leaves the old file whole.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Format`].
+    /// [`Error::Io`], [`Error::Format`]; [`Error::Unnamed`] where the variables came without names.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        crate::checkpoint::Archive::of_state(self).save(path.as_ref())
+        self.archive()?.save(path.as_ref())
     }
 
     /// Reads what [`save`](Self::save) or [`save_checkpoint`](crate::save_checkpoint) wrote.
@@ -186,7 +191,26 @@ impl State {
     /// # Errors
     /// [`Error::Io`], [`Error::Format`].
     pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
-        Ok(crate::checkpoint::Archive::load(path.as_ref(), device)?.state())
+        Ok(Self::of_archive(&Archive::load(path.as_ref(), device)?))
+    }
+
+    pub(super) fn archive(&self) -> Result<Archive> {
+        if self.settings.0.keys().any(|key| key.trim_start_matches(INNER).starts_with("unnamed.")) {
+            return Err(Error::Unnamed);
+        }
+        let mut archive = Archive::new();
+        archive.lines.extend(self.settings.0.iter().map(|(k, v)| (format!("setting.{k}"), v.clone())));
+        archive.lines.extend(self.counters.iter().map(|(k, v)| (format!("counter.{k}"), v.clone())));
+        archive.tensors = self.tensors.iter().map(|(k, v)| (format!("state.{k}"), v.clone())).collect();
+        Ok(archive)
+    }
+
+    pub(super) fn of_archive(archive: &Archive) -> Self {
+        Self {
+            settings: Settings(under("setting.", &archive.lines)),
+            counters: under("counter.", &archive.lines),
+            tensors: under("state.", &archive.tensors),
+        }
     }
 }
 

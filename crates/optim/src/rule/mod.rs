@@ -1,17 +1,31 @@
-//! What one optimizer must say to run on the shared engine.
+//! An optimizer from the formula of one element: what it must say to run on the shared engine.
 
-use crate::group::{Group, Scales};
-use crate::state::Settings;
-use crate::{Gradients, Number, Result};
+mod clock;
+mod number;
+
+pub use crate::adamw::AdamUpdate;
+pub use crate::checkpoint::Settings;
+pub use crate::fused::Fused;
+pub use crate::group::Scales;
+pub use crate::rmsprop::RmsPropUpdate;
+pub use crate::sgd::SgdUpdate;
+pub use clock::Clock;
+pub use number::Number;
+
+use crate::group::Group;
+use crate::{Gradients, Result};
+
+/// The most state tensors a parameter can have.
+pub const MAX_SLOTS: usize = 3;
 
 /// An update rule: the part in which optimizers differ.
 ///
-/// A configuration implements it, and [`Fused`](crate::Fused) does the rest: parameters, groups, clipping, the one-pass CPU
+/// A configuration implements it, and [`Fused`] does the rest: parameters, groups, clipping, the one-pass CPU
 /// update, other devices, half precision, state. The rule of a single element is written once, on [`Number`].
 ///
 /// ```
 /// use candle_core::{Device, Var, backprop::GradStore};
-/// use lookahead_optim::{Clock, Fused, Gradients, Group, Number, Optimizer, Rule, Scales, Settings};
+/// use lookahead_optim::rule::{Clock, Fused, Number, Rule, Scales, Settings};
 ///
 /// /// Sign descent: w <- w - learning_rate * g / |g|.
 /// #[derive(Debug, Clone)]
@@ -32,8 +46,8 @@ use crate::{Gradients, Number, Result};
 /// }
 ///
 /// let w = Var::new(&[1f32, -1.0], &Device::Cpu)?;
-/// let mut optimizer = Fused::new(vec![("w".into(), w.clone())], SignDescent { learning_rate: 0.25 })?;
-/// optimizer.step(&w.sqr()?.sum_all()?.backward()?)?;
+/// let mut optimizer = Fused::<SignDescent>::new([("w", w.clone())], SignDescent { learning_rate: 0.25 })?;
+/// optimizer.backward_step(&w.sqr()?.sum_all()?)?;
 /// assert_eq!(w.to_vec1::<f32>()?, [0.75, -0.75]);
 /// # Ok::<(), lookahead_optim::Error>(())
 /// ```
@@ -74,7 +88,7 @@ pub trait Rule: Clone + std::fmt::Debug + Send + 'static {
         Gradients::default()
     }
 
-    /// Names of the state tensors each parameter has, at most three; all start at zero.
+    /// Names of the state tensors each parameter has, at most [`MAX_SLOTS`]; all start at zero.
     fn slots(&self) -> Vec<&'static str> {
         Vec::new()
     }
@@ -100,44 +114,4 @@ pub trait Rule: Clone + std::fmt::Debug + Send + 'static {
 
     /// Writes down what must agree when a saved state is loaded.
     fn settings(&self, settings: &mut Settings);
-}
-
-/// How far one parameter's state has come.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Clock {
-    /// Updates since the state was built, reset or interpolated.
-    pub steps: u64,
-    /// The weight that the zero at the start still had in the first moment when `steps` was last set to 0: 1 for fresh state.
-    pub zero_start_1: f64,
-    /// The same for the second moment.
-    pub zero_start_2: f64,
-}
-
-impl Clock {
-    /// The clock of fresh state.
-    pub const FRESH: Self = Self { steps: 0, zero_start_1: 1.0, zero_start_2: 1.0 };
-
-    /// What the two averages, of these rates, are to be divided by: one minus what the zero start still weighs in them.
-    /// With `zero_start` 1 it is the familiar `1 - beta^t`.
-    pub fn corrections(&self, beta1: f64, beta2: f64) -> (f64, f64) {
-        (1.0 - self.zero_start(self.zero_start_1, beta1), 1.0 - self.zero_start(self.zero_start_2, beta2))
-    }
-
-    fn zero_start(&self, start: f64, beta: f64) -> f64 {
-        start * beta.powf(self.steps as f64)
-    }
-
-    /// Moves the powers of the rates into the zero starts, so that clocks can be interpolated as the moments are.
-    pub(crate) fn folded(self, beta1: f64, beta2: f64) -> Self {
-        Self {
-            steps: 0,
-            zero_start_1: self.zero_start(self.zero_start_1, beta1),
-            zero_start_2: self.zero_start(self.zero_start_2, beta2),
-        }
-    }
-
-    /// Whether nothing has been averaged yet.
-    pub fn is_first(&self) -> bool {
-        self.steps <= 1 && self.zero_start_1 == 1.0
-    }
 }

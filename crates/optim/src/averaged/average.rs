@@ -1,0 +1,112 @@
+//! Which average, and how it weighs the steps.
+
+use crate::Result;
+use crate::error::in_range;
+
+/// Which average [`Averaged`](crate::Averaged) keeps. [`polyak`](Self::polyak) and [`ema`](Self::ema) are right for runs of any length.
+///
+/// Until `start` steps have been taken there is no average, and evaluation is at the weights themselves; the first step that counts makes
+/// the average equal to its weights. So the random initial weights are in no average.
+///
+/// # References
+/// Polyak, Juditsky: *Acceleration of stochastic approximation by averaging*, 1992. Shamir, Zhang: *Stochastic Gradient Descent for
+/// Non-smooth Optimization*, 2013, [arXiv:1212.1824](https://arxiv.org/abs/1212.1824) (`power`, their eta). TensorFlow's
+/// `ExponentialMovingAverage` with `num_updates` (the warm-up). PyTorch's `AveragedModel` with an exponential average is the one without
+/// warm-up: it copies the weights at its first update and has a constant decay from then on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
+#[non_exhaustive]
+pub enum Average {
+    /// A mean of the weights after each step. At the t-th step that counts, from 1,
+    ///
+    /// ```text
+    /// average <- average + (1 + power) / (t + power) * (weights - average)
+    /// ```
+    Polyak {
+        /// The first step whose weights count, from 0.
+        #[cfg_attr(feature = "serde", serde(default))]
+        start: usize,
+        /// How much more late steps weigh than early ones: about `t^power`. 0 is the plain mean, which holds on to the bad weights of
+        /// the beginning; 8 leaves the last ninth of the run with two thirds of the weight. In `[0, inf)`.
+        #[cfg_attr(feature = "serde", serde(default = "power"))]
+        power: f64,
+    },
+    /// `average <- decay * average + (1 - decay) * weights` after each step.
+    Ema {
+        /// What the old average weighs, in `[0, 1]`.
+        decay: f64,
+        /// The first step whose weights count, from 0.
+        #[cfg_attr(feature = "serde", serde(default))]
+        start: usize,
+        /// Whether the decay grows to its value: the t-th step that counts, from 1, takes `min(decay, (t - 1) / (t + 8))`, and until then
+        /// the average is Polyak's with `power` 8. Without it the first weights that count rule the average for `1 / (1 - decay)` steps.
+        #[cfg_attr(feature = "serde", serde(default = "yes"))]
+        warm_up: bool,
+    },
+}
+
+/// The weight of late steps in an average that is right for short runs.
+const POWER: f64 = 8.0;
+
+#[cfg(feature = "serde")]
+fn power() -> f64 {
+    POWER
+}
+
+#[cfg(feature = "serde")]
+fn yes() -> bool {
+    true
+}
+
+impl Average {
+    /// Polyak's average with `power` 8, from the first step.
+    pub fn polyak() -> Self {
+        Self::Polyak { start: 0, power: POWER }
+    }
+
+    /// The exponential average with this decay, warmed up, from the first step.
+    #[doc(alias = "EMA")]
+    pub fn ema(decay: f64) -> Self {
+        Self::Ema { decay, start: 0, warm_up: true }
+    }
+
+    /// The same, from this step on.
+    #[must_use]
+    #[doc(alias = "swa_start")]
+    pub fn starting_at(mut self, step: usize) -> Self {
+        match &mut self {
+            Self::Polyak { start, .. } | Self::Ema { start, .. } => *start = step,
+        }
+        self
+    }
+
+    /// Checks the numbers, as [`Averaged::new`](crate::Averaged::new) does.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a decay outside `[0, 1]` and a power outside `[0, inf)`, NaN included.
+    pub fn validate(self) -> Result<()> {
+        match self {
+            Self::Polyak { power, .. } => in_range((0.0..f64::INFINITY).contains(&power), "power", power, "[0, inf)"),
+            Self::Ema { decay, .. } => in_range((0.0..=1.0).contains(&decay), "decay", decay, "[0, 1]"),
+        }
+    }
+
+    /// How far the average goes towards the weights after step `step`, from 1; `None` before the first that counts.
+    pub(super) fn rate(self, step: usize) -> Option<f64> {
+        let (Self::Polyak { start, .. } | Self::Ema { start, .. }) = self;
+        let t = step.checked_sub(start).filter(|t| *t > 0)? as f64;
+        Some(match self {
+            Self::Polyak { power, .. } => (1.0 + power) / (t + power),
+            Self::Ema { decay, warm_up: true, .. } => 1.0 - decay.min((t - 1.0) / (t + 8.0)),
+            Self::Ema { .. } if t == 1.0 => 1.0,
+            Self::Ema { decay, .. } => 1.0 - decay,
+        })
+    }
+
+    /// Whether `steps` steps were enough to have one.
+    pub(super) fn has_begun(self, steps: usize) -> bool {
+        let (Self::Polyak { start, .. } | Self::Ema { start, .. }) = self;
+        steps > start
+    }
+}

@@ -1,0 +1,106 @@
+//! A safetensors file with lines of text in its metadata.
+
+use crate::{Error, Result};
+use candle_core::{Device, Tensor};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// The file's contents: tensors, and lines of text in the metadata.
+#[derive(Debug)]
+pub(super) struct Archive {
+    pub(super) tensors: BTreeMap<String, Tensor>,
+    pub(super) lines: BTreeMap<String, String>,
+}
+
+/// The one metadata entry. safetensors keeps metadata in a hash map, in no fixed order; with one entry, equal contents give equal bytes.
+const ENTRY: &str = "lookahead-optim";
+const FORMAT: &str = "1";
+
+impl Archive {
+    /// One without contents.
+    pub(super) fn new() -> Self {
+        Self { tensors: BTreeMap::new(), lines: BTreeMap::from([("format".to_string(), FORMAT.to_string())]) }
+    }
+
+    pub(super) fn save(&self, path: &Path) -> Result<()> {
+        let text: String = self.lines.iter().map(|(k, v)| format!("{}\t{}\n", escape(k), escape(v))).collect();
+        let bytes = safetensors::serialize(&self.tensors, Some(HashMap::from([(ENTRY.to_string(), text)])))
+            .map_err(|error| Error::Format { path: path.to_path_buf(), reason: error.to_string() })?;
+        replace(path, &bytes)
+    }
+
+    pub(super) fn load(path: &Path, device: &Device) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
+        let format = |reason: String| Error::Format { path: path.to_path_buf(), reason };
+        let (_, metadata) =
+            safetensors::SafeTensors::read_metadata(&bytes).map_err(|error| format(error.to_string()))?;
+        let text = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|entries| entries.get(ENTRY))
+            .ok_or_else(|| format("was not written by lookahead-optim: its metadata has no such entry".into()))?;
+        let lines: BTreeMap<String, String> = text
+            .lines()
+            .map(|line| line.split_once('\t').map(|(k, v)| (unescape(k), unescape(v))))
+            .collect::<Option<_>>()
+            .ok_or_else(|| format("a line of its metadata has no value".into()))?;
+        match lines.get("format").map(String::as_str) {
+            Some(FORMAT) => {}
+            other => return Err(format(format!("has format {other:?}; this version reads {FORMAT}"))),
+        }
+        let tensors = candle_core::safetensors::load_buffer(&bytes, device)?.into_iter().collect();
+        Ok(Self { tensors, lines })
+    }
+}
+
+/// Writes to a temporary name beside `path`, then renames, so that a crash leaves the old file whole.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let io = |source| Error::Io { path: path.to_path_buf(), source };
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".partial");
+    let mut file = std::fs::File::create(&temporary).map_err(io)?;
+    std::io::Write::write_all(&mut file, bytes).map_err(io)?;
+    file.sync_all().map_err(io)?;
+    std::fs::rename(&temporary, path).map_err(io)
+}
+
+/// The entries whose key begins with `prefix`, without it.
+pub(super) fn under<V: Clone>(prefix: &str, map: &BTreeMap<String, V>) -> BTreeMap<String, V> {
+    map.iter().filter_map(|(k, v)| Some((k.strip_prefix(prefix)?.to_string(), v.clone()))).collect()
+}
+
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t")
+}
+
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        out.push(match c {
+            '\\' => match chars.next() {
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('t') => '\t',
+                Some(other) => other,
+                None => '\\',
+            },
+            c => c,
+        });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{escape, unescape};
+
+    #[test]
+    fn any_text_survives_a_line() {
+        for text in ["", "plain", "a\tb\nc\\d\re", "\\n", "trailing\\", "\u{e9}\u{2028}"] {
+            let line = escape(text);
+            assert!(!line.contains(['\n', '\t', '\r']));
+            assert_eq!(unescape(&line), text);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Saved state, and one file for a whole checkpoint.
+
+mod archive;
+mod state;
+mod weights;
+
+pub use state::{Settings, State};
+pub use weights::{export_weights, import_weights};
+
+use crate::parameter::Parameter;
+use crate::{Error, Optimizer, Result};
+use archive::{Archive, under};
+use candle_core::{Device, Tensor, Var};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Saves weights, buffers, optimizer state and `extra` lines of your own (epoch, step) in one safetensors file.
+///
+/// Tensors are named `weights.NAME`, `buffers.NAME` and `state.SLOT.NAME`; counters, settings and `extra` travel in the file's
+/// metadata. The file is written to a temporary name beside `path`, then renamed. Equal contents give equal bytes.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Format`], [`Error::EvaluationWeightsInPlace`]; [`Error::Unnamed`] for variables without names.
+///
+/// ```
+/// use candle_core::{Device, Var};
+/// use lookahead_optim::{load_checkpoint, save_checkpoint, Lookahead, LookaheadConfig, Optimizer, Sgd, SgdConfig};
+///
+/// let w = Var::new(&[3f32], &Device::Cpu)?;
+/// let make = |w: &Var| {
+///     let sgd = Sgd::new(vec![("w".into(), w.clone())], SgdConfig { learning_rate: 0.1, ..SgdConfig::default() })?;
+///     Lookahead::new(sgd, LookaheadConfig::default())
+/// };
+/// let mut optimizer = make(&w)?;
+/// optimizer.step(&w.sqr()?.sum_all()?.backward()?)?;
+/// let folder = tempfile::tempdir().unwrap();
+/// let path = folder.path().join("latest.safetensors");
+/// save_checkpoint(&path, &optimizer, &[], &[("epoch", "7".into())])?;
+///
+/// let fresh = Var::new(&[0f32], &Device::Cpu)?;
+/// let mut resumed = make(&fresh)?;
+/// let extra = load_checkpoint(&path, &mut resumed, &[])?;
+/// assert_eq!(extra["epoch"], "7");
+/// assert_eq!(fresh.to_vec1::<f32>()?, w.to_vec1::<f32>()?);
+/// assert_eq!(resumed.steps_since_sync(), Some(1));
+/// # Ok::<(), lookahead_optim::Error>(())
+/// ```
+pub fn save_checkpoint(
+    path: impl AsRef<Path>,
+    optimizer: &dyn Optimizer,
+    buffers: &[(String, Var)],
+    extra: &[(&str, String)],
+) -> Result<()> {
+    check_named(optimizer)?;
+    let mut archive = optimizer.state()?.archive()?;
+    for parameter in optimizer.parameters() {
+        archive.tensors.insert(format!("weights.{}", parameter.name()), parameter.var().as_detached_tensor());
+    }
+    for (name, var) in buffers {
+        archive.tensors.insert(format!("buffers.{name}"), var.as_detached_tensor());
+    }
+    archive.lines.extend(extra.iter().map(|(key, value)| (format!("extra.{key}"), value.clone())));
+    archive.save(path.as_ref())
+}
+
+/// Loads what [`save_checkpoint`] wrote into `optimizer`, its parameters' variables and `buffers`, and returns the `extra` lines.
+///
+/// Training goes on with the same bits as if it had never stopped. All or nothing: everything is checked before anything is
+/// written.
+///
+/// # Errors
+/// The first thing that does not fit, by name; [`Error::Io`], [`Error::Format`], [`Error::Unnamed`].
+pub fn load_checkpoint(
+    path: impl AsRef<Path>,
+    optimizer: &mut dyn Optimizer,
+    buffers: &[(String, Var)],
+) -> Result<BTreeMap<String, String>> {
+    check_named(optimizer)?;
+    let archive = Archive::load(path.as_ref(), &Device::Cpu)?;
+    let mut targets: BTreeMap<String, Var> = BTreeMap::new();
+    for parameter in optimizer.parameters() {
+        targets.insert(format!("weights.{}", parameter.name()), parameter.var().clone());
+    }
+    for (name, var) in buffers {
+        targets.insert(format!("buffers.{name}"), var.clone());
+    }
+    let saved = archive.tensors.iter().filter(|(key, _)| !key.starts_with("state.")).collect::<BTreeMap<_, _>>();
+    let state = State::of_archive(&archive);
+    // The settings name a different optimizer or network better than a missing tensor does.
+    state.check_fits(&optimizer.state()?)?;
+    for key in saved.keys().copied().chain(targets.keys()).collect::<BTreeSet<_>>() {
+        match (saved.get(key), targets.get(key)) {
+            (Some(tensor), Some(var)) if (tensor.dims(), tensor.dtype()) != (var.dims(), var.dtype()) => {
+                let text = |t: &Tensor| format!("{:?} {:?}", t.dims(), t.dtype());
+                return Err(Error::StateTensor { key: key.clone(), saved: text(tensor), here: text(var) });
+            }
+            (Some(_), Some(_)) => {}
+            (None, _) => return Err(Error::StateMissing { key: key.clone() }),
+            (_, None) => return Err(Error::StateUnexpected { key: key.clone() }),
+        }
+    }
+    optimizer.load_state(&state)?;
+    for (key, var) in &targets {
+        var.set(&saved[key].to_device(var.device())?)?;
+    }
+    optimizer.parameters().iter().for_each(Parameter::look);
+    Ok(under("extra.", &archive.lines))
+}
+
+fn check_named(optimizer: &dyn Optimizer) -> Result<()> {
+    if optimizer.parameters().iter().all(Parameter::is_named) { Ok(()) } else { Err(Error::Unnamed) }
+}

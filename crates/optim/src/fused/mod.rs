@@ -1,0 +1,223 @@
+//! The engine under SGD, Adam and RMSProp.
+
+mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+mod field;
+mod state;
+mod tensors;
+#[cfg(test)]
+mod tests;
+
+use crate::error::in_range;
+use crate::gradients::Ready;
+use crate::group::{Scales, scales};
+use crate::parameter::Parameter;
+use crate::pull::{Pull, pull_pairs};
+use crate::rule::{Clock, MAX_SLOTS, Rule};
+use crate::variables::Variables;
+use crate::{Error, Optimizer, Result, State};
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Storage, Tensor, Var};
+use std::collections::HashSet;
+
+/// An optimizer made of a [`Rule`]: [`Sgd`](crate::Sgd), [`AdamW`](crate::AdamW) and [`RmsProp`](crate::RmsProp) are names of it.
+///
+/// On the CPU a step is one pass over each tensor in place, shared out among rayon's threads, with the same bits on any number of
+/// them. On CUDA devices, with the feature
+/// `cuda`, it is one launch, of a kernel generated from the rule; elsewhere it is made of candle's tensor operations. Updates are computed in f32, and in f64 for f64 variables;
+/// bf16 and f16 variables have f32 master copies ([`Parameter`]).
+#[derive(Debug)]
+pub struct Fused<R: Rule> {
+    rule: R,
+    parameters: Vec<Parameter>,
+    scales: Vec<Scales>,
+    /// By parameter, then by slot; of the dtype of the parameter's weights. Where the clock is fresh they count as zero, whatever
+    /// they hold: a reset costs nothing, and the next update clears each chunk while it is in the cache.
+    slots: Vec<Vec<Var>>,
+    clocks: Vec<Clock>,
+    /// Where the weights are stored, to notice a gradient that is a view of one of them.
+    addresses: HashSet<usize>,
+}
+
+impl<R: Rule> Fused<R> {
+    /// An optimizer of `variables` ([what they can be](Variables)), sorted by name. `config` is the rule's configuration; for the optimizers
+    /// here a bare learning rate is one, with the defaults for the rest.
+    ///
+    /// ```
+    /// use candle_core::{Device, Var};
+    /// use lookahead_optim::{Momentum, Sgd, SgdConfig};
+    ///
+    /// let w = Var::new(&[3f32], &Device::Cpu)?;
+    /// let plain = Sgd::new(vec![w.clone()], 0.1)?;
+    /// let config = SgdConfig { learning_rate: 0.1, momentum: Momentum::classical(0.9), ..SgdConfig::default() };
+    /// let named = Sgd::new([("w", w)], config)?;
+    /// # Ok::<(), lookahead_optim::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// No variables, a rule with more than three slots, a hyper-parameter out of range, a name or a variable given twice, a variable that is
+    /// not floating-point, a group that matches nothing.
+    pub fn new(variables: impl Into<Variables>, config: impl Into<R>) -> Result<Self> {
+        let rule = config.into();
+        let count = rule.slots().len();
+        if count > MAX_SLOTS {
+            return Err(Error::TooManySlots { rule: R::NAME, count, limit: MAX_SLOTS });
+        }
+        rule.validate()?;
+        rule.gradients().validate()?;
+        check_learning_rate(rule.learning_rate())?;
+        let parameters = Parameter::list(variables)?;
+        let scales = scales(rule.groups(), &parameters)?;
+        let slots = parameters
+            .iter()
+            .map(|p| {
+                let w = p.weights();
+                (0..count).map(|_| Ok(Var::zeros(w.shape(), w.dtype(), w.device())?)).collect::<Result<Vec<_>>>()
+            })
+            .collect::<Result<_>>()?;
+        let clocks = vec![Clock::FRESH; parameters.len()];
+        let addresses = parameters.iter().map(|p| storage_address(p.weights())).collect();
+        Ok(Self { rule, parameters, scales, slots, clocks, addresses })
+    }
+
+    /// The configuration, with the learning rate and momentum last set.
+    pub fn config(&self) -> &R {
+        &self.rule
+    }
+
+    /// One step, and the pull on the parameters that take part in it.
+    fn run(&mut self, grads: &GradStore, pull: Option<&Pull<'_>>) -> Result<()> {
+        check_learning_rate(self.rule.learning_rate())?;
+        let ready = self.ready(grads)?;
+        let treatment = self.rule.gradients().treat(&ready, &self.parameters)?;
+        let mut on_cpu: [Vec<&Ready>; 2] = [Vec::new(), Vec::new()];
+        let mut elsewhere = Vec::new();
+        for r in &ready {
+            self.clocks[r.index].steps += 1;
+            match (r.gradient.device().is_cpu(), r.gradient.dtype()) {
+                (true, DType::F32) => on_cpu[0].push(r),
+                (true, DType::F64) => on_cpu[1].push(r),
+                _ => elsewhere.push(r),
+            }
+        }
+        self.run_on_cpu(&on_cpu, &treatment, pull)?;
+        #[cfg(feature = "cuda")]
+        let elsewhere = self.run_on_cuda(elsewhere, &treatment, pull)?;
+        for r in elsewhere {
+            let w = self.parameters[r.index].weights();
+            self.run_on_tensors(r.index, &treatment.apply(&r.gradient)?)?;
+            if let Some(pull) = pull
+                && pull.takes_part[r.index]
+            {
+                pull_pairs(&[(w, &pull.anchors[r.index])], pull.rate, pull.write_back)?;
+            }
+        }
+        for r in ready.iter().filter(|r| self.parameters[r.index].master().is_some()) {
+            self.parameters[r.index].publish()?;
+        }
+        if let Some(pull) = pull {
+            // What had no gradient now may have had one since the anchor last moved.
+            let mut stepped = vec![false; self.parameters.len()];
+            ready.iter().for_each(|r| stepped[r.index] = true);
+            pull.apply_where(&self.parameters, |index| !stepped[index])?;
+        }
+        Ok(())
+    }
+
+    /// Gradients of the parameters that have one, in parameter order.
+    fn ready(&self, grads: &GradStore) -> Result<Vec<Ready>> {
+        let mut ready = Vec::with_capacity(self.parameters.len());
+        for (index, parameter) in self.parameters.iter().enumerate() {
+            let Some(gradient) = grads.get(parameter.var()) else { continue };
+            if gradient.dims() != parameter.var().dims() {
+                return Err(Error::GradientShape {
+                    name: parameter.name().to_string(),
+                    expected: parameter.var().dims().to_vec(),
+                    found: gradient.dims().to_vec(),
+                });
+            }
+            // Without a master copy, other weights are simply the ones to go on from.
+            if parameter.master().is_some() {
+                parameter.check_unchanged()?;
+            }
+            let w = parameter.weights();
+            let mut gradient = gradient.detach().to_dtype(w.dtype())?.contiguous()?;
+            // A gradient may be another view of a variable, which the fused loop locks for writing.
+            if self.addresses.contains(&storage_address(&gradient)) {
+                gradient = gradient.copy()?;
+            }
+            ready.push(Ready { index, gradient });
+        }
+        if ready.is_empty() { Err(Error::NoGradient { parameters: self.parameters.len() }) } else { Ok(ready) }
+    }
+}
+
+impl<R: Rule> Optimizer for Fused<R> {
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    fn step(&mut self, grads: &GradStore) -> Result<()> {
+        self.run(grads, None)
+    }
+
+    fn step_and_pull(&mut self, grads: &GradStore, pull: &Pull<'_>) -> Result<()> {
+        self.run(grads, Some(pull))
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.rule.learning_rate()
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.rule.set_learning_rate(learning_rate);
+    }
+
+    fn name(&self) -> &'static str {
+        R::NAME
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        self.rule.momentum()
+    }
+
+    fn set_momentum(&mut self, momentum: f64) -> Result<()> {
+        if self.rule.momentum().is_none() {
+            return Err(Error::NoMomentum { optimizer: R::NAME });
+        }
+        in_range((0.0..1.0).contains(&momentum), "momentum", momentum, "[0, 1)")?;
+        self.rule.set_momentum(momentum);
+        Ok(())
+    }
+
+    fn state(&self) -> Result<State> {
+        self.save()
+    }
+
+    fn load_state(&mut self, state: &State) -> Result<()> {
+        self.load(state)
+    }
+
+    fn reset_state(&mut self) -> Result<()> {
+        self.clocks.fill(Clock::FRESH);
+        Ok(())
+    }
+
+    fn interpolate_state(&mut self, anchor: &mut State, rate: f64) -> Result<()> {
+        self.interpolate(anchor, rate)
+    }
+
+    fn second_moments(&self) -> Result<Option<Vec<Tensor>>> {
+        self.curvature()
+    }
+}
+
+fn check_learning_rate(learning_rate: f64) -> Result<()> {
+    in_range((0.0..f64::INFINITY).contains(&learning_rate), "learning_rate", learning_rate, "[0, inf)")
+}
+
+/// Tells allocations apart: a storage lives inside its lock, which views of it share.
+fn storage_address(tensor: &Tensor) -> usize {
+    std::ptr::from_ref::<Storage>(&tensor.storage_and_layout().0).addr()
+}

@@ -1,0 +1,45 @@
+//! The step in candle's operations, for devices without a fused loop.
+
+use super::field::Field;
+use super::{Fused, storage_address};
+use crate::Result;
+use crate::rule::Rule;
+use candle_core::{Tensor, Var};
+
+impl<R: Rule> Fused<R> {
+    /// Updates one parameter.
+    pub(super) fn run_on_tensors(&self, index: usize, gradient: &Tensor) -> Result<()> {
+        match self.slots[index].len() {
+            0 => self.update_tensors::<0>(index, gradient),
+            1 => self.update_tensors::<1>(index, gradient),
+            2 => self.update_tensors::<2>(index, gradient),
+            _ => self.update_tensors::<3>(index, gradient),
+        }
+    }
+
+    fn update_tensors<const N: usize>(&self, index: usize, gradient: &Tensor) -> Result<()> {
+        let update = self.rule.update(&self.clocks[index], self.scales[index]);
+        let weights = self.parameters[index].weights();
+        if self.clocks[index].is_first() {
+            self.clear(index)?;
+        }
+        let field = |var: &Var| Field::new(var.as_detached_tensor());
+        let state: [Field; N] = std::array::from_fn(|s| field(&self.slots[index][s]));
+        let (w, state) = R::element::<Field, N>(&update, field(weights), Field::new(gradient.clone()), state);
+        let w = w.into_tensor()?;
+        for (slot, value) in self.slots[index].iter().zip(state) {
+            let value = value.into_tensor()?;
+            // A slot the rule left alone comes back as itself, which `set` refuses.
+            if storage_address(slot) != storage_address(&value) {
+                slot.set(&value)?;
+            }
+        }
+        weights.set(&w)?;
+        Ok(())
+    }
+
+    /// Makes the state of a parameter the zeros it counts as.
+    pub(super) fn clear(&self, index: usize) -> Result<()> {
+        self.slots[index].iter().try_for_each(|slot| Ok(slot.set(&slot.as_detached_tensor().zeros_like()?)?))
+    }
+}

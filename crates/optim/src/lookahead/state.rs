@@ -1,0 +1,68 @@
+//! What Lookahead remembers: saved, loaded, begun anew.
+
+use super::{BufferPolicy, Lookahead};
+use crate::parameter::Parameter;
+use crate::{Error, Optimizer, Result, State};
+
+impl<O: Optimizer> Lookahead<O> {
+    /// Everything remembered, by name.
+    pub(super) fn save(&self) -> Result<State> {
+        self.check_fast_in_place("save the state")?;
+        let mut state = State::new("lookahead").with_inner(self.inner.state()?);
+        for (key, value) in self.config.settings() {
+            state.settings_mut().set(key, value);
+        }
+        state.count("steps", self.steps);
+        state.count("steps_since_sync", self.steps_since_sync);
+        state.count("period", self.period);
+        self.slow.save(self.inner.parameters(), &mut state)?;
+        if let Some(slow) = &self.slow_state {
+            for (key, tensor) in slow.tensors() {
+                state.tensors.insert(format!("slow_state.{key}"), tensor.copy()?);
+            }
+            for (key, value) in &slow.counters {
+                state.count(format!("slow_state.{key}"), value);
+            }
+        }
+        self.buffers.save(self.config.buffer_policy, &mut state)?;
+        Ok(state)
+    }
+
+    /// Takes over a saved state, or changes nothing.
+    pub(super) fn load(&mut self, state: &State) -> Result<()> {
+        state.check_fits(&self.save()?)?;
+        let steps = state.steps("steps")? as usize;
+        let period: usize = state.counter("period")?;
+        let steps_since_sync: usize = state.counter("steps_since_sync")?;
+        if period == 0 || steps_since_sync >= period {
+            return Err(Error::StateValue { key: "steps_since_sync".into(), value: steps_since_sync.to_string() });
+        }
+        let slow = self.slow.saved(self.inner.parameters(), state)?;
+        self.inner.load_state(&state.inner())?;
+        if let Some(slow) = &mut self.slow_state {
+            for (key, tensor) in &mut slow.tensors {
+                *tensor = state.tensor(&format!("slow_state.{key}"))?.to_device(tensor.device())?.copy()?;
+            }
+            for (key, value) in &mut slow.counters {
+                *value = state.counter(&format!("slow_state.{key}"))?;
+            }
+        }
+        if self.config.buffer_policy == BufferPolicy::Average {
+            self.buffers.load(state)?;
+        }
+        self.inner.parameters().iter().for_each(Parameter::forget);
+        self.slow = slow;
+        self.steps = steps;
+        self.steps_since_sync = steps_since_sync;
+        self.period = period;
+        Ok(())
+    }
+
+    /// A cycle from here: slow weights and buffers equal to the fast ones.
+    pub(super) fn begin_cycle(&mut self) -> Result<()> {
+        self.slow.restart(self.inner.parameters())?;
+        self.buffers.restart()?;
+        self.steps_since_sync = 0;
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! The arithmetic an update rule is written in: numbers on the CPU, whole tensors elsewhere.
+
+use std::ops::{Add, Div, Mul, Sub};
+
+/// A number, or a tensor taken element by element.
+///
+/// A [`Rule`](super::Rule) is written once against this trait. With `f32` and `f64` it compiles into the fused loop of the
+/// CPU; with tensors it becomes plain candle operations, which work on every device.
+///
+/// ```
+/// use lookahead_optim::rule::Number;
+///
+/// fn mean<X: Number>(a: X, b: X) -> X { (a + b).scale(0.5) }
+/// assert_eq!(mean(1f32, 2f32), 1.5);
+/// ```
+pub trait Number: Clone + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> {
+    /// `self * factor`, the factor rounded to the number's precision first.
+    fn scale(self, factor: f64) -> Self;
+    /// `self + term`, the term rounded to the number's precision first.
+    fn offset(self, term: f64) -> Self;
+    /// The square root.
+    fn sqrt(self) -> Self;
+    /// The larger of the two.
+    fn maximum(self, other: Self) -> Self;
+}
+
+macro_rules! number {
+    ($t:ty) => {
+        impl Number for $t {
+            #[inline(always)]
+            fn scale(self, factor: f64) -> Self {
+                self * factor as $t
+            }
+            #[inline(always)]
+            fn offset(self, term: f64) -> Self {
+                self + term as $t
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                <$t>::sqrt(self)
+            }
+            #[inline(always)]
+            fn maximum(self, other: Self) -> Self {
+                if self > other { self } else { other }
+            }
+        }
+    };
+}
+number!(f32);
+number!(f64);

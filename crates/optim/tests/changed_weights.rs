@@ -1,0 +1,180 @@
+//! Weights that somebody else changed after the optimizer was built.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use candle_core::{DType, Device, Tensor, Var};
+use lookahead_optim::{
+    Average, Averaged, Error, Lookahead, LookaheadConfig, Momentum, Optimizer, Sgd, SgdConfig, State,
+    with_evaluation_weights,
+};
+use support::{gradients, scalar, values};
+
+fn weight(dtype: DType) -> Var {
+    Var::from_tensor(&Tensor::new(&[8f32, 8.0], &Device::Cpu).unwrap().to_dtype(dtype).unwrap()).unwrap()
+}
+
+/// What loading a file does: `VarMap::load` sets each variable.
+fn load(w: &Var, value: f64) {
+    w.set(&(w.as_detached_tensor().ones_like().unwrap() * value).unwrap()).unwrap();
+}
+
+fn sgd(w: &Var) -> Sgd {
+    let config = SgdConfig { learning_rate: 1.0, momentum: Momentum::classical(0.5), ..SgdConfig::default() };
+    Sgd::new([("w", w.clone())], config).unwrap()
+}
+
+type Build = fn(&Var) -> Box<dyn Optimizer>;
+
+/// Each with whether it minds f32 and f64 weights that changed; half-precision ones all of them mind.
+fn every_kind() -> Vec<(&'static str, Build, bool)> {
+    vec![
+        ("sgd", |w| Box::new(sgd(w)), false),
+        ("lookahead", |w| Box::new(Lookahead::new(sgd(w), LookaheadConfig::default()).unwrap()), true),
+        ("averaged", |w| Box::new(Averaged::new(sgd(w), Average::ema(0.9)).unwrap()), true),
+        (
+            "averaged lookahead",
+            |w| {
+                let inner = Lookahead::new(sgd(w), LookaheadConfig::default()).unwrap();
+                Box::new(Averaged::new(inner, Average::polyak()).unwrap())
+            },
+            true,
+        ),
+    ]
+}
+
+fn step(optimizer: &mut dyn Optimizer, w: &Var) -> lookahead_optim::Result<()> {
+    optimizer.step(&gradients(&[(w, 1.0)]))
+}
+
+#[test]
+fn loaded_weights_are_noticed_and_adopted() {
+    for dtype in [DType::F32, DType::F64, DType::BF16, DType::F16] {
+        let half = matches!(dtype, DType::BF16 | DType::F16);
+        for (kind, build, minds) in every_kind() {
+            // Loaded right after building, and after some steps.
+            for before in [0, 2] {
+                let w = weight(dtype);
+                let mut optimizer = build(&w);
+                for _ in 0..before {
+                    step(&mut optimizer, &w).unwrap();
+                }
+                load(&w, 32.0);
+                let momentum = if before == 0 { 0.0 } else { 1.5 };
+                if minds || half {
+                    let error = step(&mut optimizer, &w).unwrap_err();
+                    assert!(matches!(&error, Error::WeightsChanged { name } if name == "w"), "{kind} {dtype:?}");
+                    assert!(error.to_string().contains("`adopt_weights`"), "{error}");
+                    assert_eq!(values(&w), [32.0; 2], "{kind} {dtype:?}: a refused step changed something");
+                    optimizer.adopt_weights().unwrap();
+                }
+                let seen = with_evaluation_weights(&mut optimizer, || Ok(values(&w))).unwrap();
+                assert_eq!(seen, [32.0; 2], "{kind} {dtype:?}");
+                step(&mut optimizer, &w).unwrap();
+                // From the loaded weights, with the momentum there was.
+                assert_eq!(values(&w), [31.0 - 0.5 * momentum; 2], "{kind} {dtype:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn adopted_weights_begin_a_cycle_and_an_average() {
+    let w = weight(DType::F64);
+    let lookahead = LookaheadConfig { sync_period: 3.into(), ..LookaheadConfig::default() };
+    let plain = Sgd::new([("w", w.clone())], 1.0).unwrap();
+    let mut optimizer = Lookahead::new(plain, lookahead).unwrap();
+    step(&mut optimizer, &w).unwrap();
+    load(&w, 32.0);
+    optimizer.adopt_weights().unwrap();
+    assert_eq!(optimizer.steps_since_sync(), Some(0));
+    for expected in [31.0, 30.0, 30.5] {
+        step(&mut optimizer, &w).unwrap();
+        assert_eq!(scalar(&w), expected);
+    }
+    let w = weight(DType::F64);
+    let plain = Sgd::new([("w", w.clone())], 1.0).unwrap();
+    let mut optimizer = Averaged::new(plain, Average::Polyak { start: 0, power: 0.0 }).unwrap();
+    step(&mut optimizer, &w).unwrap();
+    load(&w, 32.0);
+    optimizer.adopt_weights().unwrap();
+    step(&mut optimizer, &w).unwrap();
+    step(&mut optimizer, &w).unwrap();
+    assert_eq!(optimizer.with_average(|| Ok(scalar(&w))).unwrap(), 30.5);
+}
+
+#[test]
+fn weights_changed_by_hand_go_on_with_the_slow_weights_where_they_are() {
+    for dtype in [DType::F32, DType::BF16] {
+        let w = weight(dtype);
+        let lookahead = LookaheadConfig { sync_period: 2.into(), ..LookaheadConfig::default() };
+        let mut optimizer = Lookahead::new(Sgd::new([("w", w.clone())], 1.0).unwrap(), lookahead).unwrap();
+        step(&mut optimizer, &w).unwrap();
+        load(&w, 5.0); // clamped from 7
+        assert!(step(&mut optimizer, &w).is_err());
+        optimizer.accept_adjustment().unwrap();
+        step(&mut optimizer, &w).unwrap();
+        assert_eq!(scalar(&w), 6.0, "{dtype:?}"); // 8 + (4 - 8) / 2
+    }
+}
+
+#[test]
+fn a_step_of_the_inner_optimizer_alone_is_noticed() {
+    let w = weight(DType::F32);
+    let mut optimizer = Lookahead::new(sgd(&w), LookaheadConfig::default()).unwrap();
+    optimizer.inner_mut().step(&gradients(&[(&w, 1.0)])).unwrap();
+    assert!(matches!(step(&mut optimizer, &w), Err(Error::WeightsChanged { .. })));
+}
+
+#[test]
+fn resuming_weights_and_state_in_either_order_is_no_surprise() {
+    for dtype in [DType::F32, DType::BF16] {
+        for (kind, build, _) in every_kind() {
+            let w = weight(dtype);
+            let mut optimizer = build(&w);
+            step(&mut optimizer, &w).unwrap();
+            step(&mut optimizer, &w).unwrap();
+            let (state, at): (State, Tensor) = (optimizer.state().unwrap(), w.as_detached_tensor().copy().unwrap());
+            step(&mut optimizer, &w).unwrap();
+            for weights_first in [true, false] {
+                let resumed = weight(dtype);
+                let mut second = build(&resumed);
+                if weights_first {
+                    resumed.set(&at).unwrap();
+                    second.load_state(&state).unwrap();
+                } else {
+                    second.load_state(&state).unwrap();
+                    resumed.set(&at).unwrap();
+                }
+                step(&mut second, &resumed).unwrap();
+                assert_eq!(values(&resumed), values(&w), "{kind} {dtype:?}");
+            }
+        }
+    }
+}
+
+/// Two places in each tensor are looked at: what leaves both alone goes unnoticed, as documented.
+#[test]
+fn a_look_is_no_comparison() {
+    let w = Var::zeros(9, DType::F32, &Device::Cpu).unwrap();
+    let mut optimizer = Lookahead::new(Sgd::new([("w", w.clone())], 1.0).unwrap(), LookaheadConfig::default()).unwrap();
+    let elsewhere = Tensor::new(&[5f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], &Device::Cpu).unwrap();
+    w.set(&elsewhere).unwrap();
+    step(&mut optimizer, &w).unwrap();
+    let there = Tensor::new(&[0f32, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0], &Device::Cpu).unwrap();
+    w.set(&(w.as_detached_tensor() + there).unwrap()).unwrap();
+    assert!(matches!(step(&mut optimizer, &w), Err(Error::WeightsChanged { .. })));
+}
+
+#[test]
+fn weights_are_taken_over_only_while_the_fast_ones_are_in_place() {
+    let w = weight(DType::BF16);
+    for mut optimizer in every_kind().into_iter().skip(1).map(|(_, build, _)| build(&w)) {
+        optimizer.step(&gradients(&[(&w, 1.0)])).unwrap();
+        optimizer.swap_evaluation_weights().unwrap();
+        for refused in [optimizer.adopt_weights(), optimizer.accept_adjustment()] {
+            assert!(matches!(refused, Err(Error::EvaluationWeightsInPlace { .. })));
+        }
+        optimizer.swap_evaluation_weights().unwrap();
+    }
+}
