@@ -3,7 +3,7 @@
 //! # Where things are
 //!
 //! * optimizers: [`Sgd`], [`AdamW`], [`RmsProp`], [`RAdam`], [`Ranger`], [`NAdam`], [`Adamax`], [`Adagrad`], [`Adadelta`], [`Lion`], [`Muon`],
-//!   [`ScheduleFreeSgd`], [`ScheduleFreeAdamW`]; of a formula of your own: [`rule`]; candle's: [`FromCandle`]
+//!   [`ScheduleFreeSgd`], [`ScheduleFreeAdamW`], their settings in [`muon`] and [`schedule_free`]; of a formula of your own: [`rule`]; candle's: [`FromCandle`]
 //! * around them: [`Lookahead`] with [`lookahead`], [`Averaged`] with [`Average`]; the trait [`Optimizer`]
 //! * their settings: [`WeightDecay`], [`Momentum`], [`Group`], [`Gradients`], [`Clip`]; [`schedule`]
 //! * what they are built from: [`parameter::Variables`]

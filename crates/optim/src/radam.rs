@@ -180,7 +180,7 @@ pub type Ranger = Lookahead<RAdam>;
 /// | `inner` | `beta1` 0.95, `epsilon` 1e-5, else RAdam's | [`RAdamConfig`] |
 /// | `lookahead` | period 6, slow step size 0.5 | [`LookaheadConfig`] |
 ///
-/// The defaults are those of its author's package. Its later options (gradient centralisation, adaptive clipping, a flat-then-cosine
+/// In a file, what is left out of a table that is given has RAdam's or Lookahead's own default. The defaults here are those of its author's package. Its later options (gradient centralisation, adaptive clipping, a flat-then-cosine
 /// schedule inside the optimizer) are not part of this.
 ///
 /// ```

@@ -222,6 +222,16 @@ impl<R: Rule> Optimizer for Fused<R> {
         self.curvature()
     }
 
+    fn adopt_weights(&mut self) -> Result<()> {
+        self.away.check("adopt weights")?;
+        self.parameters.iter().try_for_each(Parameter::adopt)
+    }
+
+    fn accept_adjustment(&mut self) -> Result<()> {
+        self.away.check("accept an adjustment")?;
+        self.parameters.iter().try_for_each(Parameter::adopt)
+    }
+
     fn swap_evaluation_weights(&mut self) -> Result<()> {
         if self.away.is_empty()
             && let Some((slot, factor)) = self.rule.evaluation()

@@ -95,6 +95,7 @@ pub enum StepScale {
     #[default]
     Original,
     /// `0.2 * sqrt(max(rows, columns))`: steps of AdamW's size, for AdamW's learning rates and decay.
+    #[cfg_attr(feature = "serde", serde(rename = "match-rms-adamw"))]
     MatchRmsAdamW,
     /// `sqrt(rows / columns)`.
     SpectralUnclamped,
