@@ -136,6 +136,7 @@ impl MuonConfig {
         self.newton_schulz.validate()?;
         self.weight_decay.validate()?;
         self.gradients.validate()?;
+        self.adamw.gradients.validate()?;
         let rest = self.adamw.learning_rate;
         in_range((0.0..f64::INFINITY).contains(&rest), "adamw.learning_rate", rest, "[0, inf)")?;
         self.adamw.validate()
