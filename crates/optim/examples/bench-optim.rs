@@ -2,13 +2,15 @@
 //!
 //! `median_step_s` is the median of 15 after 3 warm-ups; a Lookahead case is timed by whole cycles of 5 steps and divided. `gb_per_s` counts
 //! the least traffic the update needs (each tensor read or written once), `copy_gb_per_s` is what this machine's memory
-//! copies at (bytes read plus bytes written) on as many threads. Run: `cargo run --release -p lookahead-optim --example bench-optim`.
+//! copies at (bytes read plus bytes written) on as many threads, `share` the one over the other. Run: `cargo run --release -p lookahead-optim --example bench-optim`.
 
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
 use lookahead_optim::{
-    AdamW, AdamWConfig, Average, Averaged, Clip, Gradients, Lookahead, LookaheadConfig, Momentum, Optimizer, RmsProp,
-    RmsPropConfig, Sgd, SgdConfig, StatePolicy, WeightDecay,
+    Adadelta, AdadeltaConfig, Adagrad, AdagradConfig, AdamW, AdamWConfig, Adamax, AdamaxConfig, Average, Averaged,
+    Clip, Gradients, Lion, LionConfig, Lookahead, LookaheadConfig, Momentum, Muon, MuonConfig, NAdam, NAdamConfig,
+    Optimizer, RAdam, RAdamConfig, RangerConfig, RmsProp, RmsPropConfig, ScheduleFreeAdamW, ScheduleFreeAdamWConfig,
+    ScheduleFreeSgd, ScheduleFreeSgdConfig, Sgd, SgdConfig, StatePolicy, WeightDecay,
 };
 use rayon::prelude::*;
 use std::time::Instant;
@@ -16,6 +18,7 @@ use std::time::Instant;
 const WARM_UP: usize = 3;
 const ROUNDS: usize = 15;
 const PERIOD: usize = 5;
+const RANGER_PERIOD: usize = 6;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let only: Vec<String> = std::env::args().skip(1).collect();
@@ -40,7 +43,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let time = median(seconds);
         let bandwidth = count as f64 * bytes / time / 1e9;
         println!(
-            r#"{{"peer": "lookahead", "case": "{case}", "mode": "fused", "params": {count}, "median_step_s": {time:.5}, "gb_per_s": {bandwidth:.1}, "copy_gb_per_s": {copy:.1}}}"#
+            r#"{{"peer": "lookahead", "case": "{case}", "mode": "fused", "params": {count}, "median_step_s": {time:.5}, "gb_per_s": {bandwidth:.1}, "copy_gb_per_s": {copy:.1}, "share": {:.2}}}"#,
+            bandwidth / copy
         );
     }
     Ok(())
@@ -59,6 +63,24 @@ fn cases() -> Vec<Case> {
         ("sgd-momentum", 1, 20.0, |p| Ok(Box::new(sgd(p)?))),
         ("adamw", 1, 28.0, |p| Ok(Box::new(AdamW::new(p, AdamWConfig::default())?))),
         ("rmsprop", 1, 20.0, |p| Ok(Box::new(rmsprop(p)?))),
+        ("lion", 1, 20.0, |p| Ok(Box::new(Lion::new(p, LionConfig::default())?))),
+        ("adagrad", 1, 20.0, |p| Ok(Box::new(Adagrad::new(p, AdagradConfig::default())?))),
+        ("adadelta", 1, 28.0, |p| Ok(Box::new(Adadelta::new(p, AdadeltaConfig::default())?))),
+        ("adamax", 1, 28.0, |p| Ok(Box::new(Adamax::new(p, AdamaxConfig::default())?))),
+        ("nadam", 1, 28.0, |p| Ok(Box::new(NAdam::new(p, NAdamConfig::default())?))),
+        ("radam", 1, 28.0, |p| Ok(Box::new(RAdam::new(p, RAdamConfig::default())?))),
+        ("ranger", RANGER_PERIOD, 28.0 + 8.0 / RANGER_PERIOD as f64, |p| {
+            Ok(Box::new(RangerConfig::default().build(p)?))
+        }),
+        ("schedule-free-sgd", 1, 20.0, |p| {
+            let config = ScheduleFreeSgdConfig { learning_rate: 0.01, ..ScheduleFreeSgdConfig::default() };
+            Ok(Box::new(ScheduleFreeSgd::new(p, config)?))
+        }),
+        ("schedule-free-adamw", 1, 28.0, |p| {
+            Ok(Box::new(ScheduleFreeAdamW::new(p, ScheduleFreeAdamWConfig::default())?))
+        }),
+        // Its products take far longer than its memory.
+        ("muon", 1, 20.0, |p| Ok(Box::new(Muon::new(p, MuonConfig::default())?))),
         ("lookahead-sgd-momentum", PERIOD, 20.0 + slow, |p| Ok(Box::new(lookahead(sgd(p)?, StatePolicy::Keep)?))),
         ("lookahead-sgd-momentum-reset", PERIOD, 20.0 + slow, |p| {
             Ok(Box::new(lookahead(sgd(p)?, StatePolicy::Reset)?))

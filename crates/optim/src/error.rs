@@ -194,3 +194,13 @@ impl From<Error> for candle_core::Error {
 pub(crate) fn in_range(ok: bool, what: &'static str, value: f64, range: &'static str) -> Result<()> {
     if ok { Ok(()) } else { Err(Error::OutOfRange { what, value, range }) }
 }
+
+/// Fails unless `value` is in [0, 1).
+pub(crate) fn below_one(what: &'static str, value: f64) -> Result<()> {
+    in_range((0.0..1.0).contains(&value), what, value, "[0, 1)")
+}
+
+/// Fails unless `value` is in [0, inf).
+pub(crate) fn not_negative(what: &'static str, value: f64) -> Result<()> {
+    in_range((0.0..f64::INFINITY).contains(&value), what, value, "[0, inf)")
+}

@@ -68,7 +68,7 @@ impl Group {
 
     fn holds(&self, parameter: &Parameter) -> bool {
         match &self.select {
-            Select::Name(pattern) => matches(pattern.as_bytes(), parameter.name().as_bytes()),
+            Select::Name(pattern) => selects(pattern, parameter.name()),
             Select::Vectors => parameter.var().rank() <= 1,
         }
     }
@@ -107,6 +107,11 @@ pub(crate) fn scales(groups: &[Group], parameters: &[Parameter]) -> Result<Vec<S
             None => Scales { learning_rate: 1.0, weight_decay: 1.0 },
         })
         .collect())
+}
+
+/// Whether a pattern of [`Select::Name`] matches a name.
+pub(crate) fn selects(pattern: &str, name: &str) -> bool {
+    matches(pattern.as_bytes(), name.as_bytes())
 }
 
 /// Glob matching in O(pattern * text): on a mismatch, the last `*` takes one more character.

@@ -2,15 +2,20 @@
 //!
 //! # Where things are
 //!
-//! * optimizers: [`Sgd`], [`AdamW`], [`RmsProp`]; of a formula of your own: [`rule`]; candle's: [`FromCandle`]
+//! * optimizers: [`Sgd`], [`AdamW`], [`RmsProp`], [`RAdam`], [`Ranger`], [`NAdam`], [`Adamax`], [`Adagrad`], [`Adadelta`], [`Lion`], [`Muon`],
+//!   [`ScheduleFreeSgd`], [`ScheduleFreeAdamW`], their settings in [`muon`] and [`schedule_free`]; of a formula of your own: [`rule`]; candle's: [`FromCandle`]
 //! * around them: [`Lookahead`] with [`lookahead`], [`Averaged`] with [`Average`]; the trait [`Optimizer`]
 //! * their settings: [`WeightDecay`], [`Momentum`], [`Group`], [`Gradients`], [`Clip`]; [`schedule`]
 //! * what they are built from: [`parameter::Variables`]
 //! * evaluation: [`with_evaluation_weights`], [`evaluation`]
 //! * saved: [`State`], [`save_checkpoint`], [`load_checkpoint`], [`checkpoint`]
 
+mod adadelta;
+mod adagrad;
+mod adamax;
 mod adamw;
 mod averaged;
+mod away;
 mod candle;
 pub mod checkpoint;
 #[cfg(any(feature = "cuda", all(test, target_os = "linux")))]
@@ -22,20 +27,28 @@ mod fused;
 mod gradients;
 mod group;
 mod kernel;
+mod lion;
 pub mod lookahead;
+pub mod muon;
+mod nadam;
 mod optimizer;
 pub mod parameter;
 mod pull;
+mod radam;
 mod reestimate;
 mod rmsprop;
 pub mod rule;
 pub mod schedule;
+pub mod schedule_free;
 mod seen;
 mod sgd;
 mod shadow;
 mod slices;
 mod variables;
 
+pub use adadelta::{Adadelta, AdadeltaConfig};
+pub use adagrad::{Adagrad, AdagradConfig};
+pub use adamax::{Adamax, AdamaxConfig};
 pub use adamw::{AdamW, AdamWConfig};
 pub use averaged::{Average, Averaged};
 pub use candle::FromCandle;
@@ -45,8 +58,13 @@ pub use error::{Error, Result};
 pub use evaluation::with_evaluation_weights;
 pub use gradients::{Clip, Gradients};
 pub use group::Group;
+pub use lion::{Lion, LionConfig};
 pub use lookahead::{Lookahead, LookaheadConfig, StatePolicy};
+pub use muon::{Muon, MuonConfig};
+pub use nadam::{NAdam, NAdamConfig};
 pub use optimizer::Optimizer;
+pub use radam::{RAdam, RAdamConfig, Ranger, RangerConfig};
 pub use rmsprop::{RmsProp, RmsPropConfig};
+pub use schedule_free::{ScheduleFreeAdamW, ScheduleFreeAdamWConfig, ScheduleFreeSgd, ScheduleFreeSgdConfig};
 pub use sgd::{Momentum, Sgd, SgdConfig};
 pub use variables::trainable;

@@ -8,9 +8,11 @@ use candle_core::{DType, Device, Tensor, Var};
 use lookahead_optim::lookahead::BufferPolicy;
 use lookahead_optim::schedule::{OneCycle, Schedule};
 use lookahead_optim::{
-    AdamW, AdamWConfig, Average, Averaged, Error, Lookahead, LookaheadConfig, Momentum, Optimizer, RmsProp,
-    RmsPropConfig, Sgd, SgdConfig, State, StatePolicy, load_checkpoint, save_checkpoint,
+    AdamW, AdamWConfig, Average, Averaged, Error, Lookahead, LookaheadConfig, Momentum, Muon, MuonConfig, NAdam,
+    NAdamConfig, Optimizer, RmsProp, RmsPropConfig, ScheduleFreeAdamW, ScheduleFreeAdamWConfig, Sgd, SgdConfig, State,
+    StatePolicy, load_checkpoint, save_checkpoint,
 };
+use support::every::every_optimizer;
 use support::{Numbers, bits, gradient_of, gradients};
 
 type Named = Vec<(String, Var)>;
@@ -35,16 +37,18 @@ fn policy(state_policy: StatePolicy) -> LookaheadConfig {
     LookaheadConfig { sync_period: 4.into(), state_policy, ..LookaheadConfig::default() }
 }
 
-type Build = fn(Named, Named) -> Box<dyn Optimizer>;
+type Build = Box<dyn Fn(Named, Named) -> Box<dyn Optimizer>>;
 
 fn every_kind() -> Vec<(&'static str, Build)> {
+    let bare =
+        every_optimizer().into_iter().map(|(kind, build)| -> (_, Build) { (kind, Box::new(move |p, _| build(p))) });
+    bare.chain(every_wrapper().into_iter().map(|(kind, build)| -> (_, Build) { (kind, Box::new(build)) })).collect()
+}
+
+type BuildAround = fn(Named, Named) -> Box<dyn Optimizer>;
+
+fn every_wrapper() -> Vec<(&'static str, BuildAround)> {
     vec![
-        ("sgd", |p, _| Box::new(Sgd::new(p, momentum()).unwrap())),
-        ("adamw", |p, _| Box::new(AdamW::new(p, AdamWConfig { amsgrad: true, ..Default::default() }).unwrap())),
-        ("rmsprop", |p, _| {
-            let config = RmsPropConfig { momentum: Some(0.9), centered: true, ..Default::default() };
-            Box::new(RmsProp::new(p, config).unwrap())
-        }),
         ("lookahead keep", |p, b| {
             let config = LookaheadConfig { buffer_policy: BufferPolicy::Average, ..policy(StatePolicy::Keep) };
             Box::new(Lookahead::with_buffers(Sgd::new(p, momentum()).unwrap(), config, b).unwrap())
@@ -56,6 +60,18 @@ fn every_kind() -> Vec<(&'static str, Build)> {
         ("lookahead reset", |p, _| {
             let inner = RmsProp::new(p, RmsPropConfig { momentum: Some(0.5), ..Default::default() }).unwrap();
             Box::new(Lookahead::new(inner, policy(StatePolicy::Reset)).unwrap())
+        }),
+        ("lookahead around nadam", |p, _| {
+            let inner = NAdam::new(p, NAdamConfig::default()).unwrap();
+            Box::new(Lookahead::new(inner, policy(StatePolicy::Interpolate)).unwrap())
+        }),
+        ("lookahead around schedule-free", |p, _| {
+            let inner = ScheduleFreeAdamW::new(p, ScheduleFreeAdamWConfig::default()).unwrap();
+            Box::new(Lookahead::new(inner, policy(StatePolicy::Interpolate)).unwrap())
+        }),
+        ("lookahead around muon", |p, _| {
+            let inner = Muon::new(p, MuonConfig::default()).unwrap();
+            Box::new(Lookahead::new(inner, policy(StatePolicy::Interpolate)).unwrap())
         }),
         ("polyak around lookahead", |p, _| {
             let inner = Lookahead::new(Sgd::new(p, momentum()).unwrap(), policy(StatePolicy::Keep)).unwrap();
@@ -80,7 +96,9 @@ fn train(params: &Named, buffers: &Named, optimizer: &mut dyn Optimizer, steps: 
             buffer.set(&(buffer.as_detached_tensor() + step as f64).unwrap()).unwrap();
         }
         optimizer.set_learning_rate(rate.at(step));
-        optimizer.set_momentum(beta.at(step)).unwrap();
+        if optimizer.momentum().is_some() {
+            optimizer.set_momentum(beta.at(step)).unwrap();
+        }
         optimizer.step(&grads).unwrap();
     }
 }

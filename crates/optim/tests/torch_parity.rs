@@ -6,26 +6,14 @@
 
 mod support;
 
-use candle_core::backprop::GradStore;
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::DType;
 use lookahead_optim::schedule::{Anneal, Cosine, OneCycle, Ramp, Schedule, Sequence, StepDecay};
 use lookahead_optim::{
     AdamW, AdamWConfig, Clip, Gradients, Group, Momentum, Optimizer, RmsProp, RmsPropConfig, Sgd, SgdConfig,
     WeightDecay,
 };
-use std::collections::HashMap;
+use support::moving_quadratic::{LR, Named, RECORDED, fixture, run, worst_error};
 use support::values;
-
-const STEPS: usize = 200;
-const RECORDED: [usize; 5] = [1, 2, 3, 50, 200];
-const LR: f64 = 0.05;
-
-fn fixture(name: &str) -> HashMap<String, Tensor> {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
-    candle_core::safetensors::load(path, &Device::Cpu).unwrap()
-}
-
-type Named = Vec<(String, Var)>;
 
 fn sgd(p: Named, config: SgdConfig) -> Box<dyn Optimizer> {
     Box::new(Sgd::new(p, SgdConfig { learning_rate: LR, ..config }).unwrap())
@@ -87,42 +75,6 @@ fn build(case: &str, p: Named) -> Box<dyn Optimizer> {
     }
 }
 
-/// Relative to the largest weight: single weights pass through zero.
-fn worst_error(found: &[f64], expected: &[f64]) -> f64 {
-    let scale = expected.iter().fold(0f64, |m, x| m.max(x.abs()));
-    found.iter().zip(expected).fold(0f64, |m, (a, b)| m.max((a - b).abs() / scale))
-}
-
-fn run(case: &str, dtype: DType, fixture: &HashMap<String, Tensor>) -> Vec<Vec<f64>> {
-    let get = |name: &str| fixture[name].to_dtype(dtype).unwrap();
-    let (x, curvature, centre) = (get("x"), get("curvature"), get("centre"));
-    let part = |t: &Tensor, from, len, dims: &[usize]| t.narrow(0, from, len).unwrap().reshape(dims).unwrap();
-    let weight = Var::from_tensor(&part(&x, 0, 12, &[3, 4])).unwrap();
-    let bias = Var::from_tensor(&part(&x, 12, 4, &[4])).unwrap();
-    let mut optimizer = build(case, vec![("weight".into(), weight.clone()), ("bias".into(), bias.clone())]);
-    let mut rows = Vec::new();
-    let now = || {
-        let flat = |v: &Var| v.as_detached_tensor().flatten_all().unwrap();
-        Tensor::cat(&[flat(&weight), flat(&bias)], 0).unwrap()
-    };
-    let cycle = (OneCycle::torch(LR, STEPS).unwrap(), OneCycle::torch_momentum(STEPS).unwrap());
-    for step in 0..STEPS {
-        let gradient = (&curvature * (now() - centre.get(step).unwrap()).unwrap()).unwrap();
-        let mut grads = GradStore::default();
-        grads.insert(&weight, part(&gradient, 0, 12, &[3, 4]));
-        grads.insert(&bias, part(&gradient, 12, 4, &[4]));
-        if case.ends_with("one-cycle") {
-            optimizer.set_learning_rate(cycle.0.at(step));
-            optimizer.set_momentum(cycle.1.at(step)).unwrap();
-        }
-        optimizer.step(&grads).unwrap();
-        if RECORDED.contains(&(step + 1)) {
-            rows.push(values(&now()));
-        }
-    }
-    rows
-}
-
 #[test]
 fn optimizers_take_pytorch_s_steps() {
     let fixture = fixture("optimizers.safetensors");
@@ -133,7 +85,7 @@ fn optimizers_take_pytorch_s_steps() {
         let (case, dtype) = key.split_once('.').unwrap();
         let (dtype, tolerance) = if dtype == "float64" { (DType::F64, 1e-10) } else { (DType::F32, 1e-5) };
         let expected = fixture[key].to_dtype(DType::F64).unwrap().to_vec2::<f64>().unwrap();
-        for ((found, expected), step) in run(case, dtype, &fixture).iter().zip(&expected).zip(RECORDED) {
+        for ((found, expected), step) in run(case, build, dtype, &fixture)[0].iter().zip(&expected).zip(RECORDED) {
             let error = worst_error(found, expected);
             assert!(error < tolerance, "{case} in {dtype:?} at step {step}: relative error {error:.1e}");
         }

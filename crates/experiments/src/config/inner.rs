@@ -1,13 +1,17 @@
 //! The optimizers that a row can have: the one place to register another.
 
 use candle_core::Var;
-use lookahead_optim::rule::{Fused, Rule};
-use lookahead_optim::{AdamWConfig, Optimizer, Result, RmsPropConfig, SgdConfig};
+use lookahead_optim::rule::Rule;
+use lookahead_optim::{
+    Adadelta, AdadeltaConfig, Adagrad, AdagradConfig, AdamW, AdamWConfig, Adamax, AdamaxConfig, Lion, LionConfig, Muon,
+    MuonConfig, NAdam, NAdamConfig, Optimizer, RAdam, RAdamConfig, Result, RmsProp, RmsPropConfig, ScheduleFreeAdamW,
+    ScheduleFreeAdamWConfig, ScheduleFreeSgd, ScheduleFreeSgdConfig, Sgd, SgdConfig,
+};
 use serde::{Deserialize, Serialize};
 
-/// Writes [`Inner`] from lines of name, title, and configuration.
+/// Writes [`Inner`] from lines of name, title, configuration and optimizer.
 macro_rules! inner_optimizers {
-    ($($(#[$doc:meta])* $name:literal, $title:literal, $variant:ident($config:ty);)*) => {
+    ($($(#[$doc:meta])* $name:literal, $title:literal, $variant:ident($config:ty => $optimizer:ty);)*) => {
         /// The optimizer that makes the steps, with its settings.
         ///
         /// In a file it is a table of one key, its kind: `inner = { sgd = { learning_rate = 0.4 } }`. What is left out has the
@@ -51,7 +55,7 @@ macro_rules! inner_optimizers {
             /// # Errors
             /// A setting out of its range; a group that matches no parameter.
             pub fn build(&self, parameters: Vec<(String, Var)>) -> Result<Box<dyn Optimizer>> {
-                Ok(match self { $(Self::$variant(config) => Box::new(Fused::<$config>::new(parameters, config.clone())?),)* })
+                Ok(match self { $(Self::$variant(config) => Box::new(<$optimizer>::new(parameters, config.clone())?),)* })
             }
         }
     };
@@ -59,9 +63,27 @@ macro_rules! inner_optimizers {
 
 inner_optimizers! {
     /// Stochastic gradient descent.
-    "sgd", "SGD", Sgd(SgdConfig);
+    "sgd", "SGD", Sgd(SgdConfig => Sgd);
     /// Adam with decoupled weight decay.
-    "adamw", "AdamW", AdamW(AdamWConfig);
+    "adamw", "AdamW", AdamW(AdamWConfig => AdamW);
     /// RMSProp.
-    "rmsprop", "RMSProp", RmsProp(RmsPropConfig);
+    "rmsprop", "RMSProp", RmsProp(RmsPropConfig => RmsProp);
+    /// RAdam; with Lookahead around it, Ranger.
+    "radam", "RAdam", RAdam(RAdamConfig => RAdam);
+    /// NAdam.
+    "nadam", "NAdam", NAdam(NAdamConfig => NAdam);
+    /// Adamax.
+    "adamax", "Adamax", Adamax(AdamaxConfig => Adamax);
+    /// Adagrad.
+    "adagrad", "Adagrad", Adagrad(AdagradConfig => Adagrad);
+    /// Adadelta.
+    "adadelta", "Adadelta", Adadelta(AdadeltaConfig => Adadelta);
+    /// Lion.
+    "lion", "Lion", Lion(LionConfig => Lion);
+    /// Muon, and AdamW for what is no matrix.
+    "muon", "Muon", Muon(MuonConfig => Muon);
+    /// Schedule-Free SGD.
+    "schedule-free-sgd", "Schedule-Free SGD", ScheduleFreeSgd(ScheduleFreeSgdConfig => ScheduleFreeSgd);
+    /// Schedule-Free AdamW.
+    "schedule-free-adamw", "Schedule-Free AdamW", ScheduleFreeAdamW(ScheduleFreeAdamWConfig => ScheduleFreeAdamW);
 }

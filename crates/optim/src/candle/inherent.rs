@@ -3,7 +3,7 @@
 
 use super::FromCandle;
 use crate::rule::{Fused, Rule};
-use crate::{Averaged, Lookahead, Optimizer, Result};
+use crate::{Averaged, Lookahead, Muon, Optimizer, Result};
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 
@@ -40,6 +40,10 @@ macro_rules! own_methods {
 }
 
 impl<R: Rule> Fused<R> {
+    own_methods!();
+}
+
+impl Muon {
     own_methods!();
 }
 

@@ -8,7 +8,7 @@ mod inherent;
 pub use adapter::FromCandle;
 
 use crate::rule::{Fused, Rule};
-use crate::{Average, Averaged, Lookahead, LookaheadConfig, Optimizer};
+use crate::{Average, Averaged, Lookahead, LookaheadConfig, Muon, MuonConfig, Optimizer};
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Var};
 
@@ -33,6 +33,16 @@ impl<R: Rule> candle_nn::Optimizer for Fused<R> {
     type Config = R;
 
     fn new(vars: Vec<Var>, config: R) -> Result<Self> {
+        Ok(Self::new(vars, config)?)
+    }
+
+    methods_of_optimizer!();
+}
+
+impl candle_nn::Optimizer for Muon {
+    type Config = MuonConfig;
+
+    fn new(vars: Vec<Var>, config: MuonConfig) -> Result<Self> {
         Ok(Self::new(vars, config)?)
     }
 

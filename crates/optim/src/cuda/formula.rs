@@ -20,6 +20,7 @@ pub(crate) enum Node {
     Div(usize, usize),
     Sqrt(usize),
     Maximum(usize, usize),
+    Sign(usize),
 }
 
 /// What is done to one element, without the numbers it is done with: equal formulas share a kernel.
@@ -125,6 +126,10 @@ impl Number for Recorded {
     }
     fn maximum(self, other: Self) -> Self {
         let node = Node::Maximum(self.at, other.at);
+        self.then(node)
+    }
+    fn signum(self) -> Self {
+        let node = Node::Sign(self.at);
         self.then(node)
     }
 }

@@ -64,6 +64,7 @@ pub(crate) fn source(formula: &Formula) -> String {
             Node::Div(a, b) => format!("n{a} / n{b}"),
             Node::Sqrt(a) => format!("sqrtf(n{a})"),
             Node::Maximum(a, b) => format!("n{a} > n{b} ? n{a} : n{b}"),
+            Node::Sign(a) => format!("(n{a} > 0.0f ? 1.0f : 0.0f) - (n{a} < 0.0f ? 1.0f : 0.0f)"),
         };
         _ = writeln!(text, "        const float n{at} = {value};");
     }

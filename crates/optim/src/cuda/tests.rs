@@ -12,7 +12,11 @@ use super::source::source;
 use super::table::{CHUNK, Item, Table, items_per_launch, pack};
 use crate::pull::Pull;
 use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings};
-use crate::{AdamWConfig, Momentum, Optimizer, Result, RmsPropConfig, SgdConfig, WeightDecay};
+use crate::schedule_free::IterateWeights;
+use crate::{
+    AdadeltaConfig, AdagradConfig, AdamWConfig, AdamaxConfig, LionConfig, Momentum, NAdamConfig, Optimizer,
+    RAdamConfig, Result, RmsPropConfig, ScheduleFreeAdamWConfig, ScheduleFreeSgdConfig, SgdConfig, WeightDecay,
+};
 
 /// A rule of a user's own, with every operation there is.
 #[derive(Debug, Clone)]
@@ -85,7 +89,7 @@ fn same_bits<R: Rule, const N: usize>(rule: R, rate: f64) {
             cpu.step(&grads).unwrap()
         }
 
-        clock.steps += 1;
+        rule.advance(&mut clock);
         let update = rule.update(&clock, Scales { learning_rate: 1.0, weight_decay: 1.0 });
         let (formula, constants) = record::<R, N>(&update);
         let items: Vec<Item> = device
@@ -137,6 +141,22 @@ fn generated_kernels_give_the_bits_of_the_cpu() {
 }
 
 #[test]
+fn generated_kernels_of_the_other_optimizers_give_the_bits_of_the_cpu() {
+    let weight_decay = WeightDecay::L2(0.1);
+    // With this rate RAdam's first steps are of the one formula, and its later ones of the other.
+    same_bits::<_, 2>(RAdamConfig { beta2: 0.9, weight_decay, ..RAdamConfig::default() }, 0.5);
+    same_bits::<_, 2>(NAdamConfig { weight_decay, ..NAdamConfig::default() }, 0.5);
+    same_bits::<_, 1>(AdagradConfig { initial_sum: 0.1, weight_decay, ..AdagradConfig::default() }, 0.5);
+    same_bits::<_, 2>(AdadeltaConfig { weight_decay, ..AdadeltaConfig::default() }, 0.5);
+    same_bits::<_, 2>(AdamaxConfig { weight_decay, ..AdamaxConfig::default() }, 0.5);
+    same_bits::<_, 1>(LionConfig { learning_rate: 0.1, weight_decay, ..LionConfig::default() }, 0.5);
+    let weights = IterateWeights { warm_up: 3, ..IterateWeights::default() };
+    same_bits::<_, 1>(ScheduleFreeSgdConfig { weights, weight_decay, ..ScheduleFreeSgdConfig::default() }, 0.5);
+    let weight_decay = WeightDecay::Decoupled(0.1);
+    same_bits::<_, 2>(ScheduleFreeAdamWConfig { weights, weight_decay, ..ScheduleFreeAdamWConfig::default() }, 0.5);
+}
+
+#[test]
 fn a_new_learning_rate_is_no_new_kernel() {
     let formula = |learning_rate| {
         let config = SgdConfig { learning_rate, momentum: Momentum::classical(0.9), ..SgdConfig::default() };
@@ -178,6 +198,7 @@ fn generated_kernels_compile_for_ampere_and_hopper() {
         source(&record::<SgdConfig, 0>(&SgdConfig::default().update(&Clock::FRESH, scales)).0),
         source(&record::<AdamWConfig, 3>(&adam.update(&Clock::FRESH, scales)).0),
         source(&record::<Odd, 3>(&0.1).0),
+        source(&record::<LionConfig, 1>(&LionConfig::default().update(&Clock::FRESH, scales)).0),
     ];
     for text in texts {
         for architecture in ["sm_80", "sm_90"] {

@@ -75,4 +75,7 @@ impl Number for Field {
     fn maximum(self, other: Self) -> Self {
         self.zip(other, |a, b| a.maximum(b))
     }
+    fn signum(self) -> Self {
+        self.map(Tensor::sign)
+    }
 }

@@ -9,6 +9,7 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 
+use crate::away::Away;
 use crate::error::in_range;
 use crate::gradients::Ready;
 use crate::group::{Scales, scales};
@@ -36,6 +37,8 @@ pub struct Fused<R: Rule> {
     /// they hold: a reset costs nothing, and the next update clears each chunk while it is in the cache.
     slots: Vec<Vec<Var>>,
     clocks: Vec<Clock>,
+    /// The training weights, while those for evaluation are in their place.
+    away: Away,
     /// Where the weights are stored, to notice a gradient that is a view of one of them.
     addresses: HashSet<usize>,
 }
@@ -67,7 +70,12 @@ impl<R: Rule> Fused<R> {
         rule.validate()?;
         rule.gradients().validate()?;
         check_learning_rate(rule.learning_rate())?;
-        let parameters = Parameter::list(variables)?;
+        Self::over(Parameter::list(variables)?, rule)
+    }
+
+    /// An optimizer of parameters that somebody else has made, and shares. The rule has been checked.
+    pub(crate) fn over(parameters: Vec<Parameter>, rule: R) -> Result<Self> {
+        let count = rule.slots().len();
         let scales = scales(rule.groups(), &parameters)?;
         let slots = parameters
             .iter()
@@ -78,7 +86,7 @@ impl<R: Rule> Fused<R> {
             .collect::<Result<_>>()?;
         let clocks = vec![Clock::FRESH; parameters.len()];
         let addresses = parameters.iter().map(|p| storage_address(p.weights())).collect();
-        Ok(Self { rule, parameters, scales, slots, clocks, addresses })
+        Ok(Self { rule, parameters, scales, slots, clocks, away: Away::default(), addresses })
     }
 
     /// The configuration, with the learning rate and momentum last set.
@@ -88,13 +96,14 @@ impl<R: Rule> Fused<R> {
 
     /// One step, and the pull on the parameters that take part in it.
     fn run(&mut self, grads: &GradStore, pull: Option<&Pull<'_>>) -> Result<()> {
+        self.away.check("take a step")?;
         check_learning_rate(self.rule.learning_rate())?;
         let ready = self.ready(grads)?;
         let treatment = self.rule.gradients().treat(&ready, &self.parameters)?;
         let mut on_cpu: [Vec<&Ready>; 2] = [Vec::new(), Vec::new()];
         let mut elsewhere = Vec::new();
         for r in &ready {
-            self.clocks[r.index].steps += 1;
+            self.rule.advance(&mut self.clocks[r.index]);
             match (r.gradient.device().is_cpu(), r.gradient.dtype()) {
                 (true, DType::F32) => on_cpu[0].push(r),
                 (true, DType::F64) => on_cpu[1].push(r),
@@ -200,6 +209,7 @@ impl<R: Rule> Optimizer for Fused<R> {
     }
 
     fn reset_state(&mut self) -> Result<()> {
+        self.away.check("reset the state")?;
         self.clocks.fill(Clock::FRESH);
         Ok(())
     }
@@ -210,6 +220,26 @@ impl<R: Rule> Optimizer for Fused<R> {
 
     fn second_moments(&self) -> Result<Option<Vec<Tensor>>> {
         self.curvature()
+    }
+
+    fn adopt_weights(&mut self) -> Result<()> {
+        self.away.check("adopt weights")?;
+        self.parameters.iter().try_for_each(Parameter::adopt)
+    }
+
+    fn accept_adjustment(&mut self) -> Result<()> {
+        self.away.check("accept an adjustment")?;
+        self.parameters.iter().try_for_each(Parameter::adopt)
+    }
+
+    fn swap_evaluation_weights(&mut self) -> Result<()> {
+        if self.away.is_empty()
+            && let Some((slot, factor)) = self.rule.evaluation()
+        {
+            let moved = (0..self.clocks.len()).filter(|&index| self.clocks[index] != Clock::FRESH);
+            return self.away.put(moved.map(|index| (&self.parameters[index], &self.slots[index][slot])), factor);
+        }
+        self.away.bring_back()
     }
 }
 

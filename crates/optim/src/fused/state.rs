@@ -12,6 +12,7 @@ use candle_core::{Tensor, Var};
 impl<R: Rule> Fused<R> {
     /// Everything remembered, by name.
     pub(super) fn save(&self) -> Result<State> {
+        self.away.check("save the state")?;
         let mut state = State::new(R::NAME);
         self.rule.settings(state.settings_mut());
         state.count("learning_rate", self.rule.learning_rate());
@@ -31,6 +32,9 @@ impl<R: Rule> Fused<R> {
             if self.rule.corrected_rates().is_some() {
                 state.count(format!("zero_start_1.{name}"), self.clocks[index].zero_start_1);
                 state.count(format!("zero_start_2.{name}"), self.clocks[index].zero_start_2);
+            }
+            for (sum, value) in self.rule.sums().iter().zip(self.clocks[index].sums) {
+                state.count(format!("{sum}.{name}"), value);
             }
             for (slot, var) in names.iter().zip(&self.slots[index]) {
                 let key = format!("{slot}.{name}");
@@ -71,7 +75,16 @@ impl<R: Rule> Fused<R> {
                     Err(Error::StateValue { key, value: value.to_string() })
                 }
             };
+            let mut sums = [0.0; 2];
+            for (sum, value) in self.rule.sums().iter().zip(&mut sums) {
+                let key = format!("{sum}.{}", parameter.name());
+                *value = state.counter(&key)?;
+                if !(0.0..f64::INFINITY).contains(value) {
+                    return Err(Error::StateValue { key, value: value.to_string() });
+                }
+            }
             clocks.push(Clock {
+                sums,
                 steps: state.steps(&format!("steps.{}", parameter.name()))?,
                 zero_start_1: start("zero_start_1")?,
                 zero_start_2: start("zero_start_2")?,
@@ -98,6 +111,7 @@ impl<R: Rule> Fused<R> {
 
     /// Mixes what `anchor` holds with the present state.
     pub(super) fn interpolate(&mut self, anchor: &mut State, rate: f64) -> Result<()> {
+        self.away.check("interpolate the state")?;
         let names = self.rule.slots();
         for (index, parameter) in self.parameters.iter().enumerate() {
             if self.clocks[index] == Clock::FRESH {
@@ -113,15 +127,20 @@ impl<R: Rule> Fused<R> {
                 // What the zero start weighs in a mixture of averages is the same mixture of what it weighs in each.
                 let name = parameter.name();
                 let now = self.clocks[index].folded(beta1, beta2);
-                let mix = |key: &str, now: f64| -> Result<f64> {
-                    let before: f64 = anchor.counter(&format!("{key}.{name}"))?;
-                    Ok(before + rate * (now - before))
-                };
+                let before = Clock {
+                    steps: anchor.steps(&format!("steps.{name}"))?,
+                    zero_start_1: anchor.counter(&format!("zero_start_1.{name}"))?,
+                    zero_start_2: anchor.counter(&format!("zero_start_2.{name}"))?,
+                    ..Clock::FRESH
+                }
+                .folded(beta1, beta2);
+                let mix = |before: f64, now: f64| before + rate * (now - before);
                 let mixed = Clock {
-                    steps: 0,
-                    zero_start_1: mix("zero_start_1", now.zero_start_1)?,
-                    zero_start_2: mix("zero_start_2", now.zero_start_2)?,
+                    zero_start_1: mix(before.zero_start_1, now.zero_start_1),
+                    zero_start_2: mix(before.zero_start_2, now.zero_start_2),
+                    ..now
                 };
+                anchor.count(format!("steps.{name}"), mixed.steps);
                 anchor.count(format!("zero_start_1.{name}"), mixed.zero_start_1);
                 anchor.count(format!("zero_start_2.{name}"), mixed.zero_start_2);
                 self.clocks[index] = mixed;

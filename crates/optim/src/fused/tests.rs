@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::pull::TENSORS_AT_ONCE;
-use crate::{AdamWConfig, Momentum, RmsPropConfig, SgdConfig, WeightDecay};
+use crate::{
+    AdadeltaConfig, AdagradConfig, AdamWConfig, AdamaxConfig, LionConfig, Momentum, NAdamConfig, RAdamConfig,
+    RmsPropConfig, ScheduleFreeAdamWConfig, ScheduleFreeSgdConfig, SgdConfig, WeightDecay,
+};
 use candle_core::Device;
 
 /// The loop of the CPU and the tensor operations of other devices, step by step on the same gradients.
@@ -20,7 +23,7 @@ fn both_forms_agree<R: Rule>(rule: R) {
             let mut grads = GradStore::default();
             grads.insert(fused.parameters[0].var(), gradient.clone());
             fused.step(&grads).unwrap();
-            plain.clocks[0].steps += 1;
+            plain.rule.advance(&mut plain.clocks[0]);
             plain.run_on_tensors(0, &gradient).unwrap();
             let pairs = std::iter::once((fused.parameters[0].weights(), plain.parameters[0].weights()))
                 .chain(fused.slots[0].iter().zip(&plain.slots[0]));
@@ -42,6 +45,14 @@ fn the_fused_loop_is_the_rule_in_tensor_operations() {
     both_forms_agree(AdamWConfig { learning_rate: 0.1, amsgrad: true, weight_decay, ..AdamWConfig::default() });
     both_forms_agree(RmsPropConfig { momentum: Some(0.9), ..RmsPropConfig::default() });
     both_forms_agree(RmsPropConfig { centered: true, epsilon: 1e-3, ..RmsPropConfig::default() });
+    both_forms_agree(RAdamConfig { learning_rate: 0.1, beta2: 0.9, ..RAdamConfig::default() });
+    both_forms_agree(NAdamConfig { learning_rate: 0.1, ..NAdamConfig::default() });
+    both_forms_agree(AdagradConfig { learning_rate: 0.1, initial_sum: 0.1, ..AdagradConfig::default() });
+    both_forms_agree(AdadeltaConfig { epsilon: 1e-3, ..AdadeltaConfig::default() });
+    both_forms_agree(AdamaxConfig { learning_rate: 0.1, ..AdamaxConfig::default() });
+    both_forms_agree(LionConfig { learning_rate: 0.1, weight_decay, ..LionConfig::default() });
+    both_forms_agree(ScheduleFreeSgdConfig { learning_rate: 0.1, ..ScheduleFreeSgdConfig::default() });
+    both_forms_agree(ScheduleFreeAdamWConfig { learning_rate: 0.1, ..ScheduleFreeAdamWConfig::default() });
 }
 
 #[test]

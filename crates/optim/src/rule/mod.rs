@@ -1,15 +1,24 @@
 //! An optimizer from the formula of one element: what it must say to run on the shared engine.
 
 mod clock;
+mod fields;
 mod number;
 
+pub use crate::adadelta::AdadeltaUpdate;
+pub use crate::adagrad::AdagradUpdate;
+pub use crate::adamax::AdamaxUpdate;
 pub use crate::adamw::AdamUpdate;
 pub use crate::checkpoint::Settings;
 pub use crate::fused::Fused;
 pub use crate::group::Scales;
+pub use crate::lion::LionUpdate;
+pub use crate::nadam::NAdamUpdate;
+pub use crate::radam::RAdamUpdate;
 pub use crate::rmsprop::RmsPropUpdate;
+pub use crate::schedule_free::{ScheduleFreeAdamWUpdate, ScheduleFreeSgdUpdate};
 pub use crate::sgd::SgdUpdate;
 pub use clock::Clock;
+pub(crate) use fields::{from_learning_rate, momentum_is_beta1, usual_fields};
 pub use number::Number;
 
 use crate::group::Group;
@@ -101,6 +110,22 @@ pub trait Rule: Clone + std::fmt::Debug + Send + 'static {
     /// The rates of the averages of gradients and of their squares, if the rule has those: Adam's betas. What their zero start
     /// still weighs is then kept count of, through interpolation too ([`Clock`]).
     fn corrected_rates(&self) -> Option<(f64, f64)> {
+        None
+    }
+
+    /// Counts an update, before [`update`](Self::update) sees it. Override it where an update depends on the settings of earlier ones:
+    /// on a sum over the steps so far ([`sums`](Self::sums)), or on a product of rates that change ([`Clock::zero_start_1`]).
+    fn advance(&self, clock: &mut Clock) {
+        clock.steps += 1;
+    }
+
+    /// Names of the numbers that a parameter keeps beside its tensors, at most two, in [`Clock::sums`]; all start at zero.
+    fn sums(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Where evaluation is at other weights than training: a slot and a factor, for `w + factor * slot`.
+    fn evaluation(&self) -> Option<(usize, f64)> {
         None
     }
 

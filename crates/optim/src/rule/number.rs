@@ -22,6 +22,8 @@ pub trait Number: Clone + Add<Output = Self> + Sub<Output = Self> + Mul<Output =
     fn sqrt(self) -> Self;
     /// The larger of the two.
     fn maximum(self, other: Self) -> Self;
+    /// The sign: -1, 0 or 1; 0 for a NaN.
+    fn signum(self) -> Self;
 }
 
 macro_rules! number {
@@ -42,6 +44,11 @@ macro_rules! number {
             #[inline(always)]
             fn maximum(self, other: Self) -> Self {
                 if self > other { self } else { other }
+            }
+            #[inline(always)]
+            fn signum(self) -> Self {
+                let one = |holds: bool| if holds { 1.0 } else { 0.0 };
+                one(self > 0.0) - one(self < 0.0)
             }
         }
     };

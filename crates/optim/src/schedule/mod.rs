@@ -1,12 +1,18 @@
 //! Schedules: hyper-parameters as functions of the step.
 
 mod one_cycle;
+mod powers;
+mod restarts;
 mod sequence;
 mod shapes;
+mod warm_up;
 
 pub use one_cycle::{Anneal, OneCycle};
+pub use powers::{Exponential, Polynomial};
+pub use restarts::CosineRestarts;
 pub use sequence::Sequence;
 pub use shapes::{Airbench, Constant, Cosine, Ramp, StepDecay};
+pub use warm_up::{Decay, InverseSquareRoot, WarmUpCosine, WarmUpStableDecay};
 
 /// A value for every step: a pure function, so that a resumed run needs nothing but the step.
 ///

@@ -2,6 +2,7 @@
 #![cfg(feature = "serde")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod more;
 mod random;
 
 use lookahead_optim::lookahead::{BufferPolicy, Period, StepSize};

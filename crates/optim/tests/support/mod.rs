@@ -1,8 +1,12 @@
 //! Small things the integration tests share.
 #![allow(dead_code, reason = "each test file uses its share")]
 
+pub(crate) mod every;
+pub(crate) mod moving_quadratic;
+
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor, Var};
+use lookahead_optim::State;
 
 /// Gradients filled with one value each.
 pub(crate) fn gradients(values: &[(&Var, f64)]) -> GradStore {
@@ -31,6 +35,11 @@ pub(crate) fn values(tensor: &Tensor) -> Vec<f64> {
 /// All elements' bits.
 pub(crate) fn bits(tensor: &Tensor) -> Vec<u64> {
     values(tensor).into_iter().map(f64::to_bits).collect()
+}
+
+/// A state as values that compare, tensors to the bit.
+pub(crate) fn everything(state: &State) -> (String, Vec<Vec<u64>>) {
+    (format!("{state:?}"), state.tensors().map(|(_, tensor)| bits(tensor)).collect())
 }
 
 /// A small stream of numbers in [-1, 1), the same everywhere (a linear congruential generator: nothing statistical depends on it).

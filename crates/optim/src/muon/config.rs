@@ -1,0 +1,144 @@
+//! Muon's settings.
+
+use super::NewtonSchulz;
+use crate::error::{below_one, in_range, not_negative};
+use crate::rule::{Rule, from_learning_rate};
+use crate::{AdamWConfig, Gradients, Group, Result, WeightDecay};
+
+/// Hyper-parameters of [`Muon`](super::Muon).
+///
+/// Each parameter of rank 2 or more is taken as a matrix, its first dimension times all others together, and updated by
+///
+/// ```text
+/// g <- g + decay * w   (L2)                     w <- w * (1 - lr * decay)   (decoupled)
+/// m <- momentum * m + (1 - momentum) * g
+/// u = m, or (1 - momentum) * g + momentum * m   (Nesterov)
+/// w <- w - lr * scale * orthogonal(u)
+/// ```
+///
+/// where `orthogonal` brings the singular values near 1 ([`NewtonSchulz`]) and `scale` depends on the shape ([`StepScale`]). The other
+/// parameters, biases and the scales and shifts of normalisation, go to [`AdamW`](crate::AdamW).
+///
+/// | field | default | meaning | range |
+/// | --- | --- | --- | --- |
+/// | `learning_rate` | 1e-3 | step length of the matrices | `[0, inf)` |
+/// | `momentum` | 0.95 | rate of the average; what a momentum schedule drives | `[0, 1)` |
+/// | `nesterov` | true | look ahead by one application of the momentum | |
+/// | `newton_schulz` | five steps | [`NewtonSchulz`] | |
+/// | `step_scale` | `Original` | [`StepScale`] | |
+/// | `weight_decay` | `Decoupled(0.1)` | [`WeightDecay`] of the matrices | |
+/// | `left_to_adamw` | none | names of matrices that AdamW is to take, patterns as in [`Select::Name`](crate::parameter::Select::Name): embeddings and the classifier, as Muon's author advises | |
+/// | `adamw` | AdamW's | [`AdamWConfig`] of the rest; its learning rate keeps its proportion to Muon's under a schedule | |
+/// | `groups` | none | [`Group`]s of matrices with other scales | |
+/// | `gradients` | as they are | [`Gradients`]: clipping by the norm of all parameters together, check | |
+///
+/// The arithmetic and the defaults are those of `torch.optim.Muon`, but that it rounds to bf16 inside `orthogonal`, where this computes in
+/// f32 (f64 for f64 weights), and refuses what is not of rank 2, where this flattens the filters of convolutions as Muon's author does. To
+/// leave them to AdamW, name them in `left_to_adamw`.
+///
+/// # References
+/// Jordan, Jin, Boza, You, Cesista, Newhouse, Bernstein: *Muon: An optimizer for hidden layers in neural networks*, 2024,
+/// <https://kellerjordan.github.io/posts/muon/>.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+pub struct MuonConfig {
+    /// Step length of the matrices.
+    pub learning_rate: f64,
+    /// Rate of the average.
+    pub momentum: f64,
+    /// Look ahead by one application of the momentum.
+    pub nesterov: bool,
+    /// The iteration.
+    pub newton_schulz: NewtonSchulz,
+    /// How steps depend on the shape.
+    #[doc(alias = "adjust_lr_fn")]
+    pub step_scale: StepScale,
+    /// Weight decay of the matrices.
+    pub weight_decay: WeightDecay,
+    /// Matrices that AdamW is to take.
+    pub left_to_adamw: Vec<String>,
+    /// What becomes of the rest.
+    pub adamw: AdamWConfig,
+    /// Matrices with other scales.
+    pub groups: Vec<Group>,
+    /// What is done to gradients first.
+    pub gradients: Gradients,
+}
+
+impl Default for MuonConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-3,
+            momentum: 0.95,
+            nesterov: true,
+            newton_schulz: NewtonSchulz::default(),
+            step_scale: StepScale::default(),
+            weight_decay: WeightDecay::Decoupled(0.1),
+            left_to_adamw: Vec::new(),
+            adamw: AdamWConfig::default(),
+            groups: Vec::new(),
+            gradients: Gradients::default(),
+        }
+    }
+}
+
+from_learning_rate!(MuonConfig);
+
+/// What [`Muon`](super::Muon) multiplies the step of a matrix of `rows` and `columns` by; torch's `adjust_lr_fn`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum StepScale {
+    /// `sqrt(max(1, rows / columns))`.
+    #[default]
+    Original,
+    /// `0.2 * sqrt(max(rows, columns))`: steps of AdamW's size, for AdamW's learning rates and decay.
+    #[cfg_attr(feature = "serde", serde(rename = "match-rms-adamw"))]
+    MatchRmsAdamW,
+    /// `sqrt(rows / columns)`.
+    SpectralUnclamped,
+}
+
+impl StepScale {
+    pub(super) fn of(self, rows: usize, columns: usize) -> f64 {
+        let (rows, columns) = (rows as f64, columns as f64);
+        match self {
+            Self::Original => (rows / columns).max(1.0).sqrt(),
+            Self::MatchRmsAdamW => 0.2 * rows.max(columns).sqrt(),
+            Self::SpectralUnclamped => (rows / columns).sqrt(),
+        }
+    }
+}
+
+impl MuonConfig {
+    /// The learning rate of the matrices.
+    pub fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    /// Sets the learning rate of the matrices, and AdamW's in proportion; where Muon's was 0 there is none, and AdamW's stays.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        if self.learning_rate > 0.0 {
+            self.adamw.learning_rate *= learning_rate / self.learning_rate;
+        }
+        self.learning_rate = learning_rate;
+    }
+
+    /// Checks the settings, as [`Muon::new`](super::Muon::new) does.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) with the first that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        not_negative("learning_rate", self.learning_rate)?;
+        below_one("momentum", self.momentum)?;
+        self.newton_schulz.validate()?;
+        self.weight_decay.validate()?;
+        self.gradients.validate()?;
+        self.adamw.gradients.validate()?;
+        let rest = self.adamw.learning_rate;
+        in_range((0.0..f64::INFINITY).contains(&rest), "adamw.learning_rate", rest, "[0, inf)")?;
+        self.adamw.validate()
+    }
+}
