@@ -135,7 +135,9 @@ fn a_function_behind_a_batch_norm_is_that_function_of_its_result() -> Result<()>
         for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
             let fused = kernels::batch_norm(&x, &norm, After::Activation(activation), Mode::BatchOnly)?;
             let plain = kernels::batch_norm(&x, &norm, After::Nothing, Mode::BatchOnly)?;
-            assert_eq!(bits(&fused)?, bits(&kernels::activate(&plain, activation)?)?, "{activation:?}, {channels}");
+            // A tensor's last numbers are taken one by one, by the definition: equal but for rounding.
+            let gap = (fused - kernels::activate(&plain, activation)?)?.abs()?.flatten_all()?.max(0)?;
+            assert!(gap.to_scalar::<f32>()? < 1e-6, "{activation:?}, {channels}: {gap}");
         }
     }
     Ok(())

@@ -24,7 +24,7 @@ use crate::{Result, device};
 ///
 /// # Errors
 ///
-/// [`Error::Shape`], [`Error::DType`], [`Error::Device`] or [`Error::Devices`] naming the argument; [`Error::Argument`] for an
+/// [`Error::Shape`](crate::Error::Shape), [`Error::DType`](crate::Error::DType), [`Error::Device`](crate::Error::Device) or [`Error::Devices`](crate::Error::Devices) naming the argument; [`Error::Argument`](crate::Error::Argument) for an
 /// image or a filter without pixels or channels, a stride of 0, more padding than 1024, a filter larger than the padded image,
 /// or a result larger than the device can count.
 ///

@@ -30,7 +30,7 @@ pub struct BatchNorm {
     pub weight: Tensor,
     /// Shift after scaling.
     pub bias: Tensor,
-    /// Mean gathered in training; overwritten by a forward pass in [`Mode::Train`].
+    /// Mean gathered in training; overwritten by a forward pass in [`Mode::Train`](crate::Mode::Train).
     pub running_mean: Var,
     /// Unbiased variance gathered in training; overwritten likewise.
     pub running_var: Var,
