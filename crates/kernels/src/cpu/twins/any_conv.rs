@@ -40,6 +40,7 @@ fn direct_takes_any_channels_groups_and_dilation() {
         (33, (4, 4), (40, 24), 1, (3, 3), 2, 1, 1),
         (2, (40, 9), (33, 16), 1, (3, 3), 1, 1, 1),
         (1, (17, 12), (96, 40), 1, (3, 3), 2, 1, 1),
+        (1, (4, 3), (240, 24), 1, (3, 3), 1, 1, 1),
     ];
     for shape in &shapes(&cases) {
         for set in sets() {

@@ -1,7 +1,9 @@
 //! The engine of forward pass and data gradient: task by task, panel by panel, tiles of output pixels sum their runs.
 //!
-//! Long reductions are blocked: all pixels of a task meet one block of weight rows, which stays in the L1 cache, before the
-//! next one comes; partial sums wait in between.
+//! Very long reductions are blocked: all pixels of a task meet one block of weight rows before the next one comes; partial sums
+//! wait in between. Blocks that fit the first cache (256 rows) were measured on a Xeon with 2 MB of second-level cache, stride 2,
+//! 64 to 512 channels: 0 to 13 % faster than none with AVX-512, 0 to 30 % slower with AVX2. So only what fills a good part of
+//! that cache is cut.
 
 use std::mem::MaybeUninit;
 
@@ -16,8 +18,8 @@ use crate::cpu::simd::Stored;
 use crate::cpu::simd::microkernel::{reduce, tiles};
 use crate::cpu::simd::{Shared, Vector, dispatch, lanes, panel_vectors};
 
-/// Rows of a block of weights: 256 of two vectors are 16 or 32 KiB.
-const BLOCK_ROWS: usize = 256;
+/// Rows of a block of weights: 2048 of two vectors are 128 or 256 KiB.
+const BLOCK_ROWS: usize = 2048;
 
 /// A stretch of the framed image, relative to an output pixel's position in it, and the weight rows it meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
