@@ -10,18 +10,27 @@ use crate::plan::{BlockPlan, ConvShape, Input, LayerPlan, NormPlan, PoolShape, R
 use crate::{Activation, BatchNorm, Mode};
 
 /// [`conv2d`](crate::conv2d()) of checked, contiguous arguments.
-pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    let padding = shape.window.padding;
+///
+/// A batch of products, one a group.
+pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (padding, dilation) = (shape.window.padding, shape.window.dilation);
     let x = x.pad_with_zeros(1, padding, padding)?.pad_with_zeros(2, padding, padding)?;
     let (rows, columns) = shape.output;
+    let (groups, inputs, outputs) = (shape.groups, shape.group_inputs(), shape.group_outputs());
     let pixels = shape.batch * rows * columns;
     let taps = taps(shape.window, |r, s| {
-        let (rows, columns) = (steps(r, rows, shape.window.stride), steps(s, columns, shape.window.stride));
-        picked(&x, rows, columns)?.reshape((pixels, shape.channels_in))
+        let stride = shape.window.stride;
+        let (rows, columns) = (steps(r * dilation, rows, stride), steps(s * dilation, columns, stride));
+        picked(&x, rows, columns)?.reshape((pixels, groups, inputs))
     })?;
-    let filters = weight.permute((2, 3, 1, 0))?.contiguous()?;
-    let filters = filters.reshape((shape.taps() * shape.channels_in, shape.channels_out))?;
-    Tensor::cat(&taps, 1)?.contiguous()?.matmul(&filters)?.reshape((shape.batch, rows, columns, shape.channels_out))
+    let windows = Tensor::cat(&taps, 2)?.transpose(0, 1)?.contiguous()?;
+    let filters = weight.reshape((groups, outputs, inputs, shape.taps()))?.permute((0, 3, 2, 1))?.contiguous()?;
+    let y = windows.matmul(&filters.reshape((groups, shape.taps() * inputs, outputs))?)?;
+    let y = y.transpose(0, 1)?.contiguous()?.reshape((shape.batch, rows, columns, shape.channels_out))?;
+    match bias {
+        Some(bias) => y.broadcast_add(bias),
+        None => Ok(y),
+    }
 }
 
 /// Batch norm of checked, contiguous arguments, behind a convolution or alone; training moves the running statistics.
@@ -29,7 +38,7 @@ pub(crate) fn batch_norm(x: &Tensor, residual: Option<&Tensor>, plan: NormPlan) 
     let NormPlan { input, norm, after, mode, .. } = plan;
     let x = match &input {
         Input::Given => x.clone(),
-        Input::Convolved(shape, weight) => conv2d(*shape, x, weight)?,
+        Input::Convolved(shape, weight) => conv2d(*shape, x, weight, None)?,
     };
     let channels = norm.weight.elem_count();
     let matrix = x.reshape(((), channels))?;
@@ -209,7 +218,7 @@ fn picked(x: &Tensor, rows: Vec<u32>, columns: Vec<u32>) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{After, ConvBatchNorm, ResidualBlock};
+    use crate::{After, Conv2dOptions, ConvBatchNorm, ResidualBlock};
     use candle_core::{Device, Var};
 
     fn numbers(shape: impl Into<candle_core::Shape>, seed: u32) -> Var {
@@ -248,17 +257,23 @@ mod tests {
     }
 
     fn plan(x: (usize, usize, usize, usize), layer: &ConvBatchNorm) -> LayerPlan {
-        let shape = crate::ops::extents::conv_shape("test", x, &layer.weight, layer.stride, layer.padding).unwrap();
+        let options = Conv2dOptions { stride: layer.stride, padding: layer.padding, ..Conv2dOptions::default() };
+        let shape = crate::ops::extents::conv_shape("test", x, &layer.weight, options).unwrap();
         LayerPlan { shape, weight: layer.weight.clone(), norm: layer.norm.clone() }
     }
 
     #[test]
     fn convolutions_of_several_images() {
-        for (kernel, stride, padding) in [(3, 1, 1), (3, 2, 1), (1, 2, 0), (2, 3, 0)] {
-            let (x, weight) = (numbers((3, 7, 6, 4), 1), numbers((5, 4, kernel, kernel), 2));
-            let shape = crate::ops::extents::conv_extents("test", &x, &weight, stride, padding).unwrap();
-            let composed = conv2d(shape, &x, &weight).unwrap();
-            equal("conv2d", &[&x, &weight], &composed, &crate::conv2d(&x, &weight, stride, padding).unwrap());
+        for (kernel, stride, padding, dilation, groups) in
+            [(3, 1, 1, 1, 1), (3, 2, 1, 1, 2), (1, 2, 0, 1, 4), (2, 3, 0, 2, 1), (3, 1, 2, 2, 4)]
+        {
+            let (x, bias) = (numbers((3, 7, 6, 4), 1), numbers(8, 3));
+            let weight = numbers((8, 4 / groups, kernel, kernel), 2);
+            let options = Conv2dOptions { stride, padding, dilation, groups };
+            let shape = crate::ops::extents::conv_extents("test", &x, &weight, options).unwrap();
+            let composed = conv2d(shape, &x, &weight, Some(&bias)).unwrap();
+            let kernels = crate::conv2d_with(&x, &weight, Some(&bias), options).unwrap();
+            equal("conv2d", &[&x, &weight, &bias], &composed, &kernels);
         }
     }
 
@@ -317,7 +332,7 @@ mod tests {
             let kernels = crate::avg_pool2d(&x, kernel, stride, padding).unwrap();
             equal("avg_pool", &[&x], &avg_pool("avg_pool2d", shape, &x).unwrap(), &kernels);
         }
-        let window = Window { kernel: (7, 6), stride: 1, padding: 0 };
+        let window = Window::dense((7, 6), 1, 0);
         let shape = PoolShape { batch: 2, input: (7, 6), output: (1, 1), channels: 3, window };
         let composed = avg_pool("avg_pool2d", shape, &x).unwrap().reshape((2, 3)).unwrap();
         equal("global_avg_pool", &[&x], &composed, &crate::global_avg_pool(&x).unwrap());

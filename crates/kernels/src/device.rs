@@ -21,8 +21,8 @@ macro_rules! route {
     }};
 }
 
-pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    route!(x, conv2d(shape, x, weight))
+pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    route!(x, conv2d(shape, x, weight, bias))
 }
 
 pub(crate) fn batch_norm(x: &Tensor, residual: Option<&Tensor>, plan: NormPlan) -> Result<Tensor> {

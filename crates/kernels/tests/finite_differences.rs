@@ -2,7 +2,9 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels as kernels;
-use lookahead_kernels::{Activation, After, BatchNorm, ConvBatchNorm, LayerNorm, Mode, ResidualBlock, RmsNorm};
+use lookahead_kernels::{
+    Activation, After, BatchNorm, Conv2dOptions, ConvBatchNorm, LayerNorm, Mode, ResidualBlock, RmsNorm,
+};
 
 /// Numbers without pattern or repetition, so that no two elements tie and none sits on a kink.
 fn numbers(shape: impl Into<candle_core::Shape>, seed: u64) -> Result<Var> {
@@ -86,6 +88,29 @@ const AFTER: [After<'static>; 5] = [
     After::Activation(Activation::GeluTanh),
     After::Activation(Activation::Silu),
 ];
+
+#[test]
+fn conv2d_with_bias_dilation_and_groups() -> Result<()> {
+    // (batch, height, width, in, out, kernel, stride, padding, dilation, groups)
+    for (n, h, w, i, o, k, stride, padding, dilation, groups) in [
+        (2, 5, 4, 4, 6, 3, 1, 1, 1, 2),
+        (1, 7, 6, 2, 2, 3, 1, 2, 2, 1),
+        (2, 6, 5, 3, 3, 3, 2, 1, 1, 3),
+        (1, 5, 5, 3, 6, 3, 1, 1, 1, 3),
+        (1, 7, 8, 2, 2, 3, 2, 3, 3, 2),
+    ] {
+        let (x, weight, bias) = (numbers((n, h, w, i), 1)?, numbers((o, i / groups, k, k), 2)?, numbers(o, 3)?);
+        let options = Conv2dOptions { stride, padding, dilation, groups };
+        let run = || Ok(kernels::conv2d_with(&x, &weight, Some(&bias), options)?);
+        assert_slopes(&[("x", &x), ("weight", &weight), ("bias", &bias)], run)?;
+        let (scale, shift, norm) = norm(o)?;
+        let variables = [("x", &x), ("weight", &weight), ("scale", &scale), ("shift", &shift)];
+        assert_slopes(&variables, || {
+            Ok(kernels::conv2d_batch_norm_with(&x, &weight, options, &norm, After::Relu, Mode::Train)?)
+        })?;
+    }
+    Ok(())
+}
 
 #[test]
 fn batch_norm_in_all_its_forms() -> Result<()> {

@@ -1,12 +1,13 @@
 //! Forward results and gradients against PyTorch, in f32.
 //!
-//! `fixtures/generate.py` wrote `fixtures/torch.json` and says how the inputs are made; the file names the version.
+//! `fixtures/generate.py` wrote `fixtures/torch.json` and says how the inputs are made, `generate_conv2d.py` wrote
+//! `conv2d.json`; the files name the version.
 //! Errors are relative to the tensor's root mean square: 1e-5, as two orders of summation differ by, and 1e-4 for Winograd
 //! convolutions, whose 4x4 tiles multiply rounding by their constants.
 
 use candle_core::{Device, Error, Result, Tensor, Var};
 use lookahead_kernels as kernels;
-use lookahead_kernels::{Activation, After, BatchNorm, LayerNorm, Mode, RmsNorm};
+use lookahead_kernels::{Activation, After, BatchNorm, Conv2dOptions, LayerNorm, Mode, RmsNorm};
 use serde_json::Value;
 
 /// See `generate.py`.
@@ -23,7 +24,11 @@ fn values(seed: u64, shape: &[usize], scale: f64, offset: f64) -> Result<Var> {
 }
 
 fn cases(name: &str) -> Result<Vec<Value>> {
-    let file: Value = serde_json::from_str(include_str!("fixtures/torch.json")).map_err(Error::wrap)?;
+    cases_of(include_str!("fixtures/torch.json"), name)
+}
+
+fn cases_of(file: &str, name: &str) -> Result<Vec<Value>> {
+    let file: Value = serde_json::from_str(file).map_err(Error::wrap)?;
     let all = file["cases"].as_array().cloned().unwrap_or_default();
     let cases: Vec<Value> = all.into_iter().filter(|case| case["name"] == name).collect();
     assert!(!cases.is_empty(), "no fixture for {name}");
@@ -70,6 +75,20 @@ fn conv2d() -> Result<()> {
         let tolerance = if winograd { 1e-4 } else { 1e-5 };
         let y = kernels::conv2d(&x, &weight, stride, padding)?;
         assert_case(&case, &y, &[("x", &x), ("weight", &weight)], tolerance)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn conv2d_with_bias_dilation_and_groups() -> Result<()> {
+    for case in cases_of(include_str!("fixtures/conv2d.json"), "conv2d_with")? {
+        let [n, h, w, i, o, k, stride, padding, dilation, groups] = sizes(&case["shape"])[..] else { panic!("shape") };
+        let (x, bias) = (values(1, &[n, h, w, i], 1.0, 0.0)?, values(3, &[o], 1.0, 0.0)?);
+        let weight = values(2, &[o, i / groups, k, k], 0.5, 0.0)?;
+        let winograd = k == 3 && stride == 1 && dilation == 1 && groups == 1;
+        let tolerance = if winograd { 1e-4 } else { 1e-5 };
+        let y = kernels::conv2d_with(&x, &weight, Some(&bias), Conv2dOptions { stride, padding, dilation, groups })?;
+        assert_case(&case, &y, &[("x", &x), ("weight", &weight), ("bias", &bias)], tolerance)?;
     }
     Ok(())
 }

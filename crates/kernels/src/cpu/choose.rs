@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use crate::cpu::activation;
 use crate::cpu::batch_norm::{self, Affine, GradientTerms, Mask, Moments, Sums};
-use crate::cpu::conv::{direct, reference, winograd};
+use crate::cpu::conv::{depthwise, direct, reference, winograd};
 use crate::cpu::cross_entropy::{self, Row, Targets};
 use crate::cpu::element::Element;
 use crate::cpu::row_norm::{self, Layer, ParameterGradients, RowMoments};
@@ -17,8 +17,14 @@ use crate::{Activation, ConvAlgorithm, InstructionSet};
 ///
 /// Activations are channels-last; weights are in candle's (O, I, Kh, Kw) order. Outputs are written completely.
 pub(crate) trait Kernels: Element {
-    fn conv2d_forward(shape: &ConvShape, x: &[Self], weight: &[Self::Accumulator], y: &mut [MaybeUninit<Self>]) {
-        reference::forward(shape, x, weight, y);
+    fn conv2d_forward(
+        shape: &ConvShape,
+        x: &[Self],
+        weight: &[Self::Accumulator],
+        bias: Option<&[Self::Accumulator]>,
+        y: &mut [MaybeUninit<Self>],
+    ) {
+        reference::forward(shape, x, weight, bias, y);
     }
 
     /// Adds to what `dx` holds if `add`; then all of it must have been written.
@@ -138,20 +144,24 @@ fn vectors() -> Option<InstructionSet> {
 }
 
 impl<S: Stored> Kernels for S {
-    fn conv2d_forward(shape: &ConvShape, x: &[S], weight: &[f32], y: &mut [MaybeUninit<S>]) {
+    fn conv2d_forward(shape: &ConvShape, x: &[S], weight: &[f32], bias: Option<&[f32]>, y: &mut [MaybeUninit<S>]) {
         match (vectors(), winograd_side()) {
-            (Some(set), Some(side)) if winograd::takes(shape) => winograd::forward(set, side, shape, x, weight, y),
-            (Some(set), _) if direct::takes(shape) => direct::forward(set, shape, x, weight, y),
-            _ => reference::forward(shape, x, weight, y),
+            (Some(set), _) if depthwise::takes(shape) => depthwise::forward(set, shape, x, weight, bias, y),
+            (Some(set), Some(side)) if winograd::takes(shape) => {
+                winograd::forward(set, side, shape, x, weight, bias, y);
+            }
+            (Some(set), _) if direct::takes(shape) => direct::forward(set, shape, x, weight, bias, y),
+            _ => reference::forward(shape, x, weight, bias, y),
         }
     }
 
     fn conv2d_backward_data(shape: &ConvShape, dy: &[S], weight: &[f32], add: bool, dx: &mut [MaybeUninit<S>]) {
         match (vectors(), winograd_side()) {
+            (Some(set), _) if depthwise::takes(shape) => depthwise::backward_data(set, shape, dy, weight, add, dx),
             (Some(set), Some(side)) if winograd::takes(shape) => {
                 winograd::backward_data(set, side, shape, dy, weight, add, dx);
             }
-            (Some(set), _) if direct::takes_backward_data(shape) => {
+            (Some(set), _) if direct::takes(shape) => {
                 direct::backward_data(set, shape, dy, weight, add, dx);
             }
             _ => reference::backward_data(shape, dy, weight, add, dx),
@@ -160,6 +170,7 @@ impl<S: Stored> Kernels for S {
 
     fn conv2d_backward_weight(shape: &ConvShape, x: &[S], dy: &[S], dw: &mut [MaybeUninit<f32>]) {
         match (vectors(), winograd_side()) {
+            (Some(set), _) if depthwise::takes(shape) => depthwise::backward_weight(set, shape, x, dy, dw),
             (Some(set), Some(side)) if winograd::takes(shape) => {
                 winograd::backward_weight(set, side, shape, x, dy, dw);
             }

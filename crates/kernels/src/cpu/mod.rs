@@ -39,8 +39,8 @@ macro_rules! by_dtype {
     };
 }
 
-pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    by_dtype!(x, conv2d(shape, x, weight))
+pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    by_dtype!(x, conv2d(shape, x, weight, bias))
 }
 
 pub(crate) fn batch_norm(x: &Tensor, residual: Option<&Tensor>, plan: NormPlan) -> Result<Tensor> {

@@ -19,8 +19,19 @@ pub(crate) fn conv2d_forward<T: Kernels>(
     weight: &[T::Accumulator],
     place: Place,
 ) -> Values<T> {
+    conv2d_forward_biased(shape, x, weight, None, place)
+}
+
+/// The same with a value per output channel, added before the result is rounded.
+pub(crate) fn conv2d_forward_biased<T: Kernels>(
+    shape: &ConvShape,
+    x: &[T],
+    weight: &[T::Accumulator],
+    bias: Option<&[T::Accumulator]>,
+    place: Place,
+) -> Values<T> {
     // SAFETY: the kernel writes all of its output.
-    unsafe { written(shape.y_len(), place, |y| T::conv2d_forward(shape, x, weight, y)) }
+    unsafe { written(shape.y_len(), place, |y| T::conv2d_forward(shape, x, weight, bias, y)) }
 }
 
 pub(crate) fn conv2d_backward_data<T: Kernels>(

@@ -285,7 +285,7 @@ fn the_variance_survives_a_mean_far_from_zero() -> Result<()> {
 fn pooling_is_that_of_the_cpu() -> Result<()> {
     for (kernel, stride, padding) in [(2, 2, 0), (3, 2, 1), (3, 1, 1), (2, 3, 0)] {
         let (batch, input, channels) = (2, (7, 6), 5);
-        let window = Window { kernel: (kernel, kernel), stride, padding };
+        let window = Window::dense((kernel, kernel), stride, padding);
         let output = window.output("test", input)?;
         let shape = PoolShape { batch, input, output, channels, window };
         let (inputs, outputs) = pool::lens(&shape);
@@ -319,7 +319,7 @@ fn pooling_is_that_of_the_cpu() -> Result<()> {
 
 #[test]
 fn the_mean_of_whole_images_is_that_of_the_cpu() -> Result<()> {
-    let window = Window { kernel: (3, 5), stride: 1, padding: 0 };
+    let window = Window::dense((3, 5), 1, 0);
     let shape = PoolShape { batch: 3, input: (3, 5), output: (1, 1), channels: 4, window };
     let (x, dy) = (numbers(180, 1), numbers(12, 2));
     let var = Var::from_tensor(&tensor(&x, &[3, 3, 5, 4])?)?;
@@ -337,7 +337,7 @@ fn the_mean_of_whole_images_is_that_of_the_cpu() -> Result<()> {
 
 #[test]
 fn the_largest_is_nan_where_there_is_one() {
-    let window = Window { kernel: (2, 2), stride: 2, padding: 0 };
+    let window = Window::dense((2, 2), 2, 0);
     let shape = PoolShape { batch: 1, input: (2, 2), output: (1, 1), channels: 1, window };
     let mut x = Memory::of(ElementType::F32, &[1.0, f64::NAN, 3.0, f64::NAN]);
     let (mut y, mut winners) = (Memory::new(ElementType::F32, 1), Memory::of(ElementType::F32, &[0.0]));

@@ -44,7 +44,7 @@ pub fn global_avg_pool(x: &Tensor) -> Result<Tensor> {
         let value = format!("{height} x {width} x {channels}");
         return Err(Error::Argument { op, argument: "image", rule: "of at least one pixel and channel", value });
     }
-    let window = Window { kernel: (height, width), stride: 1, padding: 0 };
+    let window = Window::dense((height, width), 1, 0);
     let shape = PoolShape { batch, input: (height, width), output: (1, 1), channels, window };
     Ok(device::avg_pool(op, shape, &x.contiguous()?)?.reshape((batch, channels))?)
 }

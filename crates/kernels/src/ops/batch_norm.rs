@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use crate::check::{activation, require_dtype, require_same_device, wrong_shape};
 use crate::device;
 use crate::ops::extents::{conv_extents, require_values};
-use crate::plan::{Input, NormPlan};
+use crate::plan::{Conv2dOptions, Input, NormPlan};
 use crate::{Activation, After, BatchNorm, Mode, Result};
 
 /// Batch normalisation over all but the last axis, and what follows it, as one node of the graph.
@@ -65,8 +65,50 @@ pub fn conv2d_batch_norm(
     after: After<'_>,
     mode: Mode,
 ) -> Result<Tensor> {
-    let op = "conv2d_batch_norm";
-    let shape = conv_extents(op, x, weight, stride, padding)?;
+    let options = Conv2dOptions { stride, padding, ..Conv2dOptions::default() };
+    convolved("conv2d_batch_norm", x, weight, options, norm, after, mode)
+}
+
+/// [`conv2d_batch_norm`] with dilation and groups: for depthwise-separable and grouped blocks.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor, Var};
+/// use lookahead_kernels::{After, BatchNorm, Conv2dOptions, Mode, conv2d_batch_norm_with};
+///
+/// let (ones, zeros) = (Tensor::ones(8, DType::F32, &Device::Cpu)?, Tensor::zeros(8, DType::F32, &Device::Cpu)?);
+/// let norm = BatchNorm::new(ones.clone(), zeros.clone(), Var::from_tensor(&zeros)?, Var::from_tensor(&ones)?)?;
+/// let x = Tensor::randn(0f32, 1., (2, 6, 6, 8), &Device::Cpu)?;
+/// let weight = Tensor::randn(0f32, 0.3, (8, 1, 3, 3), &Device::Cpu)?;
+/// let depthwise = Conv2dOptions { padding: 1, groups: 8, ..Conv2dOptions::default() };
+/// let y = conv2d_batch_norm_with(&x, &weight, depthwise, &norm, After::Relu, Mode::Train)?;
+/// assert_eq!(y.dims(), x.dims());
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// Those of [`conv2d_with`](crate::conv2d_with) and [`batch_norm`].
+pub fn conv2d_batch_norm_with(
+    x: &Tensor,
+    weight: &Tensor,
+    options: Conv2dOptions,
+    norm: &BatchNorm,
+    after: After<'_>,
+    mode: Mode,
+) -> Result<Tensor> {
+    convolved("conv2d_batch_norm_with", x, weight, options, norm, after, mode)
+}
+
+fn convolved(
+    op: &'static str,
+    x: &Tensor,
+    weight: &Tensor,
+    options: Conv2dOptions,
+    norm: &BatchNorm,
+    after: After<'_>,
+    mode: Mode,
+) -> Result<Tensor> {
+    let shape = conv_extents(op, x, weight, options)?;
     let input = Input::Convolved(shape, weight.contiguous()?);
     apply(op, x, input, (shape.batch, shape.output.0, shape.output.1, shape.channels_out), norm, after, mode)
 }

@@ -2,10 +2,11 @@
 
 use candle_core::Tensor;
 
-use crate::ops::extents::conv_extents;
+use crate::ops::extents::{check_bias, conv_extents};
+use crate::plan::Conv2dOptions;
 use crate::{Result, device};
 
-/// Cross-correlation of images with filters, as PyTorch's `conv2d` without bias, dilation or groups.
+/// Cross-correlation of images with filters, as PyTorch's `conv2d` without bias; [`conv2d_with`] has bias, dilation and groups.
 ///
 /// `y[n, p, q, o] = sum over i, r, s of x[n, p * stride + r - padding, q * stride + s - padding, i] * weight[o, i, r, s]`,
 /// with zeros outside the image.
@@ -50,6 +51,54 @@ use crate::{Result, device};
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn conv2d(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
-    let shape = conv_extents("conv2d", x, weight, stride, padding)?;
-    device::conv2d(shape, &x.contiguous()?, &weight.contiguous()?)
+    let options = Conv2dOptions { stride, padding, ..Conv2dOptions::default() };
+    let shape = conv_extents("conv2d", x, weight, options)?;
+    device::conv2d(shape, &x.contiguous()?, &weight.contiguous()?, None)
+}
+
+/// [`conv2d`] with dilation, groups and a bias, as PyTorch's.
+///
+/// With `I` channels in and `g` groups, group `j` reads the input channels from `j * I / g` on, `I / g` of them, and yields the
+/// `O / g` outputs from `j * O / g` on:
+/// `y[n, p, q, o] = bias[o] + sum over i, r, s of
+/// x[n, p * stride + r * dilation - padding, q * stride + s * dilation - padding, j * I / g + i] * weight[o, i, r, s]`.
+///
+/// | argument | shape | meaning |
+/// | --- | --- | --- |
+/// | `x` | (N, H, W, I) | activations, channels last, bf16, f32 or f64 |
+/// | `weight` | (O, I / groups, Kh, Kw) | filters in PyTorch's order, same type as `x`, or f32 beside bf16 |
+/// | `bias` | (O) | added to every pixel where it is written; same types as `weight` |
+/// | `options` | | stride, padding, dilation and groups |
+///
+/// Returns (N, P, Q, O) with `P = (H + 2 * padding - (Kh - 1) * dilation - 1) / stride + 1`, rounded down, and `Q` likewise.
+/// All three arguments get gradients; on the CPU the bias's is summed in f64, in an order that the problem alone determines.
+///
+/// # Errors
+///
+/// Those of [`conv2d`]; [`Error::Argument`](crate::Error::Argument) also for a dilation of 0, for groups that do not divide the channels or the filters,
+/// and for extents that cannot be counted.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use lookahead_kernels::{Conv2dOptions, conv2d_with};
+///
+/// // Depthwise: each of the two channels has a filter of its own.
+/// let x = Tensor::new(&[[[[1f32, 10.], [2., 20.], [3., 30.]]]], &Device::Cpu)?;
+/// let weight = Tensor::ones((2, 1, 1, 3), DType::F32, &Device::Cpu)?;
+/// let bias = Tensor::new(&[0f32, 5.], &Device::Cpu)?;
+/// let y = conv2d_with(&x, &weight, Some(&bias), Conv2dOptions { groups: 2, ..Conv2dOptions::default() })?;
+/// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [6., 65.]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn conv2d_with(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: Conv2dOptions) -> Result<Tensor> {
+    let op = "conv2d_with";
+    let shape = conv_extents(op, x, weight, options)?;
+    let bias = match bias {
+        Some(bias) => {
+            check_bias(op, bias, x, &shape)?;
+            Some(bias.contiguous()?)
+        }
+        None => None,
+    };
+    device::conv2d(shape, &x.contiguous()?, &weight.contiguous()?, bias.as_ref())
 }

@@ -3,21 +3,15 @@
 use candle_core::Tensor;
 
 use crate::check::{activation, require_parameter_dtype, require_same_device, require_size, wrong_shape};
-use crate::plan::{ConvShape, PoolShape, Window};
+use crate::plan::{Conv2dOptions, ConvShape, PoolShape, Window};
 use crate::{Error, Mode, Result};
 
 /// Checks the arguments of a convolution and gives its extents.
-pub(crate) fn conv_extents(
-    op: &'static str,
-    x: &Tensor,
-    weight: &Tensor,
-    stride: usize,
-    padding: usize,
-) -> Result<ConvShape> {
+pub(crate) fn conv_extents(op: &'static str, x: &Tensor, weight: &Tensor, options: Conv2dOptions) -> Result<ConvShape> {
     let input = activation(op, "x", x)?;
     require_same_device(op, "weight", weight, x.device(), "x")?;
     require_parameter_dtype(op, "weight", weight, x.dtype())?;
-    conv_shape(op, input, weight, stride, padding)
+    conv_shape(op, input, weight, options)
 }
 
 /// The extents of a convolution of activations with the extents `(batch, height, width, channels_in)`.
@@ -25,10 +19,16 @@ pub(crate) fn conv_shape(
     op: &'static str,
     (batch, height, width, channels_in): (usize, usize, usize, usize),
     weight: &Tensor,
-    stride: usize,
-    padding: usize,
+    options: Conv2dOptions,
 ) -> Result<ConvShape> {
+    let Conv2dOptions { stride, padding, dilation, groups } = options;
+    if groups == 0 || !channels_in.is_multiple_of(groups) {
+        let value = format!("{groups} for {channels_in} input channels");
+        return Err(Error::Argument { op, argument: "groups", rule: "a divisor of the input channels", value });
+    }
+    let per_group = channels_in / groups;
     let expected = || match weight.dims().get(1) {
+        _ if groups > 1 => format!("(O, {per_group}, Kh, Kw) to match x in {groups} groups"),
         // What a batch (N, C, H, W) looks like: the weights' channels are where the rows should be.
         Some(&inputs) if inputs == height && inputs != channels_in => format!(
             "(O, {channels_in}, Kh, Kw) to match x, whose last axis is its channels (to_channels_last turns (N, C, H, W))"
@@ -37,18 +37,32 @@ pub(crate) fn conv_shape(
     };
     let (channels_out, inputs, kernel_height, kernel_width) =
         weight.dims4().map_err(|_| wrong_shape(op, "weight", expected(), weight))?;
-    if inputs != channels_in {
+    if inputs != per_group {
         return Err(wrong_shape(op, "weight", expected(), weight));
     }
     if channels_in == 0 || channels_out == 0 {
         let value = format!("{channels_in} in, {channels_out} out");
         return Err(Error::Argument { op, argument: "channels", rule: "at least 1", value });
     }
-    let window = Window { kernel: (kernel_height, kernel_width), stride, padding };
+    if !channels_out.is_multiple_of(groups) {
+        let value = format!("{groups} for {channels_out} filters");
+        return Err(Error::Argument { op, argument: "groups", rule: "a divisor of the filters", value });
+    }
+    let window = Window { kernel: (kernel_height, kernel_width), stride, padding, dilation };
     let output = window.output(op, (height, width))?;
     require_size(op, "result", weight.device(), &[batch, output.0, output.1, channels_out])?;
     let window = window.within((height, width));
-    Ok(ConvShape { batch, input: (height, width), output, channels_in, channels_out, window })
+    Ok(ConvShape { batch, input: (height, width), output, channels_in, channels_out, groups, window })
+}
+
+/// Checks a value per output channel.
+pub(crate) fn check_bias(op: &'static str, bias: &Tensor, x: &Tensor, shape: &ConvShape) -> Result<()> {
+    require_same_device(op, "bias", bias, x.device(), "x")?;
+    require_parameter_dtype(op, "bias", bias, x.dtype())?;
+    if bias.dims() != [shape.channels_out] {
+        return Err(wrong_shape(op, "bias", format!("({},), one a filter", shape.channels_out), bias));
+    }
+    Ok(())
 }
 
 /// Checks the arguments of a pooling and gives its extents.
@@ -60,7 +74,7 @@ pub(crate) fn pool_extents(
     padding: usize,
 ) -> Result<PoolShape> {
     let (batch, height, width, channels) = activation(op, "x", x)?;
-    let window = Window { kernel: (kernel, kernel), stride, padding };
+    let window = Window::dense((kernel, kernel), stride, padding);
     let output = window.output(op, (height, width))?;
     if padding > kernel / 2 {
         let rule = "at most half the kernel, or a window could lie outside the image";

@@ -14,8 +14,8 @@ mod row_norm;
 
 pub use activate::activate;
 pub use avg_pool::{avg_pool2d, global_avg_pool};
-pub use batch_norm::{batch_norm, conv2d_batch_norm};
-pub use conv2d::conv2d;
+pub use batch_norm::{batch_norm, conv2d_batch_norm, conv2d_batch_norm_with};
+pub use conv2d::{conv2d, conv2d_with};
 pub use cross_entropy::{cross_entropy, cross_entropy_indices};
 pub use layout::{to_channels_first, to_channels_last};
 pub use max_pool::max_pool2d;

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use crate::check::{activation, require_parameter_dtype, require_same_device};
 use crate::ops::extents::{conv_shape, require_values};
-use crate::plan::{BlockPlan, ConvBatchNorm, LayerPlan, ResidualBlock, Shortcut};
+use crate::plan::{BlockPlan, Conv2dOptions, ConvBatchNorm, LayerPlan, ResidualBlock, Shortcut};
 use crate::{Error, Mode, Result, device};
 
 /// Residual blocks one after the other, as a single node of the graph.
@@ -134,7 +134,8 @@ impl<'a> Stack<'a> {
         let (op, dtype) = (self.op, self.x.dtype());
         require_same_device(op, "weight", &layer.weight, self.x.device(), "x")?;
         require_parameter_dtype(op, "weight", &layer.weight, dtype)?;
-        let shape = conv_shape(op, input, &layer.weight, layer.stride, layer.padding)?;
+        let options = Conv2dOptions { stride: layer.stride, padding: layer.padding, ..Conv2dOptions::default() };
+        let shape = conv_shape(op, input, &layer.weight, options)?;
         layer.norm.check(op, shape.channels_out, dtype, self.x.device(), "x")?;
         require_values(op, self.mode, shape.batch * shape.output.0 * shape.output.1)?;
         Ok(LayerPlan { shape, weight: layer.weight.contiguous()?, norm: layer.norm.clone() })

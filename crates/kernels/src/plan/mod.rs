@@ -4,6 +4,7 @@ mod activation;
 mod batch_norm;
 mod block;
 mod mode;
+mod options;
 mod row_norm;
 mod window;
 
@@ -12,6 +13,7 @@ pub use batch_norm::BatchNorm;
 pub(crate) use block::{BlockPlan, Input, LayerPlan, NormPlan, Shortcut};
 pub use block::{ConvBatchNorm, ResidualBlock};
 pub use mode::{After, Mode};
+pub use options::Conv2dOptions;
 pub(crate) use row_norm::RowNormPlan;
 pub use row_norm::{LayerNorm, RmsNorm};
 pub(crate) use window::{ConvShape, PoolShape, Window};

@@ -49,9 +49,9 @@ fn imbalance(phases: &[Vec<Chain>], threads: usize) -> f64 {
 }
 
 fn shape(side: usize, from: usize, to: usize, kernel: usize, stride: usize) -> ConvShape {
-    let window = Window { kernel: (kernel, kernel), stride, padding: kernel / 2 };
+    let window = Window::dense((kernel, kernel), stride, kernel / 2);
     let output = window.output("test", (side, side)).unwrap();
-    ConvShape { batch: 128, input: (side, side), output, channels_in: from, channels_out: to, window }
+    ConvShape { batch: 128, input: (side, side), output, channels_in: from, channels_out: to, groups: 1, window }
 }
 
 /// The convolutions of ResNet-20 and ResNet-18 on CIFAR's images, batch 128.

@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod balance;
+pub(crate) mod depthwise;
 pub(crate) mod direct;
 mod packing;
 pub(crate) mod reference;

@@ -50,22 +50,23 @@ pub(crate) fn tap_output_input(
     });
 }
 
-/// (taps, I, O) back to (O, I, taps).
+/// (taps, I, `step` of which the first O count) back to (O, I, taps).
 pub(crate) fn output_input_tap(
     packed: &[f32],
+    step: usize,
     outputs: usize,
     inputs: usize,
     taps: usize,
     weight: &mut [MaybeUninit<f32>],
 ) {
-    assert!(weight.len() == outputs * inputs * taps && packed.len() == weight.len());
+    assert!(weight.len() == outputs * inputs * taps && packed.len() == taps * inputs * step && outputs <= step);
     let target = Shared::output(weight);
     (0..outputs.div_ceil(BLOCK)).into_par_iter().for_each(|block| {
         let block = block * BLOCK..outputs.min((block + 1) * BLOCK);
         for i in 0..inputs {
             for tap in 0..taps {
                 for o in block.clone() {
-                    let value = packed[(tap * inputs + i) * outputs + o];
+                    let value = packed[(tap * inputs + i) * step + o];
                     // SAFETY: in bounds by the lengths asserted above; only this task has output channel `o`.
                     unsafe { target.at((o * inputs + i) * taps + tap).write(value) };
                 }
@@ -74,12 +75,17 @@ pub(crate) fn output_input_tap(
     });
 }
 
-/// Rows of `columns` elements to panels: (rows, columns) to (columns / panel, rows, panel).
-pub(crate) fn panels(rows: &[f32], columns: usize, panel: usize, packed: &mut [f32]) {
+/// Rows of `columns` elements to panels of `panel` columns: (panel, rows, panel), the last one as wide as `last` and filled up
+/// with zeros.
+pub(crate) fn panels(rows: &[f32], columns: usize, panel: usize, last: usize, packed: &mut [f32]) {
     let count = rows.len() / columns;
+    assert!(packed.len() == count * ((columns - 1) / panel * panel + last), "panels");
     packed.par_chunks_mut(count * panel).enumerate().for_each(|(index, packed)| {
-        for (row, to) in rows.chunks_exact(columns).zip(packed.chunks_exact_mut(panel)) {
-            to.copy_from_slice(&row[index * panel..][..panel]);
+        let width = packed.len() / count;
+        let taken = width.min(columns - index * panel);
+        for (row, to) in rows.chunks_exact(columns).zip(packed.chunks_exact_mut(width)) {
+            to[..taken].copy_from_slice(&row[index * panel..][..taken]);
+            to[taken..].fill(0.0);
         }
     });
 }

@@ -19,9 +19,9 @@ fn weight_parts(shape: &ConvShape) -> usize {
     shape.batch.min(SUM_ELEMENTS / shape.weight_len()).clamp(1, WEIGHT_PARTS)
 }
 
-/// Weights from (O, I, Kh, Kw) to (tap, I, O), the order the forward pass and the weight gradient read.
+/// Weights from (O, I, Kh, Kw) to (tap, I, O), the order the forward pass and the weight gradient read; I are those of a group.
 fn by_tap<T: Element>(shape: &ConvShape, weight: &[T]) -> Vec<T> {
-    let (taps, inputs, outputs) = (shape.taps(), shape.channels_in, shape.channels_out);
+    let (taps, inputs, outputs) = (shape.taps(), shape.group_inputs(), shape.channels_out);
     let mut packed = vec![T::zero(); shape.weight_len()];
     for o in 0..outputs {
         for i in 0..inputs {
@@ -33,9 +33,17 @@ fn by_tap<T: Element>(shape: &ConvShape, weight: &[T]) -> Vec<T> {
     packed
 }
 
-/// `y[n, oy, ox, o] = sum over taps and i of x[n, oy*stride + r - padding, ox*stride + s - padding, i] * w[o, i, r, s]`.
-pub(crate) fn forward<T: Element>(shape: &ConvShape, x: &[T], weight: &[T::Accumulator], y: &mut [MaybeUninit<T>]) {
+/// `y[n, oy, ox, o] = bias[o] + sum over taps and i of x[n, oy*stride + r*dilation - padding, .., i] * w[o, i, r, s]`, `i`
+/// running over the inputs of `o`'s group.
+pub(crate) fn forward<T: Element>(
+    shape: &ConvShape,
+    x: &[T],
+    weight: &[T::Accumulator],
+    bias: Option<&[T::Accumulator]>,
+    y: &mut [MaybeUninit<T>],
+) {
     let (width, outputs) = (shape.output.1, shape.channels_out);
+    let (group_inputs, group_outputs) = (shape.group_inputs(), shape.group_outputs());
     if y.is_empty() {
         return;
     }
@@ -45,11 +53,15 @@ pub(crate) fn forward<T: Element>(shape: &ConvShape, x: &[T], weight: &[T::Accum
         let (image, oy) = (row / shape.output.0, row % shape.output.0);
         T::accumulate(y_row, |y_row| {
             for (ox, y_pixel) in y_row.chunks_mut(outputs).enumerate() {
+                if let Some(bias) = bias {
+                    y_pixel.copy_from_slice(bias);
+                }
                 for tap in 0..shape.taps() {
                     let Some(x_pixel) = input_pixel(shape, x, image, (oy, ox), tap) else { continue };
                     for (i, &value) in x_pixel.iter().enumerate() {
-                        let w = &packed[(tap * shape.channels_in + i) * outputs..][..outputs];
-                        for (sum, &w) in y_pixel.iter_mut().zip(w) {
+                        let group = i / group_inputs * group_outputs..(i / group_inputs + 1) * group_outputs;
+                        let w = &packed[(tap * group_inputs + i % group_inputs) * outputs..][group.clone()];
+                        for (sum, &w) in y_pixel[group].iter_mut().zip(w) {
                             *sum += value.widen() * w;
                         }
                     }
@@ -68,6 +80,7 @@ pub(crate) fn backward_data<T: Element>(
     dx: &mut [MaybeUninit<T>],
 ) {
     let (inputs, outputs, taps) = (shape.channels_in, shape.channels_out, shape.taps());
+    let (group_inputs, group_outputs) = (shape.group_inputs(), shape.group_outputs());
     let image_len = shape.input.0 * shape.input.1 * inputs;
     if dx.is_empty() {
         return;
@@ -75,9 +88,9 @@ pub(crate) fn backward_data<T: Element>(
     // (tap, O, I): the input channel innermost.
     let mut packed = vec![T::zero().widen(); shape.weight_len()];
     for o in 0..outputs {
-        for i in 0..inputs {
+        for i in 0..group_inputs {
             for tap in 0..taps {
-                packed[(tap * outputs + o) * inputs + i] = weight[(o * inputs + i) * taps + tap];
+                packed[(tap * outputs + o) * group_inputs + i] = weight[(o * group_inputs + i) * taps + tap];
             }
         }
     }
@@ -96,8 +109,9 @@ pub(crate) fn backward_data<T: Element>(
                         let Some((iy, ix)) = input_position(shape, (oy, ox), tap) else { continue };
                         let dx_pixel = &mut dx_image[(iy * shape.input.1 + ix) * inputs..][..inputs];
                         for (o, &value) in dy_pixel.iter().enumerate() {
-                            let w = &packed[(tap * outputs + o) * inputs..][..inputs];
-                            for (sum, &w) in dx_pixel.iter_mut().zip(w) {
+                            let w = &packed[(tap * outputs + o) * group_inputs..][..group_inputs];
+                            let first = o / group_outputs * group_inputs;
+                            for (sum, &w) in dx_pixel[first..].iter_mut().zip(w) {
                                 *sum += value.widen() * w;
                             }
                         }
@@ -115,7 +129,8 @@ pub(crate) fn backward_weight<T: Element>(
     dy: &[T],
     dw: &mut [MaybeUninit<T::Accumulator>],
 ) {
-    let (inputs, outputs, taps) = (shape.channels_in, shape.channels_out, shape.taps());
+    let (inputs, outputs, taps) = (shape.group_inputs(), shape.channels_out, shape.taps());
+    let group_outputs = shape.group_outputs();
     let parts = weight_parts(shape);
     let partials: Vec<Vec<T::Accumulator>> = (0..parts)
         .into_par_iter()
@@ -131,8 +146,9 @@ pub(crate) fn backward_weight<T: Element>(
                         for tap in 0..taps {
                             let Some(x_pixel) = input_pixel(shape, x, image, (oy, ox), tap) else { continue };
                             for (i, &value) in x_pixel.iter().enumerate() {
-                                let row = &mut sums[(tap * inputs + i) * outputs..][..outputs];
-                                for (sum, &g) in row.iter_mut().zip(dy_pixel) {
+                                let group = i / inputs * group_outputs..(i / inputs + 1) * group_outputs;
+                                let row = &mut sums[(tap * inputs + i % inputs) * outputs..][group.clone()];
+                                for (sum, &g) in row.iter_mut().zip(&dy_pixel[group]) {
                                     *sum += value.widen() * g.widen();
                                 }
                             }
@@ -160,8 +176,9 @@ pub(crate) fn backward_weight<T: Element>(
 /// Where tap `tap` of the window at output `(oy, ox)` lies in the image, unless that is padding.
 fn input_position(shape: &ConvShape, (oy, ox): (usize, usize), tap: usize) -> Option<(usize, usize)> {
     let window = shape.window;
-    let iy = (oy * window.stride + tap / window.kernel.1).checked_sub(window.padding)?;
-    let ix = (ox * window.stride + tap % window.kernel.1).checked_sub(window.padding)?;
+    let (r, s) = (tap / window.kernel.1 * window.dilation, tap % window.kernel.1 * window.dilation);
+    let iy = (oy * window.stride + r).checked_sub(window.padding)?;
+    let ix = (ox * window.stride + s).checked_sub(window.padding)?;
     (iy < shape.input.0 && ix < shape.input.1).then_some((iy, ix))
 }
 

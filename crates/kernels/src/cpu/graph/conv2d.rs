@@ -2,23 +2,68 @@
 
 use std::marker::PhantomData;
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
+use crate::cpu::batch_norm::Mask;
 use crate::cpu::choose::Kernels;
-use crate::cpu::layer::{convolve, input_gradient, weight_gradient};
+use crate::cpu::layer::{input_gradient, weight_gradient};
 use crate::cpu::memory::Place;
-use crate::cpu::tensors::{elements, tensor, with_elements};
+use crate::cpu::run;
+use crate::cpu::tensors::{elements, tensor, with_elements, with_weight};
 use crate::plan::ConvShape;
 
-pub(crate) fn conv2d<T: Kernels>(shape: ConvShape, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    x.apply_op2(weight, Conv2d::<T> { shape, weight: weight.detach(), element: PhantomData })
+pub(crate) fn conv2d<T: Kernels>(
+    shape: ConvShape,
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+) -> Result<Tensor> {
+    let node = Conv2d::<T> { shape, weight: weight.detach(), bias: bias.map(Tensor::detach), element: PhantomData };
+    match bias {
+        Some(bias) => x.apply_op3(weight, bias, node),
+        None => x.apply_op2(weight, node),
+    }
 }
 
 struct Conv2d<T> {
     shape: ConvShape,
-    /// The weight apart from the graph, of whichever type it is.
+    /// The parameters apart from the graph, of whichever type they are.
     weight: Tensor,
+    bias: Option<Tensor>,
     element: PhantomData<fn() -> T>,
+}
+
+impl<T: Kernels> Conv2d<T> {
+    fn forward(&self, x: &[T]) -> Result<(CpuStorage, Shape)> {
+        let shape = &self.shape;
+        let y = with_weight::<T, _>(&self.weight, |weight| match &self.bias {
+            Some(bias) => with_weight::<T, _>(bias, |bias| {
+                Ok(run::conv2d_forward_biased(shape, x, weight, Some(bias), Place::Tensor))
+            }),
+            None => Ok(run::conv2d_forward(shape, x, weight, Place::Tensor)),
+        })?;
+        Ok((T::to_cpu_storage_owned(y.into_vec()), shape.output_extents().into()))
+    }
+
+    fn backward(&self, x: &Tensor, weight: &Tensor, dy: &[T]) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let shape = &self.shape;
+        let dx = match x.track_op() {
+            true => Some(tensor(input_gradient(shape, dy, weight, Place::Tensor)?.into_vec(), x.shape())),
+            false => None,
+        };
+        Ok((dx, with_elements::<T, _>(x, |x| weight_gradient(shape, x, dy, weight))?))
+    }
+}
+
+/// The sum over all pixels, in double precision and in the order of batch norm's sums.
+fn bias_gradient<T: Kernels>(dy: &[T], bias: &Tensor) -> Result<Option<Tensor>> {
+    if !bias.track_op() {
+        return Ok(None);
+    }
+    let channels = bias.elem_count();
+    let sums = T::gradient_sums(dy, &vec![T::zero().widen(); channels], Mask::Open, dy);
+    let sums: Vec<T::Accumulator> = sums.first.into_iter().map(candle_core::WithDType::from_f64).collect();
+    tensor(sums, channels).to_dtype(bias.dtype()).map(Some)
 }
 
 impl<T: Kernels> CustomOp2 for Conv2d<T> {
@@ -27,19 +72,44 @@ impl<T: Kernels> CustomOp2 for Conv2d<T> {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        let shape = &self.shape;
-        let y = convolve::<T>(shape, elements(x, layout)?, &self.weight, Place::Tensor)?.into_vec();
-        Ok((T::to_cpu_storage_owned(y), shape.output_extents().into()))
+        self.forward(elements(x, layout)?)
     }
 
     fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (shape, dy) = (&self.shape, dy.contiguous()?);
+        let dy = dy.contiguous()?;
+        with_elements::<T, _>(&dy, |dy| self.backward(x, weight, dy))
+    }
+}
+
+impl<T: Kernels> CustomOp3 for Conv2d<T> {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        layout: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.forward(elements(x, layout)?)
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        _: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let dy = dy.contiguous()?;
         with_elements::<T, _>(&dy, |dy| {
-            let dx = match x.track_op() {
-                true => Some(tensor(input_gradient(shape, dy, weight, Place::Tensor)?.into_vec(), x.shape())),
-                false => None,
-            };
-            Ok((dx, with_elements::<T, _>(x, |x| weight_gradient(shape, x, dy, weight))?))
+            let (dx, dw) = self.backward(x, weight, dy)?;
+            Ok((dx, dw, bias_gradient(dy, bias)?))
         })
     }
 }

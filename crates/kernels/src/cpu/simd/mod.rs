@@ -14,6 +14,6 @@ pub(crate) use arithmetic::Arithmetic;
 #[cfg(target_arch = "aarch64")]
 pub(crate) use neon::Lanes8Neon;
 pub(crate) use stored::Stored;
-pub(crate) use vector::{Array8, Shared, Vector, dispatch, lanes, panel};
+pub(crate) use vector::{Array8, Shared, Vector, dispatch, lanes, panel_vectors};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use vector::{Lanes8, Lanes16};

@@ -30,6 +30,26 @@ pub(crate) trait Stored: candle_core::WithDType + Pooled {
     ///
     /// As there.
     unsafe fn store_first<V: Vector>(vector: V, to: *mut Self, count: usize);
+    /// As many of `left` elements as a vector holds; zeros in the lanes behind them.
+    ///
+    /// # Safety
+    ///
+    /// As [`Vector::load`], for no more than `left` elements.
+    #[inline(always)]
+    unsafe fn load_left<V: Vector>(from: *const Self, left: usize) -> V {
+        // SAFETY: the caller's contract.
+        unsafe { if left >= V::LANES { Self::load::<V>(from) } else { Self::load_first::<V>(from, left, 0.0) } }
+    }
+    /// Writes as many lanes as `left` elements take.
+    ///
+    /// # Safety
+    ///
+    /// As [`Vector::store`], for no more than `left` elements.
+    #[inline(always)]
+    unsafe fn store_left<V: Vector>(vector: V, to: *mut Self, left: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { if left >= V::LANES { Self::store(vector, to) } else { Self::store_first(vector, to, left) } }
+    }
     fn to_f32(self) -> f32;
     fn of_f32(value: f32) -> Self;
     /// The elements themselves, if they are f32 already.
@@ -120,6 +140,46 @@ mod tests {
     use super::*;
     use crate::InstructionSet;
     use crate::cpu::simd::dispatch;
+
+    dispatch! {
+        /// The first `count` elements, and 1 in the lanes beyond, to `to`.
+        fn some<S>(from: *const S, to: *mut S, count: usize) = some_body
+    }
+
+    #[inline(always)]
+    unsafe fn some_body<V: Vector, S: Stored>(from: *const S, to: *mut S, count: usize) {
+        // SAFETY: the caller hands over `count` readable and writable elements, and 16 more to write.
+        unsafe {
+            let vector = S::load_left::<V>(from, count);
+            S::store_left(vector, to, count);
+            S::store(vector, to.add(16));
+        }
+    }
+
+    fn check_some<S: Stored>() {
+        let sets = [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512];
+        for set in sets.into_iter().filter(|set| set.is_available()) {
+            for count in 0..=crate::cpu::simd::lanes(set) {
+                // As many elements as may be read: a sanitizer sees one too many.
+                let from: Vec<S> = (0..count).map(|at| S::of_f32(at as f32 + 1.0)).collect();
+                let mut to = vec![S::of_f32(-7.0); 32];
+                // SAFETY: `count` elements to read, 32 to write.
+                unsafe { some(set, from.as_ptr(), to.as_mut_ptr(), count) };
+                for lane in 0..crate::cpu::simd::lanes(set) {
+                    let value = if lane < count { lane as f32 + 1.0 } else { 0.0 };
+                    assert_eq!(to[16 + lane].to_f32(), value, "{set:?} {count}: loaded lane {lane}");
+                    let kept = if lane < count { value } else { -7.0 };
+                    assert_eq!(to[lane].to_f32(), kept, "{set:?} {count}: stored lane {lane}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn parts_of_vectors_touch_nothing_else() {
+        check_some::<f32>();
+        check_some::<bf16>();
+    }
 
     dispatch! {
         /// Sixteen f32 numbers to bf16 and back.

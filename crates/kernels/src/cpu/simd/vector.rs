@@ -372,10 +372,10 @@ pub(crate) fn lanes(set: crate::InstructionSet) -> usize {
     if set == crate::InstructionSet::Avx512 { 16 } else { 8 }
 }
 
-/// Outputs a register tile computes side by side: two vectors, or one where the channels only make a multiple of 16.
-pub(crate) fn panel(set: crate::InstructionSet, channels: usize) -> usize {
-    let two = 2 * lanes(set);
-    if channels.is_multiple_of(two) { two } else { 16 }
+/// Vectors of the panel that starts at channel `k` of `channels`: two, or the one that is left.
+#[inline(always)]
+pub(crate) fn panel_vectors(lanes: usize, channels: usize, k: usize) -> usize {
+    if channels - k > lanes { 2 } else { 1 }
 }
 
 /// A pointer that tasks share; each task keeps to its own part.

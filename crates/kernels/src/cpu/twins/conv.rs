@@ -9,13 +9,13 @@ use crate::cpu::conv::{direct, reference, winograd};
 use crate::cpu::memory;
 use crate::plan::{ConvShape, Window};
 
-fn shape(batch: usize, input: (usize, usize), channels: (usize, usize), window: Window) -> ConvShape {
+pub(super) fn shape(batch: usize, input: (usize, usize), channels: (usize, usize), window: Window) -> ConvShape {
     let output = window.output("test", input).unwrap();
-    ConvShape { batch, input, output, channels_in: channels.0, channels_out: channels.1, window }
+    ConvShape { batch, input, output, channels_in: channels.0, channels_out: channels.1, groups: 1, window }
 }
 
 /// The three passes of one convolution against f64, each with its bound on the error.
-fn check(
+pub(super) fn check(
     name: &str,
     shape: &ConvShape,
     bound: f64,
@@ -29,7 +29,7 @@ fn check(
         let error = error(&got, &expected);
         assert!(error < bound, "{name} {pass} {shape:?}: error {error:.1e} of the root mean square");
     };
-    let expected = run(shape.y_len(), f64::NAN, |y| reference::forward(shape, &wx, &ww, y));
+    let expected = run(shape.y_len(), f64::NAN, |y| reference::forward(shape, &wx, &ww, None, y));
     verify("forward", in_pools(|| run(shape.y_len(), f32::NAN, |y| forward(&x, &weight, y))), expected);
     if let Some(backward_data) = backward_data {
         let expected = run(shape.x_len(), f64::NAN, |dx| reference::backward_data(shape, &wdy, &ww, false, dx));
@@ -46,7 +46,7 @@ fn check(
 
 #[test]
 fn winograd_agrees_with_the_definition() {
-    let window = |padding| Window { kernel: (3, 3), stride: 1, padding };
+    let window = |padding| Window::dense((3, 3), 1, padding);
     let mut shapes = vec![shape(1, (5, 3), (16, 16), window(1))];
     if !SMALL {
         shapes.extend([
@@ -69,7 +69,7 @@ fn winograd_agrees_with_the_definition() {
                     &format!("winograd {side} {set:?}"),
                     shape,
                     bound,
-                    |x, w, y| winograd::forward(set, side, shape, x, w, y),
+                    |x, w, y| winograd::forward(set, side, shape, x, w, None, y),
                     Some(|dy: &[f32], w: &[f32], dx: &mut [MaybeUninit<f32>]| {
                         winograd::backward_data(set, side, shape, dy, w, false, dx);
                     }),
@@ -82,7 +82,7 @@ fn winograd_agrees_with_the_definition() {
 
 #[test]
 fn direct_agrees_with_the_definition() {
-    let window = |kernel, stride, padding| Window { kernel, stride, padding };
+    let window = Window::dense;
     let mut shapes =
         vec![shape(1, (3, 4), (16, 16), window((3, 3), 2, 1)), shape(1, (2, 3), (3, 16), window((3, 3), 1, 1))];
     if !SMALL {
@@ -106,8 +106,8 @@ fn direct_agrees_with_the_definition() {
                 &format!("direct {set:?}"),
                 shape,
                 3e-5,
-                |x, w, y| direct::forward(set, shape, x, w, y),
-                direct::takes_backward_data(shape).then_some(|dy: &[f32], w: &[f32], dx: &mut [MaybeUninit<f32>]| {
+                |x, w, y| direct::forward(set, shape, x, w, None, y),
+                Some(|dy: &[f32], w: &[f32], dx: &mut [MaybeUninit<f32>]| {
                     direct::backward_data(set, shape, dy, w, false, dx);
                 }),
                 |x, dy, dw| direct::backward_weight(set, shape, x, dy, dw),
@@ -118,7 +118,7 @@ fn direct_agrees_with_the_definition() {
 
 #[test]
 fn convolutions_on_bf16_are_those_on_f32_rounded() {
-    let window = |kernel, stride, padding| Window { kernel, stride, padding };
+    let window = Window::dense;
     let mut shapes = vec![shape(1, (5, 3), (16, 16), window((3, 3), 1, 1))];
     if !SMALL {
         shapes.extend([
@@ -145,15 +145,15 @@ fn convolutions_on_bf16_are_those_on_f32_rounded() {
                     let (dx, wdx) = (memory::as_output(&mut dx), memory::as_output(&mut wdx));
                     let (dw, wdw) = (memory::as_output(&mut dw), memory::as_output(&mut wdw));
                     if side > 0 {
-                        winograd::forward(set, side, shape, &x, &weight, y);
-                        winograd::forward(set, side, shape, &wx, &weight, wy);
+                        winograd::forward(set, side, shape, &x, &weight, None, y);
+                        winograd::forward(set, side, shape, &wx, &weight, None, wy);
                         winograd::backward_data(set, side, shape, &dy, &weight, true, dx);
                         winograd::backward_data(set, side, shape, &wdy, &weight, true, wdx);
                         winograd::backward_weight(set, side, shape, &x, &dy, dw);
                         winograd::backward_weight(set, side, shape, &wx, &wdy, wdw);
                     } else {
-                        direct::forward(set, shape, &x, &weight, y);
-                        direct::forward(set, shape, &wx, &weight, wy);
+                        direct::forward(set, shape, &x, &weight, None, y);
+                        direct::forward(set, shape, &wx, &weight, None, wy);
                         direct::backward_data(set, shape, &dy, &weight, true, dx);
                         direct::backward_data(set, shape, &wdy, &weight, true, wdx);
                         direct::backward_weight(set, shape, &x, &dy, dw);

@@ -2,6 +2,7 @@
 //! that are no multiple of anything, and the same bits on any number of threads.
 
 mod activation;
+mod any_conv;
 mod batch_norm;
 mod conv;
 mod cross_entropy;

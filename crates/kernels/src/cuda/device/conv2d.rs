@@ -8,10 +8,14 @@ use crate::cuda::source::ElementType;
 use crate::plan::ConvShape;
 
 /// [`conv2d`](crate::conv2d()) of checked, contiguous arguments.
-pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor) -> crate::Result<Tensor> {
+pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> crate::Result<Tensor> {
     // cuDNN takes filters of the activations' type; the gradient of the cast brings theirs back.
     let weight = weight.to_dtype(x.dtype())?;
-    Ok(x.apply_op2(&weight, Conv2d { shape, stored: stored(x)?, weight: weight.clone() })?)
+    let y = x.apply_op2(&weight, Conv2d { shape, stored: stored(x)?, weight: weight.clone() })?;
+    match bias {
+        Some(bias) => Ok(y.broadcast_add(&bias.to_dtype(x.dtype())?)?),
+        None => Ok(y),
+    }
 }
 
 struct Conv2d {

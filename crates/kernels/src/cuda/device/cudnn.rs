@@ -108,6 +108,7 @@ impl Plan {
         };
         let channels_last = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
         let [batch, inputs, outputs] = [shape.batch, shape.channels_in, shape.channels_out].map(|n| n as c_int);
+        let [groups, group_inputs] = [shape.groups, shape.group_inputs()].map(|n| n as c_int);
         let image = |(height, width): (usize, usize)| (height as c_int, width as c_int);
         let ((height, width), (rows, columns)) = (image(shape.input), image(shape.output));
         let (kernel_height, kernel_width) = image(shape.window.kernel);
@@ -118,15 +119,17 @@ impl Plan {
             let y = result::create_tensor_descriptor()?;
             result::set_tensor4d_descriptor(y, channels_last, data_type, [batch, outputs, rows, columns])?;
             let weight = result::create_filter_descriptor()?;
-            let dims = [outputs, inputs, kernel_height, kernel_width];
+            let dims = [outputs, group_inputs, kernel_height, kernel_width];
             result::set_filter4d_descriptor(weight, data_type, channels_last, dims)?;
             let convolution = || {
-                let (padding, stride) = (shape.window.padding as c_int, shape.window.stride as c_int);
+                let [padding, stride, dilation] =
+                    [shape.window.padding, shape.window.stride, shape.window.dilation].map(|n| n as c_int);
                 let mode = sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION;
                 let descriptor = result::create_convolution_descriptor()?;
                 result::set_convolution2d_descriptor(
-                    descriptor, padding, padding, stride, stride, 1, 1, mode, compute,
+                    descriptor, padding, padding, stride, stride, dilation, dilation, mode, compute,
                 )?;
+                result::set_convolution_group_count(descriptor, groups)?;
                 // The default arithmetic allows TF32 for f32, as PyTorch does; bf16 is what tensor cores are for.
                 if stored == ElementType::Bf16 {
                     result::set_convolution_math_type(descriptor, sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH)?;

@@ -23,12 +23,12 @@ impl Filters {
     /// Filters (O, I, Kh, Kw) in that order; those of one tap or one channel are in it already.
     pub(super) fn new(device: &CudaDevice, shape: &ConvShape, weight: &Tensor) -> Result<Self> {
         let from = address_of(weight)?;
-        if shape.taps() == 1 || shape.channels_in == 1 {
+        if shape.taps() == 1 || shape.group_inputs() == 1 {
             return Ok(Self { at: from, _memory: None });
         }
         let bytes = stored(weight)?.bytes();
         let memory = Scratch::new(device, shape.weight_len() * bytes)?;
-        turn(device, bytes, (shape.channels_out, shape.channels_in, shape.taps()), from, memory.at())?;
+        turn(device, bytes, (shape.channels_out, shape.group_inputs(), shape.taps()), from, memory.at())?;
         Ok(Self { at: memory.at(), _memory: Some(memory) })
     }
 }
@@ -87,14 +87,14 @@ pub(super) fn filters_gradient(
         return Ok(Some(tensor(zeros(device, stored, shape.weight_len())?, weight.shape())));
     }
     let dw = allocate(device, stored, shape.weight_len())?;
-    if shape.taps() == 1 || shape.channels_in == 1 {
+    if shape.taps() == 1 || shape.group_inputs() == 1 {
         let operands = Operands { x, weight: start(&dw)?, y: dy };
         cudnn::convolve(device, stored, shape, Direction::Filter, operands)?;
     } else {
         let turned = Scratch::new(device, shape.weight_len() * stored.bytes())?;
         let operands = Operands { x, weight: turned.at(), y: dy };
         cudnn::convolve(device, stored, shape, Direction::Filter, operands)?;
-        let extents = (shape.channels_out, shape.taps(), shape.channels_in);
+        let extents = (shape.channels_out, shape.taps(), shape.group_inputs());
         turn(device, stored.bytes(), extents, turned.at(), start(&dw)?)?;
     }
     Ok(Some(tensor(dw, weight.shape())))

@@ -1,10 +1,14 @@
-//! Direct convolution on vectors of output channels: any kernel, stride and padding.
+//! Direct convolution on vectors of output channels: any kernel, stride, padding, dilation, groups and channels.
 //!
-//! The forward pass takes any number of input channels and output channels that fill vectors; the data gradient the other
-//! way round. Images are copied into a frame of zeros once, so that the inner loops know no edges.
+//! Weights are packed in panels of two vectors of output channels, the last one filled up with zeros; what lies beyond the
+//! channels is computed and not written. Images are copied into a frame of zeros once, so that the inner loops know no edges.
 
+mod engine;
 mod gather;
+mod tasks;
 mod weight;
+
+use std::ops::Range;
 
 use crate::cpu::simd::Stored;
 use crate::plan::ConvShape;
@@ -14,15 +18,14 @@ pub(crate) use weight::backward_weight;
 #[cfg(test)]
 pub(super) use weight::work as weight_gradient_work;
 
-/// Whether the forward pass and the weight gradient of such a convolution run here.
+/// Whether such a convolution runs here: all but those whose padding is many times the image, for which no frame is made.
 pub(crate) fn takes(shape: &ConvShape) -> bool {
-    shape.channels_out.is_multiple_of(16) && shape.batch > 0
+    let padding = shape.window.padding;
+    shape.batch > 0 && padding <= MOST_PADDING.max(2 * shape.input.0.min(shape.input.1))
 }
 
-/// Whether its data gradient does.
-pub(crate) fn takes_backward_data(shape: &ConvShape) -> bool {
-    shape.channels_in.is_multiple_of(16) && shape.batch > 0
-}
+/// Padding up to which a frame is made around any image.
+const MOST_PADDING: usize = 32;
 
 /// An image in a frame of zeros.
 #[derive(Debug, Clone, Copy)]
@@ -41,25 +44,37 @@ impl Frame {
         self.whole.0 * self.whole.1 * self.channels
     }
 
+    fn row_len(&self) -> usize {
+        self.whole.1 * self.channels
+    }
+
     /// Whether the frame is the image itself.
     fn is_bare(&self) -> bool {
         self.before == 0 && self.whole == self.image
     }
 
-    /// Copies the image into the frame as f32, leaving out what lies beyond it, and clears the rest.
-    fn fill<S: Stored>(&self, image: &[S], framed: &mut [f32]) {
-        let row_len = self.whole.1 * self.channels;
+    /// Copies rows `rows` of the frame from the image as f32, leaving out what lies beyond the frame, and clears the rest.
+    ///
+    /// The image has `step` channels, of which the frame has those from `first` on.
+    fn fill<S: Stored>(&self, image: &[S], (step, first): (usize, usize), rows: Range<usize>, framed: &mut [f32]) {
         let columns = self.image.1.min(self.whole.1 - self.before);
-        for (row, framed) in framed.chunks_exact_mut(row_len).enumerate() {
+        let (start, end) = (self.before * self.channels, (self.before + columns) * self.channels);
+        for (row, framed) in rows.zip(framed.chunks_exact_mut(self.row_len())) {
             let source = row.wrapping_sub(self.before);
             if source >= self.image.0 {
                 framed.fill(0.0);
                 continue;
             }
-            let (start, end) = (self.before * self.channels, (self.before + columns) * self.channels);
             framed[..start].fill(0.0);
-            widen(&image[source * self.image.1 * self.channels..][..end - start], &mut framed[start..end]);
             framed[end..].fill(0.0);
+            let (image, framed) = (&image[source * self.image.1 * step..], &mut framed[start..end]);
+            if step == self.channels {
+                widen(&image[..end - start], framed);
+            } else {
+                for (from, to) in image.chunks_exact(step).zip(framed.chunks_exact_mut(self.channels)) {
+                    widen(&from[first..][..self.channels], to);
+                }
+            }
         }
     }
 }

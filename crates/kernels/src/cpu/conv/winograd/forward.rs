@@ -12,7 +12,7 @@ use crate::cpu::conv::packing::{tap_input_output, tap_output_input};
 use crate::cpu::memory::Buffer;
 use crate::cpu::simd::Stored;
 use crate::cpu::simd::microkernel::multiply;
-use crate::cpu::simd::{Shared, Vector, dispatch, panel};
+use crate::cpu::simd::{Shared, Vector, dispatch, lanes, panel_vectors};
 use crate::plan::ConvShape;
 
 /// Tiles of a private block: a multiple of the register tile's rows. 36 * 36 * (C + K) floats lie in a core's cache.
@@ -39,11 +39,15 @@ struct Product<'a, S> {
     grid: Grid,
     from: usize,
     to: usize,
-    panel: usize,
+    /// Both filled up to whole vectors: how they lie in the transformed domain.
+    padded_from: usize,
+    padded_to: usize,
     x: &'a [S],
-    /// Transformed weights: (point, panel of `to`, `from`, panel).
+    /// Transformed weights: (point, panel of `padded_to`, `from`, panel), panels of two vectors and perhaps a last one of one.
     weights: &'a [f32],
     zeros: &'a [S],
+    /// What is added to every pixel: `padded_to` numbers.
+    bias: &'a [f32],
     /// Whether the result is added to what `y` holds.
     add: bool,
     y: Shared<S>,
@@ -56,6 +60,7 @@ pub(crate) fn forward<S: Stored>(
     shape: &ConvShape,
     x: &[S],
     weight: &[f32],
+    bias: Option<&[f32]>,
     y: &mut [MaybeUninit<S>],
 ) {
     let (from, to) = (shape.channels_in, shape.channels_out);
@@ -63,7 +68,7 @@ pub(crate) fn forward<S: Stored>(
     tap_input_output(weight, to, from, 9, &mut by_tap);
     let grid =
         Grid { batch: shape.batch, input: shape.input, output: shape.output, padding: shape.window.padding, side };
-    convolve(set, grid, from, to, x, &by_tap, false, y);
+    convolve(set, grid, from, to, x, &by_tap, bias, false, y);
 }
 
 /// `dx` from `dy`: the same convolution with the filter turned by 180 degrees and its channels exchanged; added to what
@@ -82,7 +87,7 @@ pub(crate) fn backward_data<S: Stored>(
     tap_output_input(weight, from, to, 9, true, &mut by_tap);
     let padding = 2 - shape.window.padding;
     let grid = Grid { batch: shape.batch, input: shape.output, output: shape.input, padding, side };
-    convolve(set, grid, from, to, dy, &by_tap, add, dx);
+    convolve(set, grid, from, to, dy, &by_tap, None, add, dx);
 }
 
 #[allow(clippy::too_many_arguments, reason = "extents, two operands and a result")]
@@ -93,22 +98,39 @@ fn convolve<S: Stored>(
     to: usize,
     x: &[S],
     by_tap: &[f32],
+    bias: Option<&[f32]>,
     add: bool,
     y: &mut [MaybeUninit<S>],
 ) {
     assert!(x.len() == grid.batch * grid.input.0 * grid.input.1 * from, "input length");
     assert!(y.len() == grid.batch * grid.output.0 * grid.output.1 * to, "output length");
-    assert!(by_tap.len() == 9 * from * to && from.is_multiple_of(16) && to.is_multiple_of(16), "weight length");
-    let panel = panel(set, to);
-    let mut weights = Buffer::<f32>::take(grid.points() * from * to);
+    assert!(by_tap.len() == 9 * from * to, "weight length");
+    let [padded_from, padded_to] = [from, to].map(|channels| channels.next_multiple_of(lanes(set)));
+    let mut weights = Buffer::<f32>::take(grid.points() * from * padded_to);
     let target = Shared::new(&mut weights);
     (0..from).into_par_iter().with_min_len(4).for_each(|row| {
         // SAFETY: the buffers have the lengths the body needs, and every row writes elements of its own.
-        unsafe { transform_weights(set, grid.side, from, to, panel, by_tap.as_ptr(), target, row) };
+        unsafe { transform_weights(set, grid.side, from, to, by_tap.as_ptr(), target, row) };
     });
     let zeros = vec![S::zero(); from];
-    let product =
-        Product { set, grid, from, to, panel, x, weights: &weights, zeros: &zeros, add, y: Shared::output(y) };
+    let mut padded_bias = vec![0.0; padded_to];
+    if let Some(bias) = bias {
+        padded_bias[..to].copy_from_slice(bias);
+    }
+    let product = Product {
+        set,
+        grid,
+        from,
+        to,
+        padded_from,
+        padded_to,
+        x,
+        weights: &weights,
+        zeros: &zeros,
+        bias: &padded_bias,
+        add,
+        y: Shared::output(y),
+    };
     if from * to <= PRIVATE_CHANNELS { product.private() } else { product.phased() }
 }
 
@@ -127,9 +149,9 @@ impl<S: Stored> Product<'_, S> {
         let block = if self.from * self.to <= 64 * 64 { PRIVATE_TILES } else { PRIVATE_TILES_WIDE };
         (0..tiles.div_ceil(block)).into_par_iter().for_each(|index| {
             let (first, last) = (index * block, tiles.min((index + 1) * block));
-            let mut v = self.scratch(block, self.from);
-            let mut m = self.scratch(block, self.to);
-            let (v, m) = (self.tiles(&mut v, block, self.from), self.tiles(&mut m, block, self.to));
+            let mut v = self.scratch(block, self.padded_from);
+            let mut m = self.scratch(block, self.padded_to);
+            let (v, m) = (self.tiles(&mut v, block, self.padded_from), self.tiles(&mut m, block, self.padded_to));
             // SAFETY: the lengths were asserted in `convolve`; the scratch is this task's own and holds `block` tiles;
             // tiles `first..last` belong to this task alone.
             unsafe {
@@ -147,9 +169,9 @@ impl<S: Stored> Product<'_, S> {
         let tiles = self.grid.tiles();
         let chunk = tiles.min(PHASED_TILES);
         let points = self.grid.points();
-        let mut v = self.scratch(chunk, self.from);
-        let mut m = self.scratch(chunk, self.to);
-        let (v, m) = (self.tiles(&mut v, chunk, self.from), self.tiles(&mut m, chunk, self.to));
+        let mut v = self.scratch(chunk, self.padded_from);
+        let mut m = self.scratch(chunk, self.padded_to);
+        let (v, m) = (self.tiles(&mut v, chunk, self.padded_from), self.tiles(&mut m, chunk, self.padded_to));
         for first in (0..tiles).step_by(chunk) {
             let last = tiles.min(first + chunk);
             (first..last).into_par_iter().with_min_len(4).for_each(|tile| {
@@ -177,7 +199,7 @@ impl<S: Stored> Product<'_, S> {
 dispatch! {
     /// One row (summed channel) of the weights into the transformed domain.
     fn transform_weights(
-        side: usize, from: usize, to: usize, panel: usize, by_tap: *const f32, weights: Shared, row: usize,
+        side: usize, from: usize, to: usize, by_tap: *const f32, weights: Shared, row: usize,
     ) = transform_weights_body
 }
 
@@ -187,7 +209,6 @@ unsafe fn transform_weights_body<V: Vector>(
     side: usize,
     from: usize,
     to: usize,
-    panel: usize,
     by_tap: *const f32,
     weights: Shared,
     row: usize,
@@ -195,9 +216,9 @@ unsafe fn transform_weights_body<V: Vector>(
     // SAFETY: the caller's contract, by tile size.
     unsafe {
         if side == 4 {
-            transform_row::<V, 6>(from, to, panel, by_tap, weights, row);
+            transform_row::<V, 6>(from, to, by_tap, weights, row);
         } else {
-            transform_row::<V, 4>(from, to, panel, by_tap, weights, row);
+            transform_row::<V, 4>(from, to, by_tap, weights, row);
         }
     }
 }
@@ -206,19 +227,28 @@ unsafe fn transform_weights_body<V: Vector>(
 unsafe fn transform_row<V: Vector, const T: usize>(
     from: usize,
     to: usize,
-    panel: usize,
     by_tap: *const f32,
     weights: Shared,
     row: usize,
 ) {
+    let padded = to.next_multiple_of(V::LANES);
     let mut k = 0;
     while k < to {
-        // SAFETY: `row < from` and `k + LANES <= to`: inside (9, from, to) and (T * T, to / panel, from, panel).
+        // The panel that this vector belongs to.
+        let first = k / (2 * V::LANES) * 2 * V::LANES;
+        let width = panel_vectors(V::LANES, to, first) * V::LANES;
+        let left = to - k;
+        // SAFETY: `row < from` and `k < to`, of which no more than `left` are read: inside (9, from, to), and whole vectors inside
+        // (T * T, panel of `padded`, from, panel).
         unsafe {
             let mut half = [[V::splat(0.0); 3]; T];
             for s in 0..3 {
                 let tap = |r: usize| by_tap.add(((r * 3 + s) * from + row) * to + k);
-                let column = filter::<V, 3, T>([V::load(tap(0)), V::load(tap(1)), V::load(tap(2))]);
+                let column = filter::<V, 3, T>([
+                    f32::load_left(tap(0), left),
+                    f32::load_left(tap(1), left),
+                    f32::load_left(tap(2), left),
+                ]);
                 for i in 0..T {
                     half[i][s] = column[i];
                 }
@@ -226,7 +256,7 @@ unsafe fn transform_row<V: Vector, const T: usize>(
             for i in 0..T {
                 let points = filter::<V, 3, T>(half[i]);
                 for j in 0..T {
-                    let at = (((i * T + j) * (to / panel) + k / panel) * from + row) * panel + k % panel;
+                    let at = ((i * T + j) * padded + first) * from + row * width + k - first;
                     points[j].store(weights.at(at));
                 }
             }
@@ -253,7 +283,7 @@ unsafe fn gather_body<V: Vector, S: Stored>(
     for tile in first..last {
         // SAFETY: `tile - base` is below the tiles of the scratch, so the tile's rows lie inside `v`; lengths were asserted in `convolve`.
         unsafe {
-            let to = v.at.at((tile - base) * channels);
+            let to = v.at.at((tile - base) * product.padded_from);
             if grid.side == 4 {
                 read_input::<V, S, 6>(grid, x, zeros, channels, tile, to, v.step);
             } else {
@@ -278,22 +308,23 @@ unsafe fn multiply_point_body<V: Vector, S: Stored>(
     v: Tiles,
     m: Tiles,
 ) {
-    let (from, to, panel) = (product.from, product.to, product.panel);
+    let (from, v_step, m_step) = (product.from, product.padded_from, product.padded_to);
     let mut k = 0;
-    while k < to {
+    while k < m_step {
+        let vectors = panel_vectors(V::LANES, m_step, k);
         // SAFETY: point, tiles and panel lie inside the three arrays, whose lengths are points * step and
-        // points * from * to.
+        // points * from * padded channels.
         unsafe {
             let v = v.at.at(point * v.step);
             let m = m.at.at(point * m.step + k);
-            let weights = product.weights.as_ptr().add((point * to + k) * from);
-            if panel == 2 * V::LANES {
-                multiply::<V, 2>(v, from, weights, m, to, count, from);
+            let weights = product.weights.as_ptr().add((point * m_step + k) * from);
+            if vectors == 2 {
+                multiply::<V, 2>(v, v_step, weights, m, m_step, count, from);
             } else {
-                multiply::<V, 1>(v, from, weights, m, to, count, from);
+                multiply::<V, 1>(v, v_step, weights, m, m_step, count, from);
             }
         }
-        k += panel;
+        k += vectors * V::LANES;
     }
 }
 
@@ -314,12 +345,12 @@ unsafe fn scatter_body<V: Vector, S: Stored>(
     for tile in first..last {
         // SAFETY: as in `gather_body`; no other task writes the pixels of this tile.
         unsafe {
-            let from = m.at.at((tile - base) * channels);
-            let y = product.y.at(0);
+            let from = m.at.at((tile - base) * product.padded_to);
+            let (bias, y) = (product.bias.as_ptr(), product.y.at(0));
             if grid.side == 4 {
-                write_output::<V, S, 6, 4>(grid, from, m.step, channels, tile, product.add, y);
+                write_output::<V, S, 6, 4>(grid, from, m.step, channels, tile, bias, product.add, y);
             } else {
-                write_output::<V, S, 4, 2>(grid, from, m.step, channels, tile, product.add, y);
+                write_output::<V, S, 4, 2>(grid, from, m.step, channels, tile, bias, product.add, y);
             }
         }
     }

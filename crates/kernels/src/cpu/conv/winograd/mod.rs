@@ -24,14 +24,19 @@ pub(crate) use weight::backward_weight;
 #[cfg(test)]
 pub(super) use weight_work::work as weight_gradient_work;
 
-/// Whether this family computes such a convolution: 3x3, stride 1, channels that fill vectors, padding up to 2.
+/// Channels from which on the transforms, which work on whole vectors, are worth their while.
+const LEAST_CHANNELS: usize = 12;
+
+/// Whether this family computes such a convolution: 3x3, stride 1, not too few channels, padding up to 2.
 pub(crate) fn takes(shape: &ConvShape) -> bool {
     let window = shape.window;
     window.kernel == (3, 3)
         && window.stride == 1
         && window.padding <= 2
-        && shape.channels_in.is_multiple_of(16)
-        && shape.channels_out.is_multiple_of(16)
+        && window.dilation == 1
+        && shape.groups == 1
+        && shape.channels_in >= LEAST_CHANNELS
+        && shape.channels_out >= LEAST_CHANNELS
         && shape.batch > 0
 }
 

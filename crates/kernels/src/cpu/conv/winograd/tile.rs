@@ -66,8 +66,8 @@ macro_rules! in_passes {
 ///
 /// # Safety
 ///
-/// `x` must hold `grid.batch` input images of `channels`, a multiple of the lanes; `zeros` at least `channels` zeros; `v` must
-/// be writable for `channels` elements at each of the `T * T` points.
+/// `x` must hold `grid.batch` input images of `channels`; `zeros` at least `channels` zeros; `v` must be writable for
+/// `channels` elements, filled up to whole vectors, at each of the `T * T` points.
 #[inline(always)]
 pub(super) unsafe fn read_input<V: Vector, S: Stored, const T: usize>(
     grid: &Grid,
@@ -95,17 +95,18 @@ pub(super) unsafe fn read_input<V: Vector, S: Stored, const T: usize>(
     }
     let mut c = 0;
     while c < channels {
+        let rest = channels - c;
         // Rows `$from..$to` of the transformed tile, all that fits the registers: what the other rows need of a column is not
         // computed, and the pixels come from the first cache when they are read again.
         macro_rules! rows {
             ($from:literal..$to:literal) => {
-                // SAFETY: `c + LANES <= channels`, and every pixel pointer has `channels` elements.
+                // SAFETY: `c < channels`, and every pixel pointer has `channels` elements, beyond which nothing is read.
                 unsafe {
                     let mut half = [[V::splat(0.0); T]; $to - $from];
                     for j in 0..T {
                         let mut column = [V::splat(0.0); T];
                         for i in 0..T {
-                            column[i] = S::load::<V>(pixels[i][j].add(c));
+                            column[i] = S::load_left::<V>(pixels[i][j].add(c), rest);
                         }
                         let column = input::<V, T>(column);
                         for i in $from..$to {
@@ -154,16 +155,17 @@ pub(super) unsafe fn read_gradient<V: Vector, S: Stored, const T: usize, const M
     }
     let mut c = 0;
     while c < channels {
+        let rest = channels - c;
         // As in `read_input`.
         macro_rules! rows {
             ($from:literal..$to:literal) => {
-                // SAFETY: `c + LANES <= channels`, and every pixel pointer has `channels` elements.
+                // SAFETY: `c < channels`, and every pixel pointer has `channels` elements, beyond which nothing is read.
                 unsafe {
                     let mut half = [[V::splat(0.0); M]; $to - $from];
                     for j in 0..M {
                         let mut column = [V::splat(0.0); M];
                         for i in 0..M {
-                            column[i] = S::load::<V>(pixels[i][j].add(c));
+                            column[i] = S::load_left::<V>(pixels[i][j].add(c), rest);
                         }
                         let column = filter::<V, M, T>(column);
                         for i in $from..$to {
@@ -184,19 +186,22 @@ pub(super) unsafe fn read_gradient<V: Vector, S: Stored, const T: usize, const M
     }
 }
 
-/// Products at the points back to `M` x `M` outputs, those that lie inside the image, added to what is there if `add`.
+/// Products at the points back to `M` x `M` outputs, those that lie inside the image, plus a bias; added to what is there if
+/// `add`.
 ///
 /// # Safety
 ///
-/// `m` must be readable for `channels` elements, a multiple of the lanes, at each of the `T * T` points; `y` must hold
-/// `grid.batch` output images, of which no other task writes this tile.
+/// `m` must be readable for `channels` elements, filled up to whole vectors, at each of the `T * T` points, and `bias` for so
+/// many; `y` must hold `grid.batch` output images, of which no other task writes this tile.
 #[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "a strided operand, a bias and a result")]
 pub(super) unsafe fn write_output<V: Vector, S: Stored, const T: usize, const M: usize>(
     grid: &Grid,
     m: *const f32,
     point_step: usize,
     channels: usize,
     tile: usize,
+    bias: *const f32,
     add: bool,
     y: *mut S,
 ) {
@@ -205,11 +210,13 @@ pub(super) unsafe fn write_output<V: Vector, S: Stored, const T: usize, const M:
     let columns = M.min(grid.output.1 - left);
     let mut c = 0;
     while c < channels {
+        let rest = channels - c;
         // Rows `$from..$to` of the outputs, as in `read_input`.
         macro_rules! rows {
             ($($row:literal),*) => {
-                // SAFETY: `c + LANES <= channels`; only pixels inside the image are written.
+                // SAFETY: `c < channels`; only pixels inside the image are written, of them only the channels left.
                 unsafe {
+                    let bias = V::load(bias.add(c));
                     let mut half = [[V::splat(0.0); T]; M];
                     for j in 0..T {
                         let mut column = [V::splat(0.0); T];
@@ -226,7 +233,9 @@ pub(super) unsafe fn write_output<V: Vector, S: Stored, const T: usize, const M:
                             for j in 0..M {
                                 if j < columns {
                                     let at = first.add(j * channels);
-                                    S::store(if add { row[j].add(S::load::<V>(at)) } else { row[j] }, at);
+                                    let value = row[j].add(bias);
+                                    let value = if add { value.add(S::load_left::<V>(at, rest)) } else { value };
+                                    S::store_left(value, at, rest);
                                 }
                             }
                         }

@@ -13,7 +13,7 @@ use crate::cpu::conv::packing::output_input_tap;
 use crate::cpu::memory::Buffer;
 use crate::cpu::simd::Stored;
 use crate::cpu::simd::microkernel::accumulate;
-use crate::cpu::simd::{Shared, Vector, dispatch};
+use crate::cpu::simd::{Shared, Vector, dispatch, lanes};
 use crate::plan::ConvShape;
 
 /// Tiles of a private block: its inputs and gradients at all points stay in a core's cache.
@@ -35,6 +35,9 @@ struct Sums<'a, S> {
     grid: Grid,
     inputs: usize,
     outputs: usize,
+    /// Both filled up to whole vectors: how they lie in the transformed domain.
+    padded_inputs: usize,
+    padded_outputs: usize,
     x: &'a [S],
     dy: &'a [S],
     zeros: &'a [S],
@@ -51,26 +54,26 @@ pub(crate) fn backward_weight<S: Stored>(
 ) {
     let (inputs, outputs) = (shape.channels_in, shape.channels_out);
     assert!(x.len() == shape.x_len() && dy.len() == shape.y_len(), "activation lengths");
-    assert!(inputs.is_multiple_of(16) && outputs.is_multiple_of(16), "channels");
+    let [padded_inputs, padded_outputs] = [inputs, outputs].map(|channels| channels.next_multiple_of(lanes(set)));
     let grid =
         Grid { batch: shape.batch, input: shape.input, output: shape.output, padding: shape.window.padding, side };
     let zeros = vec![S::zero(); inputs.max(outputs)];
-    let sums = Sums { set, grid, inputs, outputs, x, dy, zeros: &zeros };
+    let sums = Sums { set, grid, inputs, outputs, padded_inputs, padded_outputs, x, dy, zeros: &zeros };
     let private = inputs * outputs <= PRIVATE_CHANNELS;
-    let parts = if private { parts(grid.tiles(), grid.points(), inputs * outputs) } else { 1 };
-    let mut products = Buffer::<f32>::take(parts * grid.points() * inputs * outputs);
+    let parts = if private { parts(grid.tiles(), grid.points(), inputs * padded_outputs) } else { 1 };
+    let mut products = Buffer::<f32>::take(parts * grid.points() * inputs * padded_outputs);
     if private {
         sums.private(Shared::new(&mut products), parts)
     } else {
         sums.phased(Shared::new(&mut products))
     }
-    let mut by_tap = Buffer::<f32>::take(9 * inputs * outputs);
+    let mut by_tap = Buffer::<f32>::take(9 * inputs * padded_outputs);
     let (from, to) = (Shared::new(&mut products), Shared::new(&mut by_tap));
     (0..inputs).into_par_iter().for_each(|row| {
         // SAFETY: `products` holds `parts` sums, `by_tap` nine taps; every row writes elements of its own.
-        unsafe { finish_row_of(set, side, inputs, outputs, parts, from, to, row) };
+        unsafe { finish_row_of(set, side, inputs, padded_outputs, parts, from, to, row) };
     });
-    output_input_tap(&by_tap, outputs, inputs, 9, dw);
+    output_input_tap(&by_tap, padded_outputs, outputs, inputs, 9, dw);
 }
 
 /// Partial sums of the private form: as many as 32 threads want, but each of 256 tiles or more, and together of `SUM_BYTES` or
@@ -103,18 +106,19 @@ impl<S: Stored> Sums<'_, S> {
     /// of a block; a sum is formed in the order of the tiles, whoever forms it.
     fn private(&self, products: Shared, parts: usize) {
         let (tiles, points) = (self.grid.tiles(), self.grid.points());
-        let at_once = points_at_once(parts, points, self.inputs * self.outputs);
+        let at_once = points_at_once(parts, points, self.inputs * self.padded_outputs);
         (0..parts).into_par_iter().with_max_len(1).for_each(|part| {
-            let mut v = Buffer::<f32>::take(points * PRIVATE_TILES * self.inputs);
-            let mut d = Buffer::<f32>::take(points * PRIVATE_TILES * self.outputs);
+            let mut v = Buffer::<f32>::take(points * PRIVATE_TILES * self.padded_inputs);
+            let mut d = Buffer::<f32>::take(points * PRIVATE_TILES * self.padded_outputs);
             let (v, d) = (Shared::new(&mut v), Shared::new(&mut d));
             let range = part_tiles(tiles, parts, part);
             // SAFETY: part `part` of the products is this task's own.
-            let products = |point: usize| unsafe { products.at((part * points + point) * self.inputs * self.outputs) };
+            let products =
+                |point: usize| unsafe { products.at((part * points + point) * self.inputs * self.padded_outputs) };
             if range.is_empty() {
                 for point in 0..points {
                     // SAFETY: a whole matrix of this part.
-                    unsafe { products(point).write_bytes(0, self.inputs * self.outputs) };
+                    unsafe { products(point).write_bytes(0, self.inputs * self.padded_outputs) };
                 }
             }
             for first in range.clone().step_by(PRIVATE_TILES) {
@@ -129,10 +133,11 @@ impl<S: Stored> Sums<'_, S> {
                 let multiply = |point: usize| {
                     // SAFETY: as above; every point has a sum of its own.
                     unsafe {
-                        let v = v.at(point * PRIVATE_TILES * self.inputs);
-                        let d = d.at(point * PRIVATE_TILES * self.outputs);
+                        let v = v.at(point * PRIVATE_TILES * self.padded_inputs);
+                        let d = d.at(point * PRIVATE_TILES * self.padded_outputs);
                         let (rows, add) = (0..self.inputs, first > range.start);
-                        add_point(self.set, self.inputs, self.outputs, rows, v, d, products(point), last - first, add);
+                        let (v_step, outputs) = (self.padded_inputs, self.padded_outputs);
+                        add_point(self.set, v_step, outputs, rows, v, d, products(point), last - first, add);
                     }
                 };
                 if at_once < points {
@@ -151,8 +156,8 @@ impl<S: Stored> Sums<'_, S> {
     fn phased(&self, products: Shared) {
         let (tiles, points) = (self.grid.tiles(), self.grid.points());
         let chunk = tiles.min(PHASED_TILES);
-        let mut v = Buffer::<f32>::take(points * chunk * self.inputs);
-        let mut d = Buffer::<f32>::take(points * chunk * self.outputs);
+        let mut v = Buffer::<f32>::take(points * chunk * self.padded_inputs);
+        let mut d = Buffer::<f32>::take(points * chunk * self.padded_outputs);
         let (v, d) = (Shared::new(&mut v), Shared::new(&mut d));
         for first in (0..tiles).step_by(chunk) {
             let last = tiles.min(first + chunk);
@@ -166,9 +171,19 @@ impl<S: Stored> Sums<'_, S> {
                 let (point, rows) = (task / PHASED_GROUPS, group_rows(self.inputs, task % PHASED_GROUPS));
                 // SAFETY: as in `private`; a task has its own rows of a point, and the phases follow one another.
                 unsafe {
-                    let (v, d) = (v.at(point * chunk * self.inputs), d.at(point * chunk * self.outputs));
-                    let sum = products.at(point * self.inputs * self.outputs);
-                    add_point(self.set, self.inputs, self.outputs, rows, v, d, sum, last - first, first > 0);
+                    let (v, d) = (v.at(point * chunk * self.padded_inputs), d.at(point * chunk * self.padded_outputs));
+                    let sum = products.at(point * self.inputs * self.padded_outputs);
+                    add_point(
+                        self.set,
+                        self.padded_inputs,
+                        self.padded_outputs,
+                        rows,
+                        v,
+                        d,
+                        sum,
+                        last - first,
+                        first > 0,
+                    );
                 }
             });
         }
@@ -197,22 +212,24 @@ unsafe fn gather_body<V: Vector, S: Stored>(
     for tile in first..last {
         // SAFETY: `tile - base < block`, so the tile's rows lie inside the scratch; lengths were asserted by the caller.
         unsafe {
-            let (v, d) = (v.at((tile - base) * inputs), d.at((tile - base) * outputs));
+            let (v_row, d_row) = (sums.padded_inputs, sums.padded_outputs);
+            let (v, d) = (v.at((tile - base) * v_row), d.at((tile - base) * d_row));
             if grid.side == 4 {
-                read_input::<V, S, 6>(grid, x, zeros, inputs, tile, v, block * inputs);
-                read_gradient::<V, S, 6, 4>(grid, dy, zeros, outputs, tile, d, block * outputs);
+                read_input::<V, S, 6>(grid, x, zeros, inputs, tile, v, block * v_row);
+                read_gradient::<V, S, 6, 4>(grid, dy, zeros, outputs, tile, d, block * d_row);
             } else {
-                read_input::<V, S, 4>(grid, x, zeros, inputs, tile, v, block * inputs);
-                read_gradient::<V, S, 4, 2>(grid, dy, zeros, outputs, tile, d, block * outputs);
+                read_input::<V, S, 4>(grid, x, zeros, inputs, tile, v, block * v_row);
+                read_gradient::<V, S, 4, 2>(grid, dy, zeros, outputs, tile, d, block * d_row);
             }
         }
     }
 }
 
 dispatch! {
-    /// At one point, for the inputs in `rows`: `sum[i, o] (+)= sum over tiles of v[tile, i] * d[tile, o]`.
+    /// At one point, for the inputs in `rows`: `sum[i, o] (+)= sum over tiles of v[tile, i] * d[tile, o]`; rows of `v` are
+    /// `v_step` apart.
     fn add_point(
-        inputs: usize, outputs: usize, rows: Range<usize>, v: *const f32, d: *const f32, sum: *mut f32, tiles: usize,
+        v_step: usize, outputs: usize, rows: Range<usize>, v: *const f32, d: *const f32, sum: *mut f32, tiles: usize,
         add: bool,
     ) = add_point_body
 }
@@ -220,7 +237,7 @@ dispatch! {
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "extents of three matrices")]
 unsafe fn add_point_body<V: Vector>(
-    inputs: usize,
+    v_step: usize,
     outputs: usize,
     rows: Range<usize>,
     v: *const f32,
@@ -239,13 +256,13 @@ unsafe fn add_point_body<V: Vector>(
         unsafe {
             let (d, sum) = (d.add(o), sum.add(o));
             if V::LANES == 16 && left >= 64 {
-                accumulate::<V, 4>(v, inputs, d, outputs, sum, outputs, count, tiles, add);
+                accumulate::<V, 4>(v, v_step, d, outputs, sum, outputs, count, tiles, add);
                 o += 4 * V::LANES;
             } else if left >= 2 * V::LANES {
-                accumulate::<V, 2>(v, inputs, d, outputs, sum, outputs, count, tiles, add);
+                accumulate::<V, 2>(v, v_step, d, outputs, sum, outputs, count, tiles, add);
                 o += 2 * V::LANES;
             } else {
-                accumulate::<V, 1>(v, inputs, d, outputs, sum, outputs, count, tiles, add);
+                accumulate::<V, 1>(v, v_step, d, outputs, sum, outputs, count, tiles, add);
                 o += V::LANES;
             }
         }

@@ -1,0 +1,89 @@
+//! Do channels that fill no vector cost more? Time for each multiplication of convolutions with 24, 40 and 100 channels, over
+//! that of 32, 48 and 112: forward, and each gradient alone, which includes what candle does with it.
+//!
+//!     cargo run --release -p lookahead-kernels --example channels
+
+use std::time::Instant;
+
+use candle_core::{Device, Result, Tensor, Var};
+use lookahead_kernels::conv2d;
+
+#[global_allocator]
+static ALLOCATOR: lookahead_kernels::PageCache = lookahead_kernels::PageCache::new();
+
+const ROUNDS: usize = 15;
+
+/// (odd channels, even channels, image side), the batch being 64.
+const WIDTHS: [(usize, usize, usize); 3] = [(24, 32, 32), (40, 48, 32), (100, 112, 16)];
+
+fn var(shape: (usize, usize, usize, usize)) -> Result<Var> {
+    Var::from_tensor(&Tensor::randn(0f32, 1.0, shape, &Device::Cpu)?)
+}
+
+/// The two arguments of one convolution, and its geometry.
+struct Layer {
+    x: Var,
+    weight: Var,
+    stride: usize,
+    padding: usize,
+}
+
+impl Layer {
+    fn new(channels: usize, side: usize, kernel: usize, stride: usize) -> Result<Self> {
+        let (x, weight) = (var((64, side, side, channels))?, var((channels, channels, kernel, kernel))?);
+        Ok(Self { x, weight, stride, padding: kernel / 2 })
+    }
+
+    /// Seconds of forward pass, data gradient and weight gradient.
+    fn time(&self) -> Result<[f64; 3]> {
+        let (x, weight) = (self.x.as_detached_tensor(), self.weight.as_detached_tensor());
+        let clock = Instant::now();
+        drop(conv2d(&x, &weight, self.stride, self.padding)?);
+        let forward = clock.elapsed().as_secs_f64();
+        let gradient = |y: Tensor| -> Result<f64> {
+            let clock = Instant::now();
+            y.backward()?;
+            Ok(clock.elapsed().as_secs_f64())
+        };
+        let data = gradient(conv2d(&self.x, &weight, self.stride, self.padding)?)?;
+        Ok([forward, data, gradient(conv2d(&x, &self.weight, self.stride, self.padding)?)?])
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() -> Result<()> {
+    println!("{:?}, {:?}", lookahead_kernels::instruction_set()?, lookahead_kernels::conv_algorithm()?);
+    println!(
+        "channels       kernel  forward  data  weight   (time for each multiplication, odd over even; ms of the odd)"
+    );
+    for (odd, even, side) in WIDTHS {
+        for (kernel, stride) in [(3, 1), (3, 2), (1, 1)] {
+            let layers = [Layer::new(odd, side, kernel, stride)?, Layer::new(even, side, kernel, stride)?];
+            let mut times = vec![[Vec::new(), Vec::new(), Vec::new()], [Vec::new(), Vec::new(), Vec::new()]];
+            for round in 0..ROUNDS + 2 {
+                for (times, layer) in times.iter_mut().zip(&layers) {
+                    let passes = layer.time()?;
+                    if round >= 2 {
+                        times.iter_mut().zip(passes).for_each(|(times, pass)| times.push(pass));
+                    }
+                }
+            }
+            let work = (even * even) as f64 / (odd * odd) as f64;
+            let medians: Vec<Vec<f64>> =
+                times.into_iter().map(|passes| passes.into_iter().map(median).collect()).collect();
+            let ratio = |pass: usize| medians[0][pass] / medians[1][pass] * work;
+            let [forward, data, weight] = [0, 1, 2].map(|pass| 1e3 * medians[0][pass]);
+            println!(
+                "{odd:3} over {even:3}  {kernel}x{kernel} s{stride}  {:7.2} {:5.2} {:7.2}   {forward:7.2} {data:7.2} {weight:7.2}",
+                ratio(0),
+                ratio(1),
+                ratio(2)
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! How a convolution is cut into tasks: by the problem, never by the threads.
+
+use super::Frame;
+
+/// Tasks there are at least, if the rows allow.
+const TASKS: usize = 16;
+/// Output pixels that small images are taken together for: each reading of the weights serves so many.
+const TASK_PIXELS: usize = 64;
+/// Elements of a frame at most, so that it stays in a core's cache.
+const FRAME_LEN: usize = 1 << 17;
+
+/// What one task computes: some images, or some rows of one image.
+pub(super) struct Task {
+    pub(super) image: usize,
+    pub(super) images: usize,
+    /// First row of every class, and how many.
+    pub(super) first_row: usize,
+    pub(super) rows: usize,
+}
+
+/// How all tasks are cut.
+pub(super) struct Cut {
+    batch: usize,
+    /// Images of a task: one, if it is but some of its rows.
+    pub(super) images: usize,
+    /// Rows of a class in a task.
+    pub(super) rows: usize,
+    /// Tasks that share an image.
+    parts: usize,
+    /// Elements from one framed image of a task to the next.
+    pub(super) framed_len: usize,
+}
+
+impl Cut {
+    /// For classes of so many rows and columns, each row reading from `reach` rows of the frame, `read_step` apart; a bare frame
+    /// is the image itself, and is not copied.
+    pub(super) fn new(
+        batch: usize,
+        (rows, columns): (usize, usize),
+        frame: &Frame,
+        read_step: usize,
+        reach: usize,
+        bare: bool,
+    ) -> Self {
+        let images = (TASK_PIXELS / (rows * columns)).min(batch / TASKS).max(1);
+        let whole_rows = rows;
+        let mut rows = rows;
+        if images == 1 {
+            rows = rows.div_ceil(TASKS.div_ceil(batch.max(1))).max((TASK_PIXELS / 2).div_ceil(columns)).min(rows);
+            if !bare {
+                rows = rows.min((FRAME_LEN / (read_step * frame.row_len())).max(1));
+            }
+            // As many parts as that makes, of equal size.
+            rows = whole_rows.div_ceil(whole_rows.div_ceil(rows));
+        }
+        let framed_rows = if bare { frame.whole.0 } else { frame.whole.0.min((rows - 1) * read_step + reach) };
+        let framed_len = framed_rows * frame.row_len();
+        Self { batch, images, rows, parts: whole_rows.div_ceil(rows), framed_len }
+    }
+
+    pub(super) fn tasks(&self) -> usize {
+        self.batch.div_ceil(self.images) * self.parts
+    }
+
+    pub(super) fn task(&self, index: usize) -> Task {
+        let image = index / self.parts * self.images;
+        let images = self.images.min(self.batch - image);
+        Task { image, images, first_row: index % self.parts * self.rows, rows: self.rows }
+    }
+}
