@@ -76,6 +76,10 @@ package crate="optim":
 # what CI runs
 ready: lint docs test
 
+# what each kernel of a training step reaches of the machine's peak, per instruction set
+roofline:
+    cargo test --release --package lookahead-kernels --lib roofline -- --ignored --nocapture
+
 # criterion benches
 bench *args:
     cargo bench --workspace --benches "$@"

@@ -18,6 +18,8 @@ mod run;
 mod simd;
 mod tensors;
 #[cfg(test)]
+mod roofline;
+#[cfg(test)]
 mod twins;
 
 use candle_core::{DType, Result, Tensor};
