@@ -13,12 +13,12 @@ mod element;
 mod graph;
 mod layer;
 mod memory;
+#[cfg(test)]
+mod roofline;
 mod row_norm;
 mod run;
 mod simd;
 mod tensors;
-#[cfg(test)]
-mod roofline;
 #[cfg(test)]
 mod twins;
 

@@ -6,6 +6,8 @@
 //! layer, time, multiplications a second as the definition counts them, and the share of that rate which the products that
 //! are left (a quarter under Winograd) reach. The sums say what a step's kernels take together; what a step takes more is
 //! spent between them. Best of several calls, on outputs and scratch that were used before.
+#![allow(unsafe_code, reason = "vector instructions")]
+#![allow(clippy::needless_range_loop, reason = "register tiles are indexed by constants, which iterators hide")]
 
 use std::mem::MaybeUninit;
 use std::time::Instant;
@@ -81,30 +83,23 @@ fn roofline() {
 fn measure((count, from, to, side, kernel, stride): Layer, peak: f64) -> [f64; 7] {
     let window = Window { kernel: (kernel, kernel), stride, padding: kernel / 2, dilation: 1 };
     let output = window.output("roofline", (side, side)).unwrap();
-    let shape = ConvShape {
-        batch: BATCH,
-        input: (side, side),
-        output,
-        channels_in: from,
-        channels_out: to,
-        groups: 1,
-        window,
-    };
+    let shape =
+        ConvShape { batch: BATCH, input: (side, side), output, channels_in: from, channels_out: to, groups: 1, window };
     let (x, dy, weight) = (numbers(shape.x_len(), 1), numbers(shape.y_len(), 2), numbers(shape.weight_len(), 3));
     let (mut y, mut dx) = (vec![0f32; shape.y_len()], vec![0f32; shape.x_len()]);
     let mut dw = vec![0f32; shape.weight_len()];
     let affine = Affine { center: vec![0.1; to], scale: vec![1.5; to], shift: vec![0.2; to] };
-    let terms = GradientTerms {
-        center: vec![0.1; to],
-        scale: vec![1.5; to],
-        slope: vec![0.01; to],
-        offset: vec![0.02; to],
-    };
+    let terms =
+        GradientTerms { center: vec![0.1; to], scale: vec![1.5; to], slope: vec![0.01; to], offset: vec![0.02; to] };
     let mask = Mask::Through(Activation::Relu, &affine);
     let seconds = [
         best(|| f32::conv2d_forward(&shape, &x, &weight, None, output_of(&mut y))),
         // The first layer's images ask for no gradient.
-        if from == 3 { 0.0 } else { best(|| f32::conv2d_backward_data(&shape, &dy, &weight, false, output_of(&mut dx))) },
+        if from == 3 {
+            0.0
+        } else {
+            best(|| f32::conv2d_backward_data(&shape, &dy, &weight, false, output_of(&mut dx)))
+        },
         best(|| f32::conv2d_backward_weight(&shape, &x, &dy, output_of(&mut dw))),
         best(|| drop(f32::moments(&dy, to))),
         best(|| f32::normalise(&dy, &affine, None, Some(Activation::Relu), output_of(&mut y), None)),

@@ -50,8 +50,8 @@ pub(crate) unsafe fn logistic<V: Vector>(x: V) -> (V, V) {
     }
 }
 
-/// The normal distribution's function `P = (1 + erf(x / sqrt 2)) / 2` within 6 units in the last place down to x = -13, and its
-/// density `e^(-x^2 / 2) / sqrt(2 pi)`, within 3.
+/// The normal distribution's function `P = (1 + erf(x / sqrt 2)) / 2` within 8 units in the last place down to x = -13, and its
+/// density `e^(-x^2 / 2) / sqrt(2 pi)`, within 4.
 ///
 /// # Safety
 ///

@@ -16,7 +16,7 @@ use crate::InstructionSet;
 use crate::cpu::memory;
 
 /// Roughly normal numbers, the same for the same seed.
-fn numbers(len: usize, seed: u64) -> Vec<f32> {
+pub(crate) fn numbers(len: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut uniform = || {
         state ^= state << 13;
@@ -31,7 +31,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
-fn sets() -> impl Iterator<Item = InstructionSet> {
+pub(crate) fn sets() -> impl Iterator<Item = InstructionSet> {
     [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512, InstructionSet::Neon]
         .into_iter()
         .filter(|set| set.is_available())
