@@ -133,9 +133,10 @@ impl<T: Element> Statistics<T> {
     fn gradient_terms(&self, norm: &BatchNorm, sums: &Sums) -> Result<GradientTerms<T::Accumulator>> {
         let (plain, centred) = (&sums.first, &sums.second);
         let scale: Vec<f64> = doubles(&norm.weight)?.iter().zip(&self.reciprocal).map(|(w, r)| w * r).collect();
-        let batch = if self.mode.uses_batch() { 1.0 / self.count as f64 } else { 0.0 };
-        let slope = (0..scale.len()).map(|c| -scale[c] * self.reciprocal[c].powi(2) * centred[c] * batch);
-        let offset = (0..scale.len()).map(|c| -scale[c] * plain[c] * batch);
+        // Where the statistics are constants a sum that is no number must not reach the rest of its channel.
+        let mean = |sum: f64| if self.mode.uses_batch() { sum / self.count as f64 } else { 0.0 };
+        let slope = (0..scale.len()).map(|c| -scale[c] * self.reciprocal[c].powi(2) * mean(centred[c]));
+        let offset = (0..scale.len()).map(|c| -scale[c] * mean(plain[c]));
         Ok(GradientTerms {
             center: self.affine.center.clone(),
             slope: rounded(slope),

@@ -105,12 +105,14 @@ impl Stored for bf16 {
     }
     #[inline(always)]
     unsafe fn load_first<V: Vector>(from: *const bf16, count: usize, rest: f32) -> V {
-        let mut lanes = [bf16::of_f32(rest); 16];
-        // SAFETY: `count` readable elements, and no vector has more than sixteen lanes.
-        unsafe {
-            std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count);
-            V::widen(lanes.as_ptr())
+        // Widened one by one: `rest` need not be a number that bf16 has.
+        let mut lanes = [rest; 16];
+        for lane in 0..count {
+            // SAFETY: `count` readable elements.
+            lanes[lane] = unsafe { *from.add(lane) }.to_f32();
         }
+        // SAFETY: no vector has more than sixteen lanes.
+        unsafe { V::load(lanes.as_ptr()) }
     }
     #[inline(always)]
     unsafe fn store_first<V: Vector>(vector: V, to: *mut bf16, count: usize) {
