@@ -1,5 +1,9 @@
 //! The one place that asks where a tensor lies: every operation is routed here to the CPU, to CUDA, or to candle's own
 //! operations, which serve Metal. The three sides have the same functions.
+#![allow(
+    clippy::needless_question_mark,
+    reason = "one of the functions reports this crate's errors, the others candle's"
+)]
 
 use candle_core::Tensor;
 

@@ -78,7 +78,7 @@ fn assert_same(what: &str, got: &Tensor, expected: &[f64], spreads: bool) -> Res
     let got = got.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
     assert_eq!(got.len(), expected.len(), "{what}");
     let differ: Vec<String> = (0..got.len())
-        .filter(|&at| !same(got[at], expected[at], tolerance) && !(spreads && got[at].is_nan()))
+        .filter(|&at| !(same(got[at], expected[at], tolerance) || spreads && got[at].is_nan()))
         .map(|at| format!("[{at}] {} instead of {}", got[at], expected[at]))
         .collect();
     if differ.is_empty() { Ok(()) } else { Err(Error::msg(format!("{what}: {}", differ.join(", ")))) }

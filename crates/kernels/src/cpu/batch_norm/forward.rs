@@ -135,7 +135,7 @@ pub(crate) fn apply<S: Stored>(
         shift: rows.widened(&affine.shift),
     };
     let task = rows.task();
-    let mask = mask.map(|mask| Shared::output(mask));
+    let mask = mask.map(Shared::output);
     let (body, tail) = y.split_at_mut(rows.len);
     body.par_chunks_mut(task).enumerate().for_each(|(index, y)| {
         let range = index * task..index * task + y.len();
@@ -153,8 +153,7 @@ pub(crate) fn apply<S: Stored>(
         if let Some(residual) = residual {
             value += residual[at].to_f32();
         }
-        // Not `value > 0`: NaN passes.
-        let passes = !(value <= 0.0);
+        let passes = value > 0.0 || value.is_nan();
         if let Some(mask) = mask {
             // SAFETY: the byte is in bounds; bodies end at a whole byte, so no task writes it, and its first bit clears it.
             unsafe {

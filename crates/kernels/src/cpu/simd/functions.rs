@@ -20,7 +20,7 @@ pub(crate) unsafe fn exp<V: Vector>(x: V) -> V {
         let shift = V::splat(12_582_912.0);
         let n = x.fma(V::splat(std::f32::consts::LOG2_E), shift).sub(shift);
         // ln 2 in two parts, the first short enough for an exact product with n.
-        let r = n.fma(V::splat(-0.693_359_375), x);
+        let r = n.fma(V::splat(-355.0 / 512.0), x);
         let r = n.fma(V::splat(2.121_944_4e-4), r);
         // e^r = 1 + r + r^2 q(r), with q of least relative error over |r| <= ln(2) / 2: 3.1e-9.
         let mut q = V::splat(1.381_428_6e-3);

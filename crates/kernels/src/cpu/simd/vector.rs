@@ -306,7 +306,7 @@ impl Vector for Array8 {
     unsafe fn bits_not_below(self, to: *mut u8) {
         let mut bits = 0;
         for lane in 0..8 {
-            bits |= u8::from(!(self.0[lane] <= 0.0)) << lane;
+            bits |= u8::from(self.0[lane] > 0.0 || self.0[lane].is_nan()) << lane;
         }
         // SAFETY: the trait's contract: a writable byte.
         unsafe { to.write(bits) };
