@@ -6,6 +6,7 @@ use crate::Activation;
 
 mod backward;
 mod forward;
+mod mask;
 pub(crate) mod reference;
 mod rows;
 

@@ -9,6 +9,7 @@
 //! chunk of tiles, the points spread over the threads, so that a point's weights stay in a core's cache (phased).
 //! The bound between them was found by measurement, on processors with 2 MB of second-level cache a core.
 
+mod filters;
 mod finish;
 mod forward;
 mod tile;

@@ -1,0 +1,168 @@
+//! The compositions against the kernels of the CPU, in f64: values and gradients.
+
+use super::*;
+use crate::{After, Conv2dOptions, ConvBatchNorm, ResidualBlock};
+use candle_core::{Device, Var};
+
+fn numbers(shape: impl Into<candle_core::Shape>, seed: u32) -> Var {
+    let shape = shape.into();
+    let values: Vec<f64> = (0..shape.elem_count() as u32)
+        .map(|i| f64::from(i.wrapping_mul(2_654_435_761).wrapping_add(seed * 40_503_977) >> 8) / 8_388_608.0 - 1.0)
+        .collect();
+    Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu).unwrap()).unwrap()
+}
+
+/// Values and gradients of the two, in f64.
+fn equal(name: &str, variables: &[&Var], composed: &Tensor, kernel: &Tensor) {
+    let gap = |a: &Tensor, b: &Tensor| {
+        (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f64>().unwrap()
+    };
+    assert_eq!(composed.dims(), kernel.dims(), "{name}");
+    assert!(gap(composed, kernel) < 1e-12, "{name}");
+    let weights = numbers(kernel.shape().clone(), 99);
+    let backward = |y: &Tensor| (y * weights.as_tensor()).unwrap().sum_all().unwrap().backward().unwrap();
+    let (composed, kernel) = (backward(composed), backward(kernel));
+    for (index, variable) in variables.iter().enumerate() {
+        let (a, b) = (composed.get(variable).unwrap(), kernel.get(variable).unwrap());
+        assert!(gap(a, b) < 1e-12, "{name}: gradient {index} is off by {}", gap(a, b));
+    }
+}
+
+fn layer(inputs: usize, outputs: usize, kernel: usize, stride: usize, seed: u32) -> (Var, ConvBatchNorm) {
+    let weight = numbers((outputs, inputs, kernel, kernel), seed);
+    let var = Var::from_tensor(&(numbers(outputs, seed + 3).as_tensor() + 1.5).unwrap()).unwrap();
+    let (scale, shift) = (numbers(outputs, seed + 1), numbers(outputs, seed + 2));
+    let norm =
+        BatchNorm::new(scale.as_tensor().clone(), shift.as_tensor().clone(), numbers(outputs, seed + 4), var).unwrap();
+    let tensor = weight.as_tensor().clone();
+    (weight, ConvBatchNorm { weight: tensor, stride, padding: kernel / 2, norm })
+}
+
+fn plan(x: (usize, usize, usize, usize), layer: &ConvBatchNorm) -> LayerPlan {
+    let options = Conv2dOptions { stride: layer.stride, padding: layer.padding, ..Conv2dOptions::default() };
+    let shape = crate::ops::extents::conv_shape("test", x, &layer.weight, options).unwrap();
+    LayerPlan { shape, weight: layer.weight.clone(), norm: layer.norm.clone() }
+}
+
+#[test]
+fn convolutions_of_several_images() {
+    for (kernel, stride, padding, dilation, groups) in
+        [(3, 1, 1, 1, 1), (3, 2, 1, 1, 2), (1, 2, 0, 1, 4), (2, 3, 0, 2, 1), (3, 1, 2, 2, 4)]
+    {
+        let (x, bias) = (numbers((3, 7, 6, 4), 1), numbers(8, 3));
+        let weight = numbers((8, 4 / groups, kernel, kernel), 2);
+        let options = Conv2dOptions { stride, padding, dilation, groups };
+        let shape = crate::ops::extents::conv_extents("test", &x, &weight, options).unwrap();
+        let composed = conv2d(shape, &x, &weight, Some(&bias)).unwrap();
+        let kernels = crate::conv2d_with(&x, &weight, Some(&bias), options).unwrap();
+        equal("conv2d", &[&x, &weight, &bias], &composed, &kernels);
+    }
+}
+
+#[test]
+fn batch_norm_and_what_follows_it() {
+    let (x, residual) = (numbers((2, 5, 3, 4), 1), numbers((2, 5, 3, 4), 2));
+    for mode in [Mode::Train, Mode::Eval] {
+        for (with_residual, cut) in [(false, false), (false, true), (true, true)] {
+            let ((_, one), (_, two)) = (layer(4, 4, 1, 1, 5), layer(4, 4, 1, 1, 5));
+            let added = with_residual.then_some(residual.as_tensor());
+            let output = (2, 5, 3, 4);
+            let plan = NormPlan {
+                op: "test",
+                input: Input::Given,
+                output,
+                norm: one.norm.clone(),
+                after: cut.then_some(Activation::Relu),
+                mode,
+            };
+            let composed = batch_norm(&x, added, plan).unwrap();
+            let after = match (with_residual, cut) {
+                (true, _) => After::AddRelu(&residual),
+                (_, true) => After::Relu,
+                _ => After::Nothing,
+            };
+            let kernel = crate::batch_norm(&x, &two.norm, after, mode).unwrap();
+            equal("batch_norm", &[&x], &composed, &kernel);
+            equal("running mean", &[], &one.norm.running_mean, &two.norm.running_mean);
+            equal("running variance", &[], &one.norm.running_var, &two.norm.running_var);
+        }
+    }
+}
+
+#[test]
+fn blocks_with_a_shortcut() {
+    let x = numbers((2, 6, 5, 3), 1);
+    let parts = [layer(3, 4, 3, 2, 10), layer(4, 4, 3, 1, 20), layer(3, 4, 1, 2, 30)];
+    let [first, second, shortcut] = parts.each_ref().map(|(_, layer)| layer.clone());
+    let plans = vec![BlockPlan {
+        path: vec![plan((2, 6, 5, 3), &first), plan((2, 3, 3, 4), &second)],
+        shortcut: Shortcut::Projection(plan((2, 6, 5, 3), &shortcut)),
+    }];
+    let composed = residual_blocks(&x, plans, (2, 3, 3, 4), Mode::Train).unwrap();
+    let block = ResidualBlock { path: vec![first, second], shortcut: Some(shortcut) };
+    let kernel = crate::residual_blocks(&x, &[block], Mode::Train).unwrap();
+    equal("residual_blocks", &[&x, &parts[0].0, &parts[1].0, &parts[2].0], &composed, &kernel);
+}
+
+#[test]
+fn pools_with_padding_and_other_strides() {
+    let x = numbers((2, 7, 6, 3), 1);
+    for (kernel, stride, padding) in [(2, 2, 0), (3, 2, 1), (3, 1, 1)] {
+        let shape = crate::ops::extents::pool_extents("test", &x, kernel, stride, padding).unwrap();
+        let kernels = crate::max_pool2d(&x, kernel, stride, padding).unwrap();
+        equal("max_pool", &[&x], &max_pool(shape, &x).unwrap(), &kernels);
+        let kernels = crate::avg_pool2d(&x, kernel, stride, padding).unwrap();
+        equal("avg_pool", &[&x], &avg_pool("avg_pool2d", shape, &x).unwrap(), &kernels);
+    }
+    let window = Window::dense((7, 6), 1, 0);
+    let shape = PoolShape { batch: 2, input: (7, 6), output: (1, 1), channels: 3, window };
+    let composed = avg_pool("avg_pool2d", shape, &x).unwrap().reshape((2, 3)).unwrap();
+    equal("global_avg_pool", &[&x], &composed, &crate::global_avg_pool(&x).unwrap());
+}
+
+#[test]
+fn the_rectifier_is_flat_at_zero() {
+    let x = Var::new(&[-1f64, 0.0, 2.0, f64::INFINITY, f64::NEG_INFINITY], &Device::Cpu).unwrap();
+    let y = relu(&x).unwrap();
+    assert_eq!(y.to_vec1::<f64>().unwrap(), [0.0, 0.0, 2.0, f64::INFINITY, 0.0]);
+    let gradients = y.sum_all().unwrap().backward().unwrap();
+    assert_eq!(gradients.get(&x).unwrap().to_vec1::<f64>().unwrap(), [0.0, 0.0, 1.0, 1.0, 0.0]);
+}
+
+#[test]
+fn activations_are_those_of_the_kernels() {
+    let x = Var::from_tensor(&(numbers((7, 9), 1).as_tensor() * 5.0).unwrap()).unwrap();
+    for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
+        let kernel = crate::activate(&x, activation).unwrap();
+        equal("activate", &[&x], &activate(&x, activation).unwrap(), &kernel);
+    }
+}
+
+#[test]
+fn norms_over_rows() {
+    let (x, weight, bias) = (numbers((3, 4, 5), 1), numbers((4, 5), 2), numbers((4, 5), 3));
+    let norm = crate::LayerNorm {
+        weight: Some(weight.as_tensor().clone()),
+        bias: Some(bias.as_tensor().clone()),
+        axes: 2,
+        ..Default::default()
+    };
+    let composed = row_norm(&x, RowNormPlan::of_layer("test", &x, &norm).unwrap()).unwrap();
+    equal("layer_norm", &[&x, &weight, &bias], &composed, &crate::layer_norm(&x, &norm).unwrap());
+    let norm = crate::RmsNorm::default();
+    let composed = row_norm(&x, RowNormPlan::of_rms("test", &x, &norm).unwrap()).unwrap();
+    equal("rms_norm", &[&x], &composed, &crate::rms_norm(&x, &norm).unwrap());
+}
+
+#[test]
+fn losses_with_and_without_smoothing() {
+    let (logits, targets) = (numbers((4, 5), 1), numbers((4, 5), 2).abs().unwrap());
+    let classes = Tensor::new(&[3u32, 0, 4, 1], &Device::Cpu).unwrap();
+    for smoothing in [0.0, 0.2] {
+        let composed = cross_entropy(&logits, &targets, smoothing).unwrap();
+        equal("soft", &[&logits], &composed, &crate::cross_entropy(&logits, &targets, smoothing).unwrap());
+        let composed = cross_entropy_indices(&logits, &classes, smoothing).unwrap();
+        let kernel = crate::cross_entropy_indices(&logits, &classes, smoothing).unwrap();
+        equal("indices", &[&logits], &composed, &kernel);
+    }
+}
