@@ -13,11 +13,11 @@ use crate::plan::RowNormPlan;
 /// Layer norm or RMS norm of a checked, contiguous argument.
 pub(crate) fn row_norm(x: &Tensor, mut plan: RowNormPlan) -> crate::Result<Tensor> {
     // One kernel has one type of parameters: two different ones become that of the wider.
-    if let (Some(weight), Some(bias)) = (&plan.weight, &plan.bias) {
-        if weight.dtype() != bias.dtype() {
-            let (weight, bias) = (weight.to_dtype(candle_core::DType::F32)?, bias.to_dtype(candle_core::DType::F32)?);
-            (plan.weight, plan.bias) = (Some(weight), Some(bias));
-        }
+    if let (Some(weight), Some(bias)) = (&plan.weight, &plan.bias)
+        && weight.dtype() != bias.dtype()
+    {
+        let (weight, bias) = (weight.to_dtype(candle_core::DType::F32)?, bias.to_dtype(candle_core::DType::F32)?);
+        (plan.weight, plan.bias) = (Some(weight), Some(bias));
     }
     let (weight, bias) = (plan.weight.clone(), plan.bias.clone());
     let element = stored(x)?;
