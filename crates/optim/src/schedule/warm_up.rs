@@ -114,8 +114,8 @@ impl Schedule for WarmUpStableDecay {
 ///
 /// ```
 /// use lookahead_optim::schedule::{InverseSquareRoot, Schedule};
-/// let rate = InverseSquareRoot { initial: 0.0, peak: 0.1, warm_up: 100, steps: 10_000 };
-/// assert_eq!([50, 100, 400, 10_000, 90_000].map(|step| rate.at(step)), [0.05, 0.1, 0.05, 0.01, 0.01]);
+/// let rate = InverseSquareRoot { initial: 0.0, peak: 0.1, warm_up: 100, steps: 1_600 };
+/// assert_eq!([50, 100, 400, 1_600, 90_000].map(|step| rate.at(step)), [0.05, 0.1, 0.05, 0.025, 0.025]);
 /// ```
 ///
 /// # References
