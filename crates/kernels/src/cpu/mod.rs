@@ -67,7 +67,7 @@ pub(crate) fn avg_pool(op: &'static str, shape: PoolShape, x: &Tensor) -> Result
 }
 
 pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
-    by_dtype!(x, relu(x))
+    activate(x, Activation::Relu)
 }
 
 pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {

@@ -154,22 +154,6 @@ pub(crate) fn row_norm_backward<T: Kernels>(
     (dx, parameters.unwrap_or_default())
 }
 
-/// A value of every element of `a` and its partner in `b`, in parallel tasks of `task` elements.
-pub(crate) fn pairwise<T: Pooled + Send + Sync>(a: &[T], b: &[T], task: usize, f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
-    use rayon::prelude::*;
-    assert!(a.len() == b.len(), "lengths");
-    let kernel = |y: &mut [MaybeUninit<T>]| {
-        let tasks = a.par_chunks(task).zip(b.par_chunks(task));
-        y.par_chunks_mut(task).zip(tasks).for_each(|(y, (a, b))| {
-            for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
-                y.write(f(a, b));
-            }
-        });
-    };
-    // SAFETY: the three slices have one length, so every element is written.
-    unsafe { written(a.len(), Place::Tensor, kernel) }.into_vec()
-}
-
 /// Memory of `len` elements, written by `kernel`.
 ///
 /// # Safety

@@ -6,7 +6,6 @@ mod batch_norm;
 mod conv2d;
 mod cross_entropy;
 mod max_pool;
-mod relu;
 mod residual_blocks;
 mod row_norm;
 
@@ -18,6 +17,5 @@ pub(super) use batch_norm::batch_norm;
 pub(super) use conv2d::conv2d;
 pub(super) use cross_entropy::{cross_entropy, cross_entropy_indices};
 pub(super) use max_pool::max_pool;
-pub(super) use relu::relu;
 pub(super) use residual_blocks::residual_blocks;
 pub(super) use row_norm::row_norm;
