@@ -30,6 +30,11 @@ const MOST_WAITING: usize = 256;
 
 impl Slot {
     pub(crate) fn put(&self, gradients: Gradients) {
+        self.put_for(std::thread::current().id(), gradients);
+    }
+
+    /// [`put`](Self::put) on another thread than the pass's own, which is `pass`.
+    pub(crate) fn put_for(&self, pass: ThreadId, gradients: Gradients) {
         if !self.reached {
             return;
         }
@@ -37,7 +42,7 @@ impl Slot {
         if waiting.len() >= MOST_WAITING {
             waiting.remove(0);
         }
-        waiting.push((std::thread::current().id(), gradients));
+        waiting.push((pass, gradients));
     }
 
     fn take(&self, count: usize) -> Result<Gradients> {

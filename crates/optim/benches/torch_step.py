@@ -70,6 +70,8 @@ CASES = {
     "adamax": lambda: O.Adamax(parameters(), foreach=True).step,
     "adagrad": lambda: O.Adagrad(parameters(), fused=True).step,
     "adadelta": lambda: O.Adadelta(parameters(), foreach=True).step,
+    "sgd": lambda: O.SGD(parameters(), lr=0.01, fused=True).step,
+    "sgd-momentum": lambda: O.SGD(parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, fused=True).step,
     "adamw": lambda: O.AdamW(parameters(), fused=True).step,
 }
 

@@ -1,5 +1,7 @@
 //! The graph node behind [`residual_blocks`](crate::residual_blocks).
 
+use std::thread::ThreadId;
+
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use crate::bundle::{self, Slot};
@@ -137,8 +139,8 @@ impl<T: Kernels> BlocksNode<T> {
         Ok((T::to_cpu_storage_owned(y.into_vec()), self.output.into()))
     }
 
-    /// The gradients of all parameters go to their slots; that of the input is returned, if `wanted`.
-    fn backward(&self, x: &[T], dy: &[T], wanted: bool) -> Result<Option<Values<T>>> {
+    /// The gradients of all parameters go to their slots, for the thread `pass`; that of the input is returned, if `wanted`.
+    fn backward(&self, x: &[T], dy: &[T], wanted: bool, pass: ThreadId) -> Result<Option<Values<T>>> {
         let Some(saved) = self.saved.get() else {
             candle_core::bail!("residual_blocks: backward without forward");
         };
@@ -149,7 +151,7 @@ impl<T: Kernels> BlocksNode<T> {
             // The first block's input gradient becomes a tensor.
             let place = if index == 0 { Place::Tensor } else { Place::Workspace };
             let wanted = (wanted || index > 0).then_some(place);
-            carried = self.block_backward(index, block, input, dy, wanted)?;
+            carried = self.block_backward(index, block, input, dy, wanted, pass)?;
         }
         Ok(carried)
     }
@@ -161,6 +163,7 @@ impl<T: Kernels> BlocksNode<T> {
         x: &[T],
         dy: &[T],
         wanted: Option<Place>,
+        pass: ThreadId,
     ) -> Result<Option<Values<T>>> {
         let (plan, slots) = (&self.plans[index], &self.slots[index]);
         let place = wanted.unwrap_or(Place::Workspace);
@@ -179,7 +182,7 @@ impl<T: Kernels> BlocksNode<T> {
                 Shortcut::Projection(_) => Some(Place::Workspace),
             };
             let dy = gradient.as_deref().unwrap_or(dy);
-            let gradients = layer_backward(layer, left, input, dy, residual, &slots.path[at])?;
+            let gradients = layer_backward(layer, left, input, dy, residual, (&slots.path[at], pass))?;
             masked = gradients.residual.or(masked);
             if at > 0 {
                 let dx = layer::input_gradient(&layer.shape, &gradients.input, &layer.weight, Place::Workspace)?;
@@ -195,7 +198,7 @@ impl<T: Kernels> BlocksNode<T> {
             (&plan.shortcut, &saved.shortcut, &slots.shortcut)
         {
             let masked = dx.as_deref().unwrap_or_default();
-            let gradients = layer_backward(layer, left, x, masked, None, slot)?;
+            let gradients = layer_backward(layer, left, x, masked, None, (slot, pass))?;
             dx = match wanted {
                 Some(place) => Some(layer::input_gradient(&layer.shape, &gradients.input, &layer.weight, place)?),
                 None => None,
@@ -210,20 +213,26 @@ impl<T: Kernels> BlocksNode<T> {
     }
 }
 
-/// The gradients of one layer; those of its parameters go to `slot`.
+/// The gradients of one layer; those of its parameters go to `slot`, for the thread `pass`.
 fn layer_backward<T: Kernels>(
     plan: &LayerPlan,
     saved: &SavedLayer<T>,
     x: &[T],
     dy: &[T],
     residual: Option<Place>,
-    slot: &Slot,
+    (slot, pass): (&Slot, ThreadId),
 ) -> Result<NormGradients<T>> {
     let (norm, place) = (&plan.norm, Place::Workspace);
     let gradients = layer::normalise_backward(norm, &saved.statistics, &saved.convolved, dy, place, residual)?;
     let dw = layer::weight_gradient(&plan.shape, x, &gradients.input, &plan.weight)?;
-    slot.put(vec![dw, Some(gradients.scale.clone()), Some(gradients.bias.clone())]);
+    slot.put_for(pass, vec![dw, Some(gradients.scale.clone()), Some(gradients.bias.clone())]);
     Ok(gradients)
+}
+
+/// Runs `f` on a thread of rayon's pool. A thread outside it goes to sleep at each parallel loop and is woken after it: a
+/// step of ResNet-20 has several hundred.
+fn on_the_pool<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| f())
 }
 
 fn output_of<T: Kernels>(block: Option<&SavedBlock<T>>) -> Option<&[T]> {
@@ -236,7 +245,8 @@ impl<T: Kernels> CustomOp2 for BlocksNode<T> {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.forward(elements(x, layout)?)
+        let x = elements(x, layout)?;
+        on_the_pool(|| self.forward(x))
     }
 
     fn bwd(
@@ -247,7 +257,10 @@ impl<T: Kernels> CustomOp2 for BlocksNode<T> {
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (dy, wanted) = (dy.contiguous()?, x.track_op());
-        let dx = with_elements::<T, _>(&dy, |dy| with_elements::<T, _>(x, |x| self.backward(x, dy, wanted)))?;
+        let pass = std::thread::current().id();
+        let dx = with_elements::<T, _>(&dy, |dy| {
+            with_elements::<T, _>(x, |x| on_the_pool(|| self.backward(x, dy, wanted, pass)))
+        })?;
         Ok((dx.map(|dx| tensor(dx.into_vec(), x.shape())), bundle::gradient(parameters)?))
     }
 }
