@@ -46,6 +46,10 @@ preview *args:
 test *args:
     cargo test --release --workspace "$@"
 
+# the tests that take minutes: the demo's rows at full length, fifty kills
+test-long *args:
+    cargo test --release --package lookahead-experiments --no-default-features --test training --test resume -- --ignored --nocapture "$@"
+
 # the report page in a real browser; needs chromium and chromedriver
 test-browser:
     cargo test --release --package lookahead-report --test report_browser -- --ignored --nocapture
@@ -72,6 +76,10 @@ sanitize *args:
 # packages a crate, and builds and runs a program outside the workspace with the package, without a lock file
 package crate="optim":
     @.ci/package {{crate}}
+
+# what `cargo publish` would say of every crate that is published; uploads nothing
+publish-check:
+    cargo publish --workspace --exclude lookahead-experiments --dry-run --no-verify --allow-dirty
 
 # what CI runs
 ready: lint docs test

@@ -132,3 +132,16 @@ fn a_summary_tells_where_the_time_went_and_what_was_confused() {
         assert!(folder.join(file).exists(), "{file} is missing");
     }
 }
+
+/// An average of the weights is worth having at the demo's length already: `just test-long`.
+#[test]
+#[ignore = "trains the demo three times"]
+fn averages_hold_their_own_at_the_length_of_the_demo() {
+    let [sgd, polyak, ema] = ["sgd", "polyak", "ema"].map(|name| {
+        let root = tempfile::tempdir().unwrap();
+        let top1 = train_in(root.path(), &run(name, |_| ()), splits(4000, 1000)).figures.top1;
+        println!("{name} {top1:.1} %");
+        top1
+    });
+    assert!(polyak > sgd - 3.0 && ema > sgd - 3.0, "sgd {sgd}, polyak {polyak}, ema {ema}");
+}

@@ -25,6 +25,9 @@ pub(crate) enum Init {
     Normal(f64),
     /// Uniform between minus and plus this bound.
     Uniform(f64),
+    /// A convolution (O, I, Kh, Kw): uniform within this bound, but the first I filters pass their own channel on unchanged (a one at
+    /// the middle tap, zeros elsewhere).
+    PartIdentity(f64),
 }
 
 impl Init {
@@ -38,6 +41,11 @@ impl Init {
     /// PyTorch's default for a linear layer, weight and bias alike: uniform within `1 / sqrt(inputs)`.
     pub(crate) fn linear(inputs: usize) -> Self {
         Init::Uniform(1.0 / (inputs as f64).sqrt())
+    }
+
+    /// Jordan 2024 for a convolution (O, I, Kh, Kw): PyTorch's default, with as many filters as there are channels the identity.
+    pub(crate) fn part_identity(shape: &[usize; 4]) -> Self {
+        Init::PartIdentity(1.0 / (shape[1..].iter().product::<usize>() as f64).sqrt())
     }
 
     /// A tensor of `shape`. The values depend on `seed` and `name` alone; they are drawn in f32 and cast to `dtype`.
@@ -57,11 +65,20 @@ impl Init {
                 let deviation = deviation as f32;
                 (0..count).map(|_| deviation * Distribution::<f32>::sample(&StandardNormal, &mut rng)).collect()
             }
-            Init::Uniform(bound) => {
+            Init::Uniform(bound) | Init::PartIdentity(bound) => {
                 let bound = bound as f32;
                 let uniform = Uniform::new_inclusive(-bound, bound)
                     .map_err(|e| candle_core::Error::Msg(format!("{name}: bound {bound}: {e}")))?;
-                uniform.sample_iter(&mut rng).take(count).collect()
+                let mut values: Vec<f32> = uniform.sample_iter(&mut rng).take(count).collect();
+                if let (Init::PartIdentity(_), &[out, channels, height, width]) = (self, shape) {
+                    let (taps, middle) = (height * width, height / 2 * width + width / 2);
+                    for filter in 0..out.min(channels) {
+                        let values = &mut values[filter * channels * taps..][..channels * taps];
+                        values.fill(0.0);
+                        values[filter * taps + middle] = 1.0;
+                    }
+                }
+                values
             }
         };
         Ok(Tensor::from_vec(values, shape, device)?.to_dtype(dtype)?)
@@ -89,6 +106,19 @@ mod tests {
         assert_eq!(base, draw(Init::Normal(1.0), 1, "a", 8));
         assert_ne!(base, draw(Init::Normal(1.0), 1, "b", 8));
         assert_ne!(base, draw(Init::Normal(1.0), 2, "a", 8));
+    }
+
+    /// 3 filters of 2 channels: two that pass their channel on, and one that is drawn.
+    #[test]
+    fn the_first_filters_are_the_identity() {
+        let shape = [3, 2, 3, 3];
+        let init = Init::part_identity(&shape);
+        assert_eq!(init, Init::PartIdentity(1.0 / 18f64.sqrt()));
+        let filters = init.tensor(1, "w", &shape, DType::F32, &Device::Cpu).unwrap().reshape((6, 9)).unwrap();
+        let filters = filters.to_vec2::<f32>().unwrap();
+        let one = [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0];
+        assert_eq!(filters[..4], [one, [0.0; 9], [0.0; 9], one]);
+        assert!(filters[4..].concat().iter().all(|value| *value != 0.0 && value.abs() <= 1.0 / 18f32.sqrt()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Mode, batch_norm, conv2
 use crate::{BatchNormConfig, Pass, Result, init::Init, store::StoreBuilder};
 
 /// The variable as the pass needs it: tracked while training, without a graph in evaluation.
-fn weight(var: &Var, pass: Pass) -> Tensor {
+pub(crate) fn weight(var: &Var, pass: Pass) -> Tensor {
     match pass {
         Pass::Train { .. } => var.as_tensor().clone(),
         Pass::Eval => var.as_detached_tensor(),

@@ -2,15 +2,19 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
+mod batch_norm;
 mod error;
 mod init;
 mod layers;
 mod resnet;
+mod speed_net;
 mod store;
 mod weights;
 
+pub use batch_norm::BatchNormConfig;
 pub use error::{Error, Result};
-pub use resnet::{BatchNormConfig, BlockKind, Head, ResNet, ResNetConfig, Stem};
+pub use resnet::{BlockKind, Head, ResNet, ResNetConfig, Stem};
+pub use speed_net::{SpeedNet, SpeedNetConfig};
 pub use weights::{Loaded, Mismatch, Misshapen, Naming, Weights};
 
 /// What a forward pass is for.

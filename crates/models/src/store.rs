@@ -52,6 +52,11 @@ fn replace(
     Ok(())
 }
 
+/// The type of everything but activations.
+pub(crate) fn precise(activations: DType) -> DType {
+    if activations == DType::BF16 { DType::F32 } else { activations }
+}
+
 /// A network's variables while it is built: drawn from the seed, or those of a `VarBuilder`.
 pub(crate) struct StoreBuilder<'a> {
     pub(crate) seed: u64,

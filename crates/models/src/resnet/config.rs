@@ -1,5 +1,4 @@
-use super::BatchNormConfig;
-use crate::{Error, Result};
+use crate::{BatchNormConfig, Error, Result};
 
 /// What stands before the first stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,3 @@
-mod batch_norm;
 mod block;
 mod config;
 mod exchange;
@@ -12,13 +11,10 @@ use self::{block::Block, head::HeadLayers};
 use crate::{
     Pass, Result,
     layers::{ConvNorm, mode},
-    store::{Store, StoreBuilder},
+    store::{Store, StoreBuilder, precise},
 };
 
-pub use self::{
-    batch_norm::BatchNormConfig,
-    config::{BlockKind, Head, ResNetConfig, Stem},
-};
+pub use self::config::{BlockKind, Head, ResNetConfig, Stem};
 
 /// Channels of an image: red, green and blue.
 const IMAGE_CHANNELS: usize = 3;
@@ -186,9 +182,4 @@ impl ResNet {
     pub fn config(&self) -> &ResNetConfig {
         &self.config
     }
-}
-
-/// The type of everything but activations.
-fn precise(activations: DType) -> DType {
-    if activations == DType::BF16 { DType::F32 } else { activations }
 }

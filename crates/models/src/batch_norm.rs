@@ -26,7 +26,7 @@ impl Default for BatchNormConfig {
 }
 
 impl BatchNormConfig {
-    pub(super) fn validate(&self) -> Result<()> {
+    pub(crate) fn validate(&self) -> Result<()> {
         let Self { momentum, eps } = *self;
         if !(0.0..=1.0).contains(&momentum) {
             return Err(Error::Config { field: "batch_norm.momentum", value: momentum.to_string(), rule: "in [0, 1]" });

@@ -1,0 +1,261 @@
+//! The network of the CIFAR-10 speed records.
+
+mod config;
+mod whitening;
+
+use std::{collections::HashMap, path::Path};
+
+use candle_core::{DType, Device, Tensor, Var};
+use lookahead_kernels::{
+    Activation, After, BatchNorm, Conv2dOptions, activate, batch_norm, conv2d, conv2d_batch_norm, conv2d_with,
+    max_pool2d, to_channels_last,
+};
+
+pub use self::config::SpeedNetConfig;
+use crate::{
+    Error, Loaded, Pass, Result, Weights,
+    init::Init,
+    layers::{mode, weight},
+    store::{Store, StoreBuilder, precise},
+};
+
+/// The network of airbench94, which reaches 94 % on CIFAR-10 in ten epochs: a frozen whitening of 2x2 patches, then groups of two 3x3
+/// convolutions with GELU, without residuals.
+///
+/// | layer | channels, as published | map |
+/// | --- | --- | --- |
+/// | `whiten`: 2x2 convolution with bias, GELU | 3 to 24 | 31x31 |
+/// | `group1`: `conv1`, max pool 2, `norm1`, GELU, `conv2`, `norm2`, GELU | 24 to 64 | 15x15 |
+/// | `group2`: the same | 64 to 256 | 7x7 |
+/// | `group3`: the same | 256 to 256 | 3x3 |
+/// | max pool 3, `head`: linear without bias, times 1/9 | 256 to 10 | 1x1 |
+///
+/// Images are (N, 3, H, W), normalised, 32x32 as a rule; with three groups a side may have 25 to 48 pixels. Batch norm has no scale, only a
+/// trained shift. Convolutions start as PyTorch's, but as many filters as there are input channels pass their channel on unchanged.
+///
+/// The filters of the whitening are no parameters. [`whiten`](Self::whiten) makes them from training images; until then they are drawn at
+/// random. Their bias is trained; airbench94 freezes it after three epochs.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use lookahead_models::{Pass, SpeedNet, SpeedNetConfig};
+///
+/// let net = SpeedNet::new(&SpeedNetConfig::default(), 1, DType::F32, &Device::Cpu)?;
+/// assert_eq!(net.parameter_count(), 1_971_352);
+///
+/// let images = Tensor::randn(0f32, 1.0, (8, 3, 32, 32), &Device::Cpu)?;
+/// net.whiten(&images)?; // airbench94: the first 5,000 of the training set
+/// assert_eq!(net.forward(&images, Pass::Eval)?.dims(), [8, 10]);
+/// # Ok::<(), lookahead_models::Error>(())
+/// ```
+///
+/// # References
+///
+/// Jordan: *94% on CIFAR-10 in 3.29 Seconds on a Single GPU*, 2024, [arXiv:2404.00498](https://arxiv.org/abs/2404.00498), and
+/// [its program](https://github.com/KellerJordan/cifar10-airbench). Names and layout of the state differ from the program's.
+#[derive(Debug)]
+#[doc(alias = "airbench94")]
+pub struct SpeedNet {
+    config: SpeedNetConfig,
+    /// Of activations.
+    dtype: DType,
+    whiten: Whitening,
+    groups: Vec<Group>,
+    head: Var,
+    store: Store,
+}
+
+#[derive(Debug)]
+struct Whitening {
+    weight: Var,
+    bias: Var,
+}
+
+#[derive(Debug)]
+struct Group {
+    conv1: Var,
+    norm1: Shift,
+    conv2: Var,
+    norm2: Shift,
+}
+
+/// Batch norm without a scale.
+#[derive(Debug)]
+struct Shift {
+    bias: Var,
+    running_mean: Var,
+    running_var: Var,
+}
+
+impl SpeedNet {
+    /// A network with fresh weights, which depend on `seed` and the parameters' names alone.
+    ///
+    /// `dtype` is as for [`ResNet::new`](crate::ResNet::new): f32, f64, or bf16 for activations with weights, head and logits in f32.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where the configuration describes no network.
+    pub fn new(config: &SpeedNetConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
+        config.validate()?;
+        let (batch_norm, device) = (config.batch_norm, device.clone());
+        let mut store =
+            StoreBuilder { seed, dtype: precise(dtype), device, batch_norm, source: None, store: Store::default() };
+        let filters = 2 * whitening::PATCH;
+        let whiten = Whitening {
+            weight: store.buffer("whiten.weight".into(), &[filters, 3, 2, 2], Init::linear(whitening::PATCH))?,
+            bias: store.parameter("whiten.bias".into(), &[filters], Init::Constant(0.0))?,
+        };
+        let (mut channels, mut groups) = (filters, Vec::with_capacity(config.widths.len()));
+        for (index, &width) in config.widths.iter().enumerate() {
+            groups.push(Group::new(&mut store, &format!("group{}", index + 1), channels, width)?);
+            channels = width;
+        }
+        let head = store.parameter("head.weight".into(), &[config.classes, channels], Init::linear(channels))?;
+        Ok(Self { config: config.clone(), dtype, whiten, groups, head, store: store.store })
+    }
+
+    /// Makes the frozen filters from normalised `images` (N, 3, H, W), not augmented; airbench94 takes the first 5,000 of the training set.
+    ///
+    /// The filters turn 2x2 patches into numbers that are uncorrelated over these images and of mean square one: eigenvectors of the patches'
+    /// second moments over the root of the eigenvalue plus [`whitening_eps`](SpeedNetConfig::whitening_eps), and the same negated. Sums are f64.
+    ///
+    /// # Errors
+    ///
+    /// Images of another shape, none of them, or a value that is not finite.
+    pub fn whiten(&self, images: &Tensor) -> Result<()> {
+        let op = "SpeedNet::whiten";
+        let refuse = |expected: &str| {
+            let (expected, got) = (expected.to_string(), images.dims().to_vec());
+            Err(lookahead_kernels::Error::Shape { op, argument: "images", expected, got }.into())
+        };
+        match images.dims() {
+            &[count, 3, height, width] if count > 0 && height > 1 && width > 1 => {}
+            _ => return refuse("(N, 3, H, W) with at least one image of 2 x 2 pixels"),
+        }
+        let filters = whitening::filters(images, self.config.whitening_eps)?;
+        if !filters.sum_all()?.to_scalar::<f64>()?.is_finite() {
+            let (rule, value) = ("finite numbers", "NaN or infinity".to_string());
+            return Err(lookahead_kernels::Error::Argument { op, argument: "images", rule, value }.into());
+        }
+        let var = &self.whiten.weight;
+        Ok(var.set(&filters.to_device(var.device())?.to_dtype(var.dtype())?)?)
+    }
+
+    /// Logits (N, classes) of images (N, 3, H, W).
+    ///
+    /// As for [`ResNet::forward`](crate::ResNet::forward), the graph is kept and batch norm uses and updates the batch's statistics in training
+    /// alone, and a bf16 network takes f32 images and gives f32 logits.
+    ///
+    /// # Errors
+    ///
+    /// Images of another shape, dtype or device.
+    pub fn forward(&self, images: &Tensor, pass: Pass) -> Result<Tensor> {
+        let sides = self.config.sides();
+        if !matches!(images.dims(), &[_, 3, height, width] if sides.contains(&height) && sides.contains(&width)) {
+            let expected = format!("(N, 3, H, W) with {} to {} pixels a side", sides.start(), sides.end());
+            let (op, argument, got) = ("SpeedNet::forward", "images", images.dims().to_vec());
+            return Err(lookahead_kernels::Error::Shape { op, argument, expected, got }.into());
+        }
+        let mut x = to_channels_last(images)?;
+        if self.dtype == DType::BF16 && x.dtype() == DType::F32 {
+            x = x.to_dtype(DType::BF16)?;
+        }
+        let (filters, bias) = (self.whiten.weight.as_detached_tensor(), weight(&self.whiten.bias, pass));
+        x = activate(&conv2d_with(&x, &filters, Some(&bias), Conv2dOptions::default())?, Activation::Gelu)?;
+        for group in &self.groups {
+            x = group.forward(&x, self.config.batch_norm, pass)?;
+        }
+        let x = max_pool2d(&x, 3, 3, 0)?.flatten_from(1)?.to_dtype(precise(self.dtype))?;
+        Ok((x.matmul(&weight(&self.head, pass).t()?)? * self.config.logit_scale)?)
+    }
+
+    /// What is trained, sorted by name. The filters of the whitening are not.
+    pub fn parameters(&self) -> Vec<(String, Var)> {
+        self.store.parameters.iter().map(|(name, var)| (name.clone(), var.clone())).collect()
+    }
+
+    /// Batch norm's running statistics and the filters of the whitening, sorted by name.
+    pub fn buffers(&self) -> Vec<(String, Var)> {
+        self.store.buffers.iter().map(|(name, var)| (name.clone(), var.clone())).collect()
+    }
+
+    /// How many numbers are trained.
+    pub fn parameter_count(&self) -> usize {
+        self.store.parameters.values().map(|var| var.elem_count()).sum()
+    }
+
+    /// The type of its activations, as given to [`new`](Self::new).
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The shape this network was built with.
+    pub fn config(&self) -> &SpeedNetConfig {
+        &self.config
+    }
+
+    /// Parameters and buffers, sorted by name: what a checkpoint of the network holds. The tensors are the live ones, not copies.
+    #[doc(alias = "state_dict")]
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        self.store.state()
+    }
+
+    /// Takes the weights of a network of the same shape, as [`ResNet::load`](crate::ResNet::load).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Weights`] with every name that is missing, not of this network, of another shape or no float; the network is then as it was.
+    #[doc(alias = "load_state_dict")]
+    pub fn load(&self, weights: impl Into<Weights>) -> Result<Loaded> {
+        self.store.load(weights.into(), false)
+    }
+
+    /// Writes parameters and buffers to a safetensors file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] where the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let (path, state) = (path.as_ref(), self.state().into_iter().collect::<HashMap<_, _>>());
+        candle_core::safetensors::save(&state, path).map_err(|source| Error::File { path: path.to_path_buf(), source })
+    }
+}
+
+impl Group {
+    fn new(store: &mut StoreBuilder<'_>, name: &str, channels: usize, width: usize) -> Result<Self> {
+        let conv = |store: &mut StoreBuilder<'_>, layer, channels| {
+            let shape = [width, channels, 3, 3];
+            store.parameter(format!("{name}.{layer}.weight"), &shape, Init::part_identity(&shape))
+        };
+        Ok(Self {
+            conv1: conv(store, "conv1", channels)?,
+            norm1: Shift::new(store, &format!("{name}.norm1"), width)?,
+            conv2: conv(store, "conv2", width)?,
+            norm2: Shift::new(store, &format!("{name}.norm2"), width)?,
+        })
+    }
+
+    /// Activations (N, H, W, I) to (N, H / 2, W / 2, O), rounded down.
+    fn forward(&self, x: &Tensor, config: crate::BatchNormConfig, pass: Pass) -> Result<Tensor> {
+        let (gelu, mode) = (After::Activation(Activation::Gelu), mode(pass));
+        let pooled = max_pool2d(&conv2d(x, &weight(&self.conv1, pass), 1, 1)?, 2, 2, 0)?;
+        let x = batch_norm(&pooled, &self.norm1.kernel(config, pass)?, gelu, mode)?;
+        Ok(conv2d_batch_norm(&x, &weight(&self.conv2, pass), 1, 1, &self.norm2.kernel(config, pass)?, gelu, mode)?)
+    }
+}
+
+impl Shift {
+    fn new(store: &mut StoreBuilder<'_>, name: &str, channels: usize) -> Result<Self> {
+        Ok(Self {
+            bias: store.parameter(format!("{name}.bias"), &[channels], Init::Constant(0.0))?,
+            running_mean: store.buffer(format!("{name}.running_mean"), &[channels], Init::Constant(0.0))?,
+            running_var: store.buffer(format!("{name}.running_var"), &[channels], Init::Constant(1.0))?,
+        })
+    }
+
+    fn kernel(&self, config: crate::BatchNormConfig, pass: Pass) -> Result<BatchNorm> {
+        let (mean, var) = (self.running_mean.clone(), self.running_var.clone());
+        let norm = BatchNorm::with_fixed_scale(weight(&self.bias, pass), mean, var)?;
+        Ok(BatchNorm { momentum: config.momentum, eps: config.eps, ..norm })
+    }
+}
