@@ -32,6 +32,7 @@ type Gradients = (Option<Tensor>, Option<Tensor>);
 
 /// Batch norm of checked, contiguous arguments, behind a convolution or alone.
 pub(crate) fn batch_norm(x: &Tensor, residual: Option<&Tensor>, mut plan: NormPlan) -> crate::Result<Tensor> {
+    plan.norm.require_one_dtype(plan.op)?;
     // Functions other than the rectifier are nodes of their own here.
     let apart = plan.after.filter(|after| *after != Activation::Relu);
     if let Some(after) = apart {

@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::Result;
 use candle_core::cuda_backend::cudarc::driver::{CudaFunction, CudaModule, result::launch_kernel};
 use candle_core::cuda_backend::cudarc::nvrtc::{Ptx, result, sys};
-use candle_core::cuda_backend::{CudaDevice, DeviceId, WrapErr};
+use candle_core::cuda_backend::{CudaDevice, WrapErr};
 
 use crate::cuda::call::{Call, THREADS};
 use crate::cuda::device::libraries;
 use crate::cuda::source::Source;
 
-/// What has been compiled, for each device.
+/// What has been compiled, by the GPU's number: however often it is opened, it is one context.
 #[derive(Default)]
 struct Compiled {
-    modules: HashMap<(DeviceId, Source), Arc<CudaModule>>,
-    functions: HashMap<(DeviceId, Source, &'static str), CudaFunction>,
+    modules: HashMap<(usize, Source), Arc<CudaModule>>,
+    functions: HashMap<(usize, Source, &'static str), CudaFunction>,
 }
 
 /// Launches on the device's stream; a source is compiled the first time one of its kernels is asked for.
@@ -40,18 +40,19 @@ fn function(device: &CudaDevice, source: Source, kernel: &'static str) -> Result
     static COMPILED: Mutex<Option<Compiled>> = Mutex::new(None);
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     let compiled = compiled.get_or_insert_default();
-    let key = (device.id(), source, kernel);
+    let stream = device.cuda_stream();
+    let ordinal = stream.context().ordinal();
+    let key = (ordinal, source, kernel);
     if let Some(function) = compiled.functions.get(&key) {
         return Ok(function.clone());
     }
-    let module = match compiled.modules.get(&(device.id(), source)) {
+    let module = match compiled.modules.get(&(ordinal, source)) {
         Some(module) => module.clone(),
         None => {
-            let stream = device.cuda_stream();
             let (major, minor) = stream.context().compute_capability().w()?;
             let code = compile(&source.text(), major, minor)?;
             let module = stream.context().load_module(Ptx::from_binary(code)).w()?;
-            compiled.modules.insert((device.id(), source), module.clone());
+            compiled.modules.insert((ordinal, source), module.clone());
             module
         }
     };

@@ -5,11 +5,11 @@ use candle_core::{Result, Tensor};
 
 use crate::cuda::batch_norm::{Backward, Matrix, Parameters, Statistics};
 use crate::cuda::call::Pointer;
-use crate::cuda::device::cudnn::{self, Direction, Operands};
+use crate::cuda::convolution::{self, turn};
 use crate::cuda::device::launch::launch;
 use crate::cuda::device::memory::{Scratch, address_of, allocate, start, stored, tensor, zeros};
 use crate::cuda::source::ElementType;
-use crate::cuda::transpose::transpose;
+use crate::cuda::stream::{Direction, Operands};
 use crate::plan::ConvShape;
 use crate::{BatchNorm, Mode};
 
@@ -26,17 +26,10 @@ impl Filters {
         if shape.taps() == 1 || shape.group_inputs() == 1 {
             return Ok(Self { at: from, _memory: None });
         }
-        let bytes = stored(weight)?.bytes();
-        let memory = Scratch::new(device, shape.weight_len() * bytes)?;
-        turn(device, bytes, (shape.channels_out, shape.group_inputs(), shape.taps()), from, memory.at())?;
+        let element = stored(weight)?;
+        let memory = Scratch::new(device, shape.weight_len() * element.bytes())?;
+        turn(device, element, (shape.channels_out, shape.group_inputs(), shape.taps()), from, memory.at())?;
         Ok(Self { at: memory.at(), _memory: Some(memory) })
-    }
-}
-
-fn turn(device: &CudaDevice, bytes: usize, extents: (usize, usize, usize), from: Pointer, to: Pointer) -> Result<()> {
-    match transpose(bytes, extents, from, to) {
-        Some(call) => launch(device, [&call]),
-        None => candle_core::bail!("lookahead-kernels: {extents:?} elements of {bytes} bytes cannot be transposed"),
     }
 }
 
@@ -49,10 +42,7 @@ pub(super) fn convolve(
     filters: &Filters,
     y: Pointer,
 ) -> Result<()> {
-    if shape.y_len() == 0 {
-        return Ok(());
-    }
-    cudnn::convolve(device, stored, shape, Direction::Forward, Operands { x, weight: filters.at, y })
+    convolution::convolve(device, stored, shape, Direction::Forward, Operands { x, weight: filters.at, y })
 }
 
 /// The gradient of a convolution's input, added to what `dx` holds if `add`.
@@ -65,10 +55,8 @@ pub(super) fn data_gradient(
     add: bool,
     dx: Pointer,
 ) -> Result<()> {
-    if shape.y_len() == 0 {
-        return Ok(());
-    }
-    cudnn::convolve(device, stored, shape, Direction::Data { add }, Operands { x: dx, weight: filters.at, y: dy })
+    let operands = Operands { x: dx, weight: filters.at, y: dy };
+    convolution::convolve(device, stored, shape, Direction::Data { add }, operands)
 }
 
 /// The gradient of a convolution's weight, if anybody asks for it.
@@ -89,13 +77,13 @@ pub(super) fn filters_gradient(
     let dw = allocate(device, stored, shape.weight_len())?;
     if shape.taps() == 1 || shape.group_inputs() == 1 {
         let operands = Operands { x, weight: start(&dw)?, y: dy };
-        cudnn::convolve(device, stored, shape, Direction::Filter, operands)?;
+        convolution::convolve(device, stored, shape, Direction::Filter, operands)?;
     } else {
         let turned = Scratch::new(device, shape.weight_len() * stored.bytes())?;
         let operands = Operands { x, weight: turned.at(), y: dy };
-        cudnn::convolve(device, stored, shape, Direction::Filter, operands)?;
+        convolution::convolve(device, stored, shape, Direction::Filter, operands)?;
         let extents = (shape.channels_out, shape.taps(), shape.group_inputs());
-        turn(device, stored.bytes(), extents, turned.at(), start(&dw)?)?;
+        turn(device, stored, extents, turned.at(), start(&dw)?)?;
     }
     Ok(Some(tensor(dw, weight.shape())))
 }

@@ -10,7 +10,7 @@ use crate::cuda::call::Pointer;
 use crate::cuda::source::ElementType;
 
 /// Memory of the device that is no tensor. Freed in the order of the stream, so it may be dropped once its last use is launched.
-pub(super) struct Scratch(CudaSlice<u8>);
+pub(crate) struct Scratch(CudaSlice<u8>);
 
 impl Scratch {
     /// Uninitialised; aligned as every allocation of CUDA is, to 256 bytes.
