@@ -17,6 +17,7 @@ mod plan;
 mod settings;
 
 pub use allocator::PageCache;
+pub use bundle::gradients_of;
 pub use cpu::release_workspace;
 #[cfg(feature = "cuda")]
 pub use cuda::{cuda_device, set_tf32};

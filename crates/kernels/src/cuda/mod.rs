@@ -12,6 +12,9 @@ mod convolution;
 mod cross_entropy;
 #[cfg(feature = "cuda")]
 mod device;
+mod filters;
+mod layer;
+mod network;
 mod pool;
 mod relu;
 mod row_norm;

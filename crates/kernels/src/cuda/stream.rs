@@ -18,8 +18,20 @@ pub(crate) trait Stream {
 
     fn launch(&self, call: &Call) -> Result<()>;
 
+    /// Where blocks of a launch meet.
+    fn meeting(&self) -> Result<Meeting>;
+
     /// One direction of a convolution that has at least one image.
     fn convolve(&self, convolution: &Convolution, direction: Direction, at: Operands) -> Result<()>;
+}
+
+/// Where blocks of a launch that wait for one another meet, and how many may do so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meeting {
+    /// Two u32 a block, zero before the first launch that uses them, and left to the next.
+    pub(crate) gates: Pointer,
+    /// Blocks that surely run at once.
+    pub(crate) blocks: usize,
 }
 
 /// A convolution as cuDNN describes it.

@@ -89,6 +89,6 @@ pub(super) fn tensor(storage: CudaStorage, shape: impl Into<Shape>) -> Tensor {
 }
 
 /// The address alone. Order is the stream's: see [`cuda_device`](crate::cuda_device).
-fn pointer<T>(slice: &CudaSlice<T>) -> Pointer {
+pub(super) fn pointer<T>(slice: &CudaSlice<T>) -> Pointer {
     Pointer(slice.device_ptr(slice.stream()).0)
 }

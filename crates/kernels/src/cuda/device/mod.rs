@@ -6,6 +6,7 @@ mod batch_norm;
 mod conv2d;
 mod cross_entropy;
 mod cudnn;
+mod gates;
 mod launch;
 mod layer;
 mod libraries;

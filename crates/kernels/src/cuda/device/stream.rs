@@ -5,9 +5,10 @@ use candle_core::cuda_backend::CudaDevice;
 
 use crate::cuda::call::{Call, Pointer};
 use crate::cuda::device::cudnn;
+use crate::cuda::device::gates::meeting;
 use crate::cuda::device::launch::launch;
 use crate::cuda::device::memory::Scratch;
-use crate::cuda::stream::{Convolution, Direction, Operands, Stream};
+use crate::cuda::stream::{Convolution, Direction, Meeting, Operands, Stream};
 
 impl Stream for CudaDevice {
     type Memory = Scratch;
@@ -22,6 +23,10 @@ impl Stream for CudaDevice {
 
     fn launch(&self, call: &Call) -> Result<()> {
         launch(self, [call])
+    }
+
+    fn meeting(&self) -> Result<Meeting> {
+        meeting(self)
     }
 
     fn convolve(&self, convolution: &Convolution, direction: Direction, at: Operands) -> Result<()> {

@@ -1,7 +1,7 @@
 //! A device's stream without a device: launches run in the emulator, convolutions are written out.
 #![allow(unsafe_code, reason = "operands are addresses, as on a device")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use candle_core::Result;
 use half::bf16;
@@ -9,13 +9,30 @@ use half::bf16;
 use crate::cuda::call::{Call, Pointer};
 use crate::cuda::emulator;
 use crate::cuda::source::ElementType;
-use crate::cuda::stream::{Convolution, Direction, Operands, Order, Stream};
+use crate::cuda::stream::{Convolution, Direction, Meeting, Operands, Order, Stream};
 
-/// Runs what it is asked for, and counts it.
+/// Runs what it is asked for, or only counts it.
 #[derive(Debug, Default)]
 pub(super) struct Emulated {
-    /// The convolutions that ran.
+    pub(super) launches: RefCell<Vec<&'static str>>,
     pub(super) convolutions: RefCell<Vec<(Convolution, Direction)>>,
+    only_counts: bool,
+    /// Whether a launch found no C++ compiler.
+    skips: Cell<bool>,
+    gates: [Cell<u64>; BLOCKS],
+}
+
+/// Blocks at once: so few that some take several parts and tiles.
+const BLOCKS: usize = 4;
+
+impl Emulated {
+    pub(super) fn counting() -> Self {
+        Self { only_counts: true, ..Self::default() }
+    }
+
+    pub(super) fn skips(&self) -> bool {
+        self.skips.get()
+    }
 }
 
 impl Stream for Emulated {
@@ -23,7 +40,7 @@ impl Stream for Emulated {
 
     fn memory(&self, bytes: usize) -> Result<Vec<u64>> {
         // NaN, so that what is not written shows.
-        Ok(vec![u64::MAX; bytes.div_ceil(8) + 1])
+        Ok(if self.only_counts { Vec::new() } else { vec![u64::MAX; bytes.div_ceil(8) + 1] })
     }
 
     fn address(memory: &Vec<u64>) -> Pointer {
@@ -31,12 +48,22 @@ impl Stream for Emulated {
     }
 
     fn launch(&self, call: &Call) -> Result<()> {
-        emulator::run(std::slice::from_ref(call));
+        self.launches.borrow_mut().push(call.kernel);
+        if !self.only_counts {
+            self.skips.set(!emulator::run(std::slice::from_ref(call)));
+        }
         Ok(())
+    }
+
+    fn meeting(&self) -> Result<Meeting> {
+        Ok(Meeting { gates: Pointer(self.gates.as_ptr() as u64), blocks: BLOCKS })
     }
 
     fn convolve(&self, convolution: &Convolution, direction: Direction, at: Operands) -> Result<()> {
         self.convolutions.borrow_mut().push((*convolution, direction));
+        if self.only_counts {
+            return Ok(());
+        }
         let shape = &convolution.shape;
         let [mut x, mut weight, mut y] =
             [(at.x, shape.x_len()), (at.weight, shape.weight_len()), (at.y, shape.y_len())]

@@ -1,8 +1,9 @@
 //! Transposition, and the extents of grids.
 
-use crate::cuda::batch_norm::{Matrix, Parameters, Statistics};
+use crate::cuda::batch_norm::{Forward, Matrix, Parameters};
 use crate::cuda::call::Pointer;
 use crate::cuda::source::ElementType;
+use crate::cuda::stream::Meeting;
 use crate::cuda::tests::memory::{Memory, all};
 use crate::cuda::transpose;
 
@@ -38,8 +39,11 @@ fn a_grid_has_no_more_blocks_than_cuda_allows() {
     let matrix =
         Matrix { rows: 1024 * 112 * 112, channels: 64, element: ElementType::F32, parameter: ElementType::F32 };
     let parameters = Parameters { weight: at, bias: at, running_mean: at, running_var: at };
-    let statistics = Statistics { mean: at, reciprocal: at };
-    for call in matrix.statistics(at, at, &parameters, 1e-5, 0.1, &statistics) {
-        assert!(call.grid.1 <= 65_535, "{call:?}");
+    let (forward, statistics) = (Forward { x: at, residual: at, y: at, relu: true }, matrix.statistics_at(at));
+    for blocks in [1, 7, 528] {
+        let call = matrix.train(&forward, &parameters, (1e-5, 0.1), at, &Meeting { gates: at, blocks }, &statistics);
+        assert!(call.together && call.grid.0 * call.grid.1 <= blocks as u32, "{call:?}");
     }
+    let call = matrix.evaluate(&forward, &parameters, 1e-5, &statistics);
+    assert!(call.grid.1 <= 65_535, "{call:?}");
 }
