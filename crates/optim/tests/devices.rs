@@ -22,10 +22,12 @@ fn devices() -> Vec<Device> {
         Ok(Err(error)) => eprintln!("skipped: no CUDA device: {error}"),
         Err(_) => eprintln!("skipped: no CUDA device: a library of CUDA is missing"),
     }
+    // candle panics where there is none.
     #[cfg(feature = "metal")]
-    match Device::new_metal(0) {
-        Ok(device) => devices.push(device),
-        Err(error) => eprintln!("skipped: no Metal device: {error}"),
+    match std::panic::catch_unwind(|| Device::new_metal(0)) {
+        Ok(Ok(device)) => devices.push(device),
+        Ok(Err(error)) => eprintln!("skipped: no Metal device: {error}"),
+        Err(_) => eprintln!("skipped: no Metal device"),
     }
     devices
 }
@@ -58,7 +60,9 @@ fn trajectory(parameters: &[(String, Var)], optimizer: &mut dyn Optimizer) -> Ve
 #[test]
 fn twenty_steps_are_those_of_the_cpu() {
     for device in devices() {
-        for dtype in [DType::F32, DType::BF16] {
+        // The crates have no half precision for Metal.
+        let dtypes = if device.is_metal() { &[DType::F32][..] } else { &[DType::F32, DType::BF16] };
+        for &dtype in dtypes {
             for (name, build) in every_optimizer() {
                 for wrapped in [false, true] {
                     let run = |device: &Device| {
