@@ -23,7 +23,12 @@ pub(crate) fn convolve<S: Stream>(
     if element == ElementType::F64 {
         return channels_first(stream, element, shape, direction, at);
     }
-    stream.convolve(&Convolution { shape: *shape, element, order: Order::ChannelsLast }, direction, at)
+    let convolution = Convolution { shape: *shape, element, order: Order::ChannelsLast };
+    match stream.convolve(&convolution, direction, at) {
+        // Some arithmetic, that without TF32 for one, it may not have for every shape in our order.
+        Err(error) => channels_first(stream, element, shape, direction, at).map_err(|_| error),
+        done => done,
+    }
 }
 
 /// The same with copies that have their channels first.

@@ -17,6 +17,8 @@ pub(super) struct Emulated {
     pub(super) launches: RefCell<Vec<&'static str>>,
     pub(super) convolutions: RefCell<Vec<(Convolution, Direction)>>,
     only_counts: bool,
+    /// Whether convolutions have their channels first only.
+    only_channels_first: bool,
     /// Whether a launch found no C++ compiler.
     skips: Cell<bool>,
     gates: [Cell<u64>; BLOCKS],
@@ -28,6 +30,10 @@ const BLOCKS: usize = 4;
 impl Emulated {
     pub(super) fn counting() -> Self {
         Self { only_counts: true, ..Self::default() }
+    }
+
+    pub(super) fn channels_first() -> Self {
+        Self { only_channels_first: true, ..Self::default() }
     }
 
     pub(super) fn skips(&self) -> bool {
@@ -60,6 +66,9 @@ impl Stream for Emulated {
     }
 
     fn convolve(&self, convolution: &Convolution, direction: Direction, at: Operands) -> Result<()> {
+        if self.only_channels_first && convolution.order == Order::ChannelsLast {
+            candle_core::bail!("{convolution:?} is refused");
+        }
         self.convolutions.borrow_mut().push((*convolution, direction));
         if self.only_counts {
             return Ok(());

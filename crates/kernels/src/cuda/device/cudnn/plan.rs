@@ -40,9 +40,9 @@ impl Plan {
             ElementType::Bf16 => (sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16, sys::cudnnDataType_t::CUDNN_DATA_FLOAT),
         };
         let math = match of.element {
-            // TF32 on tensor cores.
-            ElementType::F32 if tf32 => sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
-            ElementType::F32 | ElementType::F64 => sys::cudnnMathType_t::CUDNN_FMA_MATH,
+            // The default is TF32 on tensor cores.
+            ElementType::F32 if !tf32 => sys::cudnnMathType_t::CUDNN_FMA_MATH,
+            ElementType::F32 | ElementType::F64 => sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
             ElementType::Bf16 => sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
         };
         let order = match of.order {
