@@ -68,6 +68,20 @@ check-cuda:
     CARGO_TARGET_DIR=target/cuda-check CUDA_COMPUTE_CAP=80 NVCC="$PWD/.ci/nvcc" PATH="$PWD/.ci:$PATH" \
         cargo clippy --release --workspace --features lookahead-experiments/cuda -- -D warnings
 
+# on a Mac: builds the programs for Metal, and compares every operation and optimizer on its GPU, where it has one, with the CPU
+test-metal:
+    cargo build --release --package lookahead-experiments --no-default-features --features metal
+    cargo test --release --package lookahead-kernels --package lookahead-optim \
+        --features lookahead-kernels/metal,lookahead-optim/metal --test devices -- --nocapture
+
+# packs everything that a machine with a GPU, but without Rust, needs to check and time this project: docs/GPU.md
+gpu-kit:
+    tools/gpu/build
+
+# the same kit without CUDA, and its dry run
+test-gpu-kit:
+    tools/gpu/test
+
 # the kernels' tests under AddressSanitizer, on Linux; a switch lets the stable compiler do it
 sanitize *args:
     CARGO_TARGET_DIR=target/sanitize RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address \

@@ -11,7 +11,7 @@ pub(crate) fn require_device(op: &'static str, argument: &'static str, tensor: &
         #[cfg(feature = "metal")]
         Device::Metal(_) => Ok(()),
         #[cfg(feature = "cuda")]
-        Device::Cuda(_) => require_size(op, argument, tensor.device(), tensor.dims()),
+        Device::Cuda(_) => require_size(op, argument, tensor.device().location(), tensor.dims()),
         other => Err(Error::Device { op, argument, device: format!("{:?}", other.location()) }),
     }
 }
@@ -35,8 +35,13 @@ pub(crate) fn require_same_device(
 
 /// Refuses extents of which more elements come together than the device's kernels can count, whatever the batch: an empty
 /// batch is held to the size of one image.
-pub(crate) fn require_size(op: &'static str, argument: &'static str, device: &Device, extents: &[usize]) -> Result<()> {
-    let (most, rule) = most_elements(device.location());
+pub(crate) fn require_size(
+    op: &'static str,
+    argument: &'static str,
+    device: DeviceLocation,
+    extents: &[usize],
+) -> Result<()> {
+    let (most, rule) = most_elements(device);
     let elements = extents.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent.max(1)));
     if elements.is_some_and(|elements| elements <= most) {
         return Ok(());
@@ -84,7 +89,7 @@ pub(crate) fn activation(op: &'static str, argument: &'static str, x: &Tensor) -
     require_device(op, argument, x)?;
     require_float(op, argument, x)?;
     let extents = x.dims4().map_err(|_| wrong_shape(op, argument, "(N, H, W, C)".into(), x))?;
-    require_size(op, argument, x.device(), x.dims())?;
+    require_size(op, argument, x.device().location(), x.dims())?;
     Ok(extents)
 }
 
@@ -106,14 +111,20 @@ mod tests {
         let (most, rule) = most_elements(DeviceLocation::Cuda { gpu_id: 0 });
         assert_eq!((most, rule), (2_147_483_647, "of fewer than 2^31 elements on a CUDA device"));
         assert!(most_elements(DeviceLocation::Cpu).0 > most);
+        // 64 channels made 256 at 112 x 112, batch 1024: 0.8 billion become 3.3.
+        let device = DeviceLocation::Cuda { gpu_id: 0 };
+        assert!(require_size("conv2d", "x", device, &[1024, 112, 112, 64]).is_ok());
+        let error = require_size("conv2d", "result", device, &[1024, 112, 112, 256]).unwrap_err();
+        let words = "conv2d: result must be of fewer than 2^31 elements on a CUDA device, got [1024, 112, 112, 256]";
+        assert_eq!(error.to_string(), words);
     }
 
     #[test]
     fn sizes_that_wrap_are_refused_whatever_the_batch() {
         let extents = [0, 1 << 33, 1 << 33, 1];
-        let error = require_size("max_pool2d", "x", &Device::Cpu, &extents).unwrap_err();
+        let error = require_size("max_pool2d", "x", DeviceLocation::Cpu, &extents).unwrap_err();
         let words = "max_pool2d: x must be of a size that memory can hold, got [0, 8589934592, 8589934592, 1]";
         assert_eq!(error.to_string(), words);
-        assert!(require_size("max_pool2d", "x", &Device::Cpu, &[0, 7, 0, 3]).is_ok());
+        assert!(require_size("max_pool2d", "x", DeviceLocation::Cpu, &[0, 7, 0, 3]).is_ok());
     }
 }

@@ -17,9 +17,10 @@ mod plan;
 mod settings;
 
 pub use allocator::PageCache;
+pub use bundle::gradients_of;
 pub use cpu::release_workspace;
 #[cfg(feature = "cuda")]
-pub use cuda::cuda_device;
+pub use cuda::{cuda_device, set_tf32};
 pub use error::{Error, Result};
 pub use ops::{
     activate, avg_pool2d, batch_norm, conv2d, conv2d_batch_norm, conv2d_batch_norm_with, conv2d_with, cross_entropy,

@@ -1,56 +1,121 @@
-//! Every operation in f32, on each device of the build, against the CPU in f64: values, gradients and running statistics, for
-//! several images, stride 2 and odd extents.
+//! Every operation on each device of the build, in each element type, against the CPU in f64: values, gradients and running
+//! statistics, for several images, stride 2 and odd extents.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels as kernels;
 use lookahead_kernels::{Activation, After, BatchNorm, ConvBatchNorm, LayerNorm, Mode, ResidualBlock, RmsNorm};
 
-/// The CPU always, and what else the build has code for and the machine has; a device that is missing is told.
-#[cfg_attr(not(any(feature = "cuda", feature = "metal")), allow(unused_mut, reason = "only those builds add any"))]
-fn devices() -> Vec<Device> {
-    let mut devices = vec![Device::Cpu];
-    #[cfg(feature = "cuda")]
-    match kernels::cuda_device(0) {
-        Ok(device) => devices.push(device),
-        Err(error) => eprintln!("skipped: no CUDA device: {error}"),
-    }
-    #[cfg(feature = "metal")]
-    match Device::new_metal(0) {
-        Ok(device) => devices.push(device),
-        Err(error) => eprintln!("skipped: no Metal device: {error}"),
-    }
-    devices
+/// A device, and the arithmetic it is asked for.
+#[derive(Debug, Clone)]
+struct Kind {
+    device: Device,
+    dtype: DType,
+    /// Whether f32 convolutions may round to TF32.
+    tf32: bool,
 }
 
-/// How far off a tensor may be, as a share of its largest element: rounding of sums of some hundred terms; and where cuDNN
-/// convolves, TF32's ten bits of mantissa.
-fn tolerance(device: &Device, convolves: bool) -> f64 {
-    if device.is_cuda() && convolves { 5e-3 } else { 2e-5 }
+/// The CPU always, and what else the build has code for and the machine has; a device that is missing is told. Opened once a
+/// process, so that kernels are compiled once.
+#[cfg_attr(not(any(feature = "cuda", feature = "metal")), allow(unused_mut, reason = "only those builds add any"))]
+fn kinds() -> &'static [Kind] {
+    static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
+    KINDS.get_or_init(|| {
+        let kind = |device: &Device, dtype, tf32| Kind { device: device.clone(), dtype, tf32 };
+        let mut kinds = vec![kind(&Device::Cpu, DType::F32, false), kind(&Device::Cpu, DType::BF16, false)];
+        #[cfg(feature = "cuda")]
+        match kernels::cuda_device(0) {
+            Ok(device) => {
+                kinds.extend([DType::F32, DType::F64, DType::BF16].map(|dtype| kind(&device, dtype, false)));
+                kinds.push(kind(&device, DType::F32, true));
+            }
+            Err(error) => eprintln!("skipped: no CUDA device: {error}"),
+        }
+        // candle panics where there is none.
+        #[cfg(feature = "metal")]
+        match std::panic::catch_unwind(|| Device::new_metal(0)) {
+            Ok(Ok(device)) => kinds.push(kind(&device, DType::F32, false)),
+            Ok(Err(error)) => eprintln!("skipped: no Metal device: {error}"),
+            Err(_) => eprintln!("skipped: no Metal device"),
+        }
+        kinds
+    })
+}
+
+impl Kind {
+    /// How far `got` is from `expected`, and how far it may be.
+    ///
+    /// Where every number is rounded finely, the largest difference counts, as a share of the largest element: sums of some hundred
+    /// terms. bf16 and TF32 round so coarsely that values near 0 land on the other side of a rectifier, and with them a gradient
+    /// comes or goes; no bound on single elements holds there. Their root mean square bounds what share of them did, while a
+    /// layout or an index that is wrong makes it 1.
+    fn distance(&self, convolves: bool, got: &Tensor, expected: &Tensor) -> Result<(f64, f64)> {
+        let off = (got - expected)?;
+        let largest = |t: &Tensor| t.abs()?.flatten_all()?.max(0)?.to_scalar::<f64>();
+        let power = |t: &Tensor| t.sqr()?.sum_all()?.to_scalar::<f64>();
+        if self.dtype == DType::BF16 || self.tf32 {
+            return Ok(((power(&off)? / power(expected)?).sqrt(), 0.1));
+        }
+        let share = match self.dtype {
+            DType::F64 => 1e-12,
+            // cuDNN may choose a Winograd transform, which rounds more coarsely than a plain sum.
+            _ if convolves && self.device.is_cuda() => 2e-4,
+            _ => 2e-5,
+        };
+        Ok((largest(&off)? / largest(expected)?, share))
+    }
 }
 
 /// One side of a comparison: the same numbers on some device in some type.
 struct Side {
     device: Device,
     dtype: DType,
+    /// Whether numbers are ones that bf16 has.
+    rounded: bool,
 }
 
 impl Side {
     fn numbers(&self, shape: impl Into<candle_core::Shape>, seed: u32) -> Result<Var> {
+        self.filled(shape, seed, self.dtype, |x| x)
+    }
+
+    /// Numbers of the type that parameters have beside these activations.
+    fn parameters(&self, shape: impl Into<candle_core::Shape>, seed: u32) -> Result<Var> {
+        self.filled(shape, seed, self.wide(), |x| x)
+    }
+
+    fn wide(&self) -> DType {
+        if self.dtype == DType::BF16 { DType::F32 } else { self.dtype }
+    }
+
+    /// `f` of numbers in [-1, 1).
+    fn filled(
+        &self,
+        shape: impl Into<candle_core::Shape>,
+        seed: u32,
+        dtype: DType,
+        f: impl Fn(f32) -> f32,
+    ) -> Result<Var> {
         let shape = shape.into();
         let values: Vec<f32> = (0..shape.elem_count() as u32)
             .map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed * 40_503_977)) >> 8) as f32 / 8_388_608.0 - 1.0)
+            .map(f)
             .collect();
-        let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?;
-        Var::from_tensor(&tensor.to_dtype(self.dtype)?.to_device(&self.device)?)
+        let mut tensor = Tensor::from_vec(values, shape, &Device::Cpu)?;
+        if self.rounded {
+            tensor = tensor.to_dtype(DType::BF16)?;
+        }
+        Var::from_tensor(&tensor.to_dtype(dtype)?.to_device(&self.device)?)
     }
 
     fn layer(&self, inputs: usize, outputs: usize, kernel: usize, stride: usize) -> Result<(Vec<Var>, ConvBatchNorm)> {
         let seed = (inputs * 100 + outputs * 10 + kernel) as u32;
-        let weight = self.numbers((outputs, inputs, kernel, kernel), seed)?;
-        let (scale, shift) = (self.numbers(outputs, seed + 1)?, self.numbers(outputs, seed + 2)?);
-        let var = Var::from_tensor(&(self.numbers(outputs, seed + 4)?.as_tensor() + 1.5)?)?;
-        let mean = self.numbers(outputs, seed + 3)?;
+        let weight = self.parameters((outputs, inputs, kernel, kernel), seed)?;
+        let (scale, shift) = (self.parameters(outputs, seed + 1)?, self.parameters(outputs, seed + 2)?);
+        let var = self.filled(outputs, seed + 4, self.wide(), |x| x + 1.5)?;
+        let mean = self.parameters(outputs, seed + 3)?;
         let norm = BatchNorm::new(scale.as_tensor().clone(), shift.as_tensor().clone(), mean, var)?;
         let tensor = weight.as_tensor().clone();
         Ok((vec![weight, scale, shift], ConvBatchNorm { weight: tensor, stride, padding: kernel / 2, norm }))
@@ -58,7 +123,7 @@ impl Side {
 
     /// `y`, and the gradients of the variables under a loss that weighs every element of `y` differently.
     fn all(&self, y: &Tensor, variables: &[&Var]) -> Result<Vec<Tensor>> {
-        let weights = self.numbers(y.shape().clone(), 99)?;
+        let weights = self.filled(y.shape().clone(), 99, y.dtype(), |x| x)?;
         let gradients: GradStore = (y * weights.as_detached_tensor())?.sum_all()?.backward()?;
         let mut all = vec![y.detach()];
         for variable in variables {
@@ -68,19 +133,23 @@ impl Side {
     }
 }
 
-/// Runs `f` on each device in f32 and compares everything it gives with the CPU in f64.
+/// Runs `f` on each device in each type and compares everything it gives with the CPU in f64.
 fn agrees(name: &str, convolves: bool, f: impl Fn(&Side) -> Result<Vec<Tensor>>) -> Result<()> {
-    let expected = f(&Side { device: Device::Cpu, dtype: DType::F64 })?;
-    for device in devices() {
-        let got = f(&Side { device: device.clone(), dtype: DType::F32 })?;
+    // The arithmetic is the process's, so one comparison runs at a time.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for kind in kinds() {
+        #[cfg(feature = "cuda")]
+        kernels::set_tf32(kind.tf32);
+        let rounded = kind.dtype == DType::BF16;
+        let expected = f(&Side { device: Device::Cpu, dtype: DType::F64, rounded })?;
+        let got = f(&Side { device: kind.device.clone(), dtype: kind.dtype, rounded })?;
         assert_eq!(got.len(), expected.len());
         for (index, (got, expected)) in got.iter().zip(&expected).enumerate() {
             assert_eq!(got.dims(), expected.dims(), "{name} {index}");
             let got = got.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
-            let largest = |t: &Tensor| t.abs()?.flatten_all()?.max(0)?.to_scalar::<f64>();
-            let (off, scale) = (largest(&(got - expected)?)?, largest(expected)?);
-            let location = device.location();
-            assert!(off <= tolerance(&device, convolves) * scale, "{name} {index} on {location:?}: {off} of {scale}");
+            let (off, most) = kind.distance(convolves, &got, expected)?;
+            assert!(off <= most, "{name} {index}, {kind:?}: {off} instead of at most {most}");
         }
     }
     Ok(())
@@ -93,7 +162,7 @@ fn convolutions() -> Result<()> {
     {
         agrees("conv2d", true, |side| {
             let (x, weight) =
-                (side.numbers((3, 13, 11, inputs), 1)?, side.numbers((outputs, inputs, kernel, kernel), 2)?);
+                (side.numbers((3, 13, 11, inputs), 1)?, side.parameters((outputs, inputs, kernel, kernel), 2)?);
             side.all(&kernels::conv2d(&x, &weight, stride, padding)?, &[&x, &weight])
         })?;
     }
@@ -166,7 +235,7 @@ fn pools_and_the_rectifier() -> Result<()> {
 fn activations() -> Result<()> {
     for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
         agrees("activate", false, |side| {
-            let x = Var::from_tensor(&(side.numbers((9, 35), 1)?.as_tensor() * 5.0)?)?;
+            let x = side.filled((9, 35), 1, side.dtype, |x| 5.0 * x)?;
             side.all(&kernels::activate(&x, activation)?, &[&x])
         })?;
     }
@@ -177,7 +246,8 @@ fn activations() -> Result<()> {
 fn norms_over_rows() -> Result<()> {
     for width in [7, 300] {
         agrees("layer_norm", false, |side| {
-            let (x, weight, bias) = (side.numbers((70, width), 1)?, side.numbers(width, 2)?, side.numbers(width, 3)?);
+            let (x, weight, bias) =
+                (side.numbers((70, width), 1)?, side.parameters(width, 2)?, side.parameters(width, 3)?);
             let (scale, shift) = (Some(weight.as_tensor().clone()), Some(bias.as_tensor().clone()));
             let norm = LayerNorm { weight: scale.clone(), bias: shift, ..LayerNorm::default() };
             let mut all = side.all(&kernels::layer_norm(&x, &norm)?, &[&x, &weight, &bias])?;
@@ -194,7 +264,9 @@ fn losses() -> Result<()> {
     for (classes, smoothing) in [(10, 0.0), (10, 0.1), (300, 0.1)] {
         agrees("cross_entropy", false, |side| {
             let (logits, targets) = (side.numbers((7, classes), 1)?, side.numbers((7, classes), 2)?.abs()?);
-            let mut all = side.all(&kernels::cross_entropy(&logits, &targets, smoothing)?, &[&logits])?;
+            let loss = kernels::cross_entropy(&logits, &targets, smoothing)?;
+            assert_eq!(loss.dtype(), side.wide(), "a loss is summed, and given, in f32 at least");
+            let mut all = side.all(&loss, &[&logits])?;
             let indices = Tensor::from_iter((0..7u32).map(|row| row * 3 % classes as u32), &side.device)?;
             all.extend(side.all(&kernels::cross_entropy_indices(&logits, &indices, smoothing)?, &[&logits])?);
             Ok(all)

@@ -37,7 +37,10 @@ pub fn open_device(name: &str) -> Result<(Device, String)> {
             if !candle_core::utils::metal_is_available() {
                 return Err(failed("this build has no Metal support; use --device cpu".to_owned()));
             }
-            let device = Device::new_metal(index).map_err(|error| failed(first_line(&error)))?;
+            // candle panics at a number that no device has.
+            let opened = std::panic::catch_unwind(|| Device::new_metal(index));
+            let opened = opened.map_err(|_| failed("this machine has no such Metal device".to_owned()))?;
+            let device = opened.map_err(|error| failed(first_line(&error)))?;
             Ok((device, format!("metal:{index}")))
         }
         _ => Err(failed("unknown; expected auto, cpu, cuda, cuda:N, metal or metal:N".to_owned())),

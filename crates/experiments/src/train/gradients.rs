@@ -5,7 +5,7 @@ use std::time::Instant;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor};
 use lookahead_data::{Batch, DeviceBatch, Normalize};
-use lookahead_kernels::{cross_entropy, cross_entropy_indices};
+use lookahead_kernels::{cross_entropy, cross_entropy_indices, gradients_of};
 use lookahead_models::{Pass, ResNet};
 use lookahead_runs::TimeSplit;
 
@@ -55,10 +55,13 @@ impl Task<'_> {
             let batch = batches.next().ok_or(Error::EndOfData { step })??;
             let batch = batch.to_device(self.device, self.normalize)?;
             lap(&mut clock, &mut time.data);
-            let loss = self.loss(&batch, Pass::Train { step: (step * parts + part) as u64 })?;
-            let loss = if parts > 1 { (loss / parts as f64)? } else { loss };
-            lap(&mut clock, &mut time.forward);
-            let of_part = Gradients { store: loss.backward()?, loss: loss.detach() };
+            let (loss, store) = gradients_of(|| -> Result<Tensor> {
+                let loss = self.loss(&batch, Pass::Train { step: (step * parts + part) as u64 })?;
+                let loss = if parts > 1 { (loss / parts as f64)? } else { loss };
+                lap(&mut clock, &mut time.forward);
+                Ok(loss)
+            })?;
+            let of_part = Gradients { store, loss: loss.detach() };
             sum = Some(match sum {
                 None => of_part,
                 Some(sum) => add(sum, of_part, self.model)?,

@@ -1,13 +1,14 @@
 //! The launches of batch norm; the kernels are in `batch_norm.cu`.
 
-use crate::cuda::call::{Argument, Call, Pointer, THREADS, int, unsigned};
+use crate::cuda::call::{Argument, Call, Pointer, int};
 use crate::cuda::source::{ElementType, File, Source};
+use crate::cuda::stream::Meeting;
 
-/// Blocks that a summing kernel is cut into, if there are rows enough: eight for each processor of an H100. Not measured.
-const SUM_BLOCKS: usize = 132 * 8;
+/// Parts that the rows of all tiles are cut into, if there are rows enough: as many as an H100 has blocks at once. Not measured.
+const PARTS: usize = 132 * 4;
 
-/// Rows a thread of a summing kernel adds up at least.
-const ROWS_PER_THREAD: usize = 4;
+/// Rows of a part at least.
+const PART_ROWS: usize = 128;
 
 /// The matrix that is normalised: one row a pixel.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +19,7 @@ pub(crate) struct Matrix {
     pub(crate) parameter: ElementType,
 }
 
-/// Where a layer's parameters and running statistics are, (C) each.
+/// A layer's parameters and running statistics, (C) each.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parameters {
     pub(crate) weight: Pointer,
@@ -27,7 +28,7 @@ pub(crate) struct Parameters {
     pub(crate) running_var: Pointer,
 }
 
-/// Where the numbers of a forward pass are, (C) each, in the wide type.
+/// The numbers of a forward pass, (C) each, in the wide type.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Statistics {
     pub(crate) mean: Pointer,
@@ -35,16 +36,24 @@ pub(crate) struct Statistics {
     pub(crate) reciprocal: Pointer,
 }
 
-/// Where the parts of a backward pass are.
+/// The tensors of a forward pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Forward {
+    pub(crate) x: Pointer,
+    /// What is added to the output, or null.
+    pub(crate) residual: Pointer,
+    pub(crate) y: Pointer,
+    /// Whether a rectifier ends the layer.
+    pub(crate) relu: bool,
+}
+
+/// The tensors of a backward pass.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backward {
     /// The layer's input, its output if a rectifier ended it (else null), and the output's gradient.
     pub(crate) x: Pointer,
     pub(crate) y: Pointer,
     pub(crate) dy: Pointer,
-    /// Scratch: [`Matrix::partials`] doubles, and three wide numbers a channel.
-    pub(crate) partials: Pointer,
-    pub(crate) terms: Pointer,
     /// Results; the residual's gradient may be null.
     pub(crate) d_weight: Pointer,
     pub(crate) d_bias: Pointer,
@@ -52,8 +61,15 @@ pub(crate) struct Backward {
     pub(crate) d_residual: Pointer,
 }
 
+/// Scratch of a pass: [`Matrix::partials`] doubles, and for a backward one three wide numbers a channel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scratch {
+    pub(crate) partials: Pointer,
+    pub(crate) terms: Pointer,
+}
+
 impl Matrix {
-    /// Channels that a block of a summing kernel looks at.
+    /// Channels that a block looks at.
     fn tile(&self) -> usize {
         self.channels.next_power_of_two().min(32)
     }
@@ -62,97 +78,96 @@ impl Matrix {
         self.channels.div_ceil(self.tile())
     }
 
-    /// Blocks that share the rows, and the rows of each.
-    fn row_blocks(&self) -> (usize, usize) {
-        let least = (THREADS / self.tile()) * ROWS_PER_THREAD;
-        let blocks = (SUM_BLOCKS / self.tiles()).max(1).min(self.rows.div_ceil(least)).max(1);
-        let rows = self.rows.div_ceil(blocks).max(1);
+    /// Parts of the rows, and the rows of each: a matter of the extents alone, so that sums do not depend on the device.
+    fn parts(&self) -> (usize, usize) {
+        let parts = (PARTS / self.tiles()).max(1).min(self.rows.div_ceil(PART_ROWS)).max(1);
+        let rows = self.rows.div_ceil(parts).max(1);
         (self.rows.div_ceil(rows).max(1), rows)
     }
 
-    /// Doubles that the summing kernels leave behind.
+    /// Doubles that the parts leave behind.
     pub(crate) fn partials(&self) -> usize {
-        2 * self.row_blocks().0 * self.channels
+        2 * self.parts().0 * self.channels
     }
 
-    fn elements(&self) -> usize {
-        self.rows * self.channels
+    pub(crate) fn bytes(&self) -> usize {
+        self.rows * self.channels * self.element.bytes()
     }
 
-    fn source(&self) -> Source {
-        Source { file: File::BatchNorm, element: self.element, parameter: self.parameter }
+    /// Bytes of mean and reciprocal, and where both are in memory of that size.
+    pub(crate) fn statistics_bytes(&self) -> usize {
+        2 * self.channels * self.element.wide_bytes()
     }
 
-    fn over_tiles(&self, kernel: &'static str, row_blocks: usize, arguments: Vec<Argument>) -> Call {
-        Call { source: self.source(), kernel, grid: (self.tiles() as u32, row_blocks as u32, 1), arguments }
+    pub(crate) fn statistics_at(&self, at: Pointer) -> Statistics {
+        Statistics { mean: at, reciprocal: at.offset(self.statistics_bytes() / 2) }
     }
 
-    /// The name of the elementwise kernel that takes as many elements at once as rows and addresses allow, and that number.
-    fn widest(&self, one: &'static str, four: &'static str, pointers: &[Pointer]) -> (&'static str, usize) {
-        let pack = 4 * self.element.bytes() as u64;
-        let fits = self.channels.is_multiple_of(4) && pointers.iter().all(|p| p.0.is_multiple_of(pack));
-        if fits { (four, 4) } else { (one, 1) }
+    /// Elements that a thread takes at once, as rows and addresses allow: 16 bytes, but for f64.
+    fn pack(&self, pointers: &[Pointer]) -> usize {
+        let widest: &[usize] = match self.element {
+            ElementType::F32 => &[4],
+            ElementType::F64 => &[],
+            ElementType::Bf16 => &[8, 4],
+        };
+        let fits = |pack: &&usize| {
+            let bytes = (**pack * self.element.bytes()) as u64;
+            self.channels.is_multiple_of(**pack) && pointers.iter().all(|pointer| pointer.0.is_multiple_of(bytes))
+        };
+        widest.iter().find(fits).copied().unwrap_or(1)
     }
 
-    /// The batch's statistics; moves the running ones.
-    pub(crate) fn statistics(
+    fn call(&self, kernel: &'static str, pack: usize, blocks: Option<usize>, arguments: Vec<Argument>) -> Call {
+        let file = File::BatchNorm(pack as u32);
+        let source = Source { file, element: self.element, parameter: self.parameter };
+        let (tiles, parts) = (self.tiles(), self.parts().0);
+        // Blocks that meet all run at once: where there are more tiles and parts than that, each takes several.
+        let (across, down) = match blocks {
+            Some(blocks) => {
+                let across = tiles.min(blocks.max(1));
+                (across, parts.min(blocks / across).max(1))
+            }
+            None => (tiles, parts),
+        };
+        Call { source, kernel, grid: (across as u32, down as u32, 1), together: blocks.is_some(), arguments }
+    }
+
+    fn extents(&self) -> [Argument; 5] {
+        let (parts, rows_per_part) = self.parts();
+        [self.rows, self.channels, self.tile(), parts, rows_per_part].map(int)
+    }
+
+    /// Normalises with the batch's statistics, which go to `to`, and moves the running ones.
+    pub(crate) fn train(
         &self,
-        x: Pointer,
+        at: &Forward,
+        parameters: &Parameters,
+        (eps, momentum): (f64, f64),
         partials: Pointer,
-        parameters: &Parameters,
-        eps: f64,
-        momentum: f64,
+        meeting: &Meeting,
         to: &Statistics,
-    ) -> [Call; 2] {
-        let (blocks, rows_per_block) = self.row_blocks();
-        let extents = [int(self.rows), int(self.channels), int(self.tile())];
-        let mut sums = vec![x.into(), partials.into()];
-        sums.extend(extents);
-        sums.push(int(rows_per_block));
-        let mut end = vec![x.into(), partials.into(), int(blocks)];
-        end.extend(extents);
-        end.extend([eps, momentum].map(Argument::from));
-        end.extend([parameters.running_mean, parameters.running_var, to.mean, to.reciprocal].map(Argument::from));
-        [self.over_tiles("moments", blocks, sums), self.over_tiles("statistics", 1, end)]
-    }
-
-    /// The running statistics, made ready.
-    pub(crate) fn frozen_statistics(&self, parameters: &Parameters, eps: f64, to: &Statistics) -> Call {
-        let arguments = vec![
-            parameters.running_mean.into(),
-            parameters.running_var.into(),
-            int(self.channels),
-            eps.into(),
-            to.mean.into(),
-            to.reciprocal.into(),
-        ];
-        Call::each(self.source(), "frozen_statistics", self.channels, arguments)
-    }
-
-    /// Normalises `x` into `y`, adds the residual unless it is null, and cuts at zero.
-    pub(crate) fn normalise(
-        &self,
-        x: Pointer,
-        residual: Pointer,
-        y: Pointer,
-        statistics: &Statistics,
-        parameters: &Parameters,
-        relu: bool,
     ) -> Call {
-        let (kernel, width) = self.widest("normalise_1", "normalise_4", &[x, residual, y]);
-        let arguments = vec![
-            x.into(),
-            residual.into(),
-            y.into(),
-            statistics.mean.into(),
-            statistics.reciprocal.into(),
-            parameters.weight.into(),
-            parameters.bias.into(),
-            int(usize::from(relu)),
-            unsigned(self.elements()),
-            unsigned(self.channels),
-        ];
-        Call::strided(self.source(), kernel, self.elements() / width, arguments)
+        let pack = self.pack(&[at.x, at.residual, at.y]);
+        let mut arguments: Vec<Argument> =
+            [at.x, at.residual, at.y, partials, meeting.gates].map(Argument::from).to_vec();
+        arguments.extend(self.extents());
+        arguments.extend([eps, momentum].map(Argument::from));
+        let Parameters { weight, bias, running_mean, running_var } = *parameters;
+        arguments.extend([weight, bias, running_mean, running_var, to.mean, to.reciprocal].map(Argument::from));
+        arguments.push(int(usize::from(at.relu)));
+        self.call("train", pack, Some(meeting.blocks), arguments)
+    }
+
+    /// Normalises with the running statistics, which go to `to`.
+    pub(crate) fn evaluate(&self, at: &Forward, parameters: &Parameters, eps: f64, to: &Statistics) -> Call {
+        let pack = self.pack(&[at.x, at.residual, at.y]);
+        let mut arguments: Vec<Argument> = [at.x, at.residual, at.y].map(Argument::from).to_vec();
+        arguments.extend(self.extents());
+        arguments.push(eps.into());
+        let Parameters { weight, bias, running_mean, running_var } = *parameters;
+        arguments.extend([weight, bias, running_mean, running_var, to.mean, to.reciprocal].map(Argument::from));
+        arguments.push(int(usize::from(at.relu)));
+        self.call("evaluate", pack, None, arguments)
     }
 
     /// All gradients. `batch_statistics` says whether the statistics were the batch's own, or constants.
@@ -162,27 +177,16 @@ impl Matrix {
         statistics: &Statistics,
         weight: Pointer,
         batch_statistics: bool,
-    ) -> [Call; 3] {
-        let (blocks, rows_per_block) = self.row_blocks();
-        let (channels, tile) = (int(self.channels), int(self.tile()));
-        let line = self.channels * self.element.wide_bytes();
-        let (scale, slope, offset) = (at.terms, at.terms.offset(line), at.terms.offset(2 * line));
-        let mut sums: Vec<Argument> = [at.x, at.y, at.dy, statistics.mean, at.partials].map(Argument::from).to_vec();
-        sums.extend([int(self.rows), channels, tile, int(rows_per_block)]);
-        let batch = if batch_statistics { 1.0 / self.rows as f64 } else { 0.0 };
-        let mut middle = vec![at.partials.into(), int(blocks), channels, tile, batch.into()];
-        middle
-            .extend([weight, statistics.reciprocal, at.d_weight, at.d_bias, scale, slope, offset].map(Argument::from));
-        let (kernel, width) =
-            self.widest("normalise_backward_1", "normalise_backward_4", &[at.x, at.y, at.dy, at.dx, at.d_residual]);
-        let mut end: Vec<Argument> = [at.x, at.y, at.dy, at.dx, at.d_residual, statistics.mean, scale, slope, offset]
-            .map(Argument::from)
-            .to_vec();
-        end.extend([unsigned(self.elements()), unsigned(self.channels)]);
-        [
-            self.over_tiles("gradient_sums", blocks, sums),
-            self.over_tiles("gradient_terms", 1, middle),
-            Call::strided(self.source(), kernel, self.elements() / width, end),
-        ]
+        scratch: &Scratch,
+        meeting: &Meeting,
+    ) -> Call {
+        let pack = self.pack(&[at.x, at.y, at.dy, at.dx, at.d_residual]);
+        let mut arguments: Vec<Argument> =
+            [at.x, at.y, at.dy, at.dx, at.d_residual, scratch.partials, meeting.gates].map(Argument::from).to_vec();
+        arguments.extend(self.extents());
+        arguments.push(if batch_statistics { 1.0 / self.rows as f64 } else { 0.0 }.into());
+        let Statistics { mean, reciprocal } = *statistics;
+        arguments.extend([weight, mean, reciprocal, at.d_weight, at.d_bias, scratch.terms].map(Argument::from));
+        self.call("backward", pack, Some(meeting.blocks), arguments)
     }
 }

@@ -3,6 +3,8 @@
 //! Operations say what they launch in these terms, apart from any device. So their whole host side, sizes, grids and the
 //! order of arguments included, also runs where there is no GPU, in the tests' emulator.
 
+use std::sync::Arc;
+
 use crate::cuda::source::Source;
 
 /// Threads of every block, the sources' `THREADS`.
@@ -25,23 +27,28 @@ impl Pointer {
     }
 }
 
+/// Words of a table of numbers that travels with a launch. A launch takes 4,096 bytes in all.
+pub(crate) const TABLE_WORDS: usize = 400;
+
 /// An argument of a kernel, of exactly the type its signature has.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Argument {
     Pointer(Pointer),
     Int(i32),
     Unsigned(u32),
     Double(f64),
+    Table(Arc<[u64; TABLE_WORDS]>),
 }
 
 impl Argument {
-    /// The argument's bytes, the first ones of a little-endian word.
-    pub(crate) fn word(self) -> u64 {
+    /// The argument's bytes: those of the table, or the first ones of a little-endian word.
+    pub(crate) fn words(&self) -> Vec<u64> {
         match self {
-            Self::Pointer(pointer) => pointer.0,
-            Self::Int(value) => u64::from(value as u32),
-            Self::Unsigned(value) => u64::from(value),
-            Self::Double(value) => value.to_bits(),
+            Self::Pointer(pointer) => vec![pointer.0],
+            Self::Int(value) => vec![u64::from(*value as u32)],
+            Self::Unsigned(value) => vec![u64::from(*value)],
+            Self::Double(value) => vec![value.to_bits()],
+            Self::Table(words) => words.to_vec(),
         }
     }
 }
@@ -74,18 +81,20 @@ pub(crate) struct Call {
     pub(crate) source: Source,
     pub(crate) kernel: &'static str,
     pub(crate) grid: (u32, u32, u32),
+    /// Whether blocks wait for one another, so that all must run at once.
+    pub(crate) together: bool,
     pub(crate) arguments: Vec<Argument>,
 }
 
 impl Call {
     /// A thread for each of `work` elements.
     pub(crate) fn each(source: Source, kernel: &'static str, work: usize, arguments: Vec<Argument>) -> Self {
-        Self { source, kernel, grid: (work.div_ceil(THREADS).max(1) as u32, 1, 1), arguments }
+        Self { source, kernel, grid: (work.div_ceil(THREADS).max(1) as u32, 1, 1), together: false, arguments }
     }
 
     /// Threads that walk over `work` elements in strides of the grid.
     pub(crate) fn strided(source: Source, kernel: &'static str, work: usize, arguments: Vec<Argument>) -> Self {
         let blocks = work.div_ceil(THREADS).clamp(1, MOST_BLOCKS) as u32;
-        Self { source, kernel, grid: (blocks, 1, 1), arguments }
+        Self { source, kernel, grid: (blocks, 1, 1), together: false, arguments }
     }
 }

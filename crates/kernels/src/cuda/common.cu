@@ -60,3 +60,45 @@ template <typename T> __device__ T block_sum(T *shared, T value) {
     __syncthreads();
     return sum;
 }
+
+// Kernels whose blocks meet are launched so that all of them run at once, and this many fit on a processor.
+#define RESIDENT __launch_bounds__(THREADS, 4)
+
+// A gate is where blocks of one launch meet: two numbers, zero before the first use, of how many have come and how often it was opened.
+
+// Comes to a gate that `blocks` blocks come to. True for the one that comes last, which sees all that the others wrote and opens the
+// gate when it has done its work; the others may wait for that.
+__device__ __forceinline__ bool arrive(unsigned *gate, unsigned blocks, unsigned &opened) {
+    __shared__ unsigned came, before;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        before = ((volatile unsigned *)gate)[1];
+        came = atomicAdd(&gate[0], 1u) + 1;
+        __threadfence();
+    }
+    __syncthreads();
+    opened = before;
+    bool last = came == blocks;
+    __syncthreads();
+    return last;
+}
+
+__device__ __forceinline__ void open(unsigned *gate) {
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        gate[0] = 0;
+        __threadfence();
+        atomicAdd(&gate[1], 1u);
+    }
+}
+
+// Waits until the gate was opened once more. What another block wrote before is then read with __ldcg, past this processor's cache.
+__device__ __forceinline__ void wait(unsigned *gate, unsigned opened) {
+    if (threadIdx.x == 0) {
+        while (((volatile unsigned *)gate)[1] == opened) __nanosleep(32);
+        __threadfence();
+    }
+    __syncthreads();
+}

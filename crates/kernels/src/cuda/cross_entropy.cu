@@ -19,10 +19,11 @@ __device__ wide block_max(wide *shared, wide value) {
     return largest;
 }
 
-// The loss of each row, and for the backward pass the logarithm of its sum of exponentials and its sum of targets.
+// The mean loss, which the last block sums, and for the backward pass the logarithm of its sum of exponentials and its sum of targets.
 // A class number that is none gives NaN, since nobody waits for the device to tell.
 extern "C" __global__ void cross_entropy_rows(const element *logits, const wide *targets, const unsigned *indices, int classes,
-                                              double smoothing, double *losses, wide *normalisers, wide *weights) {
+                                              double smoothing, double *losses, wide *normalisers, wide *weights, unsigned *gates,
+                                              wide *mean) {
     __shared__ wide shared[THREADS];
     __shared__ double shared_sum[THREADS];
     long long row = blockIdx.x;
@@ -51,15 +52,14 @@ extern "C" __global__ void cross_entropy_rows(const element *logits, const wide 
         normalisers[row] = normaliser;
         weights[row] = weight;
     }
-}
-
-// One block: the mean.
-extern "C" __global__ void cross_entropy_mean(const double *losses, int rows, wide *loss) {
-    __shared__ double shared[THREADS];
-    double sum = 0;
-    for (int row = threadIdx.x; row < rows; row += THREADS) sum += losses[row];
-    sum = block_sum(shared, sum);
-    if (threadIdx.x == 0) store(loss, sum / rows);
+    unsigned opened;
+    if (arrive(gates, gridDim.x, opened)) {
+        double sum = 0;
+        for (unsigned row = threadIdx.x; row < gridDim.x; row += THREADS) sum += __ldcg(&losses[row]);
+        sum = block_sum(shared_sum, sum);
+        if (threadIdx.x == 0) store(mean, sum / gridDim.x);
+        open(gates);
+    }
 }
 
 // `upstream` is the gradient of the loss, read where it is.

@@ -27,9 +27,9 @@ impl Batch {
         Source::of(File::CrossEntropy, self.element)
     }
 
-    /// The mean loss to `loss`, one element of the wide type; `losses` is scratch for N doubles.
-    pub(crate) fn forward(&self, losses: Pointer, rows: &Rows, loss: Pointer) -> [Call; 2] {
-        let each = vec![
+    /// The mean loss to `loss`, one element of the wide type; `losses` is scratch for N doubles, `gates` are a stream's.
+    pub(crate) fn forward(&self, losses: Pointer, rows: &Rows, gates: Pointer, loss: Pointer) -> Call {
+        let arguments = vec![
             self.logits.into(),
             self.targets.into(),
             self.indices.into(),
@@ -38,13 +38,11 @@ impl Batch {
             losses.into(),
             rows.normalisers.into(),
             rows.weights.into(),
+            gates.into(),
+            loss.into(),
         ];
-        let mean = vec![losses.into(), int(self.rows), loss.into()];
         let grid = (self.rows as u32, 1, 1);
-        [
-            Call { source: self.source(), kernel: "cross_entropy_rows", grid, arguments: each },
-            Call { source: self.source(), kernel: "cross_entropy_mean", grid: (1, 1, 1), arguments: mean },
-        ]
+        Call { source: self.source(), kernel: "cross_entropy_rows", grid, together: false, arguments }
     }
 
     /// The logits' gradient; `upstream` is the loss's, one element of the wide type.

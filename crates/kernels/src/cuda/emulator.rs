@@ -27,19 +27,19 @@ pub(crate) fn run(calls: &[Call]) -> bool {
         // SAFETY: the library is never closed; the name is a C string.
         let function = unsafe { libc::dlsym(library as *mut c_void, name.as_ptr()) };
         assert!(!function.is_null(), "{} has no kernel {}", call.source.text(), call.kernel);
-        type Launch = unsafe extern "C" fn(c_uint, c_uint, c_uint, *mut *mut c_void, *const c_char) -> c_int;
+        type Launch = unsafe extern "C" fn(c_uint, c_uint, c_uint, bool, *mut *mut c_void, *const c_char) -> c_int;
         // SAFETY: `load` gives every launcher this signature.
         let launch: Launch = unsafe { std::mem::transmute::<*mut c_void, Launch>(function) };
-        let mut words: Vec<u64> = call.arguments.iter().map(|argument| argument.word()).collect();
-        let mut pointers: Vec<*mut c_void> = words.iter_mut().map(|word| std::ptr::from_mut(word).cast()).collect();
+        let mut words: Vec<Vec<u64>> = call.arguments.iter().map(Argument::words).collect();
+        let mut pointers: Vec<*mut c_void> = words.iter_mut().map(|words| words.as_mut_ptr().cast()).collect();
         let (x, y, z) = call.grid;
-        let kinds = CString::new(call.arguments.iter().map(|argument| kind(*argument)).collect::<String>()).unwrap();
+        let kinds = CString::new(call.arguments.iter().map(kind).collect::<String>()).unwrap();
         // SAFETY: each argument's bytes stand where its pointer points; the tests pass addresses of live memory. The
         // launcher refuses arguments that are not what the kernel's signature says.
-        let status = unsafe { launch(x, y, z, pointers.as_mut_ptr(), kinds.as_ptr()) };
+        let status = unsafe { launch(x, y, z, call.together, pointers.as_mut_ptr(), kinds.as_ptr()) };
         assert_eq!(
             status, 0,
-            "{}: 1: a barrier that not all threads reached, 2: not the arguments of its signature",
+            "{}: 1: a barrier that not all threads reached, 2: not the arguments of its signature, 3: blocks wait for ever",
             call.kernel
         );
     }
@@ -47,12 +47,13 @@ pub(crate) fn run(calls: &[Call]) -> bool {
 }
 
 /// The letter that the emulator knows an argument's type by.
-fn kind(argument: Argument) -> char {
+fn kind(argument: &Argument) -> char {
     match argument {
         Argument::Pointer(_) => 'p',
         Argument::Int(_) => 'i',
         Argument::Unsigned(_) => 'u',
         Argument::Double(_) => 'd',
+        Argument::Table(_) => 't',
     }
 }
 
@@ -65,13 +66,16 @@ fn compiler() -> Option<&'static str> {
 /// Compiles a source with a launcher for every kernel in it, and gives the library's handle.
 fn load(source: Source) -> usize {
     let body = source.text();
-    let kernels = body.split("__global__ void ").skip(1).filter_map(|rest| rest.split('(').next());
+    // The name is the last word before the arguments; a word before it may bound the kernel's launches.
+    let head =
+        |rest: &'_ str| rest.split('(').next().and_then(|head| head.split_whitespace().last()).map(str::to_owned);
+    let kernels = body.split("__global__ void ").skip(1).filter_map(head);
     let launchers: String = kernels
         .map(|kernel| {
             format!(
-                "extern \"C\" int launch_{kernel}(unsigned x, unsigned y, unsigned z, void **values, const char *kinds) {{\n\
+                "extern \"C\" int launch_{kernel}(unsigned x, unsigned y, unsigned z, bool together, void **values, const char *kinds) {{\n\
                  \x20   if (!emulator::accepts({kernel}, kinds)) return 2;\n\
-                 \x20   return emulator::grid(x, y, z, emulator::call<{kernel}>, values);\n}}\n"
+                 \x20   return emulator::grid(x, y, z, together, emulator::call<{kernel}>, values);\n}}\n"
             )
         })
         .collect();

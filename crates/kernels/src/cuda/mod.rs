@@ -5,15 +5,21 @@
 //! with the feature `cuda` only: memory, the compiler, cuDNN, and the nodes of candle's graph.
 
 mod activation;
+mod attempts;
 mod batch_norm;
 mod call;
+mod convolution;
 mod cross_entropy;
 #[cfg(feature = "cuda")]
 mod device;
+mod filters;
+mod layer;
+mod network;
 mod pool;
 mod relu;
 mod row_norm;
 mod source;
+mod stream;
 mod transpose;
 
 #[cfg(test)]
@@ -27,9 +33,9 @@ mod emulator;
 mod tests;
 
 #[cfg(feature = "cuda")]
-pub use device::cuda_device;
-#[cfg(feature = "cuda")]
 pub(crate) use device::{
     activate, avg_pool, batch_norm, conv2d, cross_entropy, cross_entropy_indices, max_pool, relu, residual_blocks,
     row_norm,
 };
+#[cfg(feature = "cuda")]
+pub use device::{cuda_device, set_tf32};

@@ -33,7 +33,7 @@ pub(crate) struct Moments {
 impl RowLayer {
     fn call(&self, kernel: &'static str, grid: (usize, usize), arguments: Vec<Argument>) -> Call {
         let source = Source { file: File::RowNorm, element: self.element, parameter: self.parameter };
-        Call { source, kernel, grid: (grid.0.max(1) as u32, grid.1.max(1) as u32, 1), arguments }
+        Call { source, kernel, grid: (grid.0.max(1) as u32, grid.1.max(1) as u32, 1), together: false, arguments }
     }
 
     fn rows_per_part(&self) -> usize {

@@ -3,6 +3,8 @@
 #[cfg(feature = "cuda")]
 use candle_core::DType;
 
+use crate::cuda::filters;
+
 /// What numbers are stored as on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum ElementType {
@@ -54,8 +56,10 @@ impl ElementType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum File {
     Activation,
-    BatchNorm,
+    /// For packs of so many elements.
+    BatchNorm(u32),
     CrossEntropy,
+    Filters,
     Pool,
     Relu,
     RowNorm,
@@ -79,18 +83,22 @@ impl Source {
 
     /// The text to compile.
     pub(crate) fn text(self) -> String {
-        let (body, bits) = match self.file {
-            File::Activation => (include_str!("activation.cu"), 0),
-            File::BatchNorm => (include_str!("batch_norm.cu"), 0),
-            File::CrossEntropy => (include_str!("cross_entropy.cu"), 0),
-            File::Pool => (include_str!("pool.cu"), 0),
-            File::Relu => (include_str!("relu.cu"), 0),
-            File::RowNorm => (include_str!("row_norm.cu"), 0),
-            File::Transpose(bits) => (include_str!("transpose.cu"), bits),
+        let (body, own) = match self.file {
+            File::Activation => (include_str!("activation.cu"), String::new()),
+            File::BatchNorm(pack) => (include_str!("batch_norm.cu"), format!("#define PACK {pack}\n")),
+            File::CrossEntropy => (include_str!("cross_entropy.cu"), String::new()),
+            File::Filters => (
+                include_str!("filters.cu"),
+                format!("#define CHUNK {}u\n#define ITEMS {}\n", filters::CHUNK, filters::ITEMS),
+            ),
+            File::Pool => (include_str!("pool.cu"), String::new()),
+            File::Relu => (include_str!("relu.cu"), String::new()),
+            File::RowNorm => (include_str!("row_norm.cu"), String::new()),
+            File::Transpose(bits) => (include_str!("transpose.cu"), format!("#define BITS {bits}\n")),
         };
         let (element, parameter) = (self.element.code(), self.parameter.code());
         let common = include_str!("common.cu");
-        format!("#define ELEMENT {element}\n#define PARAMETER {parameter}\n#define BITS {bits}\n{common}\n{body}")
+        format!("#define ELEMENT {element}\n#define PARAMETER {parameter}\n{own}{common}\n{body}")
     }
 
     /// Every unit that an operation may ask for.
@@ -101,7 +109,13 @@ impl Source {
         let plain = types.iter().flat_map(|&t| files.map(|file| Self::of(file, t)));
         let norms = types.into_iter().map(|t| (t, t)).chain([(ElementType::Bf16, ElementType::F32)]);
         let norms = norms.flat_map(|(element, parameter)| {
-            [File::BatchNorm, File::RowNorm].map(|file| Self { file, element, parameter })
+            let packs: &[u32] = match element {
+                ElementType::F32 => &[1, 4],
+                ElementType::F64 => &[1],
+                ElementType::Bf16 => &[1, 4, 8],
+            };
+            let norms = packs.iter().map(|&pack| File::BatchNorm(pack));
+            norms.chain([File::RowNorm, File::Filters]).map(move |file| Self { file, element, parameter })
         });
         let transposes = [8, 16, 32, 64].map(|bits| Self::of(File::Transpose(bits), ElementType::F32));
         plain.chain(norms).chain(transposes).collect()

@@ -25,5 +25,5 @@ pub(crate) fn transpose(
     let source = Source::of(File::Transpose(8 * bytes as u32), ElementType::F32);
     let arguments = vec![from.into(), to.into(), int(batch), int(rows), int(columns)];
     let grid = (columns.div_ceil(SIDE).max(1) as u32, lines.max(1) as u32, batch.clamp(1, MOST) as u32);
-    Some(Call { source, kernel: "transpose", grid, arguments })
+    Some(Call { source, kernel: "transpose", grid, together: false, arguments })
 }

@@ -50,7 +50,7 @@ pub(crate) fn conv_shape(
     }
     let window = Window { kernel: (kernel_height, kernel_width), stride, padding, dilation };
     let output = window.output(op, (height, width))?;
-    require_size(op, "result", weight.device(), &[batch, output.0, output.1, channels_out])?;
+    require_size(op, "result", weight.device().location(), &[batch, output.0, output.1, channels_out])?;
     let window = window.within((height, width));
     Ok(ConvShape { batch, input: (height, width), output, channels_in, channels_out, groups, window })
 }
@@ -83,7 +83,7 @@ pub(crate) fn pool_extents(
     if channels == 0 {
         return Err(Error::Argument { op, argument: "channels", rule: "at least 1", value: "0".into() });
     }
-    require_size(op, "result", x.device(), &[batch, output.0, output.1, channels])?;
+    require_size(op, "result", x.device().location(), &[batch, output.0, output.1, channels])?;
     let window = window.within((height, width));
     Ok(PoolShape { batch, input: (height, width), output, channels, window })
 }

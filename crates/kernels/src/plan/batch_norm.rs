@@ -117,4 +117,36 @@ impl BatchNorm {
         }
         Ok(())
     }
+
+    /// Refuses fields of more than one type, which a CUDA kernel does not take.
+    #[cfg(any(feature = "cuda", test))]
+    pub(crate) fn require_one_dtype(&self, op: &'static str) -> Result<()> {
+        let dtype = self.weight.dtype();
+        let (mean, var) = (self.running_mean.as_tensor(), self.running_var.as_tensor());
+        let others = [("bias", &self.bias), ("running_mean", mean), ("running_var", var)];
+        match others.into_iter().find(|(_, tensor)| tensor.dtype() != dtype) {
+            Some((argument, tensor)) => {
+                let expected = format!("{dtype:?} on a CUDA device, as the norm's weight is");
+                Err(Error::DType { op, argument, expected, got: tensor.dtype() })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_two_types_are_named() -> Result<()> {
+        let ones = Tensor::ones(4, DType::BF16, &Device::Cpu)?;
+        let wide = Var::from_tensor(&ones.to_dtype(DType::F32)?)?;
+        let norm = BatchNorm::new(ones.clone(), ones.clone(), Var::from_tensor(&ones)?, Var::from_tensor(&ones)?)?;
+        assert!(norm.require_one_dtype("batch_norm").is_ok());
+        let message = BatchNorm { running_var: wide, ..norm }.require_one_dtype("batch_norm").unwrap_err().to_string();
+        let words = "batch_norm: running_var must be BF16 on a CUDA device, as the norm's weight is, got F32";
+        assert_eq!(message, words);
+        Ok(())
+    }
 }

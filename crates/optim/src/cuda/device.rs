@@ -6,12 +6,12 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::cuda_backend::cudarc::driver::{CudaFunction, DevicePtr, result::launch_kernel};
 use candle_core::cuda_backend::cudarc::nvrtc::{Ptx, result, sys};
-use candle_core::cuda_backend::{CudaDevice, DeviceId, WrapErr};
+use candle_core::cuda_backend::{CudaDevice, WrapErr};
 use candle_core::{Result, Storage, Tensor};
 
 use super::formula::Formula;
 use super::source::{KERNEL, source};
-use super::table::{Item, THREADS, items_per_launch, pack};
+use super::table::{Item, THREADS, items_per_launch, pack, require_length};
 use crate::pull::Pull;
 
 /// One parameter's share of a step: f32, contiguous, on one device.
@@ -83,6 +83,7 @@ pub(crate) fn run(steps: &[Step<'_>], preparation: Preparation<'_>, pull: Option
 }
 
 fn item(step: &Step<'_>) -> Result<Item> {
+    require_length(step.weights.elem_count())?;
     let mut state = [0; 3];
     for (slot, at) in step.state.iter().zip(&mut state) {
         *at = address(slot)?;
@@ -109,14 +110,15 @@ fn address(tensor: &Tensor) -> Result<u64> {
 }
 
 fn function(device: &CudaDevice, formula: &Formula) -> Result<CudaFunction> {
-    static COMPILED: Mutex<Option<HashMap<(DeviceId, Formula), CudaFunction>>> = Mutex::new(None);
+    // By the GPU's number: however often it is opened, it is one context.
+    static COMPILED: Mutex<Option<HashMap<(usize, Formula), CudaFunction>>> = Mutex::new(None);
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     let compiled = compiled.get_or_insert_default();
-    let key = (device.id(), formula.clone());
+    let stream = device.cuda_stream();
+    let key = (stream.context().ordinal(), formula.clone());
     if let Some(function) = compiled.get(&key) {
         return Ok(function.clone());
     }
-    let stream = device.cuda_stream();
     let (major, minor) = stream.context().compute_capability().w()?;
     let code = compile(&source(formula), major, minor)?;
     let module = stream.context().load_module(Ptx::from_binary(code)).w()?;

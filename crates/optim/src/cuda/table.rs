@@ -12,6 +12,9 @@ pub(crate) const TABLE_WORDS: usize = 4000;
 /// Words of a tensor's entry before its constants: weights, gradient, anchor, three states, first block and length, freshness.
 pub(crate) const HEAD_WORDS: usize = 8;
 
+/// The most elements of one tensor: kernels count in 32 bits.
+pub(crate) const MOST_ELEMENTS: usize = (1 << 31) - 1;
+
 /// The argument itself.
 #[repr(C)]
 pub(crate) struct Table(pub(crate) [u64; TABLE_WORDS]);
@@ -28,6 +31,16 @@ pub(crate) struct Item {
     /// Whether the state counts as zero, whatever it holds.
     pub(crate) fresh: bool,
     pub(crate) constants: Vec<f64>,
+}
+
+/// Refuses a tensor that is too long to be counted.
+pub(crate) fn require_length(elements: usize) -> candle_core::Result<()> {
+    if elements > MOST_ELEMENTS {
+        candle_core::bail!(
+            "lookahead-optim: a parameter of {elements} elements is too long for a CUDA device: at most {MOST_ELEMENTS}; split it"
+        );
+    }
+    Ok(())
 }
 
 /// Words of an entry with so many constants, two to a word.

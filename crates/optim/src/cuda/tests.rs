@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor, Var};
 
 use super::formula::record;
 use super::source::source;
-use super::table::{CHUNK, Item, Table, items_per_launch, pack};
+use super::table::{CHUNK, Item, Table, items_per_launch, pack, require_length};
 use crate::pull::Pull;
 use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings};
 use crate::schedule_free::IterateWeights;
@@ -184,6 +184,13 @@ fn a_table_fits_into_a_launch_and_cuts_tensors_into_blocks() {
     assert_eq!(blocks, 4);
     assert_eq!([table.0[6] >> 32, table.0[16] >> 32, table.0[26] >> 32], [0, 1, 3]);
     assert_eq!(table.0[9], u64::from(3f32.to_bits()));
+}
+
+#[test]
+fn a_tensor_that_cannot_be_counted_is_refused() {
+    assert!(require_length((1 << 31) - 1).is_ok());
+    let message = require_length(1 << 31).unwrap_err().to_string();
+    assert!(message.contains("a parameter of 2147483648 elements is too long for a CUDA device"), "{message}");
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! The graph node behind [`residual_blocks`](crate::residual_blocks).
 
-use std::thread::ThreadId;
-
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use crate::bundle::{self, Slot};
@@ -139,8 +137,8 @@ impl<T: Kernels> BlocksNode<T> {
         Ok((T::to_cpu_storage_owned(y.into_vec()), self.output.into()))
     }
 
-    /// The gradients of all parameters go to their slots, for the thread `pass`; that of the input is returned, if `wanted`.
-    fn backward(&self, x: &[T], dy: &[T], wanted: bool, pass: ThreadId) -> Result<Option<Values<T>>> {
+    /// The gradient of the input, if `wanted`; those of all parameters are added to `found`.
+    fn backward<'a>(&'a self, x: &[T], dy: &[T], wanted: bool, found: &mut Found<'a>) -> Result<Option<Values<T>>> {
         let Some(saved) = self.saved.get() else {
             candle_core::bail!("residual_blocks: backward without forward");
         };
@@ -151,19 +149,19 @@ impl<T: Kernels> BlocksNode<T> {
             // The first block's input gradient becomes a tensor.
             let place = if index == 0 { Place::Tensor } else { Place::Workspace };
             let wanted = (wanted || index > 0).then_some(place);
-            carried = self.block_backward(index, block, input, dy, wanted, pass)?;
+            carried = self.block_backward(index, block, input, dy, wanted, found)?;
         }
         Ok(carried)
     }
 
-    fn block_backward(
-        &self,
+    fn block_backward<'a>(
+        &'a self,
         index: usize,
         saved: &SavedBlock<T>,
         x: &[T],
         dy: &[T],
         wanted: Option<Place>,
-        pass: ThreadId,
+        found: &mut Found<'a>,
     ) -> Result<Option<Values<T>>> {
         let (plan, slots) = (&self.plans[index], &self.slots[index]);
         let place = wanted.unwrap_or(Place::Workspace);
@@ -182,7 +180,8 @@ impl<T: Kernels> BlocksNode<T> {
                 Shortcut::Projection(_) => Some(Place::Workspace),
             };
             let dy = gradient.as_deref().unwrap_or(dy);
-            let gradients = layer_backward(layer, left, input, dy, residual, (&slots.path[at], pass))?;
+            let (gradients, parameters) = layer_backward(layer, left, input, dy, residual)?;
+            found.push((&slots.path[at], parameters));
             masked = gradients.residual.or(masked);
             if at > 0 {
                 let dx = layer::input_gradient(&layer.shape, &gradients.input, &layer.weight, Place::Workspace)?;
@@ -198,7 +197,8 @@ impl<T: Kernels> BlocksNode<T> {
             (&plan.shortcut, &saved.shortcut, &slots.shortcut)
         {
             let masked = dx.as_deref().unwrap_or_default();
-            let gradients = layer_backward(layer, left, x, masked, None, (slot, pass))?;
+            let (gradients, parameters) = layer_backward(layer, left, x, masked, None)?;
+            found.push((slot, parameters));
             dx = match wanted {
                 Some(place) => Some(layer::input_gradient(&layer.shape, &gradients.input, &layer.weight, place)?),
                 None => None,
@@ -213,20 +213,22 @@ impl<T: Kernels> BlocksNode<T> {
     }
 }
 
-/// The gradients of one layer; those of its parameters go to `slot`, for the thread `pass`.
+/// Gradients of weight, scale and shift, and where they go. They are put there by the thread of the pass.
+type Found<'a> = Vec<(&'a Slot, Vec<Option<Tensor>>)>;
+
+/// The gradients of one layer, and those of its parameters.
 fn layer_backward<T: Kernels>(
     plan: &LayerPlan,
     saved: &SavedLayer<T>,
     x: &[T],
     dy: &[T],
     residual: Option<Place>,
-    (slot, pass): (&Slot, ThreadId),
-) -> Result<NormGradients<T>> {
+) -> Result<(NormGradients<T>, Vec<Option<Tensor>>)> {
     let (norm, place) = (&plan.norm, Place::Workspace);
     let gradients = layer::normalise_backward(norm, &saved.statistics, &saved.convolved, dy, place, residual)?;
     let dw = layer::weight_gradient(&plan.shape, x, &gradients.input, &plan.weight)?;
-    slot.put_for(pass, vec![dw, Some(gradients.scale.clone()), Some(gradients.bias.clone())]);
-    Ok(gradients)
+    let parameters = vec![dw, Some(gradients.scale.clone()), Some(gradients.bias.clone())];
+    Ok((gradients, parameters))
 }
 
 /// Runs `f` on a thread of rayon's pool. A thread outside it goes to sleep at each parallel loop and is woken after it: a
@@ -257,10 +259,13 @@ impl<T: Kernels> CustomOp2 for BlocksNode<T> {
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (dy, wanted) = (dy.contiguous()?, x.track_op());
-        let pass = std::thread::current().id();
+        let mut found = Found::new();
         let dx = with_elements::<T, _>(&dy, |dy| {
-            with_elements::<T, _>(x, |x| on_the_pool(|| self.backward(x, dy, wanted, pass)))
+            with_elements::<T, _>(x, |x| on_the_pool(|| self.backward(x, dy, wanted, &mut found)))
         })?;
+        for (slot, gradients) in found {
+            slot.put(gradients);
+        }
         Ok((dx.map(|dx| tensor(dx.into_vec(), x.shape())), bundle::gradient(parameters)?))
     }
 }

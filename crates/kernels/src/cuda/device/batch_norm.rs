@@ -4,19 +4,23 @@ use candle_core::{CpuStorage, CudaStorage, CustomOp2, CustomOp3, Layout, Result,
 
 use crate::Activation;
 use crate::bundle::{self, Slot};
+use crate::cuda::batch_norm::{Backward, Forward};
 use crate::cuda::call::Pointer;
+use crate::cuda::convolution::convolve;
 use crate::cuda::device::activation::activate;
-use crate::cuda::device::layer::{self, Filters, Normalised};
+use crate::cuda::device::layer::{FilterGradients, NormGradients, Turned, norm};
 use crate::cuda::device::memory::{Scratch, address, address_of, allocate, start, stored, tensor};
 use crate::cuda::source::ElementType;
+use crate::cuda::stream::{Direction, Operands};
 use crate::kept::Kept;
 use crate::plan::{Input, NormPlan};
 
 /// What a forward pass leaves for the backward one.
 struct Saved {
-    /// The convolution's output, if there is one.
-    convolved: Option<Scratch>,
-    normalised: Normalised,
+    /// Turned filters and the convolution's output, if there is one.
+    convolved: Option<(Turned, Scratch)>,
+    /// Mean and reciprocal of every channel.
+    numbers: Scratch,
 }
 
 struct NormNode {
@@ -32,19 +36,16 @@ type Gradients = (Option<Tensor>, Option<Tensor>);
 
 /// Batch norm of checked, contiguous arguments, behind a convolution or alone.
 pub(crate) fn batch_norm(x: &Tensor, residual: Option<&Tensor>, mut plan: NormPlan) -> crate::Result<Tensor> {
+    plan.norm.require_one_dtype(plan.op)?;
     // Functions other than the rectifier are nodes of their own here.
     let apart = plan.after.filter(|after| *after != Activation::Relu);
     if let Some(after) = apart {
         plan.after = None;
         return activate(&batch_norm(x, residual, plan)?, after);
     }
-    let (parameters, gradients) = match &mut plan.input {
+    let (parameters, gradients) = match &plan.input {
         Input::Given => bundle::pair(&plan.norm.weight, &plan.norm.bias)?,
-        Input::Convolved(_, weight) => {
-            // cuDNN takes filters of the activations' type; the gradient of the cast brings theirs back.
-            *weight = weight.to_dtype(x.dtype())?;
-            bundle::triple(weight, &plan.norm.weight, &plan.norm.bias)?
-        }
+        Input::Convolved(_, weight) => bundle::triple(weight, &plan.norm.weight, &plan.norm.bias)?,
     };
     let node = NormNode { plan, element: stored(x)?, gradients, saved: Kept::default() };
     Ok(match residual {
@@ -67,26 +68,19 @@ impl NormNode {
         let convolved = match &self.plan.input {
             Input::Given => None,
             Input::Convolved(shape, weight) => {
+                let filters = Turned::new(device, self.element, &[(shape, weight)])?;
                 let convolved = Scratch::new(device, self.len() * self.element.bytes())?;
-                let filters = Filters::new(device, shape, weight)?;
-                layer::convolve(device, self.element, shape, x_at, &filters, convolved.at())?;
-                Some(convolved)
+                let at = Operands { x: x_at, weight: filters.at(0), y: convolved.at() };
+                convolve(device, self.element, shape, Direction::Forward, at)?;
+                Some((filters, convolved))
             }
         };
-        let input = convolved.as_ref().map_or(x_at, Scratch::at);
         let y = allocate(device, self.element, self.len())?;
-        let of = (self.element, self.rows());
-        let normalised = layer::normalise(
-            device,
-            &self.plan.norm,
-            self.plan.mode,
-            of,
-            input,
-            residual,
-            self.plan.after.is_some(),
-            start(&y)?,
-        )?;
-        self.saved.set(Saved { convolved, normalised });
+        let input = convolved.as_ref().map_or(x_at, |(_, convolved)| convolved.at());
+        let at = Forward { x: input, residual, y: start(&y)?, relu: self.plan.after.is_some() };
+        let norm = norm(&self.plan.norm, self.element, self.rows())?;
+        let numbers = norm.forward(device, self.plan.mode, &at)?;
+        self.saved.set(Saved { convolved, numbers });
         Ok((y, self.plan.output.into()))
     }
 
@@ -97,7 +91,7 @@ impl NormNode {
         let device = x.device().as_cuda_device()?;
         let (x_at, dy) = (address_of(x)?, dy.contiguous()?);
         let y_at = if self.plan.after.is_some() { address_of(y)? } else { Pointer::NULL };
-        let input = saved.convolved.as_ref().map_or(x_at, Scratch::at);
+        let input = saved.convolved.as_ref().map_or(x_at, |(_, convolved)| convolved.at());
         let d_residual = match residual.filter(|residual| residual.track_op()) {
             Some(_) => Some(allocate(device, self.element, self.len())?),
             None => None,
@@ -105,32 +99,41 @@ impl NormNode {
         let d_residual_at = d_residual.as_ref().map_or(Ok(Pointer::NULL), start)?;
         let d_input = allocate(device, self.element, self.len())?;
         let d_input_at = start(&d_input)?;
-        let (d_scale, d_shift) = layer::normalise_backward(
-            device,
-            &self.plan.norm,
-            &saved.normalised,
-            input,
-            y_at,
-            address_of(&dy)?,
-            d_input_at,
-            d_residual_at,
-        )?;
+        let norm = norm(&self.plan.norm, self.element, self.rows())?;
+        let of_norm = NormGradients::new(device, &norm.matrix)?;
+        let (d_weight, d_bias) = of_norm.at()?;
+        let at = Backward {
+            x: input,
+            y: y_at,
+            dy: address_of(&dy)?,
+            d_weight,
+            d_bias,
+            dx: d_input_at,
+            d_residual: d_residual_at,
+        };
+        norm.backward(device, self.plan.mode, &saved.numbers, &at)?;
         let mut parameters = Vec::with_capacity(3);
-        let dx = match &self.plan.input {
-            Input::Given => x.track_op().then(|| tensor(d_input, x.shape())),
-            Input::Convolved(shape, weight) => {
-                parameters.push(layer::filters_gradient(device, shape, x_at, d_input_at, weight)?);
+        let dx = match (&self.plan.input, &saved.convolved) {
+            (Input::Convolved(shape, weight), Some((filters, _))) => {
+                let layers = [(shape, weight)];
+                let of_filters = FilterGradients::new(device, self.element, &layers)?;
+                if of_filters.at(0) != Pointer::NULL {
+                    let at = Operands { x: x_at, weight: of_filters.at(0), y: d_input_at };
+                    convolve(device, self.element, shape, Direction::Filter, at)?;
+                }
+                parameters.extend(of_filters.finish(device, &layers)?);
                 if x.track_op() {
                     let dx = allocate(device, self.element, shape.x_len())?;
-                    let filters = Filters::new(device, shape, weight)?;
-                    layer::data_gradient(device, self.element, shape, d_input_at, &filters, false, start(&dx)?)?;
+                    let at = Operands { x: start(&dx)?, weight: filters.at(0), y: d_input_at };
+                    convolve(device, self.element, shape, Direction::Data { add: false }, at)?;
                     Some(tensor(dx, x.shape()))
                 } else {
                     None
                 }
             }
+            _ => x.track_op().then(|| tensor(d_input, x.shape())),
         };
-        parameters.extend([Some(d_scale), Some(d_shift)]);
+        parameters.extend(of_norm.tensors());
         self.gradients.put(parameters);
         Ok((dx, d_residual.map(|d_residual| tensor(d_residual, self.plan.output))))
     }

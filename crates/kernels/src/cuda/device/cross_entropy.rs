@@ -4,6 +4,7 @@ use candle_core::{CpuStorage, CudaStorage, CustomOp2, DType, Layout, Result, Sha
 
 use crate::cuda::call::Pointer;
 use crate::cuda::cross_entropy::{Batch, Rows};
+use crate::cuda::device::gates::meeting;
 use crate::cuda::device::launch::launch;
 use crate::cuda::device::memory::{Scratch, address, address_of, allocate, start, stored, tensor};
 use crate::cuda::source::ElementType;
@@ -71,7 +72,8 @@ impl CustomOp2 for CrossEntropy {
         let left = Scratch::new(device, 2 * self.rows * self.stored.wide_bytes())?;
         let losses = Scratch::new(device, 8 * self.rows)?;
         let loss = allocate(device, self.stored.wide(), 1)?;
-        launch(device, &batch.forward(losses.at(), &self.rows_at(&left), start(&loss)?))?;
+        let gates = meeting(device)?.gates;
+        launch(device, [&batch.forward(losses.at(), &self.rows_at(&left), gates, start(&loss)?)])?;
         self.left.set(left);
         Ok((loss, Shape::from(())))
     }

@@ -5,19 +5,19 @@ use std::ffi::{CStr, CString, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Result;
-use candle_core::cuda_backend::cudarc::driver::{CudaFunction, CudaModule, result::launch_kernel};
+use candle_core::cuda_backend::cudarc::driver::{CudaFunction, CudaModule, result as driver};
 use candle_core::cuda_backend::cudarc::nvrtc::{Ptx, result, sys};
-use candle_core::cuda_backend::{CudaDevice, DeviceId, WrapErr};
+use candle_core::cuda_backend::{CudaDevice, WrapErr};
 
-use crate::cuda::call::{Call, THREADS};
+use crate::cuda::call::{Argument, Call, THREADS};
 use crate::cuda::device::libraries;
 use crate::cuda::source::Source;
 
-/// What has been compiled, for each device.
+/// What has been compiled, by the GPU's number: however often it is opened, it is one context.
 #[derive(Default)]
 struct Compiled {
-    modules: HashMap<(DeviceId, Source), Arc<CudaModule>>,
-    functions: HashMap<(DeviceId, Source, &'static str), CudaFunction>,
+    modules: HashMap<(usize, Source), Arc<CudaModule>>,
+    functions: HashMap<(usize, Source, &'static str), CudaFunction>,
 }
 
 /// Launches on the device's stream; a source is compiled the first time one of its kernels is asked for.
@@ -26,12 +26,16 @@ pub(super) fn launch<'a>(device: &CudaDevice, calls: impl IntoIterator<Item = &'
     stream.context().bind_to_thread().w()?;
     for call in calls {
         let function = function(device, call.source, call.kernel)?;
-        let mut words: Vec<u64> = call.arguments.iter().map(|argument| argument.word()).collect();
-        let mut pointers: Vec<*mut c_void> = words.iter_mut().map(|word| std::ptr::from_mut(word).cast()).collect();
+        let mut words: Vec<Vec<u64>> = call.arguments.iter().map(Argument::words).collect();
+        let mut pointers: Vec<*mut c_void> = words.iter_mut().map(|words| words.as_mut_ptr().cast()).collect();
         let block = (THREADS as u32, 1, 1);
         // SAFETY: number and types of the arguments are those of the kernel's signature, which the tests compare. Addresses
         // are of live allocations of the extents in the call, and what is freed later is freed in the order of this stream.
-        unsafe { launch_kernel(function.cu_function(), call.grid, block, 0, stream.cu_stream(), &mut pointers).w()? };
+        // Blocks that wait for one another are launched as such: the driver refuses more than run at once.
+        unsafe {
+            let launch = if call.together { driver::launch_cooperative_kernel } else { driver::launch_kernel };
+            launch(function.cu_function(), call.grid, block, 0, stream.cu_stream(), &mut pointers).w()?;
+        }
     }
     Ok(())
 }
@@ -40,18 +44,19 @@ fn function(device: &CudaDevice, source: Source, kernel: &'static str) -> Result
     static COMPILED: Mutex<Option<Compiled>> = Mutex::new(None);
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     let compiled = compiled.get_or_insert_default();
-    let key = (device.id(), source, kernel);
+    let stream = device.cuda_stream();
+    let ordinal = stream.context().ordinal();
+    let key = (ordinal, source, kernel);
     if let Some(function) = compiled.functions.get(&key) {
         return Ok(function.clone());
     }
-    let module = match compiled.modules.get(&(device.id(), source)) {
+    let module = match compiled.modules.get(&(ordinal, source)) {
         Some(module) => module.clone(),
         None => {
-            let stream = device.cuda_stream();
             let (major, minor) = stream.context().compute_capability().w()?;
             let code = compile(&source.text(), major, minor)?;
             let module = stream.context().load_module(Ptx::from_binary(code)).w()?;
-            compiled.modules.insert((device.id(), source), module.clone());
+            compiled.modules.insert((ordinal, source), module.clone());
             module
         }
     };

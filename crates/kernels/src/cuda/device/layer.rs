@@ -1,186 +1,162 @@
-//! What a convolution and a normalised layer do on the device, apart from any graph: shared by the nodes that contain them.
+//! From checked plans to layers with addresses on the device, and filters on their way between candle and cuDNN.
 
 use candle_core::cuda_backend::CudaDevice;
-use candle_core::{Result, Tensor};
+use candle_core::{CudaStorage, Result, Tensor};
 
-use crate::cuda::batch_norm::{Backward, Matrix, Parameters, Statistics};
-use crate::cuda::call::Pointer;
-use crate::cuda::device::cudnn::{self, Direction, Operands};
+use crate::BatchNorm;
+use crate::cuda::batch_norm::{Matrix, Parameters};
+use crate::cuda::call::{Call, Pointer};
 use crate::cuda::device::launch::launch;
 use crate::cuda::device::memory::{Scratch, address_of, allocate, start, stored, tensor, zeros};
+use crate::cuda::filters::{self, Filters};
+use crate::cuda::layer::Norm;
 use crate::cuda::source::ElementType;
-use crate::cuda::transpose::transpose;
 use crate::plan::ConvShape;
-use crate::{BatchNorm, Mode};
 
-/// Filters as cuDNN wants them beside channels-last images, (O, Kh, Kw, I), and the memory they may have needed.
-pub(super) struct Filters {
-    at: Pointer,
-    _memory: Option<Scratch>,
-}
-
-impl Filters {
-    /// Filters (O, I, Kh, Kw) in that order; those of one tap or one channel are in it already.
-    pub(super) fn new(device: &CudaDevice, shape: &ConvShape, weight: &Tensor) -> Result<Self> {
-        let from = address_of(weight)?;
-        if shape.taps() == 1 || shape.group_inputs() == 1 {
-            return Ok(Self { at: from, _memory: None });
-        }
-        let bytes = stored(weight)?.bytes();
-        let memory = Scratch::new(device, shape.weight_len() * bytes)?;
-        turn(device, bytes, (shape.channels_out, shape.group_inputs(), shape.taps()), from, memory.at())?;
-        Ok(Self { at: memory.at(), _memory: Some(memory) })
-    }
-}
-
-fn turn(device: &CudaDevice, bytes: usize, extents: (usize, usize, usize), from: Pointer, to: Pointer) -> Result<()> {
-    match transpose(bytes, extents, from, to) {
-        Some(call) => launch(device, [&call]),
-        None => candle_core::bail!("lookahead-kernels: {extents:?} elements of {bytes} bytes cannot be transposed"),
-    }
-}
-
-/// `y`, the convolution of `x`.
-pub(super) fn convolve(
-    device: &CudaDevice,
-    stored: ElementType,
-    shape: &ConvShape,
-    x: Pointer,
-    filters: &Filters,
-    y: Pointer,
-) -> Result<()> {
-    if shape.y_len() == 0 {
-        return Ok(());
-    }
-    cudnn::convolve(device, stored, shape, Direction::Forward, Operands { x, weight: filters.at, y })
-}
-
-/// The gradient of a convolution's input, added to what `dx` holds if `add`.
-pub(super) fn data_gradient(
-    device: &CudaDevice,
-    stored: ElementType,
-    shape: &ConvShape,
-    dy: Pointer,
-    filters: &Filters,
-    add: bool,
-    dx: Pointer,
-) -> Result<()> {
-    if shape.y_len() == 0 {
-        return Ok(());
-    }
-    cudnn::convolve(device, stored, shape, Direction::Data { add }, Operands { x: dx, weight: filters.at, y: dy })
-}
-
-/// The gradient of a convolution's weight, if anybody asks for it.
-pub(super) fn filters_gradient(
-    device: &CudaDevice,
-    shape: &ConvShape,
-    x: Pointer,
-    dy: Pointer,
-    weight: &Tensor,
-) -> Result<Option<Tensor>> {
-    if !weight.track_op() {
-        return Ok(None);
-    }
-    let stored = stored(weight)?;
-    if shape.y_len() == 0 {
-        return Ok(Some(tensor(zeros(device, stored, shape.weight_len())?, weight.shape())));
-    }
-    let dw = allocate(device, stored, shape.weight_len())?;
-    if shape.taps() == 1 || shape.group_inputs() == 1 {
-        let operands = Operands { x, weight: start(&dw)?, y: dy };
-        cudnn::convolve(device, stored, shape, Direction::Filter, operands)?;
-    } else {
-        let turned = Scratch::new(device, shape.weight_len() * stored.bytes())?;
-        let operands = Operands { x, weight: turned.at(), y: dy };
-        cudnn::convolve(device, stored, shape, Direction::Filter, operands)?;
-        let extents = (shape.channels_out, shape.taps(), shape.group_inputs());
-        turn(device, stored.bytes(), extents, turned.at(), start(&dw)?)?;
-    }
-    Ok(Some(tensor(dw, weight.shape())))
-}
-
-/// A batch norm layer's shape and what a forward pass leaves for the backward one.
-pub(super) struct Normalised {
-    matrix: Matrix,
-    mode: Mode,
-    /// Mean and reciprocal of every channel.
-    numbers: Scratch,
-}
-
-impl Normalised {
-    fn statistics(&self) -> Statistics {
-        let line = self.matrix.channels * self.matrix.element.wide_bytes();
-        Statistics { mean: self.numbers.at(), reciprocal: self.numbers.at().offset(line) }
-    }
-}
-
-/// Normalises `x`, (rows, C), into `y`, adds the residual unless it is null, and cuts. Training moves the running statistics.
-#[allow(clippy::too_many_arguments, reason = "addresses of one pass, each with its name")]
-pub(super) fn normalise(
-    device: &CudaDevice,
-    norm: &BatchNorm,
-    mode: Mode,
-    (element, rows): (ElementType, usize),
-    x: Pointer,
-    residual: Pointer,
-    relu: bool,
-    y: Pointer,
-) -> Result<Normalised> {
-    let channels = norm.weight.elem_count();
-    let matrix = Matrix { rows, channels, element, parameter: stored(&norm.weight)? };
+/// Batch norm of `rows` pixels; its tensors must live until what uses the addresses is launched.
+pub(super) fn norm(of: &BatchNorm, element: ElementType, rows: usize) -> Result<Norm> {
+    let matrix = Matrix { rows, channels: of.weight.elem_count(), element, parameter: stored(&of.weight)? };
     let parameters = Parameters {
-        weight: address_of(&norm.weight)?,
-        bias: address_of(&norm.bias)?,
-        running_mean: address_of(&norm.running_mean)?,
-        running_var: address_of(&norm.running_var)?,
+        weight: address_of(&of.weight)?,
+        bias: address_of(&of.bias)?,
+        running_mean: address_of(&of.running_mean)?,
+        running_var: address_of(&of.running_var)?,
     };
-    let numbers = Scratch::new(device, 2 * channels * element.wide_bytes())?;
-    let normalised = Normalised { matrix, mode, numbers };
-    let statistics = normalised.statistics();
-    match mode {
-        Mode::Train | Mode::BatchOnly => {
-            let partials = Scratch::new(device, 8 * matrix.partials())?;
-            let (eps, momentum) = (norm.eps, if mode == Mode::Train { norm.momentum } else { 0.0 });
-            launch(device, &matrix.statistics(x, partials.at(), &parameters, eps, momentum, &statistics))?;
-        }
-        Mode::Eval => launch(device, [&matrix.frozen_statistics(&parameters, norm.eps, &statistics)])?,
-    }
-    launch(device, [&matrix.normalise(x, residual, y, &statistics, &parameters, relu)])?;
-    Ok(normalised)
+    Ok(Norm { matrix, parameters, eps: of.eps, momentum: of.momentum })
 }
 
-/// The gradients of scale and shift; `x`'s gradient goes to `dx`, the cut `dy` to `d_residual` unless that is null.
-///
-/// `y` is the layer's output if a rectifier ended it, else null.
-#[allow(clippy::too_many_arguments, reason = "addresses of one pass, each with its name")]
-pub(super) fn normalise_backward(
-    device: &CudaDevice,
-    norm: &BatchNorm,
-    normalised: &Normalised,
-    x: Pointer,
-    y: Pointer,
-    dy: Pointer,
-    dx: Pointer,
-    d_residual: Pointer,
-) -> Result<(Tensor, Tensor)> {
-    let matrix = &normalised.matrix;
-    let partials = Scratch::new(device, 8 * matrix.partials())?;
-    let terms = Scratch::new(device, 3 * matrix.channels * matrix.element.wide_bytes())?;
-    let d_weight = allocate(device, matrix.parameter, matrix.channels)?;
-    let d_bias = allocate(device, matrix.parameter, matrix.channels)?;
-    let at = Backward {
-        x,
-        y,
-        dy,
-        partials: partials.at(),
-        terms: terms.at(),
-        d_weight: start(&d_weight)?,
-        d_bias: start(&d_bias)?,
-        dx,
-        d_residual,
-    };
-    let weight = address_of(&norm.weight)?;
-    launch(device, &matrix.backward(&at, &normalised.statistics(), weight, normalised.mode.uses_batch()))?;
-    Ok((tensor(d_weight, matrix.channels), tensor(d_bias, matrix.channels)))
+/// Makes the launches of all filters whose parameters have one type.
+type Turn = fn(ElementType, ElementType, &[Filters]) -> Vec<Call>;
+
+fn turn(device: &CudaDevice, element: ElementType, by: Turn, all: &[(ElementType, Filters)]) -> Result<()> {
+    for parameter in [ElementType::F32, ElementType::F64, ElementType::Bf16] {
+        let of_type: Vec<Filters> = all.iter().filter(|(kind, _)| *kind == parameter).map(|(_, f)| *f).collect();
+        launch(device, &by(element, parameter, &of_type))?;
+    }
+    Ok(())
+}
+
+/// One allocation for many, each aligned as an allocation of its own.
+struct Pool {
+    memory: Scratch,
+    used: usize,
+}
+
+impl Pool {
+    const ALIGNMENT: usize = 256;
+
+    fn new(device: &CudaDevice, sizes: impl Iterator<Item = usize>) -> Result<Self> {
+        let bytes = sizes.map(|bytes| bytes.next_multiple_of(Self::ALIGNMENT)).sum();
+        Ok(Self { memory: Scratch::new(device, bytes)?, used: 0 })
+    }
+
+    fn take(&mut self, bytes: usize) -> Pointer {
+        let at = self.memory.at().offset(self.used);
+        self.used += bytes.next_multiple_of(Self::ALIGNMENT);
+        at
+    }
+}
+
+/// The filters of some layers as cuDNN takes them, of the activations' type: turned in one launch, and kept for the backward pass.
+pub(super) struct Turned {
+    at: Vec<Pointer>,
+    _pool: Pool,
+}
+
+impl Turned {
+    pub(super) fn new(device: &CudaDevice, element: ElementType, layers: &[(&ConvShape, &Tensor)]) -> Result<Self> {
+        let mut pool = Pool::new(device, layers.iter().map(|(shape, _)| shape.weight_len() * element.bytes()))?;
+        let (mut at, mut turned) = (Vec::with_capacity(layers.len()), Vec::new());
+        for (shape, weight) in layers {
+            let (ours, parameter) = (address_of(weight)?, stored(weight)?);
+            at.push(if filters::are_one(shape, element, parameter) {
+                ours
+            } else {
+                let theirs = pool.take(shape.weight_len() * element.bytes());
+                turned.push((parameter, Filters::of(shape, ours, theirs)));
+                theirs
+            });
+        }
+        turn(device, element, filters::to_cudnn, &turned)?;
+        Ok(Self { at, _pool: pool })
+    }
+
+    pub(super) fn at(&self, layer: usize) -> Pointer {
+        self.at[layer]
+    }
+}
+
+/// The gradients of the filters of some layers: cuDNN's first, turned into those of the parameters in one launch.
+pub(super) struct FilterGradients {
+    element: ElementType,
+    /// The parameters' gradients, but for those that nobody asks for.
+    results: Vec<Option<CudaStorage>>,
+    at: Vec<Pointer>,
+    turned: Vec<(ElementType, Filters)>,
+    _pool: Pool,
+}
+
+impl FilterGradients {
+    pub(super) fn new(device: &CudaDevice, element: ElementType, layers: &[(&ConvShape, &Tensor)]) -> Result<Self> {
+        let mut pool = Pool::new(device, layers.iter().map(|(shape, _)| shape.weight_len() * element.bytes()))?;
+        let (mut results, mut at, mut turned) = (Vec::new(), Vec::new(), Vec::new());
+        for (shape, weight) in layers {
+            let (parameter, len) = (stored(weight)?, shape.weight_len());
+            // A batch without images is not convolved.
+            let empty = shape.y_len() == 0;
+            let result = match weight.track_op() {
+                true if empty => Some(zeros(device, parameter, len)?),
+                true => Some(allocate(device, parameter, len)?),
+                false => None,
+            };
+            let ours = result.as_ref().map_or(Ok(Pointer::NULL), start)?;
+            at.push(if ours == Pointer::NULL || empty {
+                Pointer::NULL
+            } else if filters::are_one(shape, element, parameter) {
+                ours
+            } else {
+                let theirs = pool.take(len * element.bytes());
+                turned.push((parameter, Filters::of(shape, ours, theirs)));
+                theirs
+            });
+            results.push(result);
+        }
+        Ok(Self { element, results, at, turned, _pool: pool })
+    }
+
+    /// Where cuDNN puts a layer's gradient; null where none is wanted.
+    pub(super) fn at(&self, layer: usize) -> Pointer {
+        self.at[layer]
+    }
+
+    /// The gradients as tensors of the weights' shapes, once cuDNN's are asked for.
+    pub(super) fn finish(self, device: &CudaDevice, layers: &[(&ConvShape, &Tensor)]) -> Result<Vec<Option<Tensor>>> {
+        turn(device, self.element, filters::from_cudnn, &self.turned)?;
+        let shaped = |(result, (_, weight)): (Option<CudaStorage>, &(&ConvShape, &Tensor))| {
+            result.map(|result| tensor(result, weight.shape()))
+        };
+        Ok(self.results.into_iter().zip(layers).map(shaped).collect())
+    }
+}
+
+/// The gradients of a norm's scale and shift.
+pub(super) struct NormGradients {
+    scale: CudaStorage,
+    shift: CudaStorage,
+    channels: usize,
+}
+
+impl NormGradients {
+    pub(super) fn new(device: &CudaDevice, of: &Matrix) -> Result<Self> {
+        let new = || allocate(device, of.parameter, of.channels);
+        Ok(Self { scale: new()?, shift: new()?, channels: of.channels })
+    }
+
+    pub(super) fn at(&self) -> Result<(Pointer, Pointer)> {
+        Ok((start(&self.scale)?, start(&self.shift)?))
+    }
+
+    pub(super) fn tensors(self) -> [Option<Tensor>; 2] {
+        [self.scale, self.shift].map(|storage| Some(tensor(storage, self.channels)))
+    }
 }

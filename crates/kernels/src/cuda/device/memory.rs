@@ -10,7 +10,7 @@ use crate::cuda::call::Pointer;
 use crate::cuda::source::ElementType;
 
 /// Memory of the device that is no tensor. Freed in the order of the stream, so it may be dropped once its last use is launched.
-pub(super) struct Scratch(CudaSlice<u8>);
+pub(crate) struct Scratch(CudaSlice<u8>);
 
 impl Scratch {
     /// Uninitialised; aligned as every allocation of CUDA is, to 256 bytes.
@@ -89,6 +89,6 @@ pub(super) fn tensor(storage: CudaStorage, shape: impl Into<Shape>) -> Tensor {
 }
 
 /// The address alone. Order is the stream's: see [`cuda_device`](crate::cuda_device).
-fn pointer<T>(slice: &CudaSlice<T>) -> Pointer {
+pub(super) fn pointer<T>(slice: &CudaSlice<T>) -> Pointer {
     Pointer(slice.device_ptr(slice.stream()).0)
 }

@@ -4,12 +4,16 @@
 //! stores. A fused layer has up to five inputs: activation, residual, weight, scale and shift. So the parameters are
 //! bundled first: a bundle is a one-element tensor whose graph leads to all of them. The fused op takes the bundle as its
 //! input, leaves the parameters' gradients in the bundle's [`Slot`], and candle's walk, which reaches the bundle only
-//! after the fused op, hands them on.
+//! after the fused op, hands them on. Inside [`gradients_of`] that detour is spared.
+
+mod direct;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+
+pub use direct::gradients_of;
 
 /// Where a fused op leaves the gradients of bundled parameters, in the order they were bundled.
 ///
@@ -21,6 +25,8 @@ pub(crate) struct Slot {
     waiting: Arc<Mutex<Vec<(ThreadId, Gradients)>>>,
     /// Whether candle's walk will reach the bundle; else nobody would ever take what is put here.
     reached: bool,
+    /// The parameters, where their gradients go to the store at once.
+    direct: Option<Vec<Tensor>>,
 }
 
 type Gradients = Vec<Option<Tensor>>;
@@ -30,11 +36,9 @@ const MOST_WAITING: usize = 256;
 
 impl Slot {
     pub(crate) fn put(&self, gradients: Gradients) {
-        self.put_for(std::thread::current().id(), gradients);
-    }
-
-    /// [`put`](Self::put) on another thread than the pass's own, which is `pass`.
-    pub(crate) fn put_for(&self, pass: ThreadId, gradients: Gradients) {
+        if let Some(parameters) = &self.direct {
+            return direct::put(parameters, gradients);
+        }
         if !self.reached {
             return;
         }
@@ -42,7 +46,7 @@ impl Slot {
         if waiting.len() >= MOST_WAITING {
             waiting.remove(0);
         }
-        waiting.push((pass, gradients));
+        waiting.push((std::thread::current().id(), gradients));
     }
 
     fn take(&self, count: usize) -> Result<Gradients> {
@@ -67,19 +71,35 @@ struct Bundle(Slot);
 
 /// Bundles two parameters.
 pub(crate) fn pair(a: &Tensor, b: &Tensor) -> Result<(Tensor, Slot)> {
+    if let Some(token) = direct::token(&[a, b])? {
+        return Ok((token, Slot { direct: Some(vec![a.clone(), b.clone()]), ..Slot::default() }));
+    }
     let slot = Slot { reached: a.track_op() || b.track_op(), ..Slot::default() };
     Ok((a.apply_op2(b, Bundle(slot.clone()))?, slot))
 }
 
 /// Bundles three parameters.
 pub(crate) fn triple(a: &Tensor, b: &Tensor, c: &Tensor) -> Result<(Tensor, Slot)> {
+    if let Some(token) = direct::token(&[a, b, c])? {
+        return Ok((token, Slot { direct: Some(vec![a.clone(), b.clone(), c.clone()]), ..Slot::default() }));
+    }
     let slot = Slot { reached: a.track_op() || b.track_op() || c.track_op(), ..Slot::default() };
     Ok((a.apply_op3(b, c, Bundle(slot.clone()))?, slot))
 }
 
-/// The gradient that a fused op reports for the bundle itself: nothing reads it, but candle wants one.
+/// One token for several.
+#[cfg(feature = "cuda")]
+pub(crate) fn join(tokens: &[Tensor]) -> Result<Tensor> {
+    match tokens.split_first() {
+        Some((first, rest)) if rest.iter().all(|token| token.id() == first.id()) => Ok(first.clone()),
+        _ => Tensor::cat(tokens, 0),
+    }
+}
+
+/// The gradient that a fused op reports for the bundle itself: nothing reads it, but candle wants one. Tokens are zeros.
 pub(crate) fn gradient(bundle: &Tensor) -> Result<Option<Tensor>> {
-    if bundle.track_op() { bundle.zeros_like().map(Some) } else { Ok(None) }
+    direct::require_taken()?;
+    Ok(bundle.track_op().then(|| bundle.detach()))
 }
 
 fn token() -> (CpuStorage, Shape) {

@@ -1,0 +1,181 @@
+//! Gradients of parameters straight from the node that forms them to the gradient store.
+
+use std::cell::{Cell, RefCell};
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Device, Result, Tensor, Var};
+
+/// Parameters with their gradients, of one backward pass.
+type Gradients = Vec<(Tensor, Tensor)>;
+
+thread_local! {
+    /// What the pass of this thread has formed so far, inside [`gradients_of`].
+    static FORMED: RefCell<Option<Gradients>> = const { RefCell::new(None) };
+    /// Whether gradients were formed with nobody to take them.
+    static LOST: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The loss that `loss` computes, and its gradients: those of `loss()?.backward()?`, for less work.
+///
+/// In candle's own backward pass each gradient of a parameter is added to a tensor of zeros first: three passes over all
+/// parameters, and on a GPU two launches for each. Operations of this crate that run inside `loss` hand the gradients of variables
+/// to the store as they are. Everything else, parameters that are computed from variables among it, goes candle's way.
+///
+/// The loss must be taken backward here, not kept and taken backward later: that is an error.
+///
+/// # Errors
+///
+/// Those of `loss` and of the backward pass.
+///
+/// ```
+/// use candle_core::{Device, Tensor, Var};
+/// use lookahead_kernels::{conv2d, gradients_of};
+///
+/// let x = Tensor::ones((1, 2, 2, 1), candle_core::DType::F32, &Device::Cpu)?;
+/// let weight = Var::new(&[[[[3f32]]]], &Device::Cpu)?;
+/// let (loss, gradients) = gradients_of(|| conv2d(&x, &weight, 1, 0)?.sum_all())?;
+/// assert_eq!(loss.to_scalar::<f32>()?, 12.0);
+/// assert_eq!(gradients.get(&weight).unwrap().flatten_all()?.to_vec1::<f32>()?, [4.0]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn gradients_of<E: From<candle_core::Error>>(
+    loss: impl FnOnce() -> std::result::Result<Tensor, E>,
+) -> std::result::Result<(Tensor, GradStore), E> {
+    let pass = Pass { outer: FORMED.replace(Some(Vec::new())) };
+    let loss = loss()?;
+    let mut store = loss.backward()?;
+    let formed = FORMED.take().unwrap_or_default();
+    drop(pass);
+    for (parameter, gradient) in formed {
+        let gradient = match store.remove(&parameter) {
+            Some(before) => (before + gradient)?,
+            None => gradient,
+        };
+        store.insert(&parameter, gradient);
+    }
+    for token in tokens().iter() {
+        store.remove(token);
+    }
+    Ok((loss, store))
+}
+
+/// A call of [`gradients_of`], however it ends; another one may be around it.
+struct Pass {
+    outer: Option<Gradients>,
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        FORMED.set(self.outer.take());
+    }
+}
+
+/// The token of nodes whose parameters are all variables or constants, inside [`gradients_of`]; else none.
+pub(super) fn token(parameters: &[&Tensor]) -> Result<Option<Tensor>> {
+    let inside = FORMED.with(|formed| formed.borrow().is_some());
+    let tracked = parameters.iter().any(|parameter| parameter.track_op());
+    if !inside || !tracked || parameters.iter().any(|parameter| parameter.track_op() && !parameter.is_variable()) {
+        return Ok(None);
+    }
+    token_on(parameters[0].device()).map(Some)
+}
+
+/// Takes what a node formed for these parameters.
+pub(super) fn put(parameters: &[Tensor], gradients: Vec<Option<Tensor>>) {
+    FORMED.with(|formed| match formed.borrow_mut().as_mut() {
+        Some(formed) => {
+            let pairs = parameters.iter().zip(gradients).filter(|(parameter, _)| parameter.track_op());
+            formed.extend(pairs.filter_map(|(parameter, gradient)| Some((parameter.clone(), gradient?))));
+        }
+        None => LOST.set(true),
+    });
+}
+
+/// Refuses to go on after [`put`] had nobody to give to.
+pub(super) fn require_taken() -> Result<()> {
+    if LOST.take() {
+        candle_core::bail!(
+            "lookahead-kernels: a loss that was computed inside gradients_of goes backward there, not outside"
+        );
+    }
+    Ok(())
+}
+
+/// A variable of one zero, the same for all nodes on a device: candle's walk ends there.
+fn token_on(device: &Device) -> Result<Tensor> {
+    let mut tokens = tokens();
+    if let Some(token) = tokens.iter().find(|token| token.device().same_device(device)) {
+        return Ok(token.as_tensor().clone());
+    }
+    let token = Var::zeros(1, DType::F32, device)?;
+    tokens.push(token.clone());
+    Ok(token.as_tensor().clone())
+}
+
+fn tokens() -> std::sync::MutexGuard<'static, Vec<Var>> {
+    static TOKENS: Mutex<Vec<Var>> = Mutex::new(Vec::new());
+    TOKENS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{After, BatchNorm, Mode, batch_norm, conv2d_batch_norm};
+
+    fn var(shape: &[usize], seed: usize) -> Result<Var> {
+        let numbers = (0..shape.iter().product()).map(|i| ((i * 7 + seed * 5) % 13) as f32 / 6.5 - 0.9);
+        Var::from_tensor(&Tensor::from_iter(numbers, &Device::Cpu)?.reshape(shape)?)
+    }
+
+    struct Network {
+        filters: Var,
+        scale: Var,
+        shift: Var,
+        /// A scale is computed from it.
+        root: Var,
+    }
+
+    impl Network {
+        /// Two layers that share a shift, and a third whose scale is no variable.
+        fn loss(&self, x: &Tensor) -> crate::Result<Tensor> {
+            let norm = |weight: &Tensor| {
+                let (mean, one) = (Var::zeros(4, DType::F32, &Device::Cpu)?, Var::ones(4, DType::F32, &Device::Cpu)?);
+                BatchNorm::new(weight.clone(), self.shift.as_tensor().clone(), mean, one)
+            };
+            let y = conv2d_batch_norm(x, &self.filters, 1, 1, &norm(&self.scale)?, After::Relu, Mode::Train)?;
+            let y = batch_norm(&y, &norm(&self.scale)?, After::Nothing, Mode::Train)?;
+            let y = batch_norm(&y, &norm(&self.root.sqr()?)?, After::Relu, Mode::Train)?;
+            Ok((&y * var(y.dims(), 3)?.as_tensor())?.sum_all()?)
+        }
+    }
+
+    #[test]
+    fn gradients_are_those_of_candles_backward_pass() -> crate::Result<()> {
+        let (x, filters) = (var(&[2, 5, 4, 3], 0)?, var(&[4, 3, 3, 3], 1)?);
+        let network = Network { filters, scale: var(&[4], 2)?, shift: var(&[4], 3)?, root: var(&[4], 4)? };
+        let expected = network.loss(&x)?.backward()?;
+        let (loss, got) = gradients_of(|| network.loss(&x))?;
+        assert_eq!(loss.to_scalar::<f32>()?, network.loss(&x)?.to_scalar::<f32>()?);
+        for var in [&x, &network.filters, &network.scale, &network.shift, &network.root] {
+            let values = |store: &GradStore| store.get(var).map(|gradient| gradient.flatten_all()?.to_vec1::<f32>());
+            let (expected, got) = (values(&expected).transpose()?, values(&got).transpose()?);
+            assert!(expected.is_some() && expected == got, "{expected:?} {got:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_loss_that_is_taken_backward_later_is_an_error() -> crate::Result<()> {
+        let filters = var(&[4, 3, 3, 3], 1)?;
+        let network = Network { filters, scale: var(&[4], 2)?, shift: var(&[4], 3)?, root: var(&[4], 4)? };
+        let x = var(&[2, 5, 4, 3], 0)?;
+        let (loss, _) = gradients_of(|| network.loss(&x))?;
+        let message = loss.backward().unwrap_err().to_string();
+        assert!(message.contains("inside gradients_of goes backward there"), "{message}");
+        // An error inside leaves nothing behind.
+        let failed = gradients_of(|| Err::<Tensor, _>(candle_core::Error::Msg("no loss".into())));
+        assert!(failed.is_err() && network.loss(&x)?.backward().is_ok());
+        Ok(())
+    }
+}

@@ -1,0 +1,37 @@
+//! Where blocks of a launch meet on an open device.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::Result;
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, sys::CUdevice_attribute};
+use candle_core::cuda_backend::{CudaDevice, DeviceId, WrapErr};
+
+use crate::cuda::device::memory::pointer;
+use crate::cuda::stream::Meeting;
+
+/// Blocks that fit on a processor, the sources' `RESIDENT`.
+const BLOCKS_A_PROCESSOR: usize = 4;
+
+/// A device's gates, and the blocks that meet there.
+struct Gates {
+    memory: CudaSlice<u32>,
+    blocks: usize,
+}
+
+/// The gates of a device, zero before its first launch; made once, and by device, not by GPU: launches of two streams must not meet.
+pub(super) fn meeting(device: &CudaDevice) -> Result<Meeting> {
+    static GATES: Mutex<Option<HashMap<DeviceId, Gates>>> = Mutex::new(None);
+    let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
+    let gates = match gates.get_or_insert_default().entry(device.id()) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => {
+            let attribute = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
+            let processors = device.cuda_stream().context().attribute(attribute).w()?;
+            let blocks = BLOCKS_A_PROCESSOR * processors.max(1) as usize;
+            entry.insert(Gates { memory: device.alloc_zeros::<u32>(2 * blocks)?, blocks })
+        }
+    };
+    Ok(Meeting { gates: pointer(&gates.memory), blocks: gates.blocks })
+}

@@ -1,0 +1,47 @@
+//! What a normalised layer does, apart from any graph and any device: shared by the nodes that contain one.
+
+use candle_core::Result;
+
+use crate::Mode;
+use crate::cuda::batch_norm::{Backward, Forward, Matrix, Parameters, Scratch};
+use crate::cuda::stream::Stream;
+
+/// Batch norm over the pixels of a layer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Norm {
+    pub(crate) matrix: Matrix,
+    pub(crate) parameters: Parameters,
+    pub(crate) eps: f64,
+    pub(crate) momentum: f64,
+}
+
+impl Norm {
+    /// A forward pass; mean and reciprocal of every channel are what is left. Training moves the running statistics.
+    pub(crate) fn forward<S: Stream>(&self, stream: &S, mode: Mode, at: &Forward) -> Result<S::Memory> {
+        let Self { matrix, parameters, eps, momentum } = self;
+        let left = stream.memory(matrix.statistics_bytes())?;
+        let to = matrix.statistics_at(S::address(&left));
+        match mode {
+            Mode::Train | Mode::BatchOnly => {
+                let partials = stream.memory(8 * matrix.partials())?;
+                let momentum = if mode == Mode::Train { *momentum } else { 0.0 };
+                let meeting = stream.meeting()?;
+                let partials = S::address(&partials);
+                stream.launch(&matrix.train(at, parameters, (*eps, momentum), partials, &meeting, &to))?;
+            }
+            Mode::Eval => stream.launch(&matrix.evaluate(at, parameters, *eps, &to))?,
+        }
+        Ok(left)
+    }
+
+    /// All gradients, from what a forward pass in the same mode left.
+    pub(crate) fn backward<S: Stream>(&self, stream: &S, mode: Mode, left: &S::Memory, at: &Backward) -> Result<()> {
+        let matrix = &self.matrix;
+        let partials = stream.memory(8 * matrix.partials())?;
+        let terms = stream.memory(3 * matrix.channels * matrix.element.wide_bytes())?;
+        let scratch = Scratch { partials: S::address(&partials), terms: S::address(&terms) };
+        let statistics = matrix.statistics_at(S::address(left));
+        let (weight, meeting) = (self.parameters.weight, stream.meeting()?);
+        stream.launch(&matrix.backward(at, &statistics, weight, mode.uses_batch(), &scratch, &meeting))
+    }
+}
