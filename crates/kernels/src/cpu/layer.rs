@@ -64,6 +64,16 @@ pub(crate) fn weight_gradient<T: Kernels>(
     tensor(dw, weight.shape()).to_dtype(weight.dtype()).map(Some)
 }
 
+/// The gradient of a bias, if anybody asks for it: the sum over all pixels, in double precision and in the order of batch norm's sums.
+pub(crate) fn bias_gradient<T: Kernels>(dy: &[T], bias: &Tensor) -> Result<Option<Tensor>> {
+    if !bias.track_op() {
+        return Ok(None);
+    }
+    let channels = bias.elem_count();
+    let sums = T::gradient_sums(dy, &vec![T::zero().widen(); channels], Mask::Open, dy);
+    tensor(rounded::<T::Accumulator>(sums.first.into_iter()), channels).to_dtype(bias.dtype()).map(Some)
+}
+
 /// `x` normalised, the residual added, and through the function `after`; `keep` says that a backward pass may follow.
 pub(crate) fn normalise<T: Kernels>(
     norm: &BatchNorm,

@@ -13,6 +13,7 @@ mod element;
 mod graph;
 mod layer;
 mod memory;
+mod pool;
 #[cfg(test)]
 mod roofline;
 mod row_norm;
@@ -25,7 +26,7 @@ mod twins;
 use candle_core::{DType, Result, Tensor};
 use half::bf16;
 
-use crate::plan::{BlockPlan, ConvShape, NormPlan, PoolShape, RowNormPlan};
+use crate::plan::{BlockPlan, ConvShape, NormPlan, PlainPlan, PoolShape, RowNormPlan};
 use crate::{Activation, Mode};
 
 pub use memory::release_workspace;
@@ -56,6 +57,10 @@ pub(crate) fn residual_blocks(
     mode: Mode,
 ) -> Result<Tensor> {
     by_dtype!(x, residual_blocks(x, plans, output, mode))
+}
+
+pub(crate) fn plain_network(x: &Tensor, plans: Vec<PlainPlan>, mode: Mode) -> Result<Tensor> {
+    by_dtype!(x, plain_network(x, plans, mode))
 }
 
 pub(crate) fn max_pool(shape: PoolShape, x: &Tensor) -> Result<Tensor> {

@@ -106,14 +106,14 @@ pub(crate) fn normalise_backward<T: Kernels>(
     (dx, masked_dy)
 }
 
-pub(crate) fn activate<T: Kernels>(activation: Activation, x: &[T]) -> Vec<T> {
+pub(crate) fn activate<T: Kernels>(activation: Activation, x: &[T], place: Place) -> Values<T> {
     // SAFETY: the kernel writes all of its output.
-    unsafe { written(x.len(), Place::Tensor, |y| T::activate(activation, x, y)) }.into_vec()
+    unsafe { written(x.len(), place, |y| T::activate(activation, x, y)) }
 }
 
-pub(crate) fn activate_backward<T: Kernels>(activation: Activation, x: &[T], dy: &[T]) -> Vec<T> {
+pub(crate) fn activate_backward<T: Kernels>(activation: Activation, x: &[T], dy: &[T], place: Place) -> Values<T> {
     // SAFETY: the kernel writes all of its output.
-    unsafe { written(x.len(), Place::Tensor, |dx| T::activate_backward(activation, x, dy, dx)) }.into_vec()
+    unsafe { written(x.len(), place, |dx| T::activate_backward(activation, x, dy, dx)) }
 }
 
 pub(crate) fn cross_entropy_backward<T: Kernels>(

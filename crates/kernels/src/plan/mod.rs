@@ -5,6 +5,7 @@ mod batch_norm;
 mod block;
 mod mode;
 mod options;
+mod plain;
 mod row_norm;
 mod window;
 
@@ -14,6 +15,8 @@ pub(crate) use block::{BlockPlan, Input, LayerPlan, NormPlan, Shortcut};
 pub use block::{ConvBatchNorm, ResidualBlock};
 pub use mode::{After, Mode};
 pub use options::Conv2dOptions;
+pub use plain::PlainLayer;
+pub(crate) use plain::PlainPlan;
 pub(crate) use row_norm::RowNormPlan;
 pub use row_norm::{LayerNorm, RmsNorm};
 pub(crate) use window::{ConvShape, PoolShape, Window};

@@ -6,14 +6,11 @@ mod whitening;
 use std::{collections::HashMap, path::Path};
 
 use candle_core::{DType, Device, Tensor, Var};
-use lookahead_kernels::{
-    Activation, After, BatchNorm, Conv2dOptions, activate, batch_norm, conv2d, conv2d_batch_norm, conv2d_with,
-    max_pool2d, to_channels_last,
-};
+use lookahead_kernels::{Activation, BatchNorm, PlainLayer, max_pool2d, plain_network, to_channels_last};
 
 pub use self::config::SpeedNetConfig;
 use crate::{
-    Error, Loaded, Pass, Result, Weights,
+    BatchNormConfig, Error, Loaded, Pass, Result, Weights,
     init::Init,
     layers::{mode, weight},
     store::{Store, StoreBuilder, precise},
@@ -160,11 +157,16 @@ impl SpeedNet {
         if self.dtype == DType::BF16 && x.dtype() == DType::F32 {
             x = x.to_dtype(DType::BF16)?;
         }
-        let (filters, bias) = (self.whiten.weight.as_detached_tensor(), weight(&self.whiten.bias, pass));
-        x = activate(&conv2d_with(&x, &filters, Some(&bias), Conv2dOptions::default())?, Activation::Gelu)?;
+        // One node of the graph: between nodes, candle clears and adds whole gradients.
+        let mut layers = vec![PlainLayer {
+            bias: Some(weight(&self.whiten.bias, pass)),
+            activation: Some(Activation::Gelu),
+            ..PlainLayer::new(self.whiten.weight.as_detached_tensor())
+        }];
         for group in &self.groups {
-            x = group.forward(&x, self.config.batch_norm, pass)?;
+            layers.extend(group.layers(self.config.batch_norm, pass)?);
         }
+        let x = plain_network(&x, &layers, mode(pass))?;
         let x = max_pool2d(&x, 3, 3, 0)?.flatten_from(1)?.to_dtype(precise(self.dtype))?;
         Ok((x.matmul(&weight(&self.head, pass).t()?)? * self.config.logit_scale)?)
     }
@@ -235,12 +237,13 @@ impl Group {
         })
     }
 
-    /// Activations (N, H, W, I) to (N, H / 2, W / 2, O), rounded down.
-    fn forward(&self, x: &Tensor, config: crate::BatchNormConfig, pass: Pass) -> Result<Tensor> {
-        let (gelu, mode) = (After::Activation(Activation::Gelu), mode(pass));
-        let pooled = max_pool2d(&conv2d(x, &weight(&self.conv1, pass), 1, 1)?, 2, 2, 0)?;
-        let x = batch_norm(&pooled, &self.norm1.kernel(config, pass)?, gelu, mode)?;
-        Ok(conv2d_batch_norm(&x, &weight(&self.conv2, pass), 1, 1, &self.norm2.kernel(config, pass)?, gelu, mode)?)
+    /// The two layers as the kernels take them: the first halves the map, rounded down.
+    fn layers(&self, config: BatchNormConfig, pass: Pass) -> Result<[PlainLayer; 2]> {
+        let layer = |filters, norm: &Shift, pool| -> Result<PlainLayer> {
+            let (norm, activation) = (Some(norm.kernel(config, pass)?), Some(Activation::Gelu));
+            Ok(PlainLayer { padding: 1, pool, norm, activation, ..PlainLayer::new(weight(filters, pass)) })
+        };
+        Ok([layer(&self.conv1, &self.norm1, 2)?, layer(&self.conv2, &self.norm2, 1)?])
     }
 }
 
@@ -253,7 +256,7 @@ impl Shift {
         })
     }
 
-    fn kernel(&self, config: crate::BatchNormConfig, pass: Pass) -> Result<BatchNorm> {
+    fn kernel(&self, config: BatchNormConfig, pass: Pass) -> Result<BatchNorm> {
         let (mean, var) = (self.running_mean.clone(), self.running_var.clone());
         let norm = BatchNorm::with_fixed_scale(weight(&self.bias, pass), mean, var)?;
         Ok(BatchNorm { momentum: config.momentum, eps: config.eps, ..norm })

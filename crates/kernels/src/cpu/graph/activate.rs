@@ -6,6 +6,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use crate::Activation;
 use crate::cpu::choose::Kernels;
+use crate::cpu::memory::Place;
 use crate::cpu::run;
 use crate::cpu::tensors::{elements, tensor, with_elements};
 
@@ -24,14 +25,14 @@ impl<T: Kernels> CustomOp1 for Activate<T> {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let y = run::activate(self.activation, elements::<T>(x, layout)?);
-        Ok((T::to_cpu_storage_owned(y), layout.shape().clone()))
+        let y = run::activate(self.activation, elements::<T>(x, layout)?, Place::Tensor);
+        Ok((T::to_cpu_storage_owned(y.into_vec()), layout.shape().clone()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let dy = dy.contiguous()?;
         let dx = with_elements::<T, _>(&dy, |dy| {
-            with_elements::<T, _>(x, |x| Ok(run::activate_backward(self.activation, x, dy)))
+            with_elements::<T, _>(x, |x| Ok(run::activate_backward(self.activation, x, dy, Place::Tensor).into_vec()))
         })?;
         Ok(Some(tensor(dx, x.shape())))
     }

@@ -4,9 +4,8 @@ use std::marker::PhantomData;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
-use crate::cpu::batch_norm::Mask;
 use crate::cpu::choose::Kernels;
-use crate::cpu::layer::{input_gradient, weight_gradient};
+use crate::cpu::layer::{bias_gradient, input_gradient, weight_gradient};
 use crate::cpu::memory::Place;
 use crate::cpu::run;
 use crate::cpu::tensors::{elements, tensor, with_elements, with_weight};
@@ -53,17 +52,6 @@ impl<T: Kernels> Conv2d<T> {
         };
         Ok((dx, with_elements::<T, _>(x, |x| weight_gradient(shape, x, dy, weight))?))
     }
-}
-
-/// The sum over all pixels, in double precision and in the order of batch norm's sums.
-fn bias_gradient<T: Kernels>(dy: &[T], bias: &Tensor) -> Result<Option<Tensor>> {
-    if !bias.track_op() {
-        return Ok(None);
-    }
-    let channels = bias.elem_count();
-    let sums = T::gradient_sums(dy, &vec![T::zero().widen(); channels], Mask::Open, dy);
-    let sums: Vec<T::Accumulator> = sums.first.into_iter().map(candle_core::WithDType::from_f64).collect();
-    tensor(sums, channels).to_dtype(bias.dtype()).map(Some)
 }
 
 impl<T: Kernels> CustomOp2 for Conv2d<T> {

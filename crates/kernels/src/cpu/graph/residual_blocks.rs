@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use crate::bundle::{self, Slot};
 use crate::cpu::choose::Kernels;
-use crate::cpu::graph::kept::Kept;
+use crate::cpu::graph::{kept::Kept, on_the_pool};
 use crate::cpu::layer::{self, NormGradients, Statistics};
 use crate::cpu::memory::{Place, Values};
 use crate::cpu::tensors::{elements, tensor, with_elements};
@@ -229,12 +229,6 @@ fn layer_backward<T: Kernels>(
     let dw = layer::weight_gradient(&plan.shape, x, &gradients.input, &plan.weight)?;
     let parameters = vec![dw, Some(gradients.scale.clone()), Some(gradients.bias.clone())];
     Ok((gradients, parameters))
-}
-
-/// Runs `f` on a thread of rayon's pool. A thread outside it goes to sleep at each parallel loop and is woken after it: a
-/// step of ResNet-20 has several hundred.
-fn on_the_pool<R: Send>(f: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| f())
 }
 
 fn output_of<T: Kernels>(block: Option<&SavedBlock<T>>) -> Option<&[T]> {

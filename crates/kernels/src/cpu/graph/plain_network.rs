@@ -1,0 +1,188 @@
+//! The graph node behind [`plain_network`](crate::plain_network).
+
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+
+use crate::Mode;
+use crate::bundle::{self, Slot};
+use crate::cpu::choose::Kernels;
+use crate::cpu::graph::{kept::Kept, on_the_pool};
+use crate::cpu::layer::{self, Statistics};
+use crate::cpu::memory::{Buffer, Place, Values};
+use crate::cpu::tensors::{elements, tensor, with_elements, with_weight};
+use crate::cpu::{pool, run};
+use crate::plan::PlainPlan;
+
+pub(crate) fn plain_network<T: Kernels>(x: &Tensor, plans: Vec<PlainPlan>, mode: Mode) -> Result<Tensor> {
+    let (mut tokens, mut slots) = (Vec::with_capacity(plans.len()), Vec::with_capacity(plans.len()));
+    for PlainPlan { weight, bias, norm, .. } in &plans {
+        let (token, slot) = match norm {
+            Some(norm) => bundle::triple(weight, &norm.weight, &norm.bias)?,
+            None => bundle::pair(weight, bias.as_ref().unwrap_or(weight))?,
+        };
+        tokens.push(token);
+        slots.push(slot);
+    }
+    let parameters = Tensor::cat(&tokens, 0)?;
+    let tracked = x.track_op() || parameters.track_op();
+    x.apply_op2(&parameters, PlainNode::<T> { plans, slots, mode, tracked, saved: Kept::default() })
+}
+
+/// What one layer leaves for the backward pass.
+struct Saved<T: Kernels> {
+    /// The pool's winners.
+    winners: Option<Buffer<u8>>,
+    /// What batch norm or the function is given; none where neither follows.
+    given: Option<Values<T>>,
+    statistics: Option<Statistics<T>>,
+    /// The layer's output, unless it is the last, whose output candle keeps.
+    output: Option<Values<T>>,
+}
+
+struct PlainNode<T: Kernels> {
+    plans: Vec<PlainPlan>,
+    slots: Vec<Slot>,
+    mode: Mode,
+    /// Whether anything will be asked for backward.
+    tracked: bool,
+    saved: Kept<Vec<Saved<T>>>,
+}
+
+/// Gradients of a layer's parameters, and where they go. They are put there by the thread of the pass.
+type Found<'a> = Vec<(&'a Slot, Vec<Option<Tensor>>)>;
+
+impl<T: Kernels> PlainNode<T> {
+    fn forward(&self, x: &[T]) -> Result<(CpuStorage, Shape)> {
+        let Some(last) = self.plans.last() else {
+            candle_core::bail!("plain_network: no layers");
+        };
+        let mut saved: Vec<Saved<T>> = Vec::with_capacity(self.plans.len());
+        let mut output: Option<Values<T>> = None;
+        for (index, plan) in self.plans.iter().enumerate() {
+            let place = if index + 1 == self.plans.len() { Place::Tensor } else { Place::Workspace };
+            let (left, y) = self.run_layer(plan, output.as_deref().unwrap_or(x), place)?;
+            let before = output.replace(y);
+            if self.tracked {
+                if let Some(saved) = saved.last_mut() {
+                    saved.output = before;
+                }
+                saved.push(left);
+            }
+        }
+        if self.tracked {
+            self.saved.set(saved);
+        }
+        let output = output.map(Values::into_vec).unwrap_or_default();
+        Ok((T::to_cpu_storage_owned(output), last.output_extents().into()))
+    }
+
+    /// One layer: what it leaves, but its output, and its output.
+    fn run_layer(&self, plan: &PlainPlan, x: &[T], place: Place) -> Result<(Saved<T>, Values<T>)> {
+        let (shape, ends) = (&plan.shape, plan.norm.is_none() && plan.after.is_none());
+        let place_of_sum = if ends && plan.pool.is_none() { place } else { Place::Workspace };
+        let convolved = with_weight::<T, _>(&plan.weight, |weight| match &plan.bias {
+            Some(bias) => with_weight::<T, _>(bias, |bias| {
+                Ok(run::conv2d_forward_biased(shape, x, weight, Some(bias), place_of_sum))
+            }),
+            None => Ok(run::conv2d_forward(shape, x, weight, place_of_sum)),
+        })?;
+        let (given, winners) = match &plan.pool {
+            Some(pool) => {
+                let (largest, winners) = pool::largest(pool, &convolved);
+                (Values::Workspace(largest), Some(winners))
+            }
+            None => (convolved, None),
+        };
+        let left = |given, statistics| Saved { winners, given, statistics, output: None };
+        match (&plan.norm, plan.after) {
+            (Some(norm), after) => {
+                let (y, statistics) = layer::normalise(norm, self.mode, &given, None, after, place, self.tracked)?;
+                statistics.update_running(norm)?;
+                Ok((left(Some(given), Some(statistics)), y))
+            }
+            (None, Some(after)) => {
+                let y = run::activate(after, &given, place);
+                Ok((left(Some(given), None), y))
+            }
+            (None, None) => Ok((left(None, None), given)),
+        }
+    }
+
+    /// The gradient of the input, if `wanted`; those of all parameters are added to `found`.
+    fn backward<'a>(&'a self, x: &[T], dy: &[T], wanted: bool, found: &mut Found<'a>) -> Result<Option<Values<T>>> {
+        let Some(saved) = self.saved.get() else {
+            candle_core::bail!("plain_network: backward without forward");
+        };
+        let mut carried: Option<Values<T>> = None;
+        for (index, (plan, left)) in self.plans.iter().zip(saved.iter()).enumerate().rev() {
+            let input = index.checked_sub(1).and_then(|before| saved[before].output.as_deref()).unwrap_or(x);
+            let (sum_gradient, mut parameters) = sum_gradient(plan, left, carried.as_deref().unwrap_or(dy))?;
+            let sum_gradient = sum_gradient.as_deref().or(carried.as_deref()).unwrap_or(dy);
+            parameters[0] = layer::weight_gradient(&plan.shape, input, sum_gradient, &plan.weight)?;
+            if let Some(bias) = &plan.bias {
+                parameters[1] = layer::bias_gradient(sum_gradient, bias)?;
+            }
+            found.push((&self.slots[index], parameters));
+            if index == 0 && !wanted {
+                return Ok(None);
+            }
+            // The first layer's input gradient becomes a tensor.
+            let place = if index == 0 { Place::Tensor } else { Place::Workspace };
+            carried = Some(layer::input_gradient(&plan.shape, sum_gradient, &plan.weight, place)?);
+        }
+        Ok(carried)
+    }
+}
+
+/// The gradient of a layer's convolution, none where it is `dy` itself, and room for those of its parameters, with batch norm's filled in.
+fn sum_gradient<T: Kernels>(
+    plan: &PlainPlan,
+    left: &Saved<T>,
+    dy: &[T],
+) -> Result<(Option<Values<T>>, Vec<Option<Tensor>>)> {
+    let mut parameters = vec![None; if plan.norm.is_some() { 3 } else { 2 }];
+    let given_gradient = match (&left.given, &plan.norm, &left.statistics, plan.after) {
+        (Some(given), Some(norm), Some(statistics), _) => {
+            let gradients = layer::normalise_backward(norm, statistics, given, dy, Place::Workspace, None)?;
+            (parameters[1], parameters[2]) = (Some(gradients.scale), Some(gradients.bias));
+            Some(gradients.input)
+        }
+        (Some(given), None, _, Some(after)) => Some(run::activate_backward(after, given, dy, Place::Workspace)),
+        _ => None,
+    };
+    match (&plan.pool, &left.winners) {
+        (Some(pool), Some(winners)) => {
+            let spread = pool::spread(pool, given_gradient.as_deref().unwrap_or(dy), winners);
+            Ok((Some(Values::Workspace(spread)), parameters))
+        }
+        _ => Ok((given_gradient, parameters)),
+    }
+}
+
+impl<T: Kernels> CustomOp2 for PlainNode<T> {
+    fn name(&self) -> &'static str {
+        "plain_network"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = elements(x, layout)?;
+        on_the_pool(|| self.forward(x))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        parameters: &Tensor,
+        _: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (dy, wanted) = (dy.contiguous()?, x.track_op());
+        let mut found = Found::new();
+        let dx = with_elements::<T, _>(&dy, |dy| {
+            with_elements::<T, _>(x, |x| on_the_pool(|| self.backward(x, dy, wanted, &mut found)))
+        })?;
+        for (slot, gradients) in found {
+            slot.put(gradients);
+        }
+        Ok((dx.map(|dx| tensor(dx.into_vec(), x.shape())), bundle::gradient(parameters)?))
+    }
+}
