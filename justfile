@@ -95,6 +95,10 @@ package crate="optim":
 publish-check:
     cargo publish --workspace --exclude lookahead-experiments --dry-run --no-verify --allow-dirty
 
+# the public surface of each crate against docs/public-api; `just public-api --write` takes a change over
+public-api *args:
+    @.ci/public-api {{args}}
+
 # what CI runs
 ready: lint docs test
 
