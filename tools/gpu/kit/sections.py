@@ -102,7 +102,7 @@ def training(here, say):
     command = [here.program("cifar10"), "--device", here.device, "--optimizers", "sgd,lookahead-sgd", "--seeds", "1"]
     try:
         outcome = here.run([*command, *size, "--out", folder])
-        say(f"{outcome.verdict()}, {outcome.seconds:.1f} s\n{outcome.tail(40)}")
+        say(f"{outcome.verdict()}, {outcome.seconds:.1f} s\n{outcome.head(30)}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
