@@ -24,14 +24,20 @@ class Outcome:
     seconds: float
     timed_out: bool = False
 
+    def head(self, lines=25):
+        return quoted(self.text.strip().splitlines()[:lines])
+
     def tail(self, lines=25):
-        kept = self.text.rstrip().splitlines()[-lines:]
-        return "```\n" + "\n".join(line[:400] for line in kept) + "\n```"
+        return quoted(self.text.strip().splitlines()[-lines:])
 
     def verdict(self):
         if self.code is None:
             return "could not be started"
         return f"stopped at its limit after {self.seconds:.0f} s" if self.timed_out else f"exit status {self.code}"
+
+
+def quoted(lines):
+    return "```\n" + "\n".join(line[:400] for line in lines) + "\n```"
 
 
 class Machine:
@@ -112,7 +118,7 @@ def no_gpu():
 
 def library_path():
     """CUDA's libraries: those of torch's wheels first, then the toolkit's."""
-    site = pathlib.Path(sysconfig.get_path("purelib")) / "nvidia"
-    folders = sorted(str(path) for path in site.glob("*/lib"))
-    folders.append("/usr/local/cuda/lib64")
+    site = pathlib.Path(sysconfig.get_path("purelib"))
+    folders = sorted(str(path) for path in site.glob("nvidia/*/lib"))
+    folders += [str(site / "torch" / "lib"), "/usr/local/cuda/lib64"]
     return ":".join(folders + [os.environ[name] for name in ["LD_LIBRARY_PATH"] if os.environ.get(name)])

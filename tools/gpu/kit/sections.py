@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import threading
 
+import machine
 import timing
 
 TESTS = ["--nocapture", "--test-threads=1"]
@@ -39,11 +40,13 @@ def memory(here, say):
     used, done = [], threading.Event()
 
     def watch():
-        while not done.is_set():
-            now = here.run(["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"], seconds=5)
-            if now.code == 0:
+        query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+        while not done.wait(0.5):
+            try:
+                now = here.run(query, seconds=5)
                 used.append(int(now.text.split()[0]))
-            done.wait(0.5)
+            except (machine.NoTime, ValueError, IndexError):
+                return  # without numbers the report says less
 
     watcher = threading.Thread(target=watch)
     if here.dry:
@@ -102,7 +105,7 @@ def training(here, say):
     command = [here.program("cifar10"), "--device", here.device, "--optimizers", "sgd,lookahead-sgd", "--seeds", "1"]
     try:
         outcome = here.run([*command, *size, "--out", folder])
-        say(f"{outcome.verdict()}, {outcome.seconds:.1f} s\n{outcome.tail(40)}")
+        say(f"{outcome.verdict()}, {outcome.seconds:.1f} s\n{outcome.head(30)}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
