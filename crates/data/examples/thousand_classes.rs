@@ -46,7 +46,7 @@ pub fn read(dir: &Path, classes: usize, each: usize, cache: bool) -> Result<(), 
         make(dir, classes, each)?;
     }
     let begun = Instant::now();
-    let mut said = |what: &str, count: usize| {
+    let said = |what: &str, count: usize| {
         println!("{what:<28} {count:>9}  {:>8.2} s  {:>6} MB", begun.elapsed().as_secs_f64(), peak_memory());
     };
     let mut folder = ImageFolder::open("set/train", dir, None)?;

@@ -7,10 +7,11 @@ use crate::{Error, Result};
 
 /// A file that one process at a time holds. It is gone when the turn ends; the system ends the turn of a process that dies.
 ///
-/// On a file system without locks everybody's turn comes at once.
+/// On a file system without locks everybody's turn comes at once, and nobody is [alone](Self::is_alone).
 #[derive(Debug)]
 pub(crate) struct Turn {
     path: PathBuf,
+    alone: bool,
     _file: File,
 }
 
@@ -20,18 +21,27 @@ impl Turn {
         let mut waited = false;
         loop {
             let file = File::create(&path).map_err(|e| Error::io(&path, e))?;
-            if let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
-                if !waited {
-                    waiting();
+            let alone = match file.try_lock() {
+                Ok(()) => true,
+                Err(std::fs::TryLockError::WouldBlock) => {
+                    if !std::mem::replace(&mut waited, true) {
+                        waiting();
+                    }
+                    file.lock().map_err(|e| Error::io(&path, e))?;
+                    true
                 }
-                waited = true;
-                file.lock().map_err(|e| Error::io(&path, e))?;
-            }
+                Err(std::fs::TryLockError::Error(_)) => false,
+            };
             // Whoever had the turn before has taken the file away with it.
-            if is_at(&file, &path) {
-                return Ok(Self { path, _file: file });
+            if !alone || is_at(&file, &path) {
+                return Ok(Self { path, alone, _file: file });
             }
         }
+    }
+
+    /// True where nobody else can have a turn now.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone
     }
 }
 

@@ -195,8 +195,8 @@ fn what_is_left_out_is_counted() {
         fs::write(class.join(name), bytes).unwrap();
     }
     let set = ImageFolder::open("test", dir.path(), None).unwrap();
-    let names = |set: &ImageFolder| (0..set.len()).map(|i| set.path(i).unwrap().file_name().unwrap().to_owned());
-    assert_eq!(names(&set).collect::<Vec<_>>(), ["0.jfif", "1", "2.JPE", "3.txt"]);
+    let names: Vec<_> = (0..set.len()).map(|i| set.path(i).unwrap().file_name().unwrap()).collect();
+    assert_eq!(names, ["0.jfif", "1", "2.JPE", "3.txt"]);
     assert!((0..4).all(|i| set.get(i).is_ok()));
     let text = set.left_out().to_string();
     for part in ["2 .webp", "1 without an ending", "1 hidden", "1 beside the class folders", "__MACOSX and 1 like it"] {

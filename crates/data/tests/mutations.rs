@@ -122,7 +122,7 @@ fn cache() {
     let set: std::sync::Arc<dyn Dataset> = std::sync::Arc::new(set);
     let open = || DecodedCache::open(set.clone(), dir.path(), 8, &mut |_, _| ControlFlow::Continue(())).unwrap();
     let path = open().path().to_path_buf();
-    run("cache", &corpus("cache"), 3_000, |bytes| {
+    run("cache", &corpus("cache"), 1_000, |bytes| {
         std::fs::write(&path, bytes).unwrap();
         let cache = open();
         (0..cache.len()).for_each(|index| drop(cache.get(index)));
@@ -141,7 +141,7 @@ fn part_of_a_cache() {
     let set: std::sync::Arc<dyn Dataset> = std::sync::Arc::new(set.unwrap());
     let open = || DecodedCache::open(set.clone(), dir.path(), 8, &mut |_, _| ControlFlow::Continue(())).unwrap();
     let path = open().path().to_path_buf();
-    run("cache", &corpus("cache"), 3_000, |bytes| {
+    run("cache", &corpus("cache"), 1_000, |bytes| {
         std::fs::remove_file(&path).unwrap();
         let (pixels, index) = bytes.split_at(bytes.len().min(108));
         std::fs::write(format!("{}.part", path.display()), pixels).unwrap();
@@ -158,7 +158,7 @@ fn archive() {
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write as _;
 
-    run("archive", &corpus("archive"), 6_000, |bytes| {
+    run("archive", &corpus("archive"), 4_000, |bytes| {
         let dir = tempfile::tempdir().unwrap();
         let (archive, root) = (dir.path().join("a.tgz"), dir.path().join("root"));
         // The first byte says whether the rest is compressed already or is the tar file to compress.

@@ -27,11 +27,13 @@ pub(super) fn write(path: &Path, source: &dyn Dataset, short_side: usize, report
         std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
     }
     let beside = |ending: &str| PathBuf::from(format!("{}.{ending}", path.display()));
-    let _turn = Turn::take(beside("lock"), &mut || {})?;
+    let turn = Turn::take(beside("lock"), &mut || {})?;
     if super::format::read_index(path, source).is_some() {
         return Ok(());
     }
-    let (part, index) = (beside("part"), beside("part.index"));
+    // Where locks do not work, a name of its own for each process: two that wrote one file would spoil it.
+    let own = if turn.is_alone() { String::new() } else { format!("{}.", std::process::id()) };
+    let (part, index) = (beside(&format!("{own}part")), beside(&format!("{own}part.index")));
     let written = Writing::resume(&part, &index, source)
         .and_then(|writing| writing.go_on(source, short_side, report))
         .and_then(|()| std::fs::rename(&part, path).map_err(|e| Error::io(path, e)));

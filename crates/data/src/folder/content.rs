@@ -72,7 +72,7 @@ pub(super) fn digests(
     kept: Option<&Path>,
     report: &mut Report<'_>,
 ) -> Result<Vec<Content>> {
-    let before = kept.and_then(|path| read_kept(path)).unwrap_or_default();
+    let before = kept.and_then(read_kept).unwrap_or_default();
     let known: std::collections::HashMap<&[u8], (State, Content)> =
         before.iter().map(|(name, state, content)| (&name[..], (*state, *content))).collect();
     let mut found = Vec::with_capacity(files.len());

@@ -20,12 +20,14 @@ const GROUP: usize = 64;
 const SYSTEM_FOLDERS: [&str; 8] =
     ["@eaDir", "@tmp", "#recycle", "#snapshot", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"];
 
+/// Files with the position of their class.
+pub(super) type Files = Vec<(Box<Path>, u32)>;
+
 /// Class folders, their files in order, and what is none of them.
 #[derive(Debug)]
 pub(super) struct Listing {
     pub(super) classes: Vec<String>,
-    /// File and position of its class.
-    pub(super) files: Vec<(Box<Path>, u32)>,
+    pub(super) files: Files,
     pub(super) left_out: LeftOut,
 }
 
@@ -59,7 +61,7 @@ pub(super) fn list(dir: &Path, classes: Option<&[String]>, report: &mut Report<'
         classes.iter().enumerate().map(|(place, class)| (class.as_str(), place as u32)).collect();
     let mut files = Vec::new();
     for group in found.chunks(GROUP) {
-        let listed: Vec<Result<(Vec<(Box<Path>, u32)>, LeftOut)>> = group
+        let listed: Vec<Result<(Files, LeftOut)>> = group
             .par_iter()
             .map(|(class, path)| {
                 let unknown = || layout(path, "a class that the training part does not have");
@@ -77,7 +79,7 @@ pub(super) fn list(dir: &Path, classes: Option<&[String]>, report: &mut Report<'
     Ok(Listing { classes, files, left_out })
 }
 
-fn class_folder(path: &Path, label: u32) -> Result<(Vec<(Box<Path>, u32)>, LeftOut)> {
+fn class_folder(path: &Path, label: u32) -> Result<(Files, LeftOut)> {
     let (mut files, mut left_out) = (Vec::new(), LeftOut::default());
     images(path, label, &mut files, &mut left_out, MAX_DEPTH)?;
     if !files.is_empty() {
@@ -90,13 +92,7 @@ fn class_folder(path: &Path, label: u32) -> Result<(Vec<(Box<Path>, u32)>, LeftO
     Err(layout(path, &problem))
 }
 
-fn images(
-    dir: &Path,
-    label: u32,
-    files: &mut Vec<(Box<Path>, u32)>,
-    left_out: &mut LeftOut,
-    depth: usize,
-) -> Result<()> {
+fn images(dir: &Path, label: u32, files: &mut Files, left_out: &mut LeftOut, depth: usize) -> Result<()> {
     for entry in entries(dir, left_out)? {
         match entry {
             Entry::Folder(path) if depth == 0 => {
