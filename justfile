@@ -8,7 +8,7 @@ _default:
 
 # train every optimizer on the embedded data set, no download: minutes on two cores
 demo *args:
-    @cargo run --release --package lookahead-experiments --no-default-features --bin demo -- "$@"
+    @{{run}} demo -- "$@"
 
 # the CIFAR-10 experiment: downloads what is missing, trains, prints the table
 cifar10 *args:
@@ -22,7 +22,7 @@ cifar100 *args:
 imagenette *args:
     @{{run}} imagenette -- "$@"
 
-# download, verify and unpack a data set, or say what to put where
+# download, verify and unpack a data set, say what to put where, or check the images of a folder (--check DIR)
 data *args:
     @{{run}} data -- "$@"
 
@@ -42,9 +42,13 @@ report *args:
 preview *args:
     @cargo run --release --package lookahead-data --example preview -- "$@"
 
-# all tests
+# all tests, with the hub's parquet layout
 test *args:
-    cargo test --release --workspace "$@"
+    cargo test --release --workspace --features lookahead-data/parquet "$@"
+
+# the data crate's tests with downloads from the hub; builds some 160 crates more
+test-hub *args:
+    cargo test --release --package lookahead-data --features hub "$@"
 
 # the tests that take minutes: the demo's rows at full length, fifty kills
 test-long *args:
@@ -57,7 +61,7 @@ test-browser:
 # formatting, clippy and the arrows between the crates
 lint: layers
     cargo fmt --all --check
-    cargo clippy --release --workspace --all-targets -- -D warnings
+    cargo clippy --release --workspace --all-targets --features lookahead-data/parquet -- -D warnings
 
 # the documentation, warnings denied
 docs:

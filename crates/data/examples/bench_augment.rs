@@ -9,6 +9,7 @@
 
 use std::error::Error;
 use std::hint::black_box;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -91,7 +92,7 @@ fn folder(dir: &Path, count: usize, table: &NormalizeTable) -> Result<(), Box<dy
     let pipeline = Pipeline::imagenet_train(128, 0.35)?;
     crops("decode-rrc128-flip-normalize", set.as_ref(), count, &pipeline, table)?;
     let cache_dir = std::env::temp_dir().join(format!("lookahead-bench-{}", std::process::id()));
-    let cached = DecodedCache::open(set, &cache_dir, 147, &mut |_, _| {}).map(|cache| {
+    let cached = DecodedCache::open(set, &cache_dir, 147, &mut |_, _| ControlFlow::Continue(())).map(|cache| {
         // Once through, so that the file is in memory.
         (0..count).try_for_each(|i| cache.get(i).map(|_| ()))?;
         crops("cached-rrc128-flip-normalize", &cache, count, &pipeline, table)

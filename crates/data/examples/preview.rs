@@ -24,12 +24,7 @@ struct Options {
 }
 
 fn main() {
-    let result = options().map_err(|e| (2, e)).and_then(|options| {
-        sheet(&options).map_err(|e| {
-            let code = e.downcast_ref::<lookahead_data::Error>().map_or(1, lookahead_data::Error::exit_code);
-            (code, e)
-        })
-    });
+    let result = options().map_err(|e| (2, e)).and_then(|options| sheet(&options).map_err(|e| (1, e)));
     if let Err((code, error)) = result {
         eprintln!("preview: {error}");
         std::process::exit(code);

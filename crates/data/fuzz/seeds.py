@@ -1,17 +1,22 @@
 """Writes small sound files of every format the fuzz targets read, to start from: python seeds.py CORPUS
 
-Needs Pillow and pyarrow. CORPUS/TARGET/* is what the target of that name takes.
+Needs Pillow, and pyarrow for the target `parquet`, which is left out without it. CORPUS/TARGET/* is what the target of that name takes.
 """
 
 import io
+import json
 import os
 import struct
 import sys
 import tarfile
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
+
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+except ImportError:
+    pa = None
 
 
 def write(target, name, data):
@@ -46,22 +51,31 @@ for mode in ("RGB", "RGBA", "L", "LA", "1", "P"):
     image.save(out, "PNG")
     write("image", f"{mode}.png", out.getvalue())
 
+# Rare layouts, as the tests have them.
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../tests/fixtures/jpegs.safetensors"), "rb") as f:
+    (length,) = struct.unpack("<Q", f.read(8))
+    header, blob = json.loads(f.read(length)), f.read()
+for name in ("split-420", "split-restart-411", "luma-first-422", "small-luma", "three-wide", "junk-between-headers", "ycck-420", "video-behind"):
+    start, end = header[f"{name}.jpg"]["data_offsets"]
+    write("image", f"{name}.jpg", blob[start:end])
+
 for name, labels in [("one", [3]), ("two", [9, 0]), ("label", [200])]:
     write("binary", name, b"".join(bytes([0, label]) + bytes(range(256)) * 12 for label in labels))
 
-png = encoded("RGB", (32, 32), "PNG")
-small = encoded("L", (32, 32), "JPEG", quality=5)
-for compression in ("none", "snappy", "gzip", "zstd"):
-    for version in ("1.0", "2.0"):
-        image = pa.array([{"bytes": small, "path": None}] * 3)
-        table = pa.table({"img": image, "label": pa.array([0, 9, 5], pa.int64())})
-        out = io.BytesIO()
-        pq.write_table(table, out, compression=compression, data_page_version=version, use_dictionary=version == "2.0")
-        write("parquet", f"{compression}-{version}", out.getvalue())
-table = pa.table({"img": pa.array([{"bytes": png, "path": "x"}]), "label": pa.array([1], pa.int64())})
-out = io.BytesIO()
-pq.write_table(table, out)
-write("parquet", "png", out.getvalue())
+if pa:
+    png = encoded("RGB", (32, 32), "PNG")
+    small = encoded("L", (32, 32), "JPEG", quality=5)
+    for compression in ("none", "snappy", "gzip", "zstd"):
+        for version in ("1.0", "2.0"):
+            image = pa.array([{"bytes": small, "path": None}] * 3)
+            table = pa.table({"img": image, "label": pa.array([0, 9, 5], pa.int64())})
+            out = io.BytesIO()
+            pq.write_table(table, out, compression=compression, data_page_version=version, use_dictionary=version == "2.0")
+            write("parquet", f"{compression}-{version}", out.getvalue())
+    table = pa.table({"img": pa.array([{"bytes": png, "path": "x"}]), "label": pa.array([1], pa.int64())})
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    write("parquet", "png", out.getvalue())
 
 
 def tar(mode, members, format):

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use crate::{Dataset, ImageSize, Mix, Normalize, Result};
+use crate::{Dataset, ImageSize, Mix, Normalize, Result, SampleRng};
 
 /// Augmented images of one size with their labels, on the host, as u8.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +14,8 @@ pub struct Batch {
     pub(crate) indices: Vec<u32>,
     pub(crate) mix: Option<Mix>,
     pub(crate) classes: usize,
+    pub(crate) seed: u64,
+    pub(crate) epoch: u64,
 }
 
 /// A batch on the device, ready for a network.
@@ -40,6 +42,8 @@ impl Batch {
             indices: indices.to_vec(),
             mix: None,
             classes: dataset.classes().len(),
+            seed: 0,
+            epoch: 0,
         };
         for &index in indices {
             let sample = dataset.get(index as usize)?;
@@ -84,6 +88,15 @@ impl Batch {
     /// (N): where each image stands in the data set.
     pub fn indices(&self) -> &[u32] {
         &self.indices
+    }
+
+    /// The stream of the image at `position`, for an augmentation outside the pipeline: keyed by (seed, epoch, index) as the pipeline's, and
+    /// independent of it.
+    ///
+    /// # Panics
+    /// If `position` is not below [`len`](Self::len).
+    pub fn rng(&self, position: usize) -> SampleRng {
+        SampleRng::outside(self.seed, self.epoch as usize, self.indices[position] as usize)
     }
 
     /// What was mixed with what; none without mixing.

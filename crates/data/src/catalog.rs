@@ -19,7 +19,6 @@ use crate::{CifarLabels, Error, Result, Shapes, ShapesConfig, Splits};
 /// ```
 /// let error = lookahead_data::open("/nowhere".as_ref(), "cifar10").unwrap_err();
 /// assert!(error.to_string().contains("/nowhere/cifar10"));
-/// assert_eq!(error.exit_code(), 3);
 /// ```
 pub fn open(root: &Path, name: &str) -> Result<Splits> {
     match name {
@@ -43,15 +42,12 @@ pub fn is_present(root: &Path, name: &str) -> Result<bool> {
     }
 }
 
-/// What to do about a data set that is not there.
-pub(crate) fn how_to_get(name: &str) -> String {
+/// What the folder of a data set holds.
+pub(crate) fn belongs_there(name: &str) -> String {
     match name {
-        "cifar10" | "cifar100" | "cifar100-coarse" | "imagenette2-160" | "imagenette2-320" | "imagenette2" => {
-            format!("fetch it with `just data {name}`, or put its files there by hand")
-        }
-        _ => "put class folders of images into its folders train and val, or name one that is known: shapes, cifar10, cifar100, \
-              cifar100-coarse, imagenette2-160, imagenette2-320, imagenette2"
-            .to_string(),
+        "cifar10" => "cifar-10-batches-bin/data_batch_1.bin to data_batch_5.bin and test_batch.bin".to_string(),
+        "cifar100" | "cifar100-coarse" => "cifar-100-binary/train.bin and test.bin".to_string(),
+        _ => "the folders train and val, each with a folder of images for each class".to_string(),
     }
 }
 
@@ -68,18 +64,15 @@ pub(crate) fn folder(root: &Path, name: &str) -> Result<PathBuf> {
 mod tests {
     use super::*;
 
-    /// A name that can be fetched is told how; a mistyped one is not sent to a command that does not know it.
+    /// A library does not know what its programs are called.
     #[test]
-    fn what_is_missing_can_be_had() {
+    fn what_is_missing_is_named_with_its_files() {
         let message = |name| open(Path::new("/nowhere"), name).unwrap_err().to_string();
-        assert!(message("cifar100").contains("`just data cifar100`"));
-        let unknown = message("cifar-10");
-        assert!(
-            !unknown.contains("just data") && unknown.contains("/nowhere/cifar-10") && unknown.contains("cifar10,")
-        );
-        #[cfg(feature = "download")]
-        for set in crate::published() {
-            assert!(message(set.name).contains("just data"), "{}", set.name);
+        assert!(message("cifar10").contains("/nowhere/cifar10") && message("cifar10").contains("data_batch_1.bin"));
+        assert!(message("cifar100").contains("train.bin"));
+        assert!(message("photos").contains("/nowhere/photos") && message("photos").contains("train and val"));
+        for name in ["cifar10", "cifar100", "imagenette2", "photos"] {
+            assert!(!["just", "--", "LOOKAHEAD"].iter().any(|word| message(name).contains(word)), "{}", message(name));
         }
     }
 

@@ -1,8 +1,11 @@
 //! What a data set is.
 
 use std::fmt::Debug;
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::fingerprint::Fingerprint;
+use crate::report::Report;
 use crate::{Image, ImageSize, ImageView, Normalize, Result};
 
 /// An image and its class.
@@ -53,11 +56,41 @@ pub trait Dataset: Send + Sync + Debug {
         None
     }
 
+    /// The file of sample `index`, where it has one of its own: for messages.
+    fn file(&self, index: usize) -> Option<&Path> {
+        let _ = index;
+        None
+    }
+
     /// SHA-256 in hexadecimal of what the set holds: equal digests mean equal data. Each kind says what goes in.
     ///
     /// # Errors
     /// What reading files may give, where that happens now.
     fn digest(&self) -> Result<String>;
+
+    /// The digest of the samples `indices` in that order, or of all without; `report` hears how far it is where that takes long.
+    ///
+    /// Where samples are read one by one, those that are not asked for need not be.
+    ///
+    /// # Errors
+    /// As [`digest`](Self::digest), and [`Error::Stopped`](crate::Error::Stopped).
+    fn digest_of(&self, indices: Option<&[usize]>, report: &mut Report<'_>) -> Result<String> {
+        let _ = report;
+        let whole = self.digest()?;
+        let Some(indices) = indices else { return Ok(whole) };
+        let mut hash = Fingerprint::new("subset");
+        hash.text(&whole);
+        indices.iter().for_each(|&index| hash.number(index));
+        Ok(hash.finish())
+    }
+}
+
+/// A sample for messages: its file, or the set and its number there.
+pub(crate) fn origin(dataset: &dyn Dataset, index: usize) -> String {
+    match dataset.file(index) {
+        Some(path) => path.display().to_string(),
+        None => format!("{} sample {index}", dataset.name()),
+    }
 }
 
 /// The two parts of a data set, and how its pixels are normalised.

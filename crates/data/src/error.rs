@@ -10,10 +10,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// The data set is not below the data folder.
-    #[error(
-        "data set `{name}` is not at {path}: {} (LOOKAHEAD_DATA or --data names the folder above it)",
-        crate::catalog::how_to_get(.name)
-    )]
+    #[error("data set `{name}` is not at {path}, which should hold {}", crate::catalog::belongs_there(.name))]
     Missing {
         /// Name of the data set, also that of its folder.
         name: String,
@@ -30,8 +27,8 @@ pub enum Error {
     },
     /// A data set that nobody publishes as an archive known here.
     #[error(
-        "`{name}` is nothing to download: cifar10, cifar100, imagenette2-160, imagenette2-320 and imagenette2 are; shapes needs no files, and \
-         a set of your own goes into the data folder as it is"
+        "`{name}` cannot be downloaded; available: cifar10, cifar100, imagenette2-160, imagenette2-320, imagenette2 (shapes needs no files, \
+         and a set of your own goes into the data folder as it is)"
     )]
     Unpublished {
         /// The name given.
@@ -43,6 +40,16 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
         /// What it lacks.
+        problem: String,
+    },
+    /// A folder that a download would have to fill holds something else.
+    #[error("{path} exists, but is no whole `{name}`: {problem}; move it away or use another data folder")]
+    Occupied {
+        /// Name of the data set.
+        name: String,
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
         problem: String,
     },
     /// A file or folder could not be read or written.
@@ -116,7 +123,7 @@ pub enum Error {
         found: crate::ImageSize,
     },
     /// An index past the end of a data set.
-    #[error("sample {index} of a data set of {len}")]
+    #[error("sample index {index} is out of range: the data set has {len} samples")]
     Index {
         /// The index asked for.
         index: usize,
@@ -133,13 +140,59 @@ pub enum Error {
         /// The range it must be in.
         rule: &'static str,
     },
-    /// Pixels that do not fill an image of the given size.
-    #[error("{found} bytes of pixels for an image of {size} with 3 channels, which needs {}", .size.bytes())]
+    /// Pixels that do not fill images of the given size.
+    #[error("{found} bytes of pixels for {}", needed(*.images, .size, *.found))]
     Pixels {
         /// The size given (height x width).
         size: crate::ImageSize,
+        /// Images there should be.
+        images: usize,
         /// Bytes given.
         found: usize,
+    },
+    /// A crop that is larger than the image it is cut from.
+    #[error(
+        "a crop of {crop} does not fit into an image of {padded} (padding included); scale the image up first, or pad more"
+    )]
+    Crop {
+        /// Size of the crop (height x width).
+        crop: crate::ImageSize,
+        /// Size of the image with its padding.
+        padded: crate::ImageSize,
+    },
+    /// What went wrong with one sample of a data set.
+    #[error("{origin}: {source}")]
+    Sample {
+        /// Where the sample is from: its file, or the set and its index.
+        origin: String,
+        /// What went wrong.
+        source: Box<Error>,
+    },
+    /// Images that cannot be read.
+    #[error("{first}{}", rest(*.others, *.checked))]
+    Broken {
+        /// What is wrong with the first.
+        first: Box<Error>,
+        /// How many more are broken.
+        others: usize,
+        /// How many images were read to find them.
+        checked: usize,
+    },
+    /// An error of the caller's own code: an [`Augment`](crate::Augment), [`Examples`](crate::Examples) or an order.
+    #[error("{name}: {source}")]
+    Own {
+        /// What reported it.
+        name: String,
+        /// The error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The caller's progress function asked to stop.
+    #[error("stopped after {done} of {total} images")]
+    Stopped {
+        /// Images done.
+        done: usize,
+        /// Images to do.
+        total: usize,
     },
     /// The thread that prepares batches ended without its last word.
     #[error("the thread that prepares batches stopped: {problem}")]
@@ -148,7 +201,9 @@ pub enum Error {
         problem: String,
     },
     /// A download that did not come through.
-    #[error("{url}: {problem}; without a network, put the files at {path} by hand")]
+    #[error(
+        "{url}: {problem}; without a network, fetch that archive elsewhere and unpack it so that {path} holds {contents}"
+    )]
     Download {
         /// The address.
         url: String,
@@ -156,6 +211,8 @@ pub enum Error {
         problem: String,
         /// Where the files belong.
         path: PathBuf,
+        /// What belongs there.
+        contents: String,
     },
     /// A download whose bytes are not the published ones.
     #[error("{path}: checksum {found}, but the published one is {expected}; the file was removed, try again")]
@@ -182,25 +239,30 @@ pub enum Error {
     Candle(#[from] candle_core::Error),
 }
 
+/// What so many images need, and what a wrong number of channels looks like.
+fn needed(images: usize, size: &crate::ImageSize, found: usize) -> String {
+    let each = size.height.saturating_mul(size.width);
+    let need = each.saturating_mul(images).saturating_mul(crate::CHANNELS);
+    let grey = if found > 0 && found == each.saturating_mul(images) {
+        "; one channel is `InMemory::grey`, other shapes are `Examples`"
+    } else {
+        ""
+    };
+    format!("{images} images of {size} with 3 channels, which need {need}{grey}")
+}
+
+fn rest(others: usize, checked: usize) -> String {
+    match others {
+        0 => format!(" (the only one of {checked} images)"),
+        others => format!(" (and {others} more of {checked} images)"),
+    }
+}
+
 fn row_suffix(row: &Option<usize>) -> String {
     row.map(|row| format!(" row {row}")).unwrap_or_default()
 }
 
 impl Error {
-    /// Exit status for a program that fails with this error: 2 for a bad setting, 3 for data that is missing or damaged,
-    /// 1 for the rest.
-    pub fn exit_code(&self) -> i32 {
-        match self {
-            Self::Name { .. }
-            | Self::Unpublished { .. }
-            | Self::Setting { .. }
-            | Self::Index { .. }
-            | Self::Pixels { .. } => 2,
-            Self::Loader { .. } | Self::Candle(_) => 1,
-            _ => 3,
-        }
-    }
-
     pub(crate) fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
         Self::Io { path: path.as_ref().to_path_buf(), source }
     }

@@ -166,7 +166,7 @@ impl<'a> ImageView<'a> {
 fn check(size: ImageSize, pixels: &[u8]) -> Result<()> {
     let expected = size.height.checked_mul(size.width).and_then(|n| n.checked_mul(CHANNELS));
     if expected != Some(pixels.len()) || pixels.is_empty() {
-        return Err(Error::Pixels { size, found: pixels.len() });
+        return Err(Error::Pixels { size, images: 1, found: pixels.len() });
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ use crate::{Dataset, Error, ImageSize, ImageView, Result, Sample};
 /// # Ok::<(), lookahead_data::Error>(())
 /// ```
 #[derive(Clone)]
+#[doc(alias = "TensorDataset")]
 pub struct InMemory {
     name: String,
     classes: Vec<String>,
@@ -51,13 +52,30 @@ impl InMemory {
     ) -> Result<Self> {
         let name = name.into();
         if size.bytes() == 0 || size.bytes().checked_mul(labels.len()) != Some(pixels.len()) {
-            return Err(Error::Pixels { size, found: pixels.len() });
+            return Err(Error::Pixels { size, images: labels.len(), found: pixels.len() });
         }
         if let Some(row) = labels.iter().position(|&label| label as usize >= classes.len()) {
             let label = i64::from(labels[row]);
             return Err(Error::Label { path: PathBuf::from(name), row, label, classes: classes.len() });
         }
         Ok(Self { name, classes, size, pixels, labels })
+    }
+
+    /// As [`new`](Self::new) from grey images, (N, H, W) u8: each value is repeated for red, green and blue, as reading a grey file does.
+    ///
+    /// For networks of one input channel, or targets that are no classes, see [`Examples`](crate::Examples).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), for one channel.
+    #[doc(alias = "MNIST")]
+    pub fn grey(
+        name: impl Into<String>,
+        classes: Vec<String>,
+        size: ImageSize,
+        values: &[u8],
+        labels: Vec<u32>,
+    ) -> Result<Self> {
+        Self::new(name, classes, size, values.iter().flat_map(|&v| [v; crate::CHANNELS]).collect(), labels)
     }
 
     /// The same set under another name.
@@ -142,6 +160,14 @@ mod tests {
     fn what_does_not_fit_together_is_refused() {
         let make = |pixels, labels| InMemory::new("x", vec!["a".into()], ImageSize::new(1, 1), pixels, labels);
         assert!(matches!(make(vec![0; 4], vec![0]), Err(Error::Pixels { found: 4, .. })));
+        // One channel: said what it looks like, and counted over all images.
+        let grey = make(vec![0; 2], vec![0, 0]).unwrap_err().to_string();
+        assert!(
+            grey.contains("2 images of 1x1") && grey.contains("need 6") && grey.contains("InMemory::grey"),
+            "{grey}"
+        );
+        let set = InMemory::grey("x", vec!["a".into()], ImageSize::new(1, 2), &[7, 9], vec![0]).unwrap();
+        assert_eq!(set.pixels(), [7, 7, 7, 9, 9, 9]);
         assert!(matches!(make(vec![0; 6], vec![0, 7]), Err(Error::Label { row: 1, label: 7, classes: 1, .. })));
     }
 }

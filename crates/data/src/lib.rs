@@ -5,12 +5,15 @@ mod augment;
 mod batch;
 mod cache;
 mod catalog;
+mod check;
 mod cifar;
+mod course;
 mod dataset;
 mod decode;
 #[cfg(feature = "download")]
 mod download;
 mod error;
+mod examples;
 mod fingerprint;
 mod folder;
 mod image;
@@ -22,24 +25,28 @@ mod mixing;
 mod normalize;
 mod order;
 mod prefetch;
+mod report;
 mod rng;
 mod shapes;
 mod subset;
+mod turn;
 
 pub use augment::{
-    AlternatingFlip, Border, CenterCrop, ColorJitter, Cutout, FastaiAugment, Flip, PadCrop, Pipeline, RandomErasing,
-    RandomResizedCrop, ShortSide, Transform,
+    AlternatingFlip, Augment, Border, CenterCrop, ColorJitter, Cutout, FastaiAugment, Flip, Own, OwnError, PadCrop,
+    Pipeline, RandomErasing, RandomResizedCrop, ShortSide, Transform, TrivialAugment,
 };
 pub use batch::{Batch, DeviceBatch};
-pub use cache::DecodedCache;
+pub use cache::{CachePlan, DecodedCache};
 pub use catalog::{is_present, open};
+pub use check::check;
 pub use cifar::{CifarLabels, cifar10, cifar100};
 pub use dataset::{Dataset, Sample, Splits};
 pub use decode::MAX_PIXELS;
 #[cfg(feature = "download")]
 pub use download::{Phase, Progress, Published, download, download_from, published, unpack_archive};
 pub use error::{Error, Result};
-pub use folder::{ImageFolder, image_folder};
+pub use examples::{ExampleBatch, ExampleLoader, Examples};
+pub use folder::{ImageFolder, LeftOut, image_folder, image_folder_parts};
 pub use image::{CHANNELS, Image, ImageSize, ImageView};
 pub use in_memory::InMemory;
 #[cfg(feature = "hub")]
@@ -47,7 +54,9 @@ pub use interop::to_candle_datasets;
 pub use loader::{Loader, LoaderConfig};
 pub use mixing::{Mix, Mixing, PastedBox};
 pub use normalize::{Normalize, NormalizeTable};
+pub use order::Order;
 pub use prefetch::Batches;
+pub use report::Report;
 pub use rng::SampleRng;
 pub use shapes::{Shapes, ShapesConfig};
 pub use subset::{Subset, limit};

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::order::epoch_order;
+use crate::course::{Course, Make};
+use crate::dataset::origin;
 use crate::prefetch::Batches;
 use crate::rng::Purpose;
-use crate::{Batch, Dataset, Error, ImageSize, Mixing, Pipeline, Result, SampleRng};
+use crate::{Batch, Dataset, Error, ImageSize, Mixing, Order, Pipeline, Result, SampleRng};
 
 /// How a [`Loader`] makes batches.
 ///
@@ -24,6 +25,8 @@ use crate::{Batch, Dataset, Error, ImageSize, Mixing, Pipeline, Result, SampleRn
 /// | `mixing` | none | mixup or CutMix | |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[doc(alias = "num_workers")]
+#[doc(alias = "seed")]
 pub struct LoaderConfig {
     /// Images in a batch.
     pub batch_size: usize,
@@ -64,7 +67,7 @@ impl LoaderConfig {
         Self { batch_size, shuffle: false, drop_last: false, ..Self::default() }
     }
 
-    fn validate(&self) -> Result<()> {
+    pub(crate) fn validate(&self) -> Result<()> {
         for (setting, value) in
             [("batch_size", Some(self.batch_size)), ("limit", self.limit), ("threads", self.threads)]
         {
@@ -92,7 +95,9 @@ impl LoaderConfig {
 /// # Ok::<(), lookahead_data::Error>(())
 /// ```
 #[derive(Debug)]
+#[doc(alias = "DataLoader")]
 pub struct Loader {
+    course: Course,
     shared: Arc<Shared>,
 }
 
@@ -102,31 +107,30 @@ struct Shared {
     dataset: Arc<dyn Dataset>,
     pipeline: Pipeline,
     config: LoaderConfig,
-    pool: Option<rayon::ThreadPool>,
 }
 
 impl Loader {
     /// A loader over `dataset`, whose images `pipeline` augments.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a value out of its range or a pool that cannot be started.
+    /// [`Error::Setting`] for a value out of its range, mixing without classes, or a pool that cannot be started.
     pub fn new(dataset: Arc<dyn Dataset>, pipeline: Pipeline, config: LoaderConfig) -> Result<Self> {
-        config.validate()?;
         let dataset = match config.limit {
-            Some(count) => crate::limit(dataset, count),
-            None => dataset,
+            Some(count) if count > 0 => crate::limit(dataset, count),
+            _ => dataset,
         };
-        if u32::try_from(dataset.len()).is_err() {
-            return Err(Error::setting("samples", dataset.len(), "at most 2^32 - 1"));
+        if config.mixing != Mixing::None && dataset.classes().is_empty() {
+            let rule = "none for a data set without classes: targets are mixed by class";
+            return Err(Error::setting("mixing", format!("{:?}", config.mixing), rule));
         }
-        let pool = match config.threads {
-            Some(threads) => {
-                let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
-                Some(builder.build().map_err(|e| Error::setting("threads", format!("{threads} ({e})"), "startable"))?)
-            }
-            None => None,
-        };
-        Ok(Self { shared: Arc::new(Shared { dataset, pipeline, config, pool }) })
+        let course = Course::new(dataset.len(), &config)?;
+        Ok(Self { course, shared: Arc::new(Shared { dataset, pipeline, config }) })
+    }
+
+    /// The same loader with an order of the caller's own, instead of `shuffle` of the settings.
+    #[must_use]
+    pub fn with_order(self, order: impl Order + 'static) -> Self {
+        Self { course: self.course.with_order(order), ..self }
     }
 
     /// The samples in use: the data set, or the part that `limit` leaves.
@@ -146,72 +150,25 @@ impl Loader {
 
     /// Batches of one epoch.
     pub fn batches_per_epoch(&self) -> usize {
-        let (len, size) = (self.shared.dataset.len(), self.shared.config.batch_size);
-        if self.shared.config.drop_last { len / size } else { len.div_ceil(size) }
+        self.course.batches_per_epoch()
     }
 
     /// Images that one epoch delivers.
     pub fn samples_per_epoch(&self) -> usize {
-        (self.batches_per_epoch() * self.shared.config.batch_size).min(self.shared.dataset.len())
+        self.course.samples_per_epoch()
     }
 
     /// The batches of `epoch` from number `first_batch` on, in order.
     ///
     /// A run that was cut off after n batches goes on with `first_batch` n and sees the same bytes.
     pub fn epoch(&self, epoch: usize, first_batch: usize) -> Batches {
-        let count = self.batches_per_epoch();
-        let plan = Plan {
-            shared: Arc::clone(&self.shared),
-            order: epoch_order(self.shared.config.seed, epoch, self.shared.dataset.len(), self.shared.config.shuffle),
-            epoch,
-            next: first_batch.min(count),
-            end: count,
-        };
-        Batches::start(plan, self.shared.config.prefetch)
+        self.course.epoch(Arc::clone(&self.shared), epoch, first_batch)
     }
 }
 
-/// The batches of one epoch that are still to be made.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    shared: Arc<Shared>,
-    order: Vec<u32>,
-    epoch: usize,
-    next: usize,
-    end: usize,
-}
+impl Make for Shared {
+    type Batch = Batch;
 
-impl Plan {
-    /// Batches that are left.
-    pub(crate) fn left(&self) -> usize {
-        self.end - self.next
-    }
-}
-
-impl Iterator for Plan {
-    type Item = Result<Batch>;
-
-    fn next(&mut self) -> Option<Result<Batch>> {
-        if self.next >= self.end {
-            return None;
-        }
-        let number = self.next;
-        self.next += 1;
-        let size = self.shared.config.batch_size;
-        let indices = &self.order[number * size..self.order.len().min((number + 1) * size)];
-        let make = || self.shared.make(indices, self.epoch, number);
-        let batch = match &self.shared.pool {
-            Some(pool) => pool.install(make),
-            None => make(),
-        };
-        if batch.is_err() {
-            self.next = self.end;
-        }
-        Some(batch)
-    }
-}
-
-impl Shared {
     fn make(&self, indices: &[u32], epoch: usize, number: usize) -> Result<Batch> {
         let size = self.output_size(indices)?;
         let mut images = vec![0; size.bytes() * indices.len()];
@@ -227,20 +184,27 @@ impl Shared {
             pasted.paste(&mut images, size, &mix.partner);
         }
         let classes = self.dataset.classes().len();
-        Ok(Batch { size, images, labels, indices: indices.to_vec(), mix, classes })
+        let (seed, epoch) = (self.config.seed, epoch as u64);
+        Ok(Batch { size, images, labels, indices: indices.to_vec(), mix, classes, seed, epoch })
     }
+}
 
+impl Shared {
     /// Augments sample `index` into `out` and gives its label.
     fn write(&self, index: usize, epoch: usize, size: ImageSize, out: &mut [u8]) -> Result<u32> {
         let rng = &mut SampleRng::new(self.config.seed, epoch, index);
+        let named = |error| match error {
+            error @ Error::Size { .. } => error,
+            error => Error::Sample { origin: origin(self.dataset.as_ref(), index), source: Box::new(error) },
+        };
         if let Some(view) = self.dataset.view(index) {
             self.check(index, self.pipeline.output_size(view.size()), size)?;
-            self.pipeline.write(view, rng, out)?;
+            self.pipeline.write(view, rng, out).map_err(named)?;
             return self.dataset.label(index);
         }
         let sample = self.dataset.get(index)?;
         self.check(index, self.pipeline.output_size(sample.image.size()), size)?;
-        self.pipeline.write(sample.image.view(), rng, out)?;
+        self.pipeline.write(sample.image.view(), rng, out).map_err(named)?;
         Ok(sample.label)
     }
 
@@ -248,7 +212,11 @@ impl Shared {
         if found == expected {
             return Ok(());
         }
-        Err(Error::Size { path: self.dataset.name().into(), row: Some(index), expected, found })
+        let (path, row) = match self.dataset.file(index) {
+            Some(path) => (path.to_path_buf(), None),
+            None => (self.dataset.name().into(), Some(index)),
+        };
+        Err(Error::Size { path, row, expected, found })
     }
 
     /// The one size of a batch's images: the pipeline's where it fixes one, else the data set's, else that of the first image.

@@ -19,6 +19,8 @@ use crate::{CHANNELS, Error, Result};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[doc(alias = "mean")]
+#[doc(alias = "std")]
 pub struct Normalize {
     /// Mean of red, green and blue, in [0, 1].
     pub mean: [f32; CHANNELS],

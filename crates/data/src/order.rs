@@ -1,13 +1,89 @@
-//! Which samples make which batch.
+//! Which samples an epoch visits, in which order.
+
+use std::fmt::Debug;
 
 use crate::rng::{Purpose, SampleRng};
+use crate::{Error, OwnError, Result};
 
-/// The order in which an epoch visits 0..`len`: shuffled from (seed, epoch), or as it stands.
-pub(crate) fn epoch_order(seed: u64, epoch: usize, len: usize, shuffle: bool) -> Vec<u32> {
-    if shuffle {
-        SampleRng::keyed(seed, Purpose::Order, epoch as u64, 0).permutation(len)
-    } else {
-        (0..len as u32).collect()
+/// An order of the caller's own, for [`Loader::with_order`](crate::Loader::with_order): a sampler by weight, a curriculum, a shard of the set.
+///
+/// ```
+/// use lookahead_data::{Loader, LoaderConfig, Order, OwnError, Pipeline, SampleRng, Shapes, ShapesConfig};
+///
+/// /// Draws with replacement, each sample as often as its weight says.
+/// #[derive(Debug)]
+/// struct Weighted(Vec<f64>);
+///
+/// impl Order for Weighted {
+///     fn epoch(&self, len: usize, _epoch: usize, rng: &mut SampleRng) -> Result<Vec<u32>, OwnError> {
+///         let sums: Vec<f64> = self.0.iter().scan(0.0, |sum, w| { *sum += w; Some(*sum) }).collect();
+///         let total = *sums.last().ok_or("no weights")?;
+///         let draw = |rng: &mut SampleRng| {
+///             let at = rng.unit() * total;
+///             sums.partition_point(|sum| *sum <= at) as u32
+///         };
+///         Ok((0..len).map(|_| draw(rng)).collect())
+///     }
+/// }
+///
+/// let shapes = Shapes::draw(&ShapesConfig { train: 40, valid: 1, ..ShapesConfig::default() })?;
+/// let weights = (0..40).map(|i| if i < 20 { 1.0 } else { 0.0 }).collect();
+/// let loader = Loader::new(shapes.train, Pipeline::cifar(), LoaderConfig { batch_size: 40, ..LoaderConfig::default() })?;
+/// let batch = loader.with_order(Weighted(weights)).epoch(0, 0).next().expect("a batch")?;
+/// assert!(batch.indices().iter().all(|&index| index < 20));
+/// # Ok::<(), lookahead_data::Error>(())
+/// ```
+#[doc(alias = "Sampler")]
+#[doc(alias = "WeightedRandomSampler")]
+#[doc(alias = "DistributedSampler")]
+#[doc(alias = "shuffle")]
+pub trait Order: Send + Sync + Debug {
+    /// Samples that one epoch visits of a set of `len`: all by default.
+    fn samples(&self, len: usize) -> usize {
+        len
+    }
+
+    /// The positions, below `len`, that epoch `epoch` visits: [`samples`](Self::samples) of them; some may come twice and others not at all.
+    ///
+    /// `rng` is the epoch's own stream, keyed by (seed, epoch). An order that draws from nothing else can be gone on with after a stop.
+    ///
+    /// # Errors
+    /// Whatever the caller's code reports; it comes out of the epoch as its first batch, as [`Error::Own`].
+    fn epoch(&self, len: usize, epoch: usize, rng: &mut SampleRng) -> std::result::Result<Vec<u32>, OwnError>;
+}
+
+/// A new random order each epoch.
+#[derive(Debug)]
+pub(crate) struct Shuffled;
+
+impl Order for Shuffled {
+    fn epoch(&self, len: usize, _epoch: usize, rng: &mut SampleRng) -> std::result::Result<Vec<u32>, OwnError> {
+        Ok(rng.permutation(len))
+    }
+}
+
+/// As the set stands.
+#[derive(Debug)]
+pub(crate) struct InOrder;
+
+impl Order for InOrder {
+    fn epoch(&self, len: usize, _epoch: usize, _rng: &mut SampleRng) -> std::result::Result<Vec<u32>, OwnError> {
+        Ok((0..len as u32).collect())
+    }
+}
+
+/// What `order` gives, as far as it keeps its word.
+pub(crate) fn checked(order: &dyn Order, len: usize, epoch: usize, seed: u64) -> Result<Vec<u32>> {
+    let own = |source| Error::Own { name: format!("{order:?}"), source };
+    let rng = &mut SampleRng::keyed(seed, Purpose::Order, epoch as u64, 0);
+    let indices = order.epoch(len, epoch, rng).map_err(own)?;
+    let promised = order.samples(len);
+    if indices.len() != promised {
+        return Err(own(format!("{} positions, but its `samples` says {promised}", indices.len()).into()));
+    }
+    match indices.iter().find(|&&index| index as usize >= len) {
+        Some(&index) => Err(own(Box::new(Error::Index { index: index as usize, len }))),
+        None => Ok(indices),
     }
 }
 
@@ -17,10 +93,31 @@ mod tests {
 
     #[test]
     fn an_epoch_visits_each_sample_once() {
-        let mut order = epoch_order(1, 0, 1000, true);
-        assert_ne!(order, epoch_order(1, 1, 1000, true));
-        assert_ne!(order, epoch_order(2, 0, 1000, true));
+        let shuffled = |seed, epoch| checked(&Shuffled, 1000, epoch, seed).unwrap();
+        let mut order = shuffled(1, 0);
+        assert_ne!(order, shuffled(1, 1));
+        assert_ne!(order, shuffled(2, 0));
         order.sort_unstable();
-        assert_eq!(order, epoch_order(1, 0, 1000, false));
+        assert_eq!(order, checked(&InOrder, 1000, 0, 1).unwrap());
+    }
+
+    #[derive(Debug)]
+    struct Fixed(Vec<u32>, usize);
+
+    impl Order for Fixed {
+        fn samples(&self, _len: usize) -> usize {
+            self.1
+        }
+        fn epoch(&self, _: usize, _: usize, _: &mut SampleRng) -> std::result::Result<Vec<u32>, OwnError> {
+            Ok(self.0.clone())
+        }
+    }
+
+    #[test]
+    fn an_order_that_breaks_its_word_is_refused() {
+        assert_eq!(checked(&Fixed(vec![2, 2, 0], 3), 3, 0, 0).unwrap(), [2, 2, 0]);
+        let message = |order| checked(&order, 3, 0, 0).unwrap_err().to_string();
+        assert!(message(Fixed(vec![0], 2)).contains("1 positions, but its `samples` says 2"));
+        assert!(message(Fixed(vec![3], 1)).contains("sample index 3 is out of range"));
     }
 }

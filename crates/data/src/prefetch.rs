@@ -4,35 +4,40 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::loader::Plan;
 use crate::{Batch, Error, Result};
 
 /// The batches of an epoch: an iterator that ends after the last one or after the first error.
 ///
 /// Dropping it early stops its thread.
-#[derive(Debug)]
-pub struct Batches {
-    source: Source,
+pub struct Batches<B = Batch> {
+    source: Source<B>,
     waited: Duration,
 }
 
-#[derive(Debug)]
-enum Source {
-    /// Made when asked for.
-    Direct(Plan),
-    /// Made ahead by a thread.
-    Ahead { receiver: Option<Receiver<Result<Batch>>>, thread: Option<JoinHandle<()>>, left: usize },
+impl<B> std::fmt::Debug for Batches<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batches").field("waited", &self.waited).finish_non_exhaustive()
+    }
 }
 
-impl Batches {
-    /// The batches of `plan`, so many of them ahead.
-    pub(crate) fn start(plan: Plan, prefetch: usize) -> Self {
-        let left = plan.left();
-        let source = if prefetch == 0 || left == 0 { Source::Direct(plan) } else { Self::spawn(plan, prefetch, left) };
+enum Source<B> {
+    /// Made when asked for.
+    Direct(Box<dyn Iterator<Item = Result<B>> + Send>),
+    /// Made ahead by a thread.
+    Ahead { receiver: Option<Receiver<Result<B>>>, thread: Option<JoinHandle<()>>, left: usize },
+}
+
+impl<B: Send + 'static> Batches<B> {
+    /// The `left` batches of `plan`, so many of them ahead.
+    pub(crate) fn start(plan: impl Iterator<Item = Result<B>> + Send + 'static, left: usize, prefetch: usize) -> Self {
+        let source = match prefetch == 0 || left == 0 {
+            true => Source::Direct(Box::new(plan)),
+            false => Self::spawn(plan, prefetch, left),
+        };
         Self { source, waited: Duration::ZERO }
     }
 
-    fn spawn(plan: Plan, prefetch: usize, left: usize) -> Source {
+    fn spawn(plan: impl Iterator<Item = Result<B>> + Send + 'static, prefetch: usize, left: usize) -> Source<B> {
         let (sender, receiver) = sync_channel(prefetch);
         let work = move || {
             for batch in plan {
@@ -46,17 +51,19 @@ impl Batches {
         let thread = std::thread::Builder::new().name("lookahead-loader".into()).spawn(work).ok();
         Source::Ahead { receiver: Some(receiver), thread, left }
     }
+}
 
+impl<B> Batches<B> {
     /// Time that [`next`](Iterator::next) has waited for data so far.
     pub fn waited(&self) -> Duration {
         self.waited
     }
 }
 
-impl Iterator for Batches {
-    type Item = Result<Batch>;
+impl<B> Iterator for Batches<B> {
+    type Item = Result<B>;
 
-    fn next(&mut self) -> Option<Result<Batch>> {
+    fn next(&mut self) -> Option<Result<B>> {
         let start = Instant::now();
         let batch = match &mut self.source {
             Source::Direct(plan) => plan.next(),
@@ -90,7 +97,7 @@ fn stopped(thread: Option<JoinHandle<()>>) -> Error {
     Error::Loader { problem }
 }
 
-impl Drop for Batches {
+impl<B> Drop for Batches<B> {
     fn drop(&mut self) {
         if let Source::Ahead { receiver, thread, .. } = &mut self.source {
             drop(receiver.take());

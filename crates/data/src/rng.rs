@@ -1,7 +1,7 @@
 //! The one place where randomness is born.
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _, TryRng};
 
 /// What a random stream is for; streams of different purposes are independent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(crate) enum Purpose {
     AlternatingFlip = 3,
     Mixing = 4,
     Shapes = 5,
+    Outside = 6,
+    Examples = 7,
 }
 
 /// The random stream of one sample: ChaCha8 keyed by (seed, purpose, epoch, index).
@@ -24,7 +26,11 @@ pub(crate) enum Purpose {
 /// let (mut a, mut b) = (SampleRng::new(7, 0, 3), SampleRng::new(7, 0, 3));
 /// assert_eq!(a.below(1000), b.below(1000));
 /// ```
+///
+/// It implements `rand_core`'s traits (0.10), so `rand_distr` and whatever else takes such a generator draw from it too.
 #[derive(Debug, Clone)]
+#[doc(alias = "Generator")]
+#[doc(alias = "worker_init_fn")]
 pub struct SampleRng {
     stream: ChaCha8Rng,
     seed: u64,
@@ -36,6 +42,11 @@ impl SampleRng {
     /// The stream that augments sample `index` of the data set in `epoch`.
     pub fn new(seed: u64, epoch: usize, index: usize) -> Self {
         Self::keyed(seed, Purpose::Augment, epoch as u64, index as u64)
+    }
+
+    /// A stream of the same sample for what happens outside its pipeline: as [`new`](Self::new), and independent of it.
+    pub fn outside(seed: u64, epoch: usize, index: usize) -> Self {
+        Self::keyed(seed, Purpose::Outside, epoch as u64, index as u64)
     }
 
     pub(crate) fn keyed(seed: u64, purpose: Purpose, epoch: u64, index: u64) -> Self {
@@ -111,6 +122,23 @@ impl SampleRng {
     }
 }
 
+impl TryRng for SampleRng {
+    type Error = std::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        Ok(self.stream.next_u32())
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        Ok(self.stream.next_u64())
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        self.stream.fill_bytes(bytes);
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +165,14 @@ mod tests {
         for (i, a) in all.iter().enumerate() {
             assert!(all[..i].iter().all(|b| a != b));
         }
+    }
+
+    #[test]
+    fn a_distribution_of_rand_draws_from_the_same_stream() {
+        let mut rng = SampleRng::new(1, 2, 3);
+        let drawn: f64 = rand_distr::Distribution::sample(&rand_distr::StandardUniform, &mut rng);
+        assert_eq!(drawn, SampleRng::new(1, 2, 3).unit());
+        assert_ne!(SampleRng::outside(1, 2, 3).bits(), SampleRng::new(1, 2, 3).bits());
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! Parts of data sets.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::fingerprint::Fingerprint;
+use crate::report::{Report, quiet};
 use crate::{Dataset, Error, ImageSize, ImageView, Result, Sample};
 
 /// A part of another data set: the samples of a list of indices.
 ///
-/// The digest is that of the whole set with the list.
+/// The digest is the whole set's [`digest_of`](Dataset::digest_of) the list.
 #[derive(Debug, Clone)]
+#[doc(alias = "random_split")]
 pub struct Subset {
     whole: Arc<dyn Dataset>,
     indices: Vec<usize>,
@@ -61,11 +63,22 @@ impl Dataset for Subset {
         self.whole.image_size()
     }
 
+    fn file(&self, index: usize) -> Option<&Path> {
+        self.whole.file(*self.indices.get(index)?)
+    }
+
     fn digest(&self) -> Result<String> {
-        let mut hash = Fingerprint::new("subset");
-        hash.text(&self.whole.digest()?);
-        self.indices.iter().for_each(|&index| hash.number(index));
-        Ok(hash.finish())
+        self.digest_of(None, &mut quiet)
+    }
+
+    fn digest_of(&self, indices: Option<&[usize]>, report: &mut Report<'_>) -> Result<String> {
+        match indices {
+            None => self.whole.digest_of(Some(&self.indices), report),
+            Some(indices) => {
+                let inner = indices.iter().map(|&index| self.index(index)).collect::<Result<Vec<usize>>>()?;
+                self.whole.digest_of(Some(&inner), report)
+            }
+        }
     }
 }
 

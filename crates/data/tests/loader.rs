@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use lookahead_data::{
@@ -60,12 +61,16 @@ fn photographs_are_the_same_on_any_number_of_threads() {
     for (pipeline, cached) in pipelines.iter().flat_map(|pipeline| [(pipeline, false), (pipeline, true)]) {
         let run = |threads: usize, first: usize| {
             let cache_dir = tempfile::tempdir().unwrap();
-            let set: Arc<dyn Dataset> = match cached {
-                true => {
-                    Arc::new(DecodedCache::open(Arc::clone(&folder), cache_dir.path(), 36, &mut |_, _| {}).unwrap())
-                }
-                false => Arc::clone(&folder),
-            };
+            let set: Arc<dyn Dataset> =
+                match cached {
+                    true => Arc::new(
+                        DecodedCache::open(Arc::clone(&folder), cache_dir.path(), 36, &mut |_, _| {
+                            ControlFlow::Continue(())
+                        })
+                        .unwrap(),
+                    ),
+                    false => Arc::clone(&folder),
+                };
             let config = LoaderConfig { batch_size: 5, threads: Some(threads), ..LoaderConfig::default() };
             let loader = Loader::new(set, pipeline.clone(), config).unwrap();
             loader.epoch(1, first).collect::<Result<Vec<_>>>().unwrap()

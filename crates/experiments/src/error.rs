@@ -1,5 +1,6 @@
 //! What can go wrong, and the exit status a program answers with.
 
+use lookahead_data::Error as DataError;
 use lookahead_runs::Error as RunsError;
 
 use crate::config::ConfigError;
@@ -50,8 +51,19 @@ pub enum Error {
     },
 
     /// The data crate's report.
-    #[error(transparent)]
+    #[error("{0}{hint}", hint = data_hint(.0))]
     Data(#[from] lookahead_data::Error),
+
+    /// Images that `data --check` found broken; they are listed.
+    #[error("{broken} of {checked} images in {folder} cannot be read")]
+    BrokenImages {
+        /// Images that cannot be read.
+        broken: usize,
+        /// Images there are.
+        checked: usize,
+        /// The folder.
+        folder: String,
+    },
 
     /// The loss of a step became infinite or not a number.
     #[error("the loss of step {step} is {loss}")]
@@ -133,9 +145,11 @@ impl Error {
             )
             | Self::Device { .. }
             | Self::OutOfMemory { .. } => 2,
-            Self::Runs(RunsError::Damaged { .. } | RunsError::DataChanged { .. }) | Self::DataMissing { .. } => 3,
+            Self::Runs(RunsError::Damaged { .. } | RunsError::DataChanged { .. })
+            | Self::DataMissing { .. }
+            | Self::BrokenImages { .. } => 3,
             Self::Runs(_) => 2,
-            Self::Data(error) => u8::try_from(error.exit_code()).unwrap_or(1),
+            Self::Data(error) => data_status(error),
             Self::NotFinite { .. } | Self::Diverged { .. } => 4,
             Self::Interrupted { .. } => 130,
             Self::EndOfData { .. } | Self::Kernels(_) | Self::Optim(_) | Self::Model(_) | Self::Candle(_) => 1,
@@ -167,6 +181,45 @@ impl Error {
         let reason = text.lines().next().unwrap_or_default().to_owned();
         Self::OutOfMemory { device: device.to_owned(), batch_size, reason, hint }
     }
+}
+
+/// 2 for a bad setting, 3 for data that are missing or damaged, 1 for the rest.
+fn data_status(error: &DataError) -> u8 {
+    match error {
+        DataError::Name { .. }
+        | DataError::Unpublished { .. }
+        | DataError::Setting { .. }
+        | DataError::Index { .. }
+        | DataError::Crop { .. }
+        | DataError::Pixels { .. } => 2,
+        DataError::Sample { source, .. } => data_status(source),
+        DataError::Own { .. } | DataError::Loader { .. } | DataError::Candle(_) => 1,
+        DataError::Stopped { .. } => 130,
+        _ => 3,
+    }
+}
+
+/// What to do about data, in the words of our programs.
+fn data_hint(error: &DataError) -> String {
+    match error {
+        DataError::Missing { name, .. } if is_published(name) => {
+            format!(
+                "; `just data {}` downloads it, and --data or LOOKAHEAD_DATA names the folder above it",
+                name.trim_end_matches("-coarse")
+            )
+        }
+        DataError::Missing { .. } | DataError::Occupied { .. } => {
+            "; --data or LOOKAHEAD_DATA names the folder above it".to_owned()
+        }
+        DataError::Broken { .. } => "; `just data --check DIR` lists all that are broken".to_owned(),
+        DataError::Sample { source, .. } => data_hint(source),
+        DataError::Crop { .. } => "; `--print-config` shows the crop under `data.train` and `data.valid`".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn is_published(name: &str) -> bool {
+    matches!(name, "cifar10" | "cifar100" | "cifar100-coarse" | "imagenette2-160" | "imagenette2-320" | "imagenette2")
 }
 
 /// What to do about a run folder, in the words of our programs' flags.

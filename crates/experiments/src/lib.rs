@@ -22,8 +22,8 @@ pub use config::{
 pub use error::{Error, Result};
 pub use parts::{Data, MomentsZeroed, Schedules, model, open_device, optimizer};
 pub use program::{
-    BenchFlags, FetchFlags, Flags, PuzzleFlags, RangeFlags, bench_step, data_root, exit_with, fetch, lr_find, main,
-    open_data, puzzle, run,
+    BenchFlags, FetchFlags, Flags, Place, PuzzleFlags, RangeFlags, bench_step, data_root, exit_with, fetch, lr_find,
+    main, open_data, puzzle, run,
 };
 pub use run::{environment, weights_digest};
 pub use screen::{Progress, RunProgress, tui};

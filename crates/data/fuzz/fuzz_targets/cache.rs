@@ -1,6 +1,7 @@
 //! Any bytes as the file of a decoded cache: the images of its source, read or decoded anew, or an error.
 #![no_main]
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
@@ -21,7 +22,7 @@ static SOURCE: LazyLock<Arc<dyn Dataset>> = LazyLock::new(|| {
 static PATH: LazyLock<PathBuf> = LazyLock::new(|| open().expect("a first cache").path().to_path_buf());
 
 fn open() -> lookahead_data::Result<DecodedCache> {
-    DecodedCache::open(Arc::clone(&SOURCE), DIR.path(), SIDE, &mut |_, _| {})
+    DecodedCache::open(Arc::clone(&SOURCE), DIR.path(), SIDE, &mut |_, _| ControlFlow::Continue(()))
 }
 
 fuzz_target!(|bytes: &[u8]| {

@@ -1,7 +1,7 @@
 //! What the transforms draw: distributed as torchvision's and fastai's, and the same for ever.
 
 use super::torch_parity::floats;
-use super::{ColorJitter, Cutout, FastaiAugment, Flip, PadCrop, RandomErasing, RandomResizedCrop};
+use super::{ColorJitter, Cutout, FastaiAugment, Flip, PadCrop, RandomErasing, RandomResizedCrop, TrivialAugment};
 use crate::{ImageSize, SampleRng};
 
 /// The image that the fixture's percentiles are for.
@@ -108,7 +108,7 @@ fn flips_and_cutouts_are_uniform() {
 fn draws_are_pinned() {
     let rng = || SampleRng::new(42, 3, 17);
     let found = [
-        format!("{:?}", PadCrop::default().window(PHOTO, &mut rng())),
+        format!("{:?}", PadCrop::default().window(PHOTO, &mut rng()).unwrap()),
         format!("{:?}", Flip::default().draw(&mut rng())),
         format!("{:?}", RandomResizedCrop::default().draw(PHOTO, &mut rng())),
         format!("{:?}", RandomErasing { p: 1.0, ..RandomErasing::default() }.draw(PHOTO, &mut rng())),
@@ -116,10 +116,11 @@ fn draws_are_pinned() {
         // Rounded: logarithms may differ in the last bit between platforms.
         format!("{:.6?}", ColorJitter { brightness: 0.4, contrast: 0.3, saturation: 0.2, hue: 0.1 }.draw(&mut rng())),
         format!("{:.6?}", FastaiAugment::default().draw(&mut rng())),
+        format!("{:.6?}", TrivialAugment::default().draw(&mut rng())),
     ];
     assert_eq!(found, PINNED);
 }
-const PINNED: [&str; 7] = [
+const PINNED: [&str; 8] = [
     "Window { top: -2, left: 2, size: ImageSize { height: 160, width: 240 }, border: Zero, mirrored: false }",
     "false",
     "Rect { top: 0, left: 31, size: ImageSize { height: 158, width: 166 } }",
@@ -128,4 +129,5 @@ const PINNED: [&str; 7] = [
     "[Brightness(0.669767), Hue(-0.093444), Saturation(1.123258), Contrast(1.061954)]",
     "FastaiDraw { crop: [0.742685, 0.316140], flip: false, warp: Some([0.061525, 0.032063, -0.032896, -0.098822]), \
      rotate: Some(-8.047490), zoom: Some([1.054651, 0.024328, 0.400406]), brightness: Some(0.473609), contrast: Some(1.196807) }",
+    "TranslateY(-24.533333)",
 ];

@@ -92,6 +92,7 @@ impl RandomErasing {
 /// uoguelph-mlrg/Cutout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[doc(alias = "CoarseDropout")]
 pub struct Cutout {
     /// Side of the square.
     pub size: usize,

@@ -30,6 +30,8 @@ use crate::{CHANNELS, Image, ImageSize, ImageView, Result, SampleRng};
 /// fastai 1.0.61, `vision/transform.py` and `vision/image.py`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[doc(alias = "get_transforms")]
+#[doc(alias = "aug_transforms")]
 pub struct FastaiAugment {
     /// Side of the result.
     pub size: usize,

@@ -12,6 +12,7 @@ use crate::{Result, SampleRng};
 /// torchvision 0.29, `transforms.v2.RandomHorizontalFlip`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[doc(alias = "RandomHorizontalFlip")]
 pub struct Flip {
     /// Probability of a flip.
     pub p: f64,

@@ -36,16 +36,17 @@ impl<'a> Held<'a> {
         }
     }
 
-    fn crop(&mut self, window: impl FnOnce(ImageSize) -> Window) {
+    fn crop(&mut self, window: impl FnOnce(ImageSize) -> Result<Window>) -> Result<()> {
         self.settle();
-        self.window = window(self.source().size());
+        self.window = window(self.source().size())?;
+        Ok(())
     }
 
     /// One step. Crops and flips wait until a step needs their result.
     pub(super) fn apply(&mut self, step: &Transform, rng: &mut SampleRng) -> Result<()> {
         match step {
-            Transform::PadCrop(crop) => self.crop(|size| crop.window(size, rng)),
-            Transform::CenterCrop(crop) => self.crop(|size| crop.window(size)),
+            Transform::PadCrop(crop) => self.crop(|size| crop.window(size, rng))?,
+            Transform::CenterCrop(crop) => self.crop(|size| Ok(crop.window(size)))?,
             Transform::Flip(flip) => self.flip(flip.draw(rng)),
             Transform::AlternatingFlip(flip) => self.flip(flip.draw(rng)),
             Transform::ShortSide(resize) => self.change(|image| resize.apply(image))?,
@@ -54,6 +55,12 @@ impl<'a> Held<'a> {
             Transform::ColorJitter(jitter) => self.paint(|image| jitter.apply(image, rng)),
             Transform::RandomErasing(erasing) => self.paint(|image| erasing.apply(image, rng)),
             Transform::Cutout(cutout) => self.paint(|image| cutout.apply(image, rng)),
+            Transform::TrivialAugment(augment) => self.paint(|image| augment.apply(image, rng)),
+            Transform::Own(augment) => {
+                self.settle();
+                let image = self.owned.take().unwrap_or_else(|| self.borrowed.to_image());
+                self.replace(augment.apply(image, rng)?);
+            }
         }
         Ok(())
     }
@@ -87,7 +94,7 @@ impl<'a> Held<'a> {
     ) -> Result<()> {
         let size = ImageSize::square(crop.size);
         if out.len() != size.bytes() {
-            return Err(Error::Pixels { size, found: out.len() });
+            return Err(Error::Pixels { size, images: 1, found: out.len() });
         }
         self.settle();
         let part = crop.draw(self.source().size(), rng);
@@ -100,7 +107,7 @@ impl<'a> Held<'a> {
     /// The crops and flips that wait, straight into `out`.
     pub(super) fn finish(self, out: &mut [u8]) -> Result<()> {
         if out.len() != self.window.size.bytes() {
-            return Err(Error::Pixels { size: self.window.size, found: out.len() });
+            return Err(Error::Pixels { size: self.window.size, images: 1, found: out.len() });
         }
         self.window.copy(self.source(), out);
         Ok(())

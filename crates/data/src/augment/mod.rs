@@ -3,6 +3,7 @@
 //! A transform is a plain value; its random parameters are drawn from the sample's own stream, in the order of the pipeline, so
 //! the same (seed, epoch, index) gives the same bytes everywhere.
 
+mod affine;
 mod center_crop;
 mod color_jitter;
 #[cfg(test)]
@@ -13,15 +14,19 @@ mod flip;
 mod held;
 #[cfg(test)]
 mod in_toml;
+mod levels;
+mod own;
 mod pad_crop;
 mod pipeline;
 mod resample;
 mod resize;
 mod resized_crop;
+mod sharpen;
 mod side;
 #[cfg(test)]
 mod torch_parity;
 mod transform;
+mod trivial;
 mod window;
 
 pub use center_crop::CenterCrop;
@@ -29,11 +34,13 @@ pub use color_jitter::ColorJitter;
 pub use erase::{Cutout, RandomErasing};
 pub use fastai::FastaiAugment;
 pub use flip::{AlternatingFlip, Flip};
+pub use own::{Augment, Own, OwnError};
 pub use pad_crop::{Border, PadCrop};
 pub use pipeline::Pipeline;
 pub use resize::ShortSide;
 pub use resized_crop::RandomResizedCrop;
 pub use transform::Transform;
+pub use trivial::TrivialAugment;
 
 use crate::{Error, Result};
 

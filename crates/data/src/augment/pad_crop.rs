@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::window::Window;
 use super::{check, check_side};
-use crate::{ImageSize, Result, SampleRng};
+use crate::{Error, ImageSize, Result, SampleRng};
 
 /// What lies outside an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -46,13 +46,14 @@ impl Border {
 ///
 /// With `jitter` 1 the corner is uniform over all places where the window fits, 9 x 9 of them for pad 4 on an unchanged size. Below 1
 /// it is floor(places * u) with u uniform in (1 - jitter) / 2 to (1 + jitter) / 2: 0.2 gives the offsets 3, 4 and 5 of the original
-/// experiments. A window larger than the padded image reaches over its border on both sides alike.
+/// experiments. A window larger than the padded image is an error.
 ///
 /// # References
 /// torchvision 0.29, `transforms.v2.RandomCrop(32, padding=4)`; David Page and airbench reflect instead. fastai v1 `crop_pad` with
 /// `row_pct`, `col_pct` for `jitter`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[doc(alias = "RandomCrop")]
 pub struct PadCrop {
     /// Pixels added on each side.
     pub pad: usize,
@@ -82,26 +83,29 @@ impl PadCrop {
         self.size.map_or(input, ImageSize::square)
     }
 
-    pub(super) fn window(&self, input: ImageSize, rng: &mut SampleRng) -> Window {
+    /// The part to cut out of an image of size `input`.
+    ///
+    /// # Errors
+    /// [`Error::Crop`] where the window is larger than the padded image, as torchvision has it: what it would show beside the image is
+    /// black.
+    pub(super) fn window(&self, input: ImageSize, rng: &mut SampleRng) -> Result<Window> {
         let size = self.output_size(input);
+        let padded = ImageSize::new(input.height + 2 * self.pad, input.width + 2 * self.pad);
+        if size.height > padded.height || size.width > padded.width {
+            return Err(Error::Crop { crop: size, padded });
+        }
         let top = self.offset(input.height, size.height, rng);
         let left = self.offset(input.width, size.width, rng);
-        Window { top, left, size, border: self.border, mirrored: false }
+        Ok(Window { top, left, size, border: self.border, mirrored: false })
     }
 
     fn offset(&self, have: usize, want: usize, rng: &mut SampleRng) -> isize {
-        let padded = have + 2 * self.pad;
-        let start = if padded < want {
-            // Nothing to choose: the window is centred over the image.
-            -((want - padded) as isize / 2)
+        let places = have + 2 * self.pad - want + 1;
+        let start = if self.jitter == 1.0 {
+            rng.below(places as u32) as isize
         } else {
-            let places = padded - want + 1;
-            if self.jitter == 1.0 {
-                rng.below(places as u32) as isize
-            } else {
-                let u = rng.range(0.5 - self.jitter / 2.0, 0.5 + self.jitter / 2.0);
-                ((places as f64 * u) as usize).min(places - 1) as isize
-            }
+            let u = rng.range(0.5 - self.jitter / 2.0, 0.5 + self.jitter / 2.0);
+            ((places as f64 * u) as usize).min(places - 1) as isize
         };
         start - self.pad as isize
     }
@@ -114,7 +118,7 @@ mod tests {
     fn offsets(crop: PadCrop, draws: usize) -> [[i32; 9]; 9] {
         let mut counts = [[0; 9]; 9];
         for index in 0..draws {
-            let w = crop.window(ImageSize::square(32), &mut SampleRng::new(3, 0, index));
+            let w = crop.window(ImageSize::square(32), &mut SampleRng::new(3, 0, index)).unwrap();
             counts[(w.top + 4) as usize][(w.left + 4) as usize] += 1;
         }
         counts
@@ -141,11 +145,19 @@ mod tests {
     }
 
     #[test]
-    fn a_window_larger_than_the_image_is_centred() {
-        let crop = PadCrop { pad: 0, size: Some(8), ..PadCrop::default() };
-        let w = crop.window(ImageSize::new(4, 16), &mut SampleRng::new(0, 0, 0));
-        assert_eq!((w.top, w.size), (-2, ImageSize::square(8)));
-        assert!((0..=8).contains(&w.left));
+    fn a_window_larger_than_the_padded_image_is_refused() {
+        let window = |pad, height, width| {
+            let crop = PadCrop { pad, size: Some(8), ..PadCrop::default() };
+            crop.window(ImageSize::new(height, width), &mut SampleRng::new(0, 0, 0))
+        };
+        assert_eq!(window(2, 4, 4).unwrap().size, ImageSize::square(8));
+        for (height, width) in [(4, 16), (16, 5)] {
+            let padded = ImageSize::new(height + 2, width + 2);
+            let refused = window(1, height, width);
+            assert!(
+                matches!(refused, Err(Error::Crop { crop, padded: p }) if crop == ImageSize::square(8) && p == padded)
+            );
+        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ use crate::{Error, Image, ImageSize, ImageView, Result, SampleRng};
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Transform>", into = "Vec<Transform>")]
+#[doc(alias = "Compose")]
+#[doc(alias = "transforms")]
 pub struct Pipeline {
     steps: Vec<Transform>,
 }

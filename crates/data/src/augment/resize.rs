@@ -12,6 +12,7 @@ use crate::{Error, Image, ImageSize, ImageView, MAX_PIXELS, Result};
 /// torchvision 0.29, `transforms.v2.Resize(size)`, to the bit; Pillow's `BILINEAR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[doc(alias = "Resize")]
 pub struct ShortSide {
     /// Pixels of the shorter side, 1..=8192.
     pub size: usize,
@@ -22,7 +23,7 @@ impl ShortSide {
         check_side("short-side.size", self.size)
     }
 
-    pub(super) fn output_size(&self, input: ImageSize) -> ImageSize {
+    pub(crate) fn output_size(&self, input: ImageSize) -> ImageSize {
         let scale = |long: usize, short: usize| (self.size * long / short.max(1)).max(1);
         if input.height < input.width {
             ImageSize::new(self.size, scale(input.width, input.height))

@@ -7,7 +7,7 @@ impl Pipeline {
     /// The same pipeline for square results of another `side`; `None` where [`fixed_size`](Self::fixed_size) is none.
     ///
     /// Every size that a transform fixes becomes size * `side` / present side, rounded down. What is counted in pixels but fixes no
-    /// size, padding and the square of [`Cutout`](crate::Cutout), stays.
+    /// size, padding and the square of [`Cutout`](crate::Cutout), stays, and so does a step of your own.
     ///
     /// ```
     /// use lookahead_data::Pipeline;
@@ -40,7 +40,8 @@ impl Transform {
             }
             Self::FastaiAugment(step) => Self::FastaiAugment(FastaiAugment { size: other(step.size), ..step }),
             Self::Flip(_) | Self::AlternatingFlip(_) => self.clone(),
-            Self::ColorJitter(_) | Self::RandomErasing(_) | Self::Cutout(_) => self.clone(),
+            Self::ColorJitter(_) | Self::RandomErasing(_) | Self::Cutout(_) | Self::TrivialAugment(_) => self.clone(),
+            Self::Own(_) => self.clone(),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AlternatingFlip, Border, CenterCrop, ColorJitter, Cutout, FastaiAugment, Flip, PadCrop, RandomErasing,
-    RandomResizedCrop, ShortSide,
+    AlternatingFlip, Augment, Border, CenterCrop, ColorJitter, Cutout, FastaiAugment, Flip, Own, PadCrop,
+    RandomErasing, RandomResizedCrop, ShortSide, TrivialAugment,
 };
 use crate::{ImageSize, Result};
 
@@ -38,9 +38,18 @@ pub enum Transform {
     RandomErasing(RandomErasing),
     /// Paints a square over.
     Cutout(Cutout),
+    /// One random change of random strength.
+    TrivialAugment(TrivialAugment),
+    /// An augmentation of the program's own, made by [`Transform::own`]. It can be written to a file, by name, and not read back.
+    Own(Own),
 }
 
 impl Transform {
+    /// A step of your own.
+    pub fn own(augment: impl Augment + 'static) -> Self {
+        Self::Own(Own::new(augment))
+    }
+
     /// Checks the settings.
     pub(super) fn validate(&self) -> Result<()> {
         match self {
@@ -54,6 +63,8 @@ impl Transform {
             Self::ColorJitter(step) => step.validate(),
             Self::RandomErasing(step) => step.validate(),
             Self::Cutout(step) => step.validate(),
+            Self::TrivialAugment(step) => step.validate(),
+            Self::Own(_) => Ok(()),
         }
     }
 
@@ -66,7 +77,8 @@ impl Transform {
             Self::RandomResizedCrop(step) => ImageSize::square(step.size),
             Self::FastaiAugment(step) => ImageSize::square(step.size),
             Self::Flip(_) | Self::AlternatingFlip(_) => input,
-            Self::ColorJitter(_) | Self::RandomErasing(_) | Self::Cutout(_) => input,
+            Self::ColorJitter(_) | Self::RandomErasing(_) | Self::Cutout(_) | Self::TrivialAugment(_) => input,
+            Self::Own(step) => step.output_size(input),
         }
     }
 }
@@ -102,6 +114,8 @@ impl fmt::Display for Transform {
                 write!(f, "random-erasing(p {}, scale {a}..{b}, ratio {c}..{d}, fill {:?})", s.p, s.fill)
             }
             Self::Cutout(s) => write!(f, "cutout({}, fill {:?})", s.size, s.fill),
+            Self::TrivialAugment(s) => write!(f, "trivial-augment(bins {}, fill {:?})", s.bins, s.fill),
+            Self::Own(step) => f.write_str(&step.name()),
         }
     }
 }

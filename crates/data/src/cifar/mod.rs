@@ -3,6 +3,7 @@
 #[cfg(feature = "hub")]
 mod archive;
 mod binary;
+mod hub_files;
 #[cfg(feature = "parquet")]
 mod parquet;
 
@@ -89,6 +90,7 @@ const CIFAR100_COARSE: Kind = Kind {
 ///
 /// # References
 /// Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009. <https://www.cs.toronto.edu/~kriz/cifar.html>
+#[doc(alias = "CIFAR10")]
 pub fn cifar10(dir: &Path) -> Result<Splits> {
     read(dir, &CIFAR10)
 }
@@ -98,6 +100,7 @@ pub fn cifar10(dir: &Path) -> Result<Splits> {
 ///
 /// # Errors
 /// As [`cifar10`].
+#[doc(alias = "CIFAR100")]
 pub fn cifar100(dir: &Path, labels: CifarLabels) -> Result<Splits> {
     match labels {
         CifarLabels::Fine => read(dir, &CIFAR100),
@@ -118,7 +121,7 @@ fn read(dir: &Path, kind: &Kind) -> Result<Splits> {
 
 fn read_parts(dir: &Path, kind: &Kind) -> Result<(InMemory, InMemory)> {
     #[cfg(feature = "parquet")]
-    if let Some((train, valid)) = parquet::files(dir)? {
+    if let Some((train, valid)) = hub_files::find(dir)? {
         return Ok((parquet::read(&train, kind)?, parquet::read(&valid, kind)?));
     }
     for dir in [dir.to_path_buf(), dir.join(kind.folder)] {
@@ -127,14 +130,18 @@ fn read_parts(dir: &Path, kind: &Kind) -> Result<(InMemory, InMemory)> {
             return Ok((binary::read(&paths(kind.train_files), kind)?, binary::read(&paths(kind.valid_files), kind)?));
         }
     }
+    #[cfg(not(feature = "parquet"))]
+    if let Some((train, _)) = hub_files::find(dir)? {
+        let problem = "a parquet file of the hub, which a build with the feature `parquet` reads".to_string();
+        return Err(Error::Layout { path: train[0].clone(), problem });
+    }
     Err(Error::Missing { name: kind.name.to_string(), path: dir.to_path_buf() })
 }
 
 /// True where [`read_parts`] would find files.
 pub(crate) fn is_present(dir: &Path, name: &str) -> Result<bool> {
     let kind = if name == CIFAR10.name { &CIFAR10 } else { &CIFAR100 };
-    #[cfg(feature = "parquet")]
-    if parquet::files(dir)?.is_some() {
+    if hub_files::find(dir)?.is_some() {
         return Ok(true);
     }
     Ok([dir.to_path_buf(), dir.join(kind.folder)].iter().any(|dir| dir.join(kind.train_files[0]).is_file()))

@@ -25,40 +25,6 @@ const MAX_BYTES: i64 = 1 << 30;
 /// Most rows a file may say it has: 2^17, 400 MB of pixels. CIFAR has 50,000, and runs of equal values make many rows of few bytes.
 const MAX_ROWS: i64 = 1 << 17;
 
-/// The train and test files below `dir`, each list sorted; none where there are no parquet files.
-pub(super) fn files(dir: &Path) -> Result<Option<(Vec<PathBuf>, Vec<PathBuf>)>> {
-    for dir in [dir.to_path_buf(), dir.join("plain_text"), dir.join("cifar100")] {
-        let (train, test) = (part(&dir, "train")?, part(&dir, "test")?);
-        if !train.is_empty() && !test.is_empty() {
-            return Ok(Some((train, test)));
-        }
-    }
-    Ok(None)
-}
-
-/// `dir/NAME*.parquet`, or else `dir/NAME/*.parquet`.
-fn part(dir: &Path, name: &str) -> Result<Vec<PathBuf>> {
-    let beside = parquet_files(dir, name)?;
-    if beside.is_empty() { parquet_files(&dir.join(name), "") } else { Ok(beside) }
-}
-
-fn parquet_files(dir: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
-    if !dir.is_dir() {
-        return Ok(Vec::new());
-    }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(|e| Error::io(dir, e))? {
-        let name = entry.map_err(|e| Error::io(dir, e))?.file_name();
-        let path = dir.join(&name);
-        let name = name.to_string_lossy();
-        if name.starts_with(prefix) && name.ends_with(".parquet") && path.is_file() {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
 /// Reads all rows of `paths`, in order.
 pub(super) fn read(paths: &[PathBuf], kind: &Kind) -> Result<InMemory> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());

@@ -25,6 +25,7 @@ pub(super) fn fetch(set: &Published, file: &Path, target: &Path, report: &mut Re
         url: set.url.to_string(),
         problem: problem.split_whitespace().collect::<Vec<_>>().join(" "),
         path: target.to_path_buf(),
+        contents: crate::catalog::belongs_there(set.name),
     };
     let mut failures = 0;
     loop {

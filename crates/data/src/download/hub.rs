@@ -17,6 +17,7 @@ pub(super) fn fetch(id: &str, name: &str, target: &Path) -> Result<()> {
         url: format!("hub data set {id}"),
         problem: problem.split_whitespace().collect::<Vec<_>>().join(" "),
         path: target.to_path_buf(),
+        contents: crate::catalog::belongs_there(name),
     };
     let client = HFClientSync::new().map_err(|e| failed(e.to_string()))?;
     let readers = from_hub(&client, id.to_string()).map_err(|e| failed(e.to_string()))?;

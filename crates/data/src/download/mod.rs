@@ -5,10 +5,10 @@ mod fetch;
 mod hub;
 mod unpack;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::catalog::{folder, is_present};
+use crate::turn::Turn;
 use crate::{Error, Result};
 
 /// A data set that its authors publish as an archive.
@@ -99,10 +99,12 @@ pub enum Phase {
 ///
 /// The archive is fetched to a hidden file (a cut download goes on where it stopped, also when called again), compared with its published
 /// checksum, unpacked to a hidden folder and renamed, so that a half-written data set never looks like a whole one. Two processes that ask for the
-/// same data set take turns: the second waits and finds it done. `progress` is told how far it is, every megabyte or so.
+/// same data set take turns: the second waits and finds it done. `progress` hears of every megabyte or so. What is left in the end is the data
+/// set, or, where it failed, what came of the archive.
 ///
 /// # Errors
-/// [`Error::Unpublished`] for a name that is not [`published`]; [`Error::Download`] without a network, with what to put where by hand;
+/// [`Error::Unpublished`] for a name that is not [`published`]; [`Error::Occupied`], before anything is fetched, for a folder that holds
+/// something else; [`Error::Download`] without a network, with what to put where by hand;
 /// [`Error::Checksum`], [`Error::Member`] or [`Error::Io`] for an archive that is damaged or cannot be stored.
 pub fn download(root: &Path, name: &str, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
     let name = if name == "cifar100-coarse" { "cifar100" } else { name };
@@ -120,22 +122,48 @@ pub fn download_from(set: &Published, root: &Path, progress: &mut dyn FnMut(Prog
     if is_present(root, set.name)? {
         return Ok(target);
     }
+    check_vacant(&target, set.name)?;
+    let new_root = !root.exists();
     std::fs::create_dir_all(root).map_err(|e| Error::io(root, e))?;
-    let mut report = |phase, done, total| progress(Progress { name: set.name.to_string(), phase, done, total });
-    let _turn = lock(&root.join(format!(".{}.lock", set.name)), &mut report)?;
-    if is_present(root, set.name)? {
-        return Ok(target);
+    let done = take_turn(set, root, &target, progress);
+    if done.is_err() && new_root {
+        // Nothing but an empty folder goes: what came of the archive is kept.
+        let _ = std::fs::remove_dir(root);
     }
-    match fetch_archive(set, root, &target, &mut report) {
+    done.map(|()| target)
+}
+
+fn take_turn(set: &Published, root: &Path, target: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+    let mut report = |phase, done, total| progress(Progress { name: set.name.to_string(), phase, done, total });
+    let lock = root.join(format!(".{}.lock", set.name));
+    let _turn = Turn::take(lock, &mut || report(Phase::Wait, 0, None))?;
+    if is_present(root, set.name)? {
+        return Ok(());
+    }
+    match fetch_archive(set, root, target, &mut report) {
         #[cfg(feature = "hub")]
         Err(error @ Error::Download { .. }) => match set.hub {
             // Where the hub fails too, the archive's error says more: it names an address people can open.
-            Some(id) => hub::fetch(id, set.name, &target).map_err(|_| error)?,
-            None => return Err(error),
+            Some(id) => hub::fetch(id, set.name, target).map_err(|_| error),
+            None => Err(error),
         },
-        other => other?,
+        other => other,
     }
-    Ok(target)
+}
+
+/// Before anything is fetched: a folder that already has something in it could not be filled in the end.
+fn check_vacant(target: &Path, name: &str) -> Result<()> {
+    let occupied = |problem: &str| {
+        Err(Error::Occupied { name: name.to_string(), path: target.to_path_buf(), problem: problem.to_string() })
+    };
+    match std::fs::read_dir(target) {
+        Ok(entries) => match entries.count() {
+            0 => Ok(()),
+            _ => occupied(&format!("it should hold {}", crate::catalog::belongs_there(name))),
+        },
+        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => occupied("it is a file"),
+        _ => Ok(()),
+    }
 }
 
 /// Unpacks an archive that was fetched by hand, as [`download`] would: to `root/NAME`, members that lead out of it refused.
@@ -157,16 +185,4 @@ fn fetch_archive(set: &Published, root: &Path, target: &Path, report: &mut Repor
     fetch::verify(set, &archive, report)?;
     unpack::unpack(set.name, &archive, root, target, report)?;
     std::fs::remove_file(&archive).map_err(|e| Error::io(&archive, e))
-}
-
-/// Waits for its turn. The system gives the lock back when the process ends, however it ends; the empty file stays.
-fn lock(path: &Path, report: &mut Report<'_>) -> Result<File> {
-    let file = File::create(path).map_err(|e| Error::io(path, e))?;
-    match file.try_lock() {
-        Ok(()) => return Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => report(Phase::Wait, 0, None),
-        Err(std::fs::TryLockError::Error(e)) => return Err(Error::io(path, e)),
-    }
-    file.lock().map_err(|e| Error::io(path, e))?;
-    Ok(file)
 }

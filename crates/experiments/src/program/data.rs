@@ -1,13 +1,17 @@
-//! From an experiment to its data set: found, downloaded, decoded.
+//! From an experiment to its data set: found, downloaded, listed, decoded.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lookahead_data::{Dataset, DecodedCache, Splits};
+use lookahead_data::{
+    CachePlan, Dataset, Error as DataError, ImageFolder, Normalize, Splits, image_folder_parts, limit,
+};
 
+use super::download::download;
 use crate::config::{Config, Experiment};
 use crate::error::{Error, Result};
-use crate::screen::Progress;
+use crate::parts::Data;
+use crate::screen::{Counting, Progress};
 
 /// Where data sets lie: `--data`, else `$LOOKAHEAD_DATA`, else `datasets`.
 pub fn data_root(flag: Option<&Path>) -> PathBuf {
@@ -18,58 +22,48 @@ pub fn data_root(flag: Option<&Path>) -> PathBuf {
     }
 }
 
-/// Opens the data set of `config` below `root`, or the folder of class folders `dataset_dir`; downloads what is missing, and decodes
-/// photographs into the folder `.cache` there if the configuration wants them kept.
+/// Where to look for data, and where to keep what was made of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The folder of data sets.
+    pub root: &'a Path,
+    /// A folder of class folders instead.
+    pub dataset_dir: Option<&'a Path>,
+    /// Where decoded photographs go; without it `.cache` in the folder the data lie in.
+    pub cache: Option<&'a Path>,
+}
+
+/// Sets of so many images have the digests of their files kept: below, reading all files again takes less than ten seconds.
+const KEPT_FROM: usize = 10_000;
+
+/// Opens the data set of `config`; downloads what is missing, says what there is, and decodes photographs if the configuration wants them
+/// kept: those that `data.limit_train` and `data.limit_valid` leave.
 ///
 /// # Errors
 /// [`Error::DataMissing`], naming the path and the ways to get the data, where they are not there and cannot be fetched;
 /// [`Error::Data`] where they are damaged.
-pub fn open(config: &Config, root: &Path, dataset_dir: Option<&Path>, progress: &Progress) -> Result<Splits> {
-    let splits = find(config.experiment, root, dataset_dir, progress)?;
-    if config.data.cache_side == 0 {
-        return Ok(splits);
-    }
-    let cache = dataset_dir.unwrap_or(root).join(".cache");
-    let decoded = |part: Arc<dyn Dataset>| -> Result<Arc<dyn Dataset>> {
-        let bar = progress.images();
-        bar.set_message(format!("decoding {}", part.name()));
-        let decoded = DecodedCache::open(part, &cache, config.data.cache_side, &mut |done, total| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        });
-        bar.finish_and_clear();
-        Ok(Arc::new(decoded?))
+pub fn open(config: &Config, place: Place<'_>, progress: &Progress) -> Result<Splits> {
+    let folder = match (config.experiment, place.dataset_dir) {
+        (_, Some(folder)) => existing(folder)?,
+        (Experiment::Demo, None) => return said(lookahead_data::open(place.root, "shapes")?, progress),
+        (Experiment::Cifar10, None) => return published(place.root, "cifar10", progress),
+        (Experiment::Cifar100, None) => return published(place.root, "cifar100", progress),
+        (Experiment::Imagenette, None) => present(place.root, "imagenette2-320", progress)?,
     };
-    Ok(Splits { train: decoded(splits.train)?, valid: decoded(splits.valid)?, ..splits })
+    photographs(config, place, &folder, progress)
 }
 
-fn find(experiment: Experiment, root: &Path, dataset_dir: Option<&Path>, progress: &Progress) -> Result<Splits> {
-    if let Some(folder) = dataset_dir {
-        if !folder.is_dir() {
-            return Err(Error::DataMissing {
-                hint: format!(
-                    "--dataset-dir {}: there is no such folder; give one that holds train and val, each with a folder of images \
-                     for each class",
-                    folder.display()
-                ),
-            });
-        }
-        return Ok(lookahead_data::image_folder(folder)?);
-    }
-    let name = match experiment {
-        Experiment::Demo => return Ok(lookahead_data::open(root, "shapes")?),
-        Experiment::Cifar10 => "cifar10",
-        Experiment::Cifar100 => "cifar100",
-        Experiment::Imagenette => "imagenette2-320",
-    };
-    if !lookahead_data::is_present(root, name)? {
-        fetch(root, name, progress)?;
-    }
-    Ok(lookahead_data::open(root, name)?)
+fn published(root: &Path, name: &str, progress: &Progress) -> Result<Splits> {
+    present(root, name, progress)?;
+    said(lookahead_data::open(root, name)?, progress)
 }
 
-fn fetch(root: &Path, name: &str, progress: &Progress) -> Result<()> {
+/// The folder of data set `name`, downloaded where it is missing.
+fn present(root: &Path, name: &str, progress: &Progress) -> Result<PathBuf> {
     let path = root.join(name);
+    if lookahead_data::is_present(root, name)? {
+        return Ok(path);
+    }
     if !root.is_dir() {
         return Err(Error::DataMissing {
             hint: format!(
@@ -81,45 +75,94 @@ fn fetch(root: &Path, name: &str, progress: &Progress) -> Result<()> {
         });
     }
     progress.note(&format!("{} is missing; downloading", path.display()));
-    download(root, name, progress).map(drop)
+    download(root, name, progress)
 }
 
-/// Downloads `name` below `root`; does nothing where it is there. Returns its folder.
-///
-/// # Errors
-/// [`Error::DataMissing`] where it cannot be had, with what to do by hand.
-#[cfg(feature = "hub")]
-pub(crate) fn download(root: &Path, name: &str, progress: &Progress) -> Result<PathBuf> {
-    let bar = progress.bytes();
-    let downloaded = lookahead_data::download(root, name, &mut |state| {
-        bar.set_length(state.total.unwrap_or(state.done));
-        bar.set_position(state.done);
-        bar.set_message(format!("{} {:?}", state.name, state.phase).to_lowercase());
-    });
-    bar.finish_and_clear();
-    downloaded.map_err(|error| match error {
-        lookahead_data::Error::Name { .. } | lookahead_data::Error::Unpublished { .. } => error.into(),
-        reason => Error::DataMissing {
-            hint: format!(
-                "{} is missing and cannot be downloaded here: {reason} (datasets/README.md says which, and where to get them)",
-                root.join(name).display()
-            ),
-        },
-    })
-}
-
-/// Without the feature `hub` there is no network code.
-#[cfg(not(feature = "hub"))]
-pub(crate) fn download(root: &Path, name: &str, _progress: &Progress) -> Result<PathBuf> {
-    let path = root.join(name);
-    if lookahead_data::is_present(root, name)? {
-        return Ok(path);
+fn existing(folder: &Path) -> Result<PathBuf> {
+    if folder.is_dir() {
+        return Ok(folder.to_path_buf());
     }
     Err(Error::DataMissing {
         hint: format!(
-            "{} is missing and cannot be downloaded here: this build has no `hub` feature; put the files there by hand as \
-             datasets/README.md says",
-            path.display()
+            "--dataset-dir {}: there is no such folder; give one that holds train and val, each with a folder of images for each class",
+            folder.display()
         ),
     })
+}
+
+/// A folder of class folders.
+fn photographs(config: &Config, place: Place<'_>, folder: &Path, progress: &Progress) -> Result<Splits> {
+    let mut listing = Counting::new(progress, format!("listing {}", folder.display()));
+    let (train, valid) = image_folder_parts(folder, &mut |done, total| listing.at(done, total))?;
+    drop(listing);
+    let cache = place.cache.map_or_else(|| place.dataset_dir.unwrap_or(place.root).join(".cache"), Path::to_path_buf);
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let parts = [(train, config.data.limit_train), (valid, config.data.limit_valid)];
+    let [train, valid] = parts.map(|(part, count)| chosen(part, count, &cache, progress));
+    let splits = Splits { name, train: train?, valid: valid?, normalize: Normalize::IMAGENET };
+    if config.data.cache_side == 0 {
+        return Ok(splits);
+    }
+    let decoded = |part| decoded(part, &cache, config.data.cache_side, progress);
+    Ok(Splits { train: decoded(splits.train)?, valid: decoded(splits.valid)?, ..splits })
+}
+
+/// The images of `part` that are used, with their digest taken, which may mean reading them all.
+fn chosen(mut part: ImageFolder, count: usize, cache: &Path, progress: &Progress) -> Result<Arc<dyn Dataset>> {
+    let left_out = part.left_out();
+    let without = if left_out.is_empty() { String::new() } else { format!(" (left out: {left_out})") };
+    progress.note(&format!("{}{without}", counts(&part)));
+    if part.len() >= KEPT_FROM {
+        part.keep_digests(cache.join(format!("{}.files", part.name().replace(['/', '\\'], "-"))));
+    }
+    let mut reading = Counting::new(progress, format!("reading {}", part.name()));
+    let part: Arc<dyn Dataset> = Arc::new(part);
+    let part = if count == 0 { part } else { limit(part, count) };
+    part.digest_of(None, &mut |done, total| reading.at(done, total))?;
+    Ok(part)
+}
+
+fn decoded(part: Arc<dyn Dataset>, cache: &Path, side: usize, progress: &Progress) -> Result<Arc<dyn Dataset>> {
+    let (name, images) = (part.name().to_owned(), part.len());
+    let plan = CachePlan::new(part, cache, side, &mut |_, _| std::ops::ControlFlow::Continue(()))?;
+    if !plan.is_written() {
+        let megabytes = plan.bytes() as f64 / 1e6;
+        progress.note(&format!("{name}: decoding {images} images to {}, {megabytes:.0} MB", plan.path().display()));
+    }
+    let mut decoding = Counting::new(progress, format!("decoding {name}"));
+    Ok(Arc::new(plan.open(&mut |done, total| decoding.at(done, total))?))
+}
+
+fn said(splits: Splits, progress: &Progress) -> Result<Splits> {
+    progress.note(&counts(splits.train.as_ref()));
+    progress.note(&counts(splits.valid.as_ref()));
+    Ok(splits)
+}
+
+fn counts(part: &dyn Dataset) -> String {
+    format!("{}: {} images of {} classes", part.name(), part.len(), part.classes().len())
+}
+
+/// Most time that is spent on counting images that are broken besides the first.
+const COUNTING: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Where training met an image that cannot be read, how many more there are.
+pub(super) fn count_broken(error: Error, data: &Data, progress: &Progress) -> Error {
+    let Error::Data(first @ (DataError::Decode { row: None, .. } | DataError::Io { .. })) = error else { return error };
+    if data.train.file(0).is_none() {
+        return first.into();
+    }
+    progress.note(&format!("error: {first}; counting those that are broken"));
+    let (begun, mut broken, mut checked) = (std::time::Instant::now(), 0, 0);
+    for part in [&data.train, &data.valid] {
+        let mut counting = Counting::new(progress, format!("checking {}", part.name()));
+        let before = checked;
+        let mut report = |done, total| {
+            checked = before + done;
+            if begun.elapsed() > COUNTING { std::ops::ControlFlow::Break(()) } else { counting.at(done, total) }
+        };
+        // Out of time: what was counted so far is said.
+        let _ = lookahead_data::check(part.as_ref(), &mut |_| broken += 1, &mut report);
+    }
+    DataError::Broken { first: Box::new(first), others: usize::saturating_sub(broken, 1), checked }.into()
 }

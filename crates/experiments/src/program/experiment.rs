@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use lookahead_report::{clock, text};
 
-use super::data::{data_root, open};
+use super::data::{Place, count_broken, data_root, open};
 use super::exit::exit_with;
 use super::flags::Flags;
 use super::runs::{Shared, run_all, write_report};
@@ -49,7 +49,8 @@ pub fn run(experiment: Experiment, flags: &Flags) -> Result<()> {
     let names: Vec<String> = config.runs().iter().map(RunConfig::name).collect();
     let mut progress = Progress::new(names.len(), flags.quiet);
     let root = data_root(flags.data.as_deref());
-    let data = Data::new(open(&config, &root, flags.dataset_dir.as_deref(), &progress)?, &config)?;
+    let place = Place { root: &root, dataset_dir: flags.dataset_dir.as_deref(), cache: flags.cache.as_deref() };
+    let data = Data::new(open(&config, place, &progress)?, &config)?;
     let options = LoopOptions {
         log_every: flags.log_every,
         checkpoint_every: flags.checkpoint_every,
@@ -65,7 +66,8 @@ pub fn run(experiment: Experiment, flags: &Flags) -> Result<()> {
     let folder = flags.out.join(experiment.to_string());
     let shared =
         Shared { data: &data, device: &device, environment: &environment, options: &options, progress: &progress };
-    let (report, diverged) = run_all(&config, &folder, flags.fresh, &shared)?;
+    let (report, diverged) =
+        run_all(&config, &folder, flags.fresh, &shared).map_err(|error| count_broken(error, &data, &progress))?;
     progress.close();
     report.summary().write(&folder)?;
     write_report(&folder, &progress);

@@ -1,23 +1,25 @@
-//! `data`: downloads, verifies and unpacks a data set, or says what to put where.
+//! `data`: downloads, verifies and unpacks a data set, says what to put where, or checks the images of a folder.
 
 use std::path::PathBuf;
 
 use clap::Parser;
 
-use super::data::{data_root, download};
+use super::check::check;
+use super::data::data_root;
+use super::download::download;
 use crate::error::Result;
 use crate::screen::Progress;
 
-/// Downloads, verifies and unpacks a data set; does nothing where it is there already.
+/// Downloads, verifies and unpacks a data set; does nothing where it is there already. Or checks the images of a folder.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "data",
     version,
-    after_help = "Examples:\n  just data cifar10\n  just data imagenette2-160 --data /data\n  just data --list"
+    after_help = "Examples:\n  just data cifar10\n  just data imagenette2-160 --data /data\n  just data --list\n  just data --check photos"
 )]
 pub struct FetchFlags {
     /// cifar10, cifar100, imagenette2-160, imagenette2-320 or imagenette2
-    #[arg(required_unless_present = "list", value_name = "DATASET")]
+    #[arg(required_unless_present_any = ["list", "check"], value_name = "DATASET")]
     pub dataset: Option<String>,
     /// Where data sets lie [default: $LOOKAHEAD_DATA, else datasets]
     #[arg(long, value_name = "DIR")]
@@ -25,6 +27,9 @@ pub struct FetchFlags {
     /// List what can be downloaded and what is there
     #[arg(long)]
     pub list: bool,
+    /// Read all images of a folder of class folders (or of train and val with them) and list those that are broken
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["dataset", "list"])]
+    pub check: Option<PathBuf>,
     /// Print nothing but errors
     #[arg(long)]
     pub quiet: bool,
@@ -33,8 +38,11 @@ pub struct FetchFlags {
 /// Does what `flags` ask.
 ///
 /// # Errors
-/// Those of the download: no network, a wrong checksum, a folder that cannot be written.
+/// Those of the download: no network, a wrong checksum, a folder that cannot be written; images that are broken.
 pub fn fetch(flags: &FetchFlags) -> Result<()> {
+    if let Some(folder) = &flags.check {
+        return check(folder, &Progress::new(0, flags.quiet));
+    }
     let root = data_root(flags.data.as_deref());
     if flags.list {
         return list(&root);
@@ -48,7 +56,7 @@ pub fn fetch(flags: &FetchFlags) -> Result<()> {
     Ok(())
 }
 
-#[cfg(feature = "hub")]
+#[cfg(feature = "download")]
 fn list(root: &std::path::Path) -> Result<()> {
     for set in lookahead_data::published() {
         let there = if lookahead_data::is_present(root, set.name)? { "there" } else { "not there" };
@@ -57,8 +65,8 @@ fn list(root: &std::path::Path) -> Result<()> {
     Ok(())
 }
 
-#[cfg(not(feature = "hub"))]
+#[cfg(not(feature = "download"))]
 fn list(_root: &std::path::Path) -> Result<()> {
-    println!("this build has no `hub` feature and downloads nothing");
+    println!("this build has no `download` feature and downloads nothing");
     Ok(())
 }

@@ -9,7 +9,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use lookahead_report::chart::{Chart, Line, Stroke};
 use lookahead_runs::{Error as RunsError, Spread, atomic};
 
-use super::data::{data_root, open};
+use super::data::{Place, data_root, open};
 use super::flags::Flags;
 use super::range::{Range, RangeTest, range_test};
 use super::threads::set_threads;
@@ -86,7 +86,8 @@ pub fn lr_find(flags: &RangeFlags) -> Result<()> {
     config.rows.dedup_by(|row, before| row.name == before.name);
     let progress = Progress::new(config.rows.len(), flags.flags.quiet);
     let root = data_root(flags.flags.data.as_deref());
-    let data = Data::new(open(&config, &root, flags.flags.dataset_dir.as_deref(), &progress)?, &config)?;
+    let (dataset_dir, cache) = (flags.flags.dataset_dir.as_deref(), flags.flags.cache.as_deref());
+    let data = Data::new(open(&config, Place { root: &root, dataset_dir, cache }, &progress)?, &config)?;
     let folder = flags.flags.out.join("lr-find");
     std::fs::create_dir_all(&folder).map_err(RunsError::output("create", &folder))?;
     let interrupt = Interrupt::listen();

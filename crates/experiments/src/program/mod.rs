@@ -1,7 +1,9 @@
 //! The programs.
 
 mod bench_step;
+mod check;
 mod data;
+mod download;
 mod exit;
 mod experiment;
 mod fetch;
@@ -13,7 +15,7 @@ mod runs;
 mod threads;
 
 pub use bench_step::{BenchFlags, bench_step};
-pub use data::{data_root, open as open_data};
+pub use data::{Place, data_root, open as open_data};
 pub use exit::exit_with;
 pub use experiment::{main, run};
 pub use fetch::{FetchFlags, fetch};

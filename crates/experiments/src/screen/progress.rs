@@ -92,15 +92,15 @@ impl Progress {
     }
 
     /// A bar for a download.
-    #[cfg(feature = "hub")]
+    #[cfg(feature = "download")]
     pub(crate) fn bytes(&self) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new(0));
         bar.set_style(style("{msg:>24} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}"));
         bar
     }
 
-    /// A bar for images that are decoded.
-    pub(crate) fn images(&self) -> ProgressBar {
+    /// A bar for images that are listed, read or decoded.
+    pub(super) fn images(&self) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new(0));
         bar.set_style(style("{msg:>24} {bar:24} {pos}/{len} images eta {eta}"));
         bar

@@ -1,4 +1,5 @@
 //! A program as somebody runs it.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -60,6 +60,9 @@ pub struct Flags {
     /// Train on this folder instead, with train/ and val/ of class folders (imagenette only)
     #[arg(long, help_heading = "Data", value_name = "DIR")]
     pub dataset_dir: Option<PathBuf>,
+    /// Where decoded photographs (data.cache_side) are kept [default: .cache in the folder the data lie in]
+    #[arg(long, help_heading = "Data", value_name = "DIR")]
+    pub cache: Option<PathBuf>,
     /// Use this many training images only
     #[arg(long, help_heading = "Data", value_name = "N")]
     pub limit_train: Option<usize>,

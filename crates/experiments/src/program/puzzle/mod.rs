@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use lookahead_runs::atomic;
 
-use super::data::{data_root, open};
+use super::data::{Place, data_root, open};
 use super::runs::{Shared, run_all};
 use super::threads::set_threads;
 use crate::config::Experiment;
@@ -79,7 +79,7 @@ pub fn puzzle(flags: &PuzzleFlags) -> Result<()> {
     config.device = name;
     let progress = Progress::new(config.runs().len(), flags.quiet);
     let root = data_root(flags.data.as_deref());
-    let data = Data::new(open(&config, &root, None, &progress)?, &config)?;
+    let data = Data::new(open(&config, Place { root: &root, dataset_dir: None, cache: None }, &progress)?, &config)?;
     let options = LoopOptions { log_every: 50, checkpoint_every: None, interrupt: Interrupt::listen() };
     let shared =
         Shared { data: &data, device: &device, environment: &environment, options: &options, progress: &progress };

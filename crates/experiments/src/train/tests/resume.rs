@@ -94,9 +94,15 @@ fn with_the_decoded_cache() {
         config.data.train = Pipeline::fastai_train(32).unwrap();
         config.data.valid = Pipeline::fastai_eval(32).unwrap();
     });
-    let cached = |part: Arc<dyn Dataset>| -> Arc<dyn Dataset> {
-        Arc::new(DecodedCache::open(part, &folder.path().join(".cache"), 34, &mut |_, _| ()).unwrap())
-    };
+    let cached =
+        |part: Arc<dyn Dataset>| -> Arc<dyn Dataset> {
+            Arc::new(
+                DecodedCache::open(part, &folder.path().join(".cache"), 34, &mut |_, _| {
+                    std::ops::ControlFlow::Continue(())
+                })
+                .unwrap(),
+            )
+        };
     resumes_to_the_bit(&run, || {
         let splits = image_folder(folder.path()).unwrap();
         data(&run, Splits { train: cached(splits.train), valid: cached(splits.valid), ..splits })

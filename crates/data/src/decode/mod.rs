@@ -1,13 +1,12 @@
 //! Bytes of a JPEG or PNG file to an [`Image`], strictly: a damaged file is an error, never a half-grey picture.
 
+mod jpeg;
+mod layout;
+
 use std::io::Cursor;
 use std::path::Path;
 
 use image::{ImageDecoder as _, ImageFormat};
-use zune_core::bytestream::ZCursor;
-use zune_core::colorspace::ColorSpace;
-use zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
 
 use crate::{Error, Image, ImageSize, Result};
 
@@ -33,35 +32,31 @@ impl Origin<'_> {
 /// the file's metadata is not applied (as torchvision does by default).
 pub(crate) fn decode(bytes: &[u8], origin: Origin<'_>) -> Result<Image> {
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => decode_jpeg(bytes, origin),
+        Ok(ImageFormat::Jpeg) => jpeg::decode(bytes, origin),
         Ok(ImageFormat::Png) => decode_png(bytes, origin),
-        _ => Err(origin.error("neither JPEG nor PNG")),
+        _ => Err(origin.error(format!("{}; convert it to JPEG or PNG", what_else(bytes)))),
     }
 }
 
-fn decode_jpeg(bytes: &[u8], origin: Origin<'_>) -> Result<Image> {
-    if !is_ended(bytes) {
-        return Err(origin.error("cut off, no end-of-image marker after its last scan"));
-    }
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(usize::from(u16::MAX))
-        .set_max_height(usize::from(u16::MAX))
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(|e| origin.error(e))?;
-    let (width, height) = decoder.dimensions().ok_or_else(|| origin.error("no size in the header"))?;
-    let mut image = Image::black(checked_size(height, width, origin)?);
-    decoder.decode_into(image.pixels_mut()).map_err(|e| origin.error(e))?;
-    Ok(image)
+/// True where the first bytes of a file are those of a JPEG or PNG file.
+pub(crate) fn is_image(start: &[u8]) -> bool {
+    matches!(image::guess_format(start), Ok(ImageFormat::Jpeg | ImageFormat::Png))
 }
 
-/// True where an end-of-image marker follows the last start of a scan. The decoder forgives the loss of the last few bytes, which would
-/// be grey blocks in a picture. Neither marker can occur inside a scan, and a thumbnail's both lie before the image's own.
-fn is_ended(bytes: &[u8]) -> bool {
-    // Sought from the end, where a sound file has it: the scan itself is not looked through.
-    let end = bytes.windows(2).rposition(|pair| pair == [0xff, 0xd9]);
-    end.is_some_and(|end| !bytes[end..].windows(2).any(|pair| pair == [0xff, 0xda]))
+/// A name for what is neither JPEG nor PNG.
+fn what_else(bytes: &[u8]) -> &'static str {
+    let is = |at: usize, magic: &[u8]| bytes.get(at..at + magic.len()) == Some(magic);
+    match () {
+        () if bytes.is_empty() => "an empty file",
+        () if is(0, b"RIFF") && is(8, b"WEBP") => "a WebP file",
+        () if is(0, b"GIF8") => "a GIF file",
+        () if is(0, b"BM") => "a BMP file",
+        () if is(0, b"II*\0") || is(0, b"MM\0*") => "a TIFF file",
+        () if is(4, b"ftyphei") || is(4, b"ftypmif1") => "a HEIC file",
+        () if is(4, b"ftypavi") => "an AVIF file",
+        () if is(0, b"<") => "a text file (a web page, perhaps)",
+        () => "neither JPEG nor PNG",
+    }
 }
 
 fn decode_png(bytes: &[u8], origin: Origin<'_>) -> Result<Image> {

@@ -1,0 +1,181 @@
+//! Decoded photographs in one file: a JPEG takes far longer to decode than to read as bytes.
+
+mod format;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use format::{Entry, read_at, read_index};
+
+use crate::fingerprint::Fingerprint;
+use crate::report::Report;
+use crate::{Dataset, Error, Image, Pipeline, Result, Sample, ShortSide, Transform};
+
+/// A data set whose images were decoded before, scaled down and stored as bytes.
+///
+/// The file holds, for each image, its pixels with the shorter side at most `short_side`, scaled as [`ShortSide`] does. It is keyed by the
+/// data set's digest and the side, may be deleted at any time, and may be read by any number of processes. To hold a part of a set, give
+/// the part ([`limit`](crate::limit)).
+/// Reading goes through the system's page cache with positioned reads, one a sample: as fast as a memory map where the file is in
+/// memory, and without the unsafe code that a map needs, which a file cut off by another process would turn into a crash.
+///
+/// The digest is that of the source with the side.
+#[derive(Debug)]
+#[doc(alias = "FFCV")]
+#[doc(alias = "beton")]
+pub struct DecodedCache {
+    source: Arc<dyn Dataset>,
+    digest: String,
+    path: PathBuf,
+    file: File,
+    entries: Vec<Entry>,
+}
+
+/// A cache that is found or still to be written: where it lies and what it will take.
+///
+/// ```
+/// # let dir = std::env::temp_dir().join(format!("lookahead-plan-{}", std::process::id()));
+/// use std::ops::ControlFlow;
+/// use lookahead_data::{CachePlan, Dataset, Shapes, ShapesConfig};
+///
+/// let shapes = Shapes::draw(&ShapesConfig { train: 20, valid: 1, ..ShapesConfig::default() })?;
+/// let plan = CachePlan::new(shapes.train, &dir, 16, &mut |_, _| ControlFlow::Continue(()))?;
+/// assert!(!plan.is_written());
+/// assert_eq!(plan.bytes(), 20 * 16 * 16 * 3);
+/// let cache = plan.open(&mut |_, _| ControlFlow::Continue(()))?;
+/// assert_eq!(cache.len(), 20);
+/// # std::fs::remove_dir_all(dir).unwrap();
+/// # Ok::<(), lookahead_data::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct CachePlan {
+    source: Arc<dyn Dataset>,
+    short_side: usize,
+    digest: String,
+    path: PathBuf,
+    found: Option<(File, Vec<Entry>)>,
+}
+
+/// Images whose size stands for that of all.
+const SIZED: usize = 64;
+
+impl CachePlan {
+    /// The cache of `source` in the folder `dir`, with the shorter side at most `short_side`; `report` hears how far the digest of `source` is.
+    ///
+    /// A side a little over what training crops to (1.15 times) keeps the detail that matters.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] unless `short_side` is in 1..=8192; what the digest of `source` gives.
+    pub fn new(source: Arc<dyn Dataset>, dir: &Path, short_side: usize, report: &mut Report<'_>) -> Result<Self> {
+        Pipeline::new(vec![Transform::ShortSide(ShortSide { size: short_side })])?;
+        let mut key = Fingerprint::new("decoded-cache");
+        key.text(&source.digest_of(None, report)?);
+        key.number(short_side);
+        let digest = key.finish();
+        let name = source.name().replace(['/', '\\'], "-");
+        let path = dir.join(format!("{name}-{short_side}-{}.u8", &digest[..16]));
+        let found = read_index(&path, source.as_ref());
+        Ok(Self { source, short_side, digest, path, found })
+    }
+
+    /// The cache's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// True where the file is there and whole.
+    pub fn is_written(&self) -> bool {
+        self.found.is_some()
+    }
+
+    /// Bytes the file takes or will take, without its index: by the sizes of 64 of its images, evenly spaced. Those that cannot be read do not count.
+    pub fn bytes(&self) -> u64 {
+        let sizes = |index: usize| self.source.image_size().or_else(|| Some(self.source.get(index).ok()?.image.size()));
+        let count = self.source.len().min(SIZED);
+        let each: Vec<u64> = (0..count)
+            .filter_map(|i| sizes(i * self.source.len() / count))
+            .map(|size| match size.height.min(size.width) {
+                short if short <= self.short_side => size.bytes() as u64,
+                _ => ShortSide { size: self.short_side }.output_size(size).bytes() as u64,
+            })
+            .collect();
+        let sum: u64 = each.iter().sum();
+        (u128::from(sum) * self.source.len() as u128 / each.len().max(1) as u128) as u64
+    }
+
+    /// Opens the cache; decodes and writes what is missing of it first, saying how many of how many images are decoded.
+    ///
+    /// A process that was killed or stopped is gone on from. Two processes that want the same file take turns.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] where images cannot be read, with the first and how many there are; [`Error::Io`] where the file cannot be written;
+    /// [`Error::Stopped`].
+    pub fn open(self, report: &mut Report<'_>) -> Result<DecodedCache> {
+        let (file, entries) = match self.found {
+            Some(found) => found,
+            None => {
+                write::write(&self.path, self.source.as_ref(), self.short_side, report)?;
+                let changed =
+                    || Error::Layout { path: self.path.clone(), problem: "changed while it was written".to_string() };
+                read_index(&self.path, self.source.as_ref()).ok_or_else(changed)?
+            }
+        };
+        Ok(DecodedCache { source: self.source, digest: self.digest, path: self.path, file, entries })
+    }
+}
+
+impl DecodedCache {
+    /// [`CachePlan::new`] and [`CachePlan::open`] in one; `report` hears of decoded images alone.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn open(source: Arc<dyn Dataset>, dir: &Path, short_side: usize, report: &mut Report<'_>) -> Result<Self> {
+        CachePlan::new(source, dir, short_side, &mut crate::report::quiet)?.open(report)
+    }
+
+    /// The cache's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn entry(&self, index: usize) -> Result<Entry> {
+        self.entries.get(index).copied().ok_or(Error::Index { index, len: self.entries.len() })
+    }
+}
+
+impl Dataset for DecodedCache {
+    fn name(&self) -> &str {
+        self.source.name()
+    }
+
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn classes(&self) -> &[String] {
+        self.source.classes()
+    }
+
+    fn label(&self, index: usize) -> Result<u32> {
+        Ok(self.entry(index)?.label)
+    }
+
+    fn get(&self, index: usize) -> Result<Sample> {
+        let entry = self.entry(index)?;
+        let mut pixels = vec![0; entry.size.bytes()];
+        read_at(&self.file, &mut pixels, entry.offset).map_err(|e| Error::io(&self.path, e))?;
+        Ok(Sample { image: Image::new(entry.size, pixels)?, label: entry.label })
+    }
+
+    fn file(&self, index: usize) -> Option<&Path> {
+        self.source.file(index)
+    }
+
+    fn digest(&self) -> Result<String> {
+        Ok(self.digest.clone())
+    }
+}

@@ -1,0 +1,116 @@
+//! The way through an epoch: in which order, cut into batches how, and on which threads.
+
+use std::sync::Arc;
+
+use crate::order::{InOrder, Order, Shuffled, checked};
+use crate::prefetch::Batches;
+use crate::{Error, LoaderConfig, Result};
+
+/// What makes a batch of samples.
+pub(crate) trait Make: Send + Sync + 'static {
+    type Batch: Send + 'static;
+
+    /// Batch `number` of `epoch`: the samples `indices`.
+    fn make(&self, indices: &[u32], epoch: usize, number: usize) -> Result<Self::Batch>;
+}
+
+/// What all epochs of a loader have in common.
+#[derive(Debug)]
+pub(crate) struct Course {
+    len: usize,
+    config: LoaderConfig,
+    order: Arc<dyn Order>,
+    pool: Option<Arc<rayon::ThreadPool>>,
+}
+
+impl Course {
+    /// For `len` samples.
+    pub(crate) fn new(len: usize, config: &LoaderConfig) -> Result<Self> {
+        config.validate()?;
+        if u32::try_from(len).is_err() {
+            return Err(Error::setting("samples", len, "at most 2^32 - 1"));
+        }
+        let pool = match config.threads {
+            Some(threads) => {
+                let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+                let refused = |e| Error::setting("threads", format!("{threads} ({e})"), "startable");
+                Some(Arc::new(builder.build().map_err(refused)?))
+            }
+            None => None,
+        };
+        let order: Arc<dyn Order> = if config.shuffle { Arc::new(Shuffled) } else { Arc::new(InOrder) };
+        Ok(Self { len, config: config.clone(), order, pool })
+    }
+
+    pub(crate) fn with_order(self, order: impl Order + 'static) -> Self {
+        Self { order: Arc::new(order), ..self }
+    }
+
+    pub(crate) fn batches_per_epoch(&self) -> usize {
+        let (samples, size) = (self.order.samples(self.len), self.config.batch_size);
+        if self.config.drop_last { samples / size } else { samples.div_ceil(size) }
+    }
+
+    pub(crate) fn samples_per_epoch(&self) -> usize {
+        (self.batches_per_epoch() * self.config.batch_size).min(self.order.samples(self.len))
+    }
+
+    pub(crate) fn epoch<M: Make>(&self, maker: Arc<M>, epoch: usize, first_batch: usize) -> Batches<M::Batch> {
+        let end = self.batches_per_epoch();
+        let (order, failed) = match checked(self.order.as_ref(), self.len, epoch, self.config.seed) {
+            Ok(order) => (order, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let plan = Plan {
+            maker,
+            pool: self.pool.clone(),
+            order,
+            failed,
+            size: self.config.batch_size,
+            epoch,
+            next: first_batch.min(end),
+            end,
+        };
+        let left = plan.end - plan.next;
+        Batches::start(plan, left, self.config.prefetch)
+    }
+}
+
+/// The batches of one epoch that are still to be made.
+struct Plan<M> {
+    maker: Arc<M>,
+    pool: Option<Arc<rayon::ThreadPool>>,
+    order: Vec<u32>,
+    /// What is wrong with the order.
+    failed: Option<Error>,
+    size: usize,
+    epoch: usize,
+    next: usize,
+    end: usize,
+}
+
+impl<M: Make> Iterator for Plan<M> {
+    type Item = Result<M::Batch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next >= self.end {
+            return None;
+        }
+        if let Some(error) = self.failed.take() {
+            self.next = self.end;
+            return Some(Err(error));
+        }
+        let number = self.next;
+        self.next += 1;
+        let indices = &self.order[number * self.size..self.order.len().min((number + 1) * self.size)];
+        let make = || self.maker.make(indices, self.epoch, number);
+        let batch = match &self.pool {
+            Some(pool) => pool.install(make),
+            None => make(),
+        };
+        if batch.is_err() {
+            self.next = self.end;
+        }
+        Some(batch)
+    }
+}

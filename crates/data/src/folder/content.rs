@@ -1,0 +1,222 @@
+//! Digests of files' content, kept from one start to the next.
+//!
+//! Reading a set of 100 GB takes minutes; asking for the times and lengths of its files, seconds. So the digest of a file is taken once and
+//! taken anew when its length, its time of change or its time of modification is another.
+
+use std::fs::{File, Metadata};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
+
+use crate::report::{Report, tell};
+use crate::{Error, Result};
+
+/// The first half of a file's SHA-256.
+pub(super) type Content = [u8; 16];
+
+/// First bytes of a kept list; the number is that of the format.
+const MAGIC: &[u8; 8] = b"LKFILES1";
+
+/// Bytes of an entry after the file's name: length, two times, digest.
+const ENTRY: usize = 8 + 8 + 8 + 16;
+
+/// Files between two reports.
+const GROUP: usize = 1024;
+
+/// A file changed so lately that a second change might have the same time.
+const LATELY: Duration = Duration::from_secs(2);
+
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State {
+    length: u64,
+    modified: i64,
+    changed: i64,
+}
+
+impl State {
+    fn of(metadata: &Metadata) -> Self {
+        Self { length: metadata.len(), modified: nanoseconds(metadata.modified().ok()), changed: changed(metadata) }
+    }
+
+    fn is_settled(&self, now: i64) -> bool {
+        now.saturating_sub(self.modified.max(self.changed)) > LATELY.as_nanos() as i64
+    }
+}
+
+fn nanoseconds(time: Option<SystemTime>) -> i64 {
+    let since = time.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+    since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// When the name, the owner or the content changed last: what copies that keep the time of modification do not keep.
+#[cfg(unix)]
+fn changed(metadata: &Metadata) -> i64 {
+    use std::os::unix::fs::MetadataExt as _;
+    metadata.ctime().saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec())
+}
+
+#[cfg(not(unix))]
+fn changed(_metadata: &Metadata) -> i64 {
+    0
+}
+
+/// The content of `files`, in their order, below `root`; what `kept` still knows is not read again, and `kept` is written anew where
+/// anything was read.
+pub(super) fn digests(
+    root: &Path,
+    files: &[&Path],
+    kept: Option<&Path>,
+    report: &mut Report<'_>,
+) -> Result<Vec<Content>> {
+    let before = kept.and_then(read_kept).unwrap_or_default();
+    let known: std::collections::HashMap<&[u8], (State, Content)> =
+        before.iter().map(|(name, state, content)| (&name[..], (*state, *content))).collect();
+    let mut found = Vec::with_capacity(files.len());
+    let mut read = 0;
+    for group in files.chunks(GROUP) {
+        let part: Vec<(State, Content, bool)> = group
+            .par_iter()
+            .map(|path| {
+                let state = State::of(&std::fs::metadata(path).map_err(|e| Error::io(path, e))?);
+                match known.get(name_below(root, path)) {
+                    Some((before, content)) if *before == state => Ok((state, *content, false)),
+                    _ => Ok((state, content(path)?, true)),
+                }
+            })
+            .collect::<Result<_>>()?;
+        read += part.iter().filter(|(_, _, read)| *read).count();
+        found.extend(part.into_iter().map(|(state, content, _)| (state, content)));
+        tell(report, found.len(), Some(files.len()))?;
+    }
+    if let (Some(path), true) = (kept, read > 0) {
+        // Kept for speed alone: a folder that cannot be written costs the time again.
+        let here: std::collections::HashSet<&[u8]> = files.iter().map(|file| name_below(root, file)).collect();
+        let others = before.iter().filter(|(name, ..)| !here.contains(&name[..]));
+        let others = others.map(|(name, state, content)| (&name[..], (*state, *content)));
+        let _ =
+            write_kept(path, files.iter().map(|file| name_below(root, file)).zip(found.iter().copied()).chain(others));
+    }
+    Ok(found.into_iter().map(|(_, content)| content).collect())
+}
+
+fn name_below<'a>(root: &Path, path: &'a Path) -> &'a [u8] {
+    path.strip_prefix(root).unwrap_or(path).as_os_str().as_encoded_bytes()
+}
+
+fn content(path: &Path) -> Result<Content> {
+    let io = |e| Error::io(path, e);
+    let (mut file, mut hash) = (File::open(path).map_err(io)?, Sha256::new());
+    let mut buffer = [0; 1 << 15];
+    loop {
+        let count = file.read(&mut buffer).map_err(io)?;
+        if count == 0 {
+            break;
+        }
+        hash.update(&buffer[..count]);
+    }
+    let mut half = Content::default();
+    half.copy_from_slice(&hash.finalize()[..16]);
+    Ok(half)
+}
+
+type Kept = Vec<(Vec<u8>, State, Content)>;
+
+/// What a list says; none where it is missing, damaged or of another version.
+fn read_kept(path: &Path) -> Option<Kept> {
+    let bytes = std::fs::read(path).ok()?;
+    let (entries, sum) = bytes.split_last_chunk::<32>()?;
+    if Sha256::digest(entries)[..] != sum[..] {
+        return None;
+    }
+    let mut rest = entries.strip_prefix(MAGIC)?;
+    let mut kept = Kept::new();
+    while !rest.is_empty() {
+        let (length, after) = rest.split_first_chunk::<2>()?;
+        let (name, after) = after.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+        let (entry, after) = after.split_first_chunk::<ENTRY>()?;
+        let number = |at: usize| Some(i64::from_le_bytes(*entry[at..at + 8].as_array()?));
+        let state = State { length: number(0)? as u64, modified: number(8)?, changed: number(16)? };
+        kept.push((name.to_vec(), state, *entry[24..].as_array()?));
+        rest = after;
+    }
+    Some(kept)
+}
+
+fn write_kept<'a>(path: &Path, files: impl Iterator<Item = (&'a [u8], (State, Content))>) -> std::io::Result<()> {
+    let now = nanoseconds(Some(SystemTime::now()));
+    let mut bytes = MAGIC.to_vec();
+    for (name, (state, content)) in files {
+        let Ok(length) = u16::try_from(name.len()) else { continue };
+        if state.is_settled(now) {
+            bytes.extend(length.to_le_bytes());
+            bytes.extend(name);
+            bytes.extend(state.length.to_le_bytes());
+            bytes.extend(state.modified.to_le_bytes());
+            bytes.extend(state.changed.to_le_bytes());
+            bytes.extend(content);
+        }
+    }
+    let sum = Sha256::digest(&bytes);
+    bytes.extend(sum);
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    let part = PathBuf::from(format!("{}.{}.part", path.display(), std::process::id()));
+    let written = File::create(&part).and_then(|mut file| file.write_all(&bytes));
+    let placed = written.and_then(|()| std::fs::rename(&part, path));
+    if placed.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    placed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::quiet;
+
+    fn age(path: &Path, seconds: u64) {
+        let time = SystemTime::now() - Duration::from_secs(seconds);
+        File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    }
+
+    #[test]
+    fn other_content_is_noticed_whatever_length_and_time_say() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, kept) = (dir.path().join("a.jpg"), dir.path().join("kept"));
+        let digest = || digests(dir.path(), &[&file], Some(&kept), &mut quiet).unwrap()[0];
+        std::fs::write(&file, b"one").unwrap();
+        age(&file, 100);
+        let one = digest();
+        assert_eq!(digest(), one);
+        // The same length, and the same time of modification.
+        std::fs::write(&file, b"two").unwrap();
+        age(&file, 100);
+        assert_ne!(digest(), one);
+    }
+
+    #[test]
+    fn a_kept_list_is_used_and_a_damaged_one_is_not() {
+        let state = State { length: 3, modified: 5, changed: 7 };
+        let dir = tempfile::tempdir().unwrap();
+        let kept = dir.path().join("deep/kept");
+        let now = nanoseconds(Some(SystemTime::now()));
+        let fresh = State { modified: now, ..state };
+        let files = [(&b"a/0.jpg"[..], (state, [1; 16])), (b"a/1.jpg", (fresh, [2; 16]))];
+        write_kept(&kept, files.into_iter()).unwrap();
+        // The file that was changed just now is not trusted the next time.
+        assert_eq!(read_kept(&kept), Some(vec![(b"a/0.jpg".to_vec(), state, [1; 16])]));
+        let whole = std::fs::read(&kept).unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 4;
+            std::fs::write(&kept, &damaged).unwrap();
+            assert_eq!(read_kept(&kept), None, "{at}");
+            std::fs::write(&kept, &whole[..at]).unwrap();
+            assert_eq!(read_kept(&kept), None, "{at}");
+        }
+        assert_eq!(std::fs::read_dir(dir.path().join("deep")).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,162 @@
+//! Which files of a folder of class folders are samples.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::LeftOut;
+use crate::decode::is_image;
+use crate::report::{Report, tell};
+use crate::{Error, Result};
+
+/// Folders below a class folder that are followed: a link that leads back up ends there.
+const MAX_DEPTH: usize = 8;
+
+/// Class folders that are listed between two reports.
+const GROUP: usize = 64;
+
+/// Folders that hold no samples whatever is in them: thumbnails, bins and the like of network storage, macOS, Windows and ext4.
+const SYSTEM_FOLDERS: [&str; 8] =
+    ["@eaDir", "@tmp", "#recycle", "#snapshot", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"];
+
+/// Files with the position of their class.
+pub(super) type Files = Vec<(Box<Path>, u32)>;
+
+/// Class folders, their files in order, and what is none of them.
+#[derive(Debug)]
+pub(super) struct Listing {
+    pub(super) classes: Vec<String>,
+    pub(super) files: Files,
+    pub(super) left_out: LeftOut,
+}
+
+/// Lists `dir`; with `classes`, those and no others, in that order.
+pub(super) fn list(dir: &Path, classes: Option<&[String]>, report: &mut Report<'_>) -> Result<Listing> {
+    let mut left_out = LeftOut::default();
+    let mut found = Vec::new();
+    for entry in entries(dir, &mut left_out)? {
+        match entry {
+            Entry::Folder(path) => found.push((file_name(&path)?, path)),
+            Entry::File(_) => left_out.beside += 1,
+        }
+    }
+    if found.is_empty() {
+        let flat = if left_out.beside > 1 {
+            format!(
+                "{} files and no class folders; move each file into a folder of its class, as training has them (ImageNet's validation \
+                 images come like that, with their classes in a list of their own)",
+                left_out.beside
+            )
+        } else {
+            "no class folders in it".to_string()
+        };
+        return Err(layout(dir, &flat));
+    }
+    let classes = match classes {
+        Some(classes) => classes.to_vec(),
+        None => found.iter().map(|(class, _)| class.clone()).collect(),
+    };
+    let places: std::collections::HashMap<&str, u32> =
+        classes.iter().enumerate().map(|(place, class)| (class.as_str(), place as u32)).collect();
+    let mut files = Vec::new();
+    for group in found.chunks(GROUP) {
+        let listed: Vec<Result<(Files, LeftOut)>> = group
+            .par_iter()
+            .map(|(class, path)| {
+                let unknown = || layout(path, "a class that the training part does not have");
+                class_folder(path, *places.get(class.as_str()).ok_or_else(unknown)?)
+            })
+            .collect();
+        for listed in listed {
+            let (mut of_class, without) = listed?;
+            files.append(&mut of_class);
+            left_out.add(without);
+        }
+        tell(report, files.len(), None)?;
+    }
+    files.shrink_to_fit();
+    Ok(Listing { classes, files, left_out })
+}
+
+fn class_folder(path: &Path, label: u32) -> Result<(Files, LeftOut)> {
+    let (mut files, mut left_out) = (Vec::new(), LeftOut::default());
+    images(path, label, &mut files, &mut left_out, MAX_DEPTH)?;
+    if !files.is_empty() {
+        return Ok((files, left_out));
+    }
+    let problem = match left_out.is_empty() {
+        true => "a class folder without files".to_string(),
+        false => format!("a class folder without JPEG or PNG images (in it: {left_out})"),
+    };
+    Err(layout(path, &problem))
+}
+
+fn images(dir: &Path, label: u32, files: &mut Files, left_out: &mut LeftOut, depth: usize) -> Result<()> {
+    for entry in entries(dir, left_out)? {
+        match entry {
+            Entry::Folder(path) if depth == 0 => {
+                return Err(layout(&path, "folders nested too deep, or a link that leads back up"));
+            }
+            Entry::Folder(path) => images(&path, label, files, left_out, depth - 1)?,
+            Entry::File(path) if has_image_ending(&path) || has_image_content(&path) => {
+                files.push((path.into_boxed_path(), label));
+            }
+            Entry::File(path) => left_out.file(&path),
+        }
+    }
+    Ok(())
+}
+
+enum Entry {
+    Folder(PathBuf),
+    File(PathBuf),
+}
+
+/// What is in a folder, in byte order of the names, without hidden entries and the folders of systems.
+fn entries(dir: &Path, left_out: &mut LeftOut) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(|e| Error::io(dir, e))? {
+        let entry = entry.map_err(|e| Error::io(dir, e))?;
+        // What the listing knows for free; a link is followed.
+        let kind = entry.file_type().map_err(|e| Error::io(entry.path(), e))?;
+        let is_folder = if kind.is_symlink() { entry.path().is_dir() } else { kind.is_dir() };
+        entries.push((entry.path(), is_folder));
+    }
+    entries.sort();
+    let mut kept = Vec::with_capacity(entries.len());
+    for (path, is_folder) in entries {
+        let name = path.file_name().unwrap_or_default();
+        let hidden = name.as_encoded_bytes().starts_with(b".");
+        match (is_folder, hidden) {
+            (true, false) if SYSTEM_FOLDERS.iter().all(|known| name != *known) => kept.push(Entry::Folder(path)),
+            (true, _) => left_out.folders.push(path),
+            (false, true) => left_out.hidden += 1,
+            (false, false) => kept.push(Entry::File(path)),
+        }
+    }
+    Ok(kept)
+}
+
+/// A file of such a name is a sample even where it cannot be read: then reading it says why.
+fn has_image_ending(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    ["jpg", "jpeg", "png", "jpe", "jfif"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+fn has_image_content(path: &Path) -> bool {
+    let mut start = [0; 16];
+    // Only files: a pipe would wait for ever.
+    let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let read = is_file.then(|| std::fs::File::open(path).and_then(|mut file| file.read(&mut start)));
+    read.is_some_and(|read| read.is_ok_and(|count| is_image(&start[..count])))
+}
+
+pub(super) fn layout(path: &Path, problem: &str) -> Error {
+    Error::Layout { path: path.to_path_buf(), problem: problem.to_string() }
+}
+
+fn file_name(path: &Path) -> Result<String> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.map(str::to_string).ok_or_else(|| layout(path, "a class folder whose name is not UTF-8"))
+}

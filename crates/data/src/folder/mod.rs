@@ -1,0 +1,167 @@
+//! Folders of image files, one folder a class: Imagenette, ImageNet, and any set of one's own.
+
+mod content;
+mod left_out;
+mod list;
+mod splits;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use left_out::LeftOut;
+pub use splits::{image_folder, image_folder_parts};
+
+use crate::decode::{Origin, decode};
+use crate::fingerprint::Fingerprint;
+use crate::report::{Report, quiet};
+use crate::{Dataset, Error, Result, Sample};
+
+/// Most bytes an image file may have: 256 MiB.
+const MAX_FILE_BYTES: u64 = 1 << 28;
+
+/// One part of a data set as a folder of class folders, as torchvision's `ImageFolder` reads it.
+///
+/// Classes are the folders' names in byte order, samples their JPEG and PNG files, sorted by name within their class; folders within a
+/// class folder are read as well. Files ending in `.jpg`, `.jpeg`, `.jpe`, `.jfif` or `.png` (in any case) are taken as they are and any other file
+/// is looked into: what it is, its content decides. [`left_out`](Self::left_out) says what is none. Files are decoded when asked for.
+///
+/// The digest covers class names, labels, names of files and their content as it was when the digest was first asked for. Content is read once to that end; where
+/// [`keep_digests`](Self::keep_digests) names a file, it is read again only where length or times have changed.
+#[derive(Debug, Clone)]
+#[doc(alias = "DatasetFolder")]
+pub struct ImageFolder {
+    name: String,
+    dir: PathBuf,
+    classes: Vec<String>,
+    files: Vec<(Box<Path>, u32)>,
+    left_out: LeftOut,
+    kept: Option<PathBuf>,
+    /// Digests that were asked for, by their indices.
+    digests: Arc<Mutex<HashMap<Option<Vec<usize>>, String>>>,
+}
+
+impl ImageFolder {
+    /// Lists the class folders of `dir`; with `classes`, those and no others, in that order.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a folder cannot be read; [`Error::Layout`] where there is no class folder, one holds no image, one is not among
+    /// `classes`, or a name is not UTF-8.
+    pub fn open(name: impl Into<String>, dir: &Path, classes: Option<&[String]>) -> Result<Self> {
+        Self::open_reporting(name, dir, classes, &mut quiet)
+    }
+
+    /// [`open`](Self::open), saying how many files are listed.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`Error::Stopped`].
+    pub fn open_reporting(
+        name: impl Into<String>,
+        dir: &Path,
+        classes: Option<&[String]>,
+        report: &mut Report<'_>,
+    ) -> Result<Self> {
+        let list::Listing { classes, files, left_out } = list::list(dir, classes, report)?;
+        Ok(Self {
+            name: name.into(),
+            dir: dir.to_path_buf(),
+            classes,
+            files,
+            left_out,
+            kept: None,
+            digests: Arc::default(),
+        })
+    }
+
+    /// The file of sample `index`.
+    pub fn path(&self, index: usize) -> Option<&Path> {
+        self.files.get(index).map(|(path, _)| &**path)
+    }
+
+    /// What is in the folder and no sample.
+    pub fn left_out(&self) -> &LeftOut {
+        &self.left_out
+    }
+
+    /// Keeps digests of files in the file `path`, which may be deleted at any time. One that cannot be written is done without.
+    pub fn keep_digests(&mut self, path: impl Into<PathBuf>) {
+        self.kept = Some(path.into());
+    }
+
+    fn entry(&self, index: usize) -> Result<(&Path, u32)> {
+        let entry = self.files.get(index).ok_or(Error::Index { index, len: self.files.len() })?;
+        Ok((&entry.0, entry.1))
+    }
+}
+
+impl Dataset for ImageFolder {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn label(&self, index: usize) -> Result<u32> {
+        Ok(self.entry(index)?.1)
+    }
+
+    fn get(&self, index: usize) -> Result<Sample> {
+        let (path, label) = self.entry(index)?;
+        let image = decode(&read_image_file(path)?, Origin { path, row: None })?;
+        Ok(Sample { image, label })
+    }
+
+    fn file(&self, index: usize) -> Option<&Path> {
+        self.path(index)
+    }
+
+    fn digest(&self) -> Result<String> {
+        self.digest_of(None, &mut quiet)
+    }
+
+    fn digest_of(&self, indices: Option<&[usize]>, report: &mut Report<'_>) -> Result<String> {
+        let asked = indices.map(<[usize]>::to_vec);
+        // A panic in between leaves whole entries.
+        let known = || self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(digest) = known().get(&asked) {
+            return Ok(digest.clone());
+        }
+        let chosen: Vec<(&Path, u32)> = match indices {
+            Some(indices) => indices.iter().map(|&index| self.entry(index)).collect::<Result<_>>()?,
+            None => self.files.iter().map(|(path, label)| (&**path, *label)).collect(),
+        };
+        let paths: Vec<&Path> = chosen.iter().map(|(path, _)| *path).collect();
+        let contents = content::digests(&self.dir, &paths, self.kept.as_deref(), report)?;
+        let mut hash = Fingerprint::new("image-folder");
+        self.classes.iter().for_each(|class| hash.text(class));
+        for ((path, label), content) in chosen.iter().zip(&contents) {
+            hash.number(*label as usize);
+            hash.text(&path.file_name().unwrap_or_default().to_string_lossy());
+            hash.bytes(content);
+        }
+        let digest = hash.finish();
+        known().insert(asked, digest.clone());
+        Ok(digest)
+    }
+}
+
+fn read_image_file(path: &Path) -> Result<Vec<u8>> {
+    use std::io::Read as _;
+
+    let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+    let length = file.metadata().map_err(|e| Error::io(path, e))?.len().min(MAX_FILE_BYTES);
+    // One more than there are, so that the end is found without growing.
+    let mut bytes = Vec::with_capacity(length as usize + 1);
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let found = bytes.len() as u64;
+        return Err(Error::Length { path: path.to_path_buf(), expected: MAX_FILE_BYTES, found });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,33 @@
+//! How long work says how far it is, and is asked to stop.
+
+use std::ops::ControlFlow;
+
+use crate::{Error, Result};
+
+/// Hears how far a piece of work is: images done, and how many there are where that is known. [`ControlFlow::Break`] stops it with
+/// [`Error::Stopped`].
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// let mut last = 0;
+/// let mut report = |done: usize, _total: Option<usize>| {
+///     last = done;
+///     ControlFlow::Continue(())
+/// };
+/// let report: &mut lookahead_data::Report<'_> = &mut report;
+/// ```
+pub type Report<'a> = dyn FnMut(usize, Option<usize>) -> ControlFlow<()> + 'a;
+
+/// Says nothing and never stops.
+pub(crate) fn quiet(_done: usize, _total: Option<usize>) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// Reports, and turns the wish to stop into an error.
+pub(crate) fn tell(report: &mut Report<'_>, done: usize, total: Option<usize>) -> Result<()> {
+    match report(done, total) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::Stopped { done, total: total.unwrap_or(done) }),
+    }
+}

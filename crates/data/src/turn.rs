@@ -1,0 +1,97 @@
+//! One process at a time.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// A file that one process at a time holds. It is gone when the turn ends; the system ends the turn of a process that dies.
+///
+/// On a file system without locks everybody's turn comes at once, and nobody is [alone](Self::is_alone).
+#[derive(Debug)]
+pub(crate) struct Turn {
+    path: PathBuf,
+    alone: bool,
+    _file: File,
+}
+
+impl Turn {
+    /// Waits for the turn; calls `waiting` once where somebody else holds it.
+    pub(crate) fn take(path: PathBuf, waiting: &mut dyn FnMut()) -> Result<Self> {
+        let mut waited = false;
+        loop {
+            let file = File::create(&path).map_err(|e| Error::io(&path, e))?;
+            let alone = match file.try_lock() {
+                Ok(()) => true,
+                Err(std::fs::TryLockError::WouldBlock) => {
+                    if !std::mem::replace(&mut waited, true) {
+                        waiting();
+                    }
+                    file.lock().map_err(|e| Error::io(&path, e))?;
+                    true
+                }
+                Err(std::fs::TryLockError::Error(_)) => false,
+            };
+            // Whoever had the turn before has taken the file away with it.
+            if !alone || is_at(&file, &path) {
+                return Ok(Self { path, alone, _file: file });
+            }
+        }
+    }
+
+    /// True where nobody else can have a turn now.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // An empty file that stays does no harm.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let (Ok(held), Ok(there)) = (file.metadata(), std::fs::metadata(path)) else { return false };
+    (held.dev(), held.ino()) == (there.dev(), there.ino())
+}
+
+#[cfg(not(unix))]
+fn is_at(_file: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn turns_do_not_overlap_and_leave_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (inside, most, waits) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        let path = dir.path().join("lock");
+                        let turn = Turn::take(path, &mut || {
+                            waits.fetch_add(1, Ordering::SeqCst);
+                        })
+                        .unwrap();
+                        most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        std::thread::yield_now();
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        drop(turn);
+                    }
+                });
+            }
+        });
+        assert_eq!(most.load(Ordering::SeqCst), 1);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

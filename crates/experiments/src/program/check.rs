@@ -1,0 +1,49 @@
+//! `data --check`: reads all images of a folder and lists those that are broken.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use lookahead_data::{Dataset, Error as DataError, ImageFolder, image_folder_parts};
+
+use crate::error::{Error, Result};
+use crate::screen::{Counting, Progress};
+
+/// Reads all images of `folder`, which holds `train` and `val`, or class folders alone; prints a line for each that is broken.
+///
+/// # Errors
+/// [`Error::BrokenImages`] where there is one; [`Error::Data`] where the folder cannot be listed.
+pub(super) fn check(folder: &Path, progress: &Progress) -> Result<()> {
+    let mut listing = Counting::new(progress, format!("listing {}", folder.display()));
+    let parts = if folder.join("train").is_dir() {
+        let (train, valid) = image_folder_parts(folder, &mut |done, total| listing.at(done, total))?;
+        vec![train, valid]
+    } else {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        vec![ImageFolder::open_reporting(name, folder, None, &mut |done, total| listing.at(done, total))?]
+    };
+    drop(listing);
+    let (mut broken, mut checked) = (0, 0);
+    for part in &parts {
+        let mut counting = Counting::new(progress, format!("checking {}", part.name()));
+        let mut list = |error: DataError| {
+            broken += 1;
+            say(&error.to_string());
+        };
+        lookahead_data::check(part, &mut list, &mut |done, total| counting.at(done, total))?;
+        drop(counting);
+        checked += part.len();
+        let left_out = part.left_out();
+        let without = if left_out.is_empty() { String::new() } else { format!(" (left out: {left_out})") };
+        progress.note(&format!("{}: {} images of {} classes{without}", part.name(), part.len(), part.classes().len()));
+    }
+    match broken {
+        0 => progress.note(&format!("all {checked} images can be read")),
+        broken => return Err(Error::BrokenImages { broken, checked, folder: folder.display().to_string() }),
+    }
+    Ok(())
+}
+
+/// A reader that has gone away has seen enough.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
