@@ -1,6 +1,10 @@
 //! What the user sees while it runs.
 
+mod line;
 mod progress;
+mod terminal;
 pub mod tui;
+
+pub(crate) use terminal::width;
 
 pub use progress::{Progress, RunProgress};
