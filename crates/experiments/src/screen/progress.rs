@@ -184,7 +184,9 @@ impl Watch for RunProgress<'_> {
             }
             // A log is read on a terminal too, later.
             Record::Epoch(at) => {
-                let width = if self.progress.mode == Mode::Bars { columns() } else { columns().min(80) };
+                // A line that fills the terminal to its edge runs into the bar below.
+                let width =
+                    if self.progress.mode == Mode::Bars { columns().saturating_sub(1) } else { columns().min(80) };
                 self.progress.note(&epoch_line(&self.name, at, self.epochs, width));
             }
         }

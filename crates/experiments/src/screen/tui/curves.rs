@@ -55,7 +55,8 @@ fn draw_chart(frame: &mut Frame<'_>, area: Rect, title: &str, last_step: f64, li
     // As many digits as the three labels need to differ.
     let texts = |digits| labels(low, high, digits).map(|label| label.content.into_owned());
     let differ = |[low, middle, high]: [String; 3]| low != middle && middle != high;
-    let digits = (0..8).find(|&digits| differ(texts(digits))).unwrap_or(8);
+    let fewest = if high - low > 10.0 { 0 } else { 2 };
+    let digits = (fewest..8).find(|&digits| differ(texts(digits))).unwrap_or(8);
     let chart = Chart::new(datasets)
         .block(block)
         .x_axis(Axis::default().bounds([0.0, last_step]).labels(labels(0.0, last_step, 0)).style(dim))

@@ -10,6 +10,7 @@ use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table, TableState, 
 use super::board::Board;
 use super::curves::draw_curves;
 use super::run_view::{RunView, Stage};
+use crate::screen::line::shortened;
 
 /// Charts are drawn where this many lines are left for them.
 const LINES_OF_CHARTS: u16 = 6;
@@ -35,7 +36,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, board: &Board) {
         Constraint::Length(lines),
     ])
     .areas(area);
-    frame.render_widget(Paragraph::new(header(board)), head);
+    frame.render_widget(Paragraph::new(header(board, area.width.into())), head);
     draw_runs(frame, runs, board);
     if curves.height >= LINES_OF_CHARTS {
         draw_curves(frame, curves, board);
@@ -44,10 +45,17 @@ pub(super) fn draw(frame: &mut Frame<'_>, board: &Board) {
     frame.render_widget(Paragraph::new(foot_text).wrap(Wrap { trim: true }), foot);
 }
 
-fn header(board: &Board) -> Line<'static> {
-    let mut text = format!("  {} of {} runs done", board.done(), board.runs.len());
+/// The experiment and how far it is, as far as there is room.
+fn header(board: &Board, width: usize) -> Line<'static> {
+    let mut parts = vec![format!("{} of {} runs done", board.done(), board.runs.len())];
     if let Some((run, all)) = board.seconds_left() {
-        text.push_str(&format!("   this run {} left   all {} left", clock(run), clock(all)));
+        parts.extend([format!("all {} left", clock(all)), format!("this run {} left", clock(run))]);
+    }
+    let mut text = String::new();
+    for part in parts {
+        if board.experiment.chars().count() + text.len() + 3 + part.len() <= width {
+            text.extend(["   ", &part]);
+        }
     }
     Line::from(vec![Span::styled(board.experiment.clone(), Style::new().add_modifier(Modifier::BOLD)), Span::raw(text)])
 }
@@ -104,17 +112,6 @@ fn draw_runs(frame: &mut Frame<'_>, area: Rect, board: &Board) {
         .block(Block::new().borders(Borders::BOTTOM).border_style(Style::new().add_modifier(Modifier::DIM)));
     let mut state = TableState::new().with_selected(board.shown());
     frame.render_stateful_widget(table, area, &mut state);
-}
-
-/// `name` in `room` letters, without its middle where it is longer.
-fn shortened(name: &str, room: usize) -> String {
-    let letters: Vec<char> = name.chars().collect();
-    if letters.len() <= room {
-        return name.to_owned();
-    }
-    let end = room / 2;
-    let (head, tail) = (&letters[..room.saturating_sub(end + 1)], &letters[letters.len() - end..]);
-    head.iter().chain(&['…']).chain(tail).collect()
 }
 
 fn progress(run: &RunView) -> String {
@@ -213,8 +210,7 @@ mod tests {
     fn all_runs_curves_rates_and_times_are_on_the_screen() {
         let screen = screen(&at_work(), 130, 40);
         for part in [
-            "cifar10  1 of 3 runs done",
-            "this run 2:40 left   all 6:00 left",
+            "cifar10   1 of 3 runs done   all 6:00 left   this run 2:40 left",
             "✓ sgd-s1",
             "done",
             "76.50",
@@ -261,7 +257,11 @@ mod tests {
         board.stopping();
         assert!(screen(&board, 80, 24).contains("stopping, all will be saved (q again: at once)"));
         let narrow = screen(&board, 40, 24);
-        assert!(narrow.contains("stopping, all will be saved") && narrow.contains("at once)"), "{narrow}");
+        assert!(narrow.contains("stopping, all will be saved (q again: at") && narrow.contains("\"once)"), "{narrow}");
+        assert!(
+            narrow.contains("1 of 3 runs done ") && !narrow.contains("left"),
+            "a part that is cut says nothing: {narrow}"
+        );
     }
 
     #[test]
