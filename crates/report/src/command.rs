@@ -1,6 +1,7 @@
 //! The program `report`: what it takes, writes, says and answers with.
 
 use std::fs;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -28,7 +29,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
 
-    /// Print the table as CSV with all digits, not as Markdown
+    /// Print the table as CSV with all digits, not as Markdown; a terminal gets a table of its width
     #[arg(long)]
     csv: bool,
 
@@ -142,11 +143,21 @@ fn check_files(arguments: &Arguments, experiments: usize) -> Result<(), Error> {
     named.map_or(Ok(()), |(flag, path)| Err(Error::Conflict { flag, path: path.clone(), experiments }))
 }
 
+/// Columns of the terminal, where standard output is one; 80 where it does not say.
+fn terminal_width() -> Option<usize> {
+    let output = std::io::stdout();
+    let columns = || terminal_size::terminal_size_of(&output).map_or(80, |(columns, _)| columns.0.into());
+    output.is_terminal().then(columns)
+}
+
 fn print(arguments: &Arguments, report: &Report, is_first: bool) -> Result<(), RunsError> {
     if arguments.csv {
         // One header for all experiments.
         let text = crate::csv(report);
         return say(if is_first { &text } else { text.split_once("\r\n").map_or("", |(_, rows)| rows) });
+    }
+    if let Some(width) = terminal_width() {
+        return say(&format!("{}\n", crate::text(report, width)));
     }
     let facts: String = report.facts().map(|fact| format!("{fact}\n\n")).collect();
     say(&format!("{}\n\n{facts}{}\n", report.title(), crate::markdown(report)))?;

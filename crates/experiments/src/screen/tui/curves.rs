@@ -50,16 +50,33 @@ fn draw_chart(frame: &mut Frame<'_>, area: Rect, title: &str, last_step: f64, li
         })
         .collect();
     let dim = Style::new().add_modifier(Modifier::DIM);
-    let labels =
-        |low: f64, high: f64, digits| [low, 0.5 * (low + high), high].map(|value| Span::raw(number(value, digits)));
-    // As many digits as the three labels need to differ.
-    let texts = |digits| labels(low, high, digits).map(|label| label.content.into_owned());
-    let differ = |[low, middle, high]: [String; 3]| low != middle && middle != high;
     let fewest = if high - low > 10.0 { 0 } else { 2 };
-    let digits = (fewest..8).find(|&digits| differ(texts(digits))).unwrap_or(8);
     let chart = Chart::new(datasets)
         .block(block)
         .x_axis(Axis::default().bounds([0.0, last_step]).labels(labels(0.0, last_step, 0)).style(dim))
-        .y_axis(Axis::default().bounds([low, high]).labels(labels(low, high, digits)).style(dim));
+        .y_axis(Axis::default().bounds([low, high]).labels(labels(low, high, fewest)).style(dim));
     frame.render_widget(chart, area);
+}
+
+/// Both ends and the middle, in as many digits as they need to differ.
+fn labels(low: f64, high: f64, fewest: usize) -> [Span<'static>; 3] {
+    let texts = |digits| [low, 0.5 * (low + high), high].map(|value| number(value, digits));
+    let differ = |digits: &usize| {
+        let [low, middle, high] = texts(*digits);
+        low != middle && middle != high
+    };
+    texts((fewest..8).find(differ).unwrap_or(8)).map(Span::raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_differ() {
+        let texts = |low, high, fewest| labels(low, high, fewest).map(|label| label.content.into_owned());
+        assert_eq!(texts(0.0, 1.0, 0), ["0.0", "0.5", "1.0"]);
+        assert_eq!(texts(0.0, 1950.0, 0), ["0", "975", "1950"]);
+        assert_eq!(texts(2.348, 2.352, 2), ["2.348", "2.350", "2.352"]);
+    }
 }
