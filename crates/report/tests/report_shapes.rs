@@ -10,6 +10,7 @@ mod synthetic;
 use std::fs;
 
 use browser::{Driver, fits, page_of, screenshot, text};
+use lookahead_runs::Plan;
 use serde_json::Value;
 use synthetic::Synthetic;
 
@@ -106,6 +107,33 @@ fn two_classes_make_a_small_figure() {
         fits(&session);
         screenshot(&session, &format!("two-classes-{width}"));
     }
+    assert_eq!(session.console(), [] as [String; 0]);
+}
+
+/// Runs at work: the page says as of when, counts those not begun, and speaks of nothing that it does not show.
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn a_live_page_says_when_and_what_is_missing() {
+    let Some(driver) = Driver::start() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let rows = vec![("sgd", ""), ("lookahead-sgd", "keep")];
+    let folder = Synthetic { rows, seeds: 1, ..Synthetic::small("demo") }.write(root.path());
+    let names = ["sgd-s1", "lookahead-sgd-keep-s1", "sgd-s2", "lookahead-sgd-keep-s2"].map(str::to_owned);
+    Plan { runs: names.to_vec() }.write(&folder).unwrap();
+    for name in &names[..2] {
+        fs::remove_file(folder.join(name).join("summary.json")).unwrap();
+    }
+    let (page, _) = page_of(&folder);
+    let session = driver.session(&root.path().join("profile"));
+    session.emulate(800, 900, "dark");
+    session.open(&page);
+    let recipe = text(session.eval("document.querySelector('#recipe').textContent"));
+    assert!(recipe.contains("0 of 4 runs done, 2 not begun") && recipe.contains("as of 20"), "{recipe}");
+    let lead = text(session.eval("document.querySelector('#results .lead').innerText"));
+    assert!(lead.contains("No run is done yet") && !lead.contains("Bold") && !lead.contains("differences"), "{lead}");
+    assert!(text(session.eval("document.querySelector('#left-out').textContent")).contains("sgd-s2 not begun"));
+    fits(&session);
+    screenshot(&session, "live");
     assert_eq!(session.console(), [] as [String; 0]);
 }
 

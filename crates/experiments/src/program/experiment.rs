@@ -66,8 +66,14 @@ pub fn run(experiment: Experiment, flags: &Flags) -> Result<()> {
 
     let begun = Instant::now();
     let folder = flags.out.join(experiment.to_string());
-    let shared =
-        Shared { data: &data, device: &device, environment: &environment, options: &options, progress: &progress };
+    let shared = Shared {
+        data: &data,
+        device: &device,
+        environment: &environment,
+        options: &options,
+        progress: &progress,
+        has_flags: true,
+    };
     let Ended { report, diverged, stopped } = run_all(&config, &folder, flags.fresh, &shared)?;
     progress.close();
     if let Some(error) = stopped {

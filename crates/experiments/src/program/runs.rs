@@ -20,6 +20,8 @@ pub(super) struct Shared<'a> {
     pub(super) environment: &'a Environment,
     pub(super) options: &'a LoopOptions,
     pub(super) progress: &'a Progress,
+    /// Whether the program has flags for rows and rates, so that a hint can name them.
+    pub(super) has_flags: bool,
 }
 
 /// How the runs of an experiment ended.
@@ -49,7 +51,13 @@ pub(super) fn run_all(config: &Config, folder: &Path, fresh: bool, shared: &Shar
         let diverged = match run_one(&run, folder, fresh, shared, &mut warned) {
             Ok(()) => false,
             Err(error @ Error::Diverged { .. }) => {
-                shared.progress.note(&format!("error: {error}"));
+                let said = match &error {
+                    Error::Diverged { run, of, loss, .. } if !shared.has_flags => {
+                        format!("{run} diverged: {of} is {loss}")
+                    }
+                    error => format!("error: {error}"),
+                };
+                shared.progress.note(&said);
                 first_diverged.get_or_insert(error);
                 true
             }

@@ -85,8 +85,14 @@ pub fn puzzle(flags: &PuzzleFlags) -> Result<()> {
     let root = data_root(flags.data.as_deref());
     let data = Data::new(open(&config, &root, None, &progress)?, &config)?;
     let options = LoopOptions { log_every: 50, checkpoint_every: None, interrupt: Interrupt::listen() };
-    let shared =
-        Shared { data: &data, device: &device, environment: &environment, options: &options, progress: &progress };
+    let shared = Shared {
+        data: &data,
+        device: &device,
+        environment: &environment,
+        options: &options,
+        progress: &progress,
+        has_flags: false,
+    };
     let Ended { report, stopped, .. } = run_all(&config, &flags.out.join("puzzle"), false, &shared)?;
     if let Some(error) = stopped {
         return Err(error);
