@@ -56,7 +56,7 @@ test-long *args:
 
 # the report page in a real browser; needs chromium and chromedriver
 test-browser:
-    cargo test --release --package lookahead-report --test report_browser -- --ignored --nocapture
+    cargo test --release --package lookahead-report --test report_browser --test report_shapes -- --ignored --nocapture
 
 # formatting, clippy and the arrows between the crates
 lint: layers

@@ -8,6 +8,33 @@ use crate::config::ConfigError;
 /// Result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// Which loss: of a step, or of the validation images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LossOf {
+    /// Of this step, from 0.
+    Step(usize),
+    /// Of the validation images, after so many steps.
+    Validation(usize),
+}
+
+impl LossOf {
+    /// Steps that the weights had done whose loss it is.
+    pub fn steps_done(self) -> usize {
+        match self {
+            Self::Step(steps) | Self::Validation(steps) => steps,
+        }
+    }
+}
+
+impl std::fmt::Display for LossOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Step(step) => write!(f, "the loss of step {step}"),
+            Self::Validation(steps) => write!(f, "the validation loss after {steps} steps"),
+        }
+    }
+}
+
 /// Why an experiment stopped.
 ///
 /// Each variant has one [exit status](Error::exit_status).
@@ -65,12 +92,12 @@ pub enum Error {
         folder: String,
     },
 
-    /// The loss of a step became infinite or not a number.
-    #[error("the loss of step {step} is {loss}")]
+    /// A loss became infinite or not a number.
+    #[error("{of} is {loss}")]
     NotFinite {
-        /// The step, from 0.
-        step: usize,
-        /// The loss.
+        /// Which loss.
+        of: LossOf,
+        /// Its value.
         loss: f64,
     },
 
@@ -82,13 +109,13 @@ pub enum Error {
     },
 
     /// A run ended with a loss that is infinite or not a number.
-    #[error("{run} diverged: the loss of step {step} is {loss}; {checkpoint}; {hint}")]
+    #[error("{run} diverged: {of} is {loss}; {checkpoint}; {hint}")]
     Diverged {
         /// The run's name.
         run: String,
-        /// The step whose loss is not finite, from 0.
-        step: usize,
-        /// The loss.
+        /// Which loss is not finite.
+        of: LossOf,
+        /// Its value.
         loss: f64,
         /// Where the last good checkpoint is.
         checkpoint: String,
@@ -97,7 +124,7 @@ pub enum Error {
     },
 
     /// Ctrl-C or SIGTERM; the state is saved.
-    #[error("{run} interrupted after step {step}, all saved; the same command goes on from there")]
+    #[error("{run} interrupted after step {step}, all saved; the same command, without --fresh, goes on from there")]
     Interrupted {
         /// The run's name.
         run: String,
@@ -128,9 +155,10 @@ impl Error {
     /// | status | meaning |
     /// | --- | --- |
     /// | 1 | a fault of the program or its libraries |
-    /// | 2 | bad usage or configuration, output that cannot be written |
+    /// | 2 | bad usage or configuration, output that cannot be written where it was asked for |
     /// | 3 | data missing or damaged |
     /// | 4 | training diverged |
+    /// | 5 | no room: the disk is full |
     /// | 130 | interrupted, resumable |
     ///
     /// ```
@@ -148,6 +176,7 @@ impl Error {
             Self::Runs(RunsError::Damaged { .. } | RunsError::DataChanged { .. })
             | Self::DataMissing { .. }
             | Self::BrokenImages { .. } => 3,
+            Self::Runs(error) if error.is_out_of_room() => 5,
             Self::Runs(_) => 2,
             Self::Data(error) => data_status(error),
             Self::NotFinite { .. } | Self::Diverged { .. } => 4,
@@ -231,6 +260,9 @@ fn hint_for(error: &RunsError) -> &'static str {
         }
         RunsError::Damaged { .. } => "; --fresh starts the run over",
         RunsError::DataChanged { .. } => "; restore the data, or give --fresh to start over",
+        error if error.is_out_of_room() => {
+            "; make room, and the same command, without --fresh, goes on from the last checkpoint"
+        }
         _ => "",
     }
 }

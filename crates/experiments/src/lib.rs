@@ -19,7 +19,7 @@ pub use config::{
     Around, Config, ConfigError, DataConfig, Experiment, Inner, ModelConfig, ModelName, MomentumCycle, Normalization,
     OneCycleConfig, Overrides, Protocol, Row, RunConfig, ScheduleConfig, StepsConfig, TrainConfig, states_of,
 };
-pub use error::{Error, Result};
+pub use error::{Error, LossOf, Result};
 pub use parts::{Data, MomentsZeroed, Schedules, model, open_device, optimizer};
 pub use program::{
     BenchFlags, FetchFlags, Flags, Place, PuzzleFlags, RangeFlags, bench_step, data_root, exit_with, fetch, lr_find,

@@ -38,6 +38,10 @@ fn decoded_photographs_are_kept_and_used_again() {
     let digest = |side, out: &str| {
         let output = imagenette(folder.path(), side, out);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        // Not Imagenette, so not set beside its figures.
+        let table = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(table.starts_with("photos: protocol quick") && !table.contains("their figures"), "{table}");
+        assert!(table.contains("2 classes, trained on 16 images (photos/train), validated on 8 images"), "{table}");
         let summary = fs::read(folder.path().join(out).join("imagenette/sgd-s1/summary.json")).unwrap();
         let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
         summary["weights_sha256"].as_str().unwrap().to_owned()
@@ -60,4 +64,31 @@ fn a_side_below_the_image_s_is_refused() {
         line.contains("`data.cache_side` must be 0, or from the training images' side (32) to 8192, but is 20"),
         "{line}"
     );
+}
+
+/// What a run writes grows with the classes and not with their square.
+#[test]
+fn many_classes_make_small_files() {
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["train", "val"] {
+        for class in 0..150u32 {
+            let folder = folder.path().join("photos").join(part).join(format!("class-{class:03}"));
+            fs::create_dir_all(&folder).unwrap();
+            RgbImage::from_pixel(8, 8, Rgb([class as u8, (class / 2) as u8, 99])).save(folder.join("0.png")).unwrap();
+        }
+    }
+    let output = imagenette(folder.path(), "data.cache_side=0", "runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let summary = fs::read(folder.path().join("runs/imagenette/sgd-s1/summary.json")).unwrap();
+    assert!(summary.len() < 40_000, "{} bytes", summary.len());
+    let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
+    assert!(summary["confusion"].is_null());
+    let count = |key: &str| summary[key].as_array().unwrap().len();
+    assert_eq!((count("classes"), count("per_class"), count("class_images")), (150, 150, 150));
+    // Each class has one image, right or confused.
+    let hits =
+        summary["per_class"].as_array().unwrap().iter().filter(|percent| percent.as_f64() == Some(100.0)).count();
+    assert_eq!(count("confusions") + hits, 150);
+    let page = fs::metadata(folder.path().join("runs/imagenette/report.html")).unwrap().len();
+    assert!(page < 150_000, "{page} bytes");
 }

@@ -158,17 +158,11 @@ fn the_number_of_threads_changes_nothing() {
     assert_eq!(digest("1"), digest("2"));
 }
 
-/// SIGTERM, as a queue system sends it: all is saved, status 130, the same command goes on.
+/// Sends SIGTERM, as a queue system does, once the run is at work; what it said, and the status it ended with.
 #[cfg(unix)]
-#[test]
-fn a_run_asked_to_stop_saves_and_goes_on() {
-    let case = Case { optimizer: "sgd", state: "keep", threads: "2" };
-    let straight = tempfile::tempdir().unwrap();
-    let expected = case.finish(straight.path());
-
-    let root = tempfile::tempdir().unwrap();
-    let mut child = case.command(root.path()).spawn().unwrap();
-    let metrics = case.folder(root.path()).join("metrics.jsonl");
+fn stopped(case: &Case, root: &Path) -> (Option<i32>, String) {
+    let mut child = case.command(root).spawn().unwrap();
+    let metrics = case.folder(root).join("metrics.jsonl");
     // The first line of the metrics shows that the loop is at work.
     let begun = Instant::now();
     while fs::metadata(&metrics).map_or(0, |file| file.len()) == 0 && child.try_wait().unwrap().is_none() {
@@ -178,23 +172,35 @@ fn a_run_asked_to_stop_saves_and_goes_on() {
     let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(130), "{text}");
-    assert!(text.contains("the same command goes on from there"), "{text}");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// All is saved, status 130, the same command goes on.
+#[cfg(unix)]
+#[test]
+fn a_run_asked_to_stop_saves_and_goes_on() {
+    let case = Case { optimizer: "sgd", state: "keep", threads: "2" };
+    let straight = tempfile::tempdir().unwrap();
+    let expected = case.finish(straight.path());
+
+    let root = tempfile::tempdir().unwrap();
+    let (status, text) = stopped(&case, root.path());
+    assert_eq!(status, Some(130), "{text}");
+    assert!(text.contains("the same command, without --fresh, goes on from there"), "{text}");
     assert!(!case.folder(root.path()).join("summary.json").exists());
     assert_eq!(case.finish(root.path()), expected);
 }
 
 /// A damaged checkpoint is noticed; the one before it leads to the same end.
+#[cfg(unix)]
 #[test]
 fn a_damaged_checkpoint_falls_back_to_the_one_before() {
     let case = Case { optimizer: "lookahead-adamw", state: "reset", threads: "2" };
+    let straight = tempfile::tempdir().unwrap();
+    let expected = case.finish(straight.path());
     let root = tempfile::tempdir().unwrap();
-    let expected = case.finish(root.path());
-    let folder = case.folder(root.path());
-    // As if the power had failed before the summary was written.
-    fs::remove_file(folder.join("summary.json")).unwrap();
-    let checkpoint = folder.join("checkpoint");
+    assert_eq!(stopped(&case, root.path()).0, Some(130));
+    let checkpoint = case.folder(root.path()).join("checkpoint");
     let latest = checkpoint.join(read(&checkpoint.join("latest.json"))["manifest"]["file"].as_str().unwrap());
     let mut bytes = fs::read(&latest).unwrap();
     let middle = bytes.len() / 2;
@@ -209,14 +215,17 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
         "{text}"
     );
     assert_eq!(case.result(root.path()), expected);
+}
 
-    // With both damaged there is nothing to go on from.
-    fs::remove_file(folder.join("summary.json")).unwrap();
+/// With both damaged there is nothing to go on from.
+#[cfg(unix)]
+#[test]
+fn two_damaged_checkpoints_are_an_error() {
+    let case = Case { optimizer: "sgd", state: "keep", threads: "2" };
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(stopped(&case, root.path()).0, Some(130));
     for name in ["latest.json", "previous.json"] {
-        let path = checkpoint.join(name);
-        if path.exists() {
-            fs::write(&path, "{").unwrap();
-        }
+        fs::write(case.folder(root.path()).join("checkpoint").join(name), "{").unwrap();
     }
     let output = case.command(root.path()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();

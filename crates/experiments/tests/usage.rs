@@ -39,6 +39,17 @@ fn configuration_errors_name_the_key_and_the_rule() {
         (&["--device", "abacus"], "expected auto, cpu"),
         (&["--config", "absent.toml"], "cannot read absent.toml"),
         (&["--dataset-dir", "."], "business of `imagenette`"),
+        (&["--lr", "-1"], "`--lr` must be above 0 and finite, but is -1"),
+        (&["--lr", "0"], "`--lr` must be above 0 and finite, but is 0"),
+        (&["--epochs", "-1"], "invalid value '-1' for '--epochs <N>'"),
+        (&["--epochs", "18446744073709551615"], "`train.epochs` must be at most 1000000"),
+        (&["--seeds", "18446744073709551615"], "18446744073709551615 is not in 0..=9223372036854775807"),
+        (&["--seeds", "-1"], "invalid value '-1' for '--seeds <1,2,3>'"),
+        (&["--threads", "18446744073709551615"], "`--threads` must be at most 4096"),
+        (&["--set", "seeds=1,2,x"], "`seeds`: invalid type: string \"x\""),
+        (&["--set", "seeds=18446744073709551615"], "18446744073709551615 is too large"),
+        (&["--set", "schedule.milestones=1,2"], "unknown key `schedule.milestones`"),
+        (&["--set", "schedule.steps.milestones=[2,1]"], "milestones"),
         (&["--log-every", "0"], "`--log-every` must be 1 or more, but is 0"),
         (&["--tui"], "no terminal"),
     ];
@@ -63,6 +74,11 @@ fn configuration_errors_name_the_key_and_the_rule() {
     assert!(line.contains("--lr and SGD beside AdamW conflict"), "{line}");
     let line = fails_with(&run(env!("CARGO_BIN_EXE_bench-step"), folder.path(), &["--batch", "0"]), 2);
     assert!(line.contains("--batch"), "{line}");
+    for (flags, parts) in [(["--batch-size", "1"], "accumulate 1"), (["--set", "train.accumulate=16"], "accumulate 16")]
+    {
+        let line = fails_with(&demo(folder.path(), &[&["--set", "model.head=fastai"], &flags[..]].concat()), 2);
+        assert!(line.contains("--batch-size") && line.contains("train.") && line.contains(parts), "{line}");
+    }
     let runs: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
     assert!(runs.is_empty() || !folder.path().join("runs/demo/summary.json").exists());
 }
@@ -86,6 +102,24 @@ fn flags_that_exclude_each_other_are_refused() {
     assert_eq!(again.stdout, printed);
     let line = fails_with(&run(env!("CARGO_BIN_EXE_cifar10"), folder.path(), &["--config", "c.toml"]), 2);
     assert!(line.contains("for another experiment"), "{line}");
+}
+
+/// A list is typed without brackets, and the later of two flags counts.
+#[test]
+fn lists_are_taken_as_they_are_typed() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = |arguments: &[&str]| {
+        let output = run(env!("CARGO_BIN_EXE_demo"), folder.path(), &[arguments, &["--print-config"]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(printed(&["--set", "seeds=1,2,3"]).contains("seeds = [1, 2, 3]"));
+    assert!(printed(&["--set", "seeds=7"]).contains("seeds = [7]"));
+    let steps =
+        printed(&["--set", "schedule={steps={milestones=[1], factor=0.2}}", "--set", "schedule.steps.milestones=1,2"]);
+    assert!(steps.contains("milestones = [1, 2]"), "{steps}");
+    let again = printed(&["--optimizers", "sgd,adamw", "--lr", "1", "--optimizers", "sgd", "--lr", "0.5"]);
+    assert!(again.contains("learning_rate = 0.5") && !again.contains("adamw"), "{again}");
 }
 
 #[test]

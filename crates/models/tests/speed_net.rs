@@ -80,12 +80,12 @@ fn whitening_is_lapacks() {
     let filters = filters.flatten_from(1).unwrap().to_vec2::<f64>().unwrap();
     let values = fixture["whiten.values"].to_vec1::<f64>().unwrap();
     let vectors = fixture["whiten.vectors"].t().unwrap().to_vec2::<f64>().unwrap();
-    for k in 0..12 {
+    for (k, filter) in filters[..12].iter().enumerate() {
         let expected: Vec<f64> = vectors[11 - k].iter().map(|v| v / (values[11 - k] + 5e-4).sqrt()).collect();
-        let sign = if expected[0].signum() == filters[k][0].signum() { 1.0 } else { -1.0 };
-        for i in 0..12 {
-            assert!((filters[k][i] - sign * expected[i]).abs() < 1e-9 * expected[i].abs().max(1.0), "filter {k}, {i}");
-            assert_eq!(filters[k + 12][i], -filters[k][i]);
+        let sign = if expected[0].signum() == filter[0].signum() { 1.0 } else { -1.0 };
+        for (i, (value, expected)) in filter.iter().zip(&expected).enumerate() {
+            assert!((value - sign * expected).abs() < 1e-9 * expected.abs().max(1.0), "filter {k}, {i}");
+            assert_eq!(filters[k + 12][i], -value);
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The program `report`: what it takes, writes, says and answers with.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use lookahead_runs::Error as RunsError;
 
+use crate::console::{note, print as say};
 use crate::{Found, LeftOut, Report};
 
 /// Tables and the interactive page from run folders.
@@ -17,7 +18,7 @@ use crate::{Found, LeftOut, Report};
     max_term_width = 110,
     after_help = "Examples:\n  just report\n  just report runs/cifar10 --figures --metrics\n  \
                   just report runs/cifar10 runs/imagenette --results docs/RESULTS.md\n\n\
-                  Exit status: 0 done; 2 bad usage or output that cannot be written; 3 no run folder found."
+                  Exit status: 0 done; 2 bad usage or output that cannot be written; 3 no run folder found; 5 the disk is full."
 )]
 pub struct Arguments {
     /// Run folders, experiments (folders of runs) or folders of experiments
@@ -28,7 +29,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
 
-    /// Print the table as CSV with all digits, not as Markdown
+    /// Print the table as CSV with all digits, not as Markdown; a terminal gets a table of its width
     #[arg(long)]
     csv: bool,
 
@@ -80,11 +81,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit status of a program that ends with this error: 2 for bad usage and output that cannot be written, 3 for runs
-    /// that are missing or damaged.
+    /// The exit status of a program that ends with this error: 2 for bad usage and output that cannot be written where it was
+    /// asked for, 3 for runs that are missing or damaged, 5 for a full disk.
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::NothingFound { .. } | Self::Runs(RunsError::Damaged { .. }) => 3,
+            Self::Runs(error) if error.is_out_of_room() => 5,
             Self::Conflict { .. } | Self::Runs(_) => 2,
         }
     }
@@ -141,25 +143,26 @@ fn check_files(arguments: &Arguments, experiments: usize) -> Result<(), Error> {
     named.map_or(Ok(()), |(flag, path)| Err(Error::Conflict { flag, path: path.clone(), experiments }))
 }
 
+/// Columns of the terminal, where standard output is one; 80 where it does not say.
+fn terminal_width() -> Option<usize> {
+    let output = std::io::stdout();
+    let columns = || terminal_size::terminal_size_of(&output).map_or(80, |(columns, _)| columns.0.into());
+    output.is_terminal().then(columns)
+}
+
 fn print(arguments: &Arguments, report: &Report, is_first: bool) -> Result<(), RunsError> {
     if arguments.csv {
         // One header for all experiments.
         let text = crate::csv(report);
         return say(if is_first { &text } else { text.split_once("\r\n").map_or("", |(_, rows)| rows) });
     }
-    say(&format!("{}\n\n{}\n", report.name, crate::markdown(report)))?;
+    if let Some(width) = terminal_width() {
+        return say(&format!("{}\n", crate::text(report, width)));
+    }
+    let facts: String = report.facts().map(|fact| format!("{fact}\n\n")).collect();
+    say(&format!("{}\n\n{facts}{}\n", report.title(), crate::markdown(report)))?;
     let differences = crate::markdown_differences(report);
     if differences.is_empty() { Ok(()) } else { say(&format!("{differences}\n")) }
-}
-
-/// Writes to standard output; a reader that has seen enough, as `head` does, keeps no file from being written.
-fn say(text: &str) -> Result<(), RunsError> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(RunsError::output("write", Path::new("standard output"))(error))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Writes the page and what else is asked for; `name` tells several experiments' files apart.
@@ -225,13 +228,13 @@ fn save(path: &Path, text: &str, quiet: bool) -> Result<(), RunsError> {
 
 fn told(path: &Path, quiet: bool) {
     if !quiet {
-        eprintln!("wrote {}", path.display());
+        note(&format!("wrote {}", path.display()));
     }
 }
 
 fn tell(left_out: &[LeftOut]) {
     for item in left_out {
-        eprintln!("note: {item}");
+        note(&format!("note: {item}"));
     }
 }
 

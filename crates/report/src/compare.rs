@@ -23,7 +23,8 @@ pub struct Comparison {
     pub pairs: usize,
     /// Mean difference.
     pub mean: f64,
-    /// Interval and effect size; `None` for a single pair, which leaves the noise unknown.
+    /// Interval and effect size; `None` for a single pair, and for differences that are the same in all pairs, both of which
+    /// leave the noise unknown.
     pub interval: Option<PairedDifference>,
 }
 
@@ -43,6 +44,7 @@ impl Comparison {
     /// A word on whether the difference can be told from noise; empty where it can.
     pub(crate) fn verdict(&self) -> &'static str {
         match self.interval {
+            None if self.pairs > 1 => "the same in all seeds",
             None => "one seed",
             Some(of) if of.is_distinguishable() => "",
             Some(_) => "not distinguishable",
@@ -51,7 +53,8 @@ impl Comparison {
 }
 
 /// The differences in top-1 accuracy that tables and sentences tell, in the order of the rows: each row that has a row
-/// inside against that one, each other row against the first. Rows that share no finished seed are passed over.
+/// inside against that one, each other row against the first. Rows that share no finished seed, and rows on different data, are
+/// passed over.
 pub fn differences(report: &Report) -> Vec<Comparison> {
     let of = |row: usize| {
         let baseline = baseline(&report.rows, row)?;
@@ -69,16 +72,19 @@ pub fn differences(report: &Report) -> Vec<Comparison> {
 pub(crate) fn baseline(rows: &[Row], row: usize) -> Option<usize> {
     match rows[row].inner {
         Some(inner) => Some(inner),
-        // The first row, unless it is this one or already stands against this one.
-        None => (row > 0 && rows[0].inner != Some(row)).then_some(0),
+        // The first row on the same data, unless it is this one or already stands against this one.
+        None => {
+            let first = rows.iter().position(|other| other.data == rows[row].data)?;
+            (first != row && rows[first].inner != Some(row)).then_some(first)
+        }
     }
 }
 
-/// All pairs of rows, each once: the later row minus the earlier one.
+/// All pairs of rows on the same data, each once: the later row minus the earlier one.
 pub(crate) fn compare(runs: &[Run], rows: &[Row]) -> Vec<Comparison> {
     let mut comparisons = Vec::new();
     for row in 0..rows.len() {
-        for baseline in 0..row {
+        for baseline in (0..row).filter(|&baseline| rows[baseline].data == rows[row].data) {
             for metric in METRICS.iter().filter(|metric| COMPARED.contains(&metric.key)) {
                 let pairs = pairs(runs, &rows[row], &rows[baseline], metric.of);
                 if pairs.is_empty() {
@@ -106,6 +112,7 @@ pub(crate) fn findings(report: &Report) -> Vec<String> {
     let sentence = |found: &Comparison| {
         let [row, baseline] = [found.row, found.baseline].map(|position| &report.rows[position]);
         let verdict = match found.interval {
+            None if found.pairs > 1 => format!("the same in all {} paired seeds, so the noise is unknown", found.pairs),
             None => "one seed, so noise cannot be told from effect".to_owned(),
             Some(of) => format!(
                 "95 % interval {} over {} paired seeds: {}",
@@ -154,6 +161,24 @@ mod tests {
         let found = differences(&report)[0];
         assert_eq!((found.mean, found.interval, found.verdict()), (-0.5, None, "one seed"));
         assert!(findings(&report)[0].contains("one seed"));
+    }
+
+    /// On 30 images each seed gains one image: no interval, and no claim.
+    #[test]
+    fn equal_differences_are_said_to_be_the_same() {
+        let mut runs = vec![];
+        for (seed, hits) in [(1, 20), (2, 23), (3, 28)] {
+            runs.push(finished(&format!("sgd-s{seed}"), 100.0 * f64::from(hits) / 30.0));
+            runs.push(finished(&format!("lookahead-sgd-keep-s{seed}"), 100.0 * f64::from(hits + 1) / 30.0));
+        }
+        let report = report(runs);
+        let found = differences(&report)[0];
+        assert_eq!((found.interval, found.verdict()), (None, "the same in all seeds"));
+        assert!(
+            findings(&report)[0].contains("+3.33 points (the same in all 3 paired seeds"),
+            "{:?}",
+            findings(&report)
+        );
     }
 
     /// What has an optimizer inside stands against it, everything else against the first row, and nothing twice.

@@ -7,7 +7,7 @@ use lookahead_runs::{EpochRecord, Run, Status, StepRecord};
 use crate::metric::METRICS;
 use crate::report::Report;
 
-/// The table as CSV, one line a row: `_mean` and `_std` of each number with all its digits. `title` is the row's label, as
+/// The table as CSV, one line a row: `_mean` and `_std` of each number with all its digits; one seed has no `_std`. `title` is the row's label, as
 /// tables and legends have it.
 pub fn csv(report: &Report) -> String {
     let mut text = "experiment,protocol,model,device,optimizer,state,title,seeds".to_owned();
@@ -23,9 +23,10 @@ pub fn csv(report: &Report) -> String {
         let mut cells: Vec<String> = names.map(|name| quoted(name)).to_vec();
         cells.push(seeds.join(" "));
         for number in &row.numbers {
-            cells.extend(
-                number.map_or_else(|| [String::new(), String::new()], |s| [s.mean.to_string(), s.std.to_string()]),
-            );
+            cells.extend(number.map_or_else(
+                || [String::new(), String::new()],
+                |s| [s.mean.to_string(), s.std.map_or_else(String::new, |std| std.to_string())],
+            ));
         }
         text.push_str(&cells.join(","));
         text.push_str("\r\n");

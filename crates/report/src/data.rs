@@ -13,7 +13,7 @@ use crate::reference::{Reference, Source};
 use crate::report::Report;
 use crate::row::Row;
 use crate::settings::{Origin, Settings};
-use crate::sums::{clock, confusion, mean_time};
+use crate::sums::{Classes, clock, mean_time};
 use crate::thin::{Curve, of_epochs, of_steps};
 
 /// Buckets of all curves of one kind together: what keeps fifty runs well under two megabytes.
@@ -25,6 +25,10 @@ const FEWEST_BUCKETS: usize = 80;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Data {
+    title: String,
+    about_data: String,
+    data_sha256: String,
+    warnings: Vec<String>,
     experiment: String,
     protocol: String,
     model: String,
@@ -42,6 +46,9 @@ pub(crate) struct Data {
     config: Settings,
     environment: Vec<Origin>,
     left_out: Vec<LeftOut>,
+    not_begun: Vec<String>,
+    /// Seconds since 1970.
+    written: Option<u64>,
     program: &'static str,
 }
 
@@ -66,8 +73,8 @@ struct RowData {
     runs: Vec<usize>,
     numbers: Vec<Option<Spread>>,
     references: Vec<Reference>,
-    /// Sum over finished runs, rows one after another: zeros before each count, then the count.
-    confusion: Vec<u64>,
+    /// Sums over finished runs.
+    classes: Classes,
     time: Vec<(&'static str, f64)>,
 }
 
@@ -122,12 +129,16 @@ impl Data {
         let metrics = METRICS.iter();
         let sources = Source::ALL.into_iter().filter(used);
         Self {
+            title: report.title().to_owned(),
+            about_data: report.about_data(),
+            data_sha256: report.data.sha256.clone(),
+            warnings: report.warnings.clone(),
             experiment: report.name.clone(),
             protocol: report.protocol.clone(),
             model: report.model.clone(),
             device: report.device.clone(),
             epochs: report.epochs(),
-            classes: report.classes.clone(),
+            classes: report.data.classes.clone(),
             findings: findings(report),
             metrics: metrics.map(|of| MetricData { key: of.key, title: of.title, digits: of.digits }).collect(),
             rows: rows.map(|(position, (row, ink))| row_data(report, position, row, ink, &theirs)).collect(),
@@ -140,6 +151,8 @@ impl Data {
             config: Settings::of(report),
             environment: Origin::of(runs),
             left_out: found_left_out.iter().chain(&report.left_out).cloned().collect(),
+            not_begun: report.not_begun.clone(),
+            written: report.read_at,
             program: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")),
         }
     }
@@ -192,7 +205,7 @@ fn row_data(report: &Report, position: usize, row: &Row, ink: Ink, theirs: &[Ref
         runs: row.runs.clone(),
         numbers: row.numbers.clone(),
         references: beside.copied().collect(),
-        confusion: confusion(report.finished(row), report.classes.len()),
+        classes: Classes::of(report.finished(row), report.data.classes.len()),
         time: mean_time(report.finished(row)),
     }
 }

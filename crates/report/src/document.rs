@@ -19,7 +19,10 @@ pub fn results(reports: &[Report]) -> String {
         deviation of the differences as effect size; where the interval holds zero they are not distinguishable from noise.\n"
         .to_owned();
     for report in reports {
-        let _ = write!(text, "\n## {}\n\n", in_cell(&report.name));
+        let _ = write!(text, "\n## {}\n\n", in_cell(report.title()));
+        for fact in report.facts() {
+            let _ = write!(text, "{}\n\n", in_cell(&fact));
+        }
         let settings = [("protocol", &report.protocol), ("model", &report.model), ("device", &report.device)];
         let told: Vec<String> = settings
             .iter()

@@ -84,6 +84,6 @@ mod tests {
         let curve = |y: [f64; 2]| Curve { x: vec![10, 10], y: y.to_vec(), lo: vec![], hi: vec![] };
         let mean = mean_over_seeds([curve([1.0, 2.0]), curve([3.0, 2.0])].into_iter());
         assert_eq!(mean[0].0, 10.0);
-        assert_eq!((mean[0].1.mean, mean[1].1.std), (2.0, 0.0));
+        assert_eq!((mean[0].1.mean, mean[1].1.std), (2.0, Some(0.0)));
     }
 }

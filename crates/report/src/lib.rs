@@ -11,10 +11,12 @@
 //! before, so that SVG's cost per point never shows: a page of fifty runs draws some hundred points a line.
 #![forbid(unsafe_code)]
 
+mod about;
 pub mod chart;
 #[cfg(feature = "cli")]
 pub mod command;
 mod compare;
+pub mod console;
 mod csv;
 mod data;
 mod document;

@@ -22,7 +22,7 @@ pub fn markdown(report: &Report) -> String {
     for row in &report.rows {
         let seeds = report.finished(row).count();
         let mut cells = vec![in_cell(&row.id.label()), seeds_cell(seeds, row.runs.len())];
-        cells.extend(METRICS.iter().zip(&row.numbers).map(|(metric, number)| spread_cell(metric, *number, seeds)));
+        cells.extend(METRICS.iter().zip(&row.numbers).map(|(metric, number)| spread_cell(metric, *number)));
         cells.extend(sources.iter().map(|&source| their_cell(&theirs, source, row)));
         lines.push(cells);
     }
@@ -54,12 +54,12 @@ fn seeds_cell(done: usize, all: usize) -> String {
     if done == all { done.to_string() } else { format!("{done} of {all}") }
 }
 
-fn spread_cell(metric: &Metric, number: Option<Spread>, seeds: usize) -> String {
+fn spread_cell(metric: &Metric, number: Option<Spread>) -> String {
     let digits = metric.digits;
     match number {
         None => ABSENT.to_owned(),
-        Some(spread) if seeds < 2 => format!("{:.digits$}", spread.mean),
-        Some(spread) => format!("{:.digits$} \u{b1} {:.digits$}", spread.mean, spread.std),
+        Some(Spread { mean, std: None }) => format!("{mean:.digits$}"),
+        Some(Spread { mean, std: Some(std) }) => format!("{mean:.digits$} \u{b1} {std:.digits$}"),
     }
 }
 
@@ -122,9 +122,8 @@ mod tests {
 
     #[test]
     fn one_seed_has_no_spread() {
-        let spread = Some(Spread { mean: 76.125, std: 0.0 });
-        assert_eq!(spread_cell(&METRICS[2], spread, 1), "76.12");
-        assert_eq!(spread_cell(&METRICS[2], Some(Spread { mean: 76.126, std: 0.5 }), 3), "76.13 \u{b1} 0.50");
-        assert_eq!(spread_cell(&METRICS[2], None, 0), ABSENT);
+        assert_eq!(spread_cell(&METRICS[2], Some(Spread { mean: 76.125, std: None })), "76.12");
+        assert_eq!(spread_cell(&METRICS[2], Some(Spread { mean: 76.126, std: Some(0.5) })), "76.13 \u{b1} 0.50");
+        assert_eq!(spread_cell(&METRICS[2], None), ABSENT);
     }
 }

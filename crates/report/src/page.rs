@@ -40,7 +40,7 @@ pub fn page(report: &Report, left_out: &[LeftOut]) -> Result<String, serde_json:
         base64(&Sha256::digest(script.as_bytes())),
         base64(&Sha256::digest(STYLE.as_bytes())),
     );
-    let title = format!("{} \u{2013} Lookahead experiments", report.name);
+    let title = format!("{} \u{2013} Lookahead experiments", report.title());
     // One pass over the template, so that nothing a value contains is taken for a placeholder.
     let mut page = String::with_capacity(HTML.len() + data.len() + script.len() + STYLE.len() + 4096);
     for (position, part) in HTML.split("{{").enumerate() {

@@ -1,15 +1,16 @@
 //! One experiment, as its run folders are.
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use lookahead_runs::{Error, ExperimentSummary, Run, RunSummary, SCHEMA, Status, SummaryRow};
+use lookahead_runs::{DataSet, Error, ExperimentSummary, Plan, Run, RunSummary, SCHEMA, Status, SummaryRow};
 use rayon::prelude::*;
 
 use crate::LeftOut;
+use crate::about::{data, warnings};
 use crate::compare::{Comparison, compare};
 use crate::find::Found;
 use crate::metric::METRICS;
-use crate::reference::{Reference, references};
 use crate::row::{Row, rows};
 
 /// The runs of one experiment as rows of a table.
@@ -23,8 +24,10 @@ pub struct Report {
     pub model: String,
     /// The device.
     pub device: String,
-    /// The class names, empty where no run says.
-    pub classes: Vec<String>,
+    /// The data of most runs: name, digest, class names and counts, as far as the run folders say.
+    pub data: DataSet,
+    /// What a reader must know before comparing rows, a sentence each: that some are on other data.
+    pub warnings: Vec<String>,
     /// The runs, by name.
     pub runs: Vec<Run>,
     /// The rows of the table: each plain optimizer, then what there is around it.
@@ -33,6 +36,10 @@ pub struct Report {
     pub comparisons: Vec<Comparison>,
     /// What was left out and why.
     pub left_out: Vec<LeftOut>,
+    /// Runs that the experiment is to make and that have no folder yet.
+    pub not_begun: Vec<String>,
+    /// When the folders were read, seconds since 1970; `None` where the clock does not say.
+    pub read_at: Option<u64>,
 }
 
 impl Report {
@@ -55,6 +62,8 @@ impl Report {
                 Status::Diverged => left_out.push(LeftOut::new(&run.name, "diverged: in the curves, not in the table")),
             }
         }
+        let not_begun = not_begun(found, &runs);
+        left_out.extend(not_begun.iter().map(|name| LeftOut::new(name, "not begun")));
         let known = |setting: &str, of: fn(&ExperimentSummary) -> &String| {
             let from_runs = runs.iter().find_map(|run| run.settings.get(setting));
             from_runs.or(summary.as_ref().map(of)).cloned().unwrap_or_default()
@@ -62,15 +71,18 @@ impl Report {
         let name = known("experiment", |summary| &summary.experiment);
         let rows = rows(&runs);
         Self {
+            data: data(&runs),
+            warnings: warnings(&rows),
             name: if name.is_empty() { folder_name(&found.folder) } else { name },
             protocol: known("protocol", |summary| &summary.protocol),
             model: known("model.name", |summary| &summary.model),
             device: known("device", |summary| &summary.device),
-            classes: classes(&runs),
             comparisons: compare(&runs, &rows),
             runs,
             rows,
             left_out,
+            not_begun,
+            read_at: SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs()),
         }
     }
 
@@ -82,11 +94,6 @@ impl Report {
     /// Epochs of the runs: the most that any was to do or, where no configuration says, has done.
     pub fn epochs(&self) -> u64 {
         epochs(|| self.runs.iter())
-    }
-
-    /// The published figures for the data set; none for a name that is not one of a published experiment.
-    pub fn references(&self) -> Vec<Reference> {
-        references(&self.name)
     }
 
     /// The table as the `summary.json` of an experiment holds it: the finished runs, and the rows that have any.
@@ -136,6 +143,13 @@ fn unfinished(run: &Run) -> String {
     format!("not finished ({done}{of} epochs, {} steps): in the curves, not in the table", run.log.steps_done())
 }
 
+/// What the plan has and the folder has not; a report of chosen runs is not about the others.
+fn not_begun(found: &Found, runs: &[Run]) -> Vec<String> {
+    let plan = Plan::read(&found.folder).ok().flatten().unwrap_or_default();
+    let has_folder = |name: &str| runs.iter().any(|run| run.name == name) || found.folder.join(name).exists();
+    plan.runs.into_iter().filter(|name| !has_folder(name)).collect()
+}
+
 /// The experiment's own `summary.json`, for what run folders may not say.
 fn own_summary(folder: &Path, left_out: &mut Vec<LeftOut>) -> Option<ExperimentSummary> {
     ExperimentSummary::read(folder).unwrap_or_else(|error| {
@@ -152,11 +166,6 @@ fn folder_name(folder: &Path) -> String {
     let whole = folder.canonicalize().ok();
     let name = whole.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
     name.unwrap_or_else(|| "runs".to_owned())
-}
-
-fn classes(runs: &[Run]) -> Vec<String> {
-    let details = runs.iter().filter_map(|run| run.summary.as_ref()?.details.as_ref());
-    details.map(|details| &details.classes).max_by_key(|names| names.len()).cloned().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use crate::metric::METRICS;
 pub struct Row {
     /// What it is; [`RowId::label`] is how it is written everywhere.
     pub id: RowId,
+    /// Digest of the data of its runs; `None` where no run says. Runs of one optimizer on other data are a row of their own.
+    pub data: Option<String>,
     /// Its runs, as positions in [`Report::runs`](crate::Report::runs), by seed.
     pub runs: Vec<usize>,
     /// The row of the optimizer inside, where this one has something around it and the experiment has that row.
@@ -19,14 +21,28 @@ pub struct Row {
     pub numbers: Vec<Option<Spread>>,
 }
 
-/// The rows that `runs` make: by inner optimizer, the plain one first.
+/// The digest of the data that most of `runs` are on, the first of several; `None` where no run says.
+pub(crate) fn main_data(runs: &[Run]) -> Option<&str> {
+    let all: Vec<&str> = runs.iter().filter_map(Run::data_sha256).collect();
+    let count = |data: &str| all.iter().filter(|other| **other == data).count();
+    all.iter().copied().rev().max_by_key(|data| count(data))
+}
+
+/// The rows that `runs` make: by inner optimizer, the plain one first. A run that does not say its data is taken to be on
+/// those of most runs.
 pub(crate) fn rows(runs: &[Run]) -> Vec<Row> {
-    let mut groups: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    let main = main_data(runs);
+    let mut groups: BTreeMap<(&str, &str, Option<&str>), Vec<usize>> = BTreeMap::new();
     for (position, run) in runs.iter().enumerate() {
-        groups.entry((&run.row.name, &run.row.state)).or_default().push(position);
+        groups.entry((&run.row.name, &run.row.state, run.data_sha256().or(main))).or_default().push(position);
     }
-    let mut rows: Vec<Row> = groups.into_values().map(|own| row(runs, own)).collect();
-    rows.sort_by_cached_key(|row| order(&row.id));
+    let mut rows: Vec<Row> = groups.into_iter().map(|((_, _, data), own)| row(runs, own, data)).collect();
+    for row in rows.iter_mut().filter(|row| row.data.as_deref() != main) {
+        // Two rows of one name must not look alike.
+        let data = row.data.as_deref().unwrap_or_default();
+        row.id.title = format!("{}, other data {}", row.id.title, data.get(..6).unwrap_or(data));
+    }
+    rows.sort_by_cached_key(|row| (row.data.as_deref() != main, order(&row.id), row.data.clone()));
     let inner: Vec<Option<usize>> = rows.iter().map(|row| inner(row, &rows, runs)).collect();
     for (row, inner) in rows.iter_mut().zip(inner) {
         row.inner = inner;
@@ -34,7 +50,7 @@ pub(crate) fn rows(runs: &[Run]) -> Vec<Row> {
     rows
 }
 
-fn row(runs: &[Run], mut own: Vec<usize>) -> Row {
+fn row(runs: &[Run], mut own: Vec<usize>, data: Option<&str>) -> Row {
     own.sort_by_key(|&run| runs[run].seed);
     // A run whose configuration is lost knows its row by name alone; the others know its title too.
     let id = own.iter().find(|&&run| !runs[run].config.is_empty()).or(own.first());
@@ -45,7 +61,7 @@ fn row(runs: &[Run], mut own: Vec<usize>) -> Row {
         Spread::of(&values)
     });
     let numbers = numbers.collect();
-    Row { id, runs: own, inner: None, numbers }
+    Row { id, data: data.map(str::to_owned), runs: own, inner: None, numbers }
 }
 
 /// The order of rows: by inner optimizer, with averages after the optimizers of the published tables, the plain row first,
@@ -74,7 +90,8 @@ fn inner(row: &Row, rows: &[Row], runs: &[Run]) -> Option<usize> {
     if row.id.is_plain() {
         return None;
     }
-    let plain = |test: &dyn Fn(&Row) -> bool| rows.iter().position(|other| other.id.is_plain() && test(other));
+    let is_plain = |other: &Row| other.id.is_plain() && other.data == row.data;
+    let plain = |test: &dyn Fn(&Row) -> bool| rows.iter().position(|other| is_plain(other) && test(other));
     let of = settings(row, runs);
     let by_settings = of.and_then(|of| plain(&|other| settings(other, runs) == Some(of)));
     let by_name = || row.id.name.strip_prefix("lookahead-").and_then(|inside| plain(&|other| other.id.name == inside));
@@ -88,6 +105,8 @@ fn settings<'a>(row: &Row, runs: &'a [Run]) -> Option<&'a toml::Value> {
 
 #[cfg(test)]
 mod tests {
+    use lookahead_runs::DataSet;
+
     use super::*;
     use crate::testing::{finished, unfinished};
 
@@ -148,6 +167,35 @@ mod tests {
         let rows = rows(&runs);
         assert_eq!(rows[0].runs, [1, 2, 0]);
         assert_eq!(rows[0].numbers[2].unwrap().mean, 55.0);
+    }
+
+    /// A folder that was filled twice, the second time on other pixels: nothing is averaged or paired across.
+    #[test]
+    fn runs_on_other_data_are_rows_of_their_own() {
+        let on = |name: &str, data: &str| {
+            let mut run = finished(name, 80.0);
+            run.data = Some(DataSet { sha256: data.to_owned(), ..DataSet::default() });
+            run
+        };
+        let runs = [
+            on("sgd-s1", "aaaaaaaa"),
+            on("sgd-s2", "bbbbbbbb"),
+            on("lookahead-sgd-keep-s1", "aaaaaaaa"),
+            on("lookahead-sgd-keep-s2", "bbbbbbbb"),
+            on("adamw-s1", "aaaaaaaa"),
+            unfinished("adamw-s2"),
+        ];
+        let rows = rows(&runs);
+        let wanted = [
+            "SGD",
+            "Lookahead/SGD (keep)",
+            "AdamW",
+            "SGD, other data bbbbbb",
+            "Lookahead/SGD, other data bbbbbb (keep)",
+        ];
+        assert_eq!(labels(&rows), wanted.map(str::to_owned));
+        assert_eq!(rows.iter().map(|row| row.inner).collect::<Vec<_>>(), [None, Some(0), None, None, Some(3)]);
+        assert_eq!(rows[2].runs.len(), 2, "what does not say its data goes with the others");
     }
 
     #[test]

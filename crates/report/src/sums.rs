@@ -1,6 +1,7 @@
 //! What the page shows of a row or a run as a whole: confusions, the time split, the clock.
 
-use lookahead_runs::{Run, RunDetails};
+use lookahead_runs::{Confusion, Run, RunDetails};
+use serde::Serialize;
 
 use crate::thin::{of_epochs, of_steps, rounded};
 
@@ -21,19 +22,48 @@ pub(crate) fn clock(run: &Run) -> (Vec<u64>, Vec<f64>) {
     kept.map(|(_, &(step, seconds))| (step, rounded(seconds))).unzip()
 }
 
-/// Confusions summed over `runs`, rows one after another: zeros before each count, then the count. Those of another number of
-/// classes are passed over.
-pub(crate) fn confusion<'a>(runs: impl Iterator<Item = &'a Run>, classes: usize) -> Vec<u64> {
-    let all = details(runs).map(|details| &details.confusion).filter(|rows| rows.len() == classes);
-    let all: Vec<&Vec<Vec<u64>>> = all.collect();
-    let (mut sparse, mut zeros) = (Vec::new(), 0);
-    for row in 0..classes {
-        for column in 0..classes {
-            let counts = all.iter().filter_map(|rows| rows[row].get(column));
-            match counts.fold(0u64, |sum, &count| sum.saturating_add(count)) {
-                0 => zeros += 1,
-                count => sparse.extend([std::mem::take(&mut zeros), count]),
+/// The classes of a row over its finished runs; all empty where no run says.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Classes {
+    /// Images of each class.
+    images: Vec<u64>,
+    /// Images of each class that were recognised.
+    hits: Vec<u64>,
+    /// The largest confusions: true class, predicted class, images.
+    largest: Vec<[u64; 3]>,
+    /// The matrix, rows one after another: zeros before each count, then the count; empty for too many classes.
+    matrix: Vec<u64>,
+}
+
+impl Classes {
+    /// Most confusions that are listed.
+    const LARGEST: usize = 300;
+
+    /// Sums over `runs`. Those of another number of classes are passed over.
+    pub(crate) fn of<'a>(runs: impl Iterator<Item = &'a Run>, classes: usize) -> Self {
+        let (mut confusion, mut images) = (Confusion::new(classes), vec![0u64; classes]);
+        for details in details(runs).filter(|_| classes > 0) {
+            let of_run = details.confusion();
+            if of_run.classes() == classes {
+                confusion.merge(&of_run);
+                let counts = images.iter_mut().zip(details.images_of_classes());
+                counts.for_each(|(sum, images)| *sum = sum.saturating_add(images));
             }
+        }
+        if images.iter().all(|&images| images == 0) {
+            return Self::default();
+        }
+        let matrix = if classes <= RunDetails::MATRIX_CLASSES { sparse(&confusion) } else { Vec::new() };
+        Self { images, hits: confusion.hits(), largest: confusion.largest(Self::LARGEST), matrix }
+    }
+}
+
+fn sparse(confusion: &Confusion) -> Vec<u64> {
+    let (mut sparse, mut zeros) = (Vec::new(), 0);
+    for count in confusion.matrix().into_iter().flatten() {
+        match count {
+            0 => zeros += 1,
+            count => sparse.extend([std::mem::take(&mut zeros), count]),
         }
     }
     sparse
@@ -61,6 +91,7 @@ mod tests {
     fn run(name: &str, confusion: &[&[u64]], forward: f64) -> Run {
         let mut run = finished(name, 80.0);
         let details = RunDetails {
+            per_class: vec![0.0; confusion.len()],
             confusion: confusion.iter().map(|row| row.to_vec()).collect(),
             time: TimeSplit { forward, data: 1.0, ..TimeSplit::default() },
             ..RunDetails::default()
@@ -78,9 +109,11 @@ mod tests {
             run("a-s4", &[&[], &[0, 0, 9]], 0.0),
             unfinished("a-s5"),
         ];
-        // 9 0 / 1 10
-        assert_eq!(confusion(runs.iter(), 2), [0, 9, 1, 1, 0, 10]);
-        assert!(confusion(runs.iter(), 0).is_empty());
+        // 9 0 / 1 10; the run of one class is left out, and what points beyond two classes too.
+        let classes = Classes::of(runs.iter(), 2);
+        assert_eq!((classes.images, classes.hits), (vec![9, 11], vec![9, 10]));
+        assert_eq!((classes.matrix, classes.largest), (vec![0, 9, 1, 1, 0, 10], vec![[1, 0, 1]]));
+        assert_eq!(Classes::of(runs.iter(), 0), Classes::default());
     }
 
     #[test]

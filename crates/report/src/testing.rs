@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lookahead_runs::{Figures, Run, RunSummary, Status};
+use lookahead_runs::{DataSet, Figures, Run, RunSummary, Status};
 
 use crate::compare::compare;
 use crate::report::Report;
@@ -45,10 +45,13 @@ pub(crate) fn report(runs: Vec<Run>) -> Report {
         protocol: "quick".to_owned(),
         model: "resnet20".to_owned(),
         device: "cpu".to_owned(),
-        classes: Vec::new(),
+        data: DataSet::default(),
+        warnings: Vec::new(),
         comparisons: compare(&runs, &rows),
         runs,
         rows,
         left_out: Vec::new(),
+        not_begun: Vec::new(),
+        read_at: None,
     }
 }

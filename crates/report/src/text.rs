@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use lookahead_runs::{Spread, Status};
 
 use crate::compare::{Comparison, differences};
@@ -11,20 +11,27 @@ use crate::number::{ABSENT, clock, interval, signed};
 use crate::reference::{Reference, Source};
 use crate::report::Report;
 
-/// What a program prints at the end of an experiment: our table, the differences paired by seed, the published tables.
-pub fn text(report: &Report) -> String {
-    let mut text = format!("{}\n{}\n", heading(report), ours(report));
+/// What a program prints at the end of an experiment: our table, the differences paired by seed, the published tables. Tables
+/// leave out what `width` columns have no room for, the accuracy last.
+pub fn text(report: &Report, width: usize) -> String {
+    let mut text = format!("{}\n", heading(report));
+    for fact in report.facts() {
+        let _ = writeln!(text, "{fact}");
+    }
+    text = wrapped(&text, width);
+    let _ = writeln!(text, "{}", ours(report, width));
     let diverged = report.runs.iter().filter(|run| run.status == Status::Diverged);
     let diverged: Vec<&str> = diverged.map(|run| run.name.as_str()).collect();
     if !diverged.is_empty() {
-        let _ = writeln!(text, "diverged, and left out above: {}", diverged.join(", "));
+        text.push_str(&wrapped(&format!("diverged, and left out above: {}\n", diverged.join(", ")), width));
     }
-    text.push_str(&told_apart(report));
+    text.push_str(&told_apart(report, width));
     let quoted = report.references();
     for source in Source::ALL {
         let rows: Vec<&Reference> = quoted.iter().filter(|row| row.source == source).collect();
         if !rows.is_empty() {
-            let _ = write!(text, "\n{} (their figures, {})\n{}\n", source.title(), source.runs(), theirs(&rows));
+            let heading = wrapped(&format!("{} (their figures, {})", source.title(), source.runs()), width);
+            let _ = write!(text, "\n{heading}{}\n", theirs(&rows, width));
         }
     }
     text
@@ -32,7 +39,8 @@ pub fn text(report: &Report) -> String {
 
 /// `cifar10: protocol quick, resnet20 on cpu`, as far as the run folders say.
 fn heading(report: &Report) -> String {
-    let Report { name, protocol, model, device, .. } = report;
+    let Report { protocol, model, device, .. } = report;
+    let name = report.title();
     let protocol = if protocol.is_empty() { String::new() } else { format!("protocol {protocol}") };
     let machine = match (model.as_str(), device.as_str()) {
         (model, "") => model.to_owned(),
@@ -40,62 +48,110 @@ fn heading(report: &Report) -> String {
         (model, device) => format!("{model} on {device}"),
     };
     let facts: Vec<String> = [protocol, machine].into_iter().filter(|fact| !fact.is_empty()).collect();
-    if facts.is_empty() { name.clone() } else { format!("{name}: {}", facts.join(", ")) }
+    if facts.is_empty() { name.to_owned() } else { format!("{name}: {}", facts.join(", ")) }
 }
 
-fn new_table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header.iter().copied());
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_cell_alignment(if index == 0 { CellAlignment::Left } else { CellAlignment::Right });
+/// `text` with its lines broken between words where they are longer than `width`.
+fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = String::new();
+    for line in text.lines() {
+        let mut used = 0;
+        for word in line.split(' ') {
+            let letters = word.chars().count();
+            let gap = match used {
+                0 => "",
+                used if used + 1 + letters > width => "\n",
+                _ => " ",
+            };
+            used = if gap == "\n" { letters } else { used + gap.len() + letters };
+            lines.extend([gap, word]);
+        }
+        lines.push('\n');
     }
-    table
+    lines
+}
+
+/// A table of rows of texts under their headings.
+struct Cells<'a> {
+    head: &'a [&'a str],
+    rows: Vec<Vec<String>>,
+    /// Columns that may be left out, in the order in which they are.
+    spare: &'a [usize],
+}
+
+impl Cells<'_> {
+    /// With as many columns as fit; where the others alone do not, their texts are broken.
+    fn fitted(&self, width: usize) -> Table {
+        let with = |left_out: usize| {
+            let gone = &self.spare[..left_out];
+            self.table(&(0..self.head.len()).filter(|column| !gone.contains(column)).collect::<Vec<_>>())
+        };
+        let fits = |table: &Table| table.lines().all(|line| line.chars().count() <= width);
+        let found = (0..=self.spare.len()).map(with).find(fits);
+        found.unwrap_or_else(|| {
+            let mut table = with(self.spare.len());
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+            table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+            table
+        })
+    }
+
+    fn table(&self, columns: &[usize]) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(columns.iter().map(|&column| self.head[column]));
+        for (index, column) in table.column_iter_mut().enumerate() {
+            column.set_cell_alignment(if index == 0 { CellAlignment::Left } else { CellAlignment::Right });
+        }
+        for row in &self.rows {
+            table.add_row(columns.iter().map(|&column| row[column].as_str()));
+        }
+        table
+    }
 }
 
 /// The rows that have finished runs.
-fn ours(report: &Report) -> Table {
-    // Short headings: with deviations the table stays within 120 columns.
-    let mut table =
-        new_table(&["", "train loss", "valid loss", "top-1 %", "top-5 %", "seeds", "time a run", "images/s"]);
+fn ours(report: &Report, width: usize) -> Table {
+    let mut rows = Vec::new();
     for row in &report.rows {
         let seeds = report.finished(row).count();
-        let cell = |position: usize, format: fn(f64) -> String| match row.numbers[position] {
-            Some(Spread { mean, std }) if seeds > 1 => format!("{} \u{b1} {}", format(mean), format(std)),
-            Some(Spread { mean, .. }) => format(mean),
+        let cell = |position: usize, digits: fn(f64) -> usize| match row.numbers[position] {
+            Some(Spread { mean, std: Some(std) }) => format!("{mean:.0$} \u{b1} {std:.0$}", digits(mean)),
+            Some(Spread { mean, std: None }) => format!("{mean:.0$}", digits(mean)),
             None => ABSENT.to_owned(),
         };
         let mean = |position: usize| row.numbers[position].map_or(f64::NAN, |number| number.mean);
         if seeds > 0 {
-            table.add_row([
+            rows.push(vec![
                 row.id.label(),
-                cell(TRAIN_LOSS, loss),
-                cell(VALID_LOSS, loss),
-                cell(TOP1, percent),
-                cell(TOP5, percent),
+                cell(TRAIN_LOSS, of_loss),
+                cell(VALID_LOSS, of_loss),
+                cell(TOP1, of_percent),
+                cell(TOP5, of_percent),
                 seeds.to_string(),
                 clock(mean(SECONDS)),
                 format!("{:.0}", mean(IMAGES_PER_SECOND)),
             ]);
         }
     }
-    table
+    let head = ["", "train loss", "valid loss", "top-1 %", "top-5 %", "seeds", "time a run", "images/s"];
+    Cells { head: &head, rows, spare: &[7, 6, 4, 1, 5, 2] }.fitted(width)
 }
 
 /// The differences, or why there are none to tell.
-fn told_apart(report: &Report) -> String {
+fn told_apart(report: &Report, width: usize) -> String {
     let found = differences(report);
     if found.is_empty() {
         return String::new();
     }
-    if found.iter().all(|found| found.interval.is_none()) {
-        return "one seed: no difference above can be told from noise; train more seeds\n".to_owned();
+    if found.iter().all(|found| found.pairs < 2) {
+        return wrapped("one seed: no difference above can be told from noise; train more seeds\n", width);
     }
-    let mut table = new_table(&["top-1 %, paired by seed", "difference", "95 % interval", "effect size", ""]);
+    let mut rows = Vec::new();
     let label = |position: usize| report.rows[position].id.label();
     let absent = || ABSENT.to_owned();
     for found in &found {
         let Comparison { row, baseline, mean, interval: of, .. } = *found;
-        table.add_row([
+        rows.push(vec![
             format!("{} \u{2212} {}", label(row), label(baseline)),
             signed(mean),
             of.map_or_else(absent, |of| interval(of.low, of.high)),
@@ -103,30 +159,32 @@ fn told_apart(report: &Report) -> String {
             found.verdict().to_owned(),
         ]);
     }
-    format!("{table}\n")
+    let head = ["top-1 %, paired by seed", "difference", "95 % interval", "effect size", ""];
+    format!("{}\n", Cells { head: &head, rows, spare: &[3, 2] }.fitted(width))
 }
 
-fn theirs(rows: &[&Reference]) -> Table {
-    let mut printed = new_table(&["", "train loss", "valid loss", "top-1 %", "top-5 %"]);
+fn theirs(rows: &[&Reference], width: usize) -> Table {
     let absent = || ABSENT.to_owned();
-    for row in rows {
-        printed.add_row([
+    let cells = |row: &&Reference| {
+        vec![
             row.title(),
             row.train_loss.map_or_else(absent, |value| value.to_string()),
             row.valid_loss.map_or_else(absent, |value| value.to_string()),
-            percent(row.top1),
-            row.top5.map_or_else(absent, percent),
-        ]);
-    }
-    printed
+            format!("{:.2}", row.top1),
+            row.top5.map_or_else(absent, |value| format!("{value:.2}")),
+        ]
+    };
+    let head = ["", "train loss", "valid loss", "top-1 %", "top-5 %"];
+    Cells { head: &head, rows: rows.iter().map(cells).collect(), spare: &[4, 1, 2] }.fitted(width)
 }
 
-fn loss(value: f64) -> String {
-    if value.abs() >= 100.0 { format!("{value:.1}") } else { format!("{value:.4}") }
+/// Digits after the point, of a mean and of its deviation alike.
+fn of_loss(mean: f64) -> usize {
+    if mean.abs() >= 100.0 { 1 } else { 4 }
 }
 
-fn percent(value: f64) -> String {
-    format!("{value:.2}")
+fn of_percent(_mean: f64) -> usize {
+    2
 }
 
 #[cfg(test)]
@@ -143,7 +201,7 @@ mod tests {
             let reset = sgd + f64::from(seed) - 2.0;
             runs.push(finished(&format!("lookahead-sgd-reset-s{seed}"), reset));
         }
-        let text = text(&report(runs));
+        let text = text(&report(runs), usize::MAX);
         assert!(text.starts_with("cifar10: protocol quick, resnet20 on cpu\n"), "{text}");
         let line = |start: &str| text.lines().find(|line| line.contains(start)).unwrap_or_default().to_owned();
         let keep = line("Lookahead/SGD (keep) \u{2212} SGD");
@@ -155,8 +213,33 @@ mod tests {
     }
 
     #[test]
+    fn every_line_fits_and_the_accuracy_stays() {
+        let mut runs = vec![];
+        for seed in 1..=3 {
+            for (row, top1) in [("sgd", 80.0), ("lookahead-adamw-interpolate", 81.5), ("adamw", 79.0)] {
+                let mut run = finished(&format!("{row}-s{seed}"), top1 + 0.37 * f64::from(seed * seed));
+                run.summary.as_mut().unwrap().figures.train_loss = 150.4 + 21.0 * f64::from(seed);
+                runs.push(run);
+            }
+        }
+        let mut report = report(runs);
+        report
+            .warnings
+            .push("A sentence that is longer than any terminal of eighty columns would show in one line.".to_owned());
+        for width in [40, 60, 80, 160] {
+            let text = text(&report, width);
+            for line in text.lines() {
+                assert!(line.chars().count() <= width, "{width}: {line}");
+            }
+            assert!(text.contains("top-1 %") && text.contains("83.23"), "{width}: {text}");
+            assert_eq!(text.contains("images/s"), width > 120, "{width}: {text}");
+        }
+        assert!(text(&report, 160).contains("192.4 \u{b1} 21.0"), "one precision for both");
+    }
+
+    #[test]
     fn one_seed_claims_nothing() {
-        let text = text(&report(vec![finished("sgd-s1", 80.0), finished("lookahead-sgd-keep-s1", 90.0)]));
+        let text = text(&report(vec![finished("sgd-s1", 80.0), finished("lookahead-sgd-keep-s1", 90.0)]), usize::MAX);
         assert!(text.contains("one seed: no difference above can be told from noise"), "{text}");
         assert!(text.contains("90.00") && !text.contains('±') && !text.contains("+10.00"), "{text}");
     }
@@ -169,7 +252,7 @@ mod tests {
         report.name = "mine".to_owned();
         report.protocol.clear();
         report.model.clear();
-        let text = text(&report);
+        let text = text(&report, usize::MAX);
         assert!(text.starts_with("mine: on cpu\n") && text.ends_with("left out above: adamw-s1\n"), "{text}");
         assert!(!text.contains("AdamW") && !text.contains("RMSProp"), "{text}");
     }

@@ -11,8 +11,7 @@ mod synthetic;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use browser::{Driver, Session};
-use lookahead_report::{Report, find, write_page};
+use browser::{Driver, Session, fits, page_of, screenshot, text};
 use serde_json::Value;
 use synthetic::Synthetic;
 
@@ -41,19 +40,6 @@ fn experiment(root: &Path) -> PathBuf {
     fs::write(&metrics, &text[..text.len() / 2]).unwrap();
     fs::write(folder.join("adamw-s2/config.toml"), "[[[").unwrap();
     folder
-}
-
-fn page_of(folder: &Path) -> (PathBuf, Report) {
-    let mut left_out = Vec::new();
-    let found = find(&[folder.to_path_buf()], &mut left_out);
-    let report = Report::read(&found[0]);
-    let page = folder.canonicalize().unwrap().join("report.html");
-    write_page(&report, &left_out, &page).unwrap();
-    (page, report)
-}
-
-fn text(value: Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
 fn paths(session: &Session<'_>, key: &str) -> Vec<String> {
@@ -289,7 +275,7 @@ fn differences_and_classes_follow_their_controls(session: &Session<'_>) {
     assert_eq!(first(), "airplane");
     session.click("#classes-controls [data-value=accuracy]");
     let bars = session
-        .eval("[...document.querySelectorAll('#classes .bar-row .number')].map(cell => Number(cell.textContent))");
+        .eval("[...document.querySelectorAll('#classes .class-bars .number')].map(cell => Number(cell.textContent))");
     let bars: Vec<f64> = bars.as_array().unwrap().iter().map(|bar| bar.as_f64().unwrap()).collect();
     assert!(bars.is_sorted_by(|a, b| a >= b), "{bars:?}");
     session.click("#classes-controls [data-value=class]");
@@ -306,18 +292,10 @@ fn what_was_left_out_is_told(session: &Session<'_>) {
 
 /// At phone width nothing sticks out; the screenshots are for people.
 fn screenshots(session: &Session<'_>, page: &Path) {
-    let folder = std::env::var_os("LOOKAHEAD_SCREENSHOTS").map(PathBuf::from);
     for (name, width, scheme) in [("light", 1280, "light"), ("dark", 1280, "dark"), ("phone", 390, "light")] {
         session.emulate(width, 900, scheme);
         session.open(page);
-        let (inner, scroll) = (
-            session.eval("document.documentElement.clientWidth"),
-            session.eval("document.documentElement.scrollWidth"),
-        );
-        assert_eq!(inner, scroll, "{name}: the page is wider than its window");
-        if let Some(folder) = &folder {
-            fs::create_dir_all(folder).unwrap();
-            session.screenshot(&folder.join(format!("report-{name}.png")));
-        }
+        fits(session);
+        screenshot(session, &format!("report-{name}"));
     }
 }

@@ -5,7 +5,7 @@
 mod synthetic;
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use synthetic::Synthetic;
 
@@ -78,6 +78,49 @@ fn experiments_of_one_name_do_not_overwrite_each_other() {
         let output = report(root.path(), &[&["new", "old"], &flags[..]].concat());
         assert_eq!(output.status.code(), Some(2));
         assert!(text(&output.stderr).contains("and 2 experiments conflict"), "{}", text(&output.stderr));
+    }
+}
+
+/// `report --csv | head`: whoever read it is gone, and the page is written all the same.
+#[cfg(unix)]
+#[test]
+fn a_closed_output_ends_quietly() {
+    let root = tempfile::tempdir().unwrap();
+    Synthetic { seeds: 1, epochs: 1, steps_per_epoch: 20, ..Synthetic::small("demo") }.write(&root.path().join("runs"));
+    for flags in [&["--csv"][..], &[]] {
+        let mut child = Command::new("sh")
+            .args(["-c", "sleep 0.3; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_report")])
+            .args(flags)
+            .current_dir(root.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop((child.stdout.take(), child.stderr.take()));
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{flags:?}");
+        std::fs::remove_file(root.path().join("runs/demo/report.html")).unwrap();
+    }
+}
+
+/// Through the terminal that util-linux's `script` makes.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_gets_tables_of_its_width() {
+    let root = tempfile::tempdir().unwrap();
+    Synthetic { epochs: 1, steps_per_epoch: 20, ..Synthetic::small("cifar10") }.write(&root.path().join("runs"));
+    for columns in [40, 60, 80, 160] {
+        let command = format!("stty cols {columns} rows 24; {}", env!("CARGO_BIN_EXE_report"));
+        let output = Command::new("script")
+            .args(["-qec", &command, "/dev/null"])
+            .current_dir(root.path())
+            .env("LC_ALL", "C.UTF-8")
+            .output();
+        let Ok(output) = output else { return eprintln!("skipped: no `script`") };
+        let said = text(&output.stdout);
+        assert!(output.status.success() && said.contains("top-1 %"), "{said}");
+        for line in said.lines() {
+            assert!(line.trim_end().chars().count() <= columns, "{columns}: {line}");
+        }
     }
 }
 

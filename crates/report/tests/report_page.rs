@@ -10,7 +10,7 @@ use std::path::Path;
 use lookahead_report::{
     LeftOut, Report, csv, figures, find, markdown, markdown_differences, metrics_csv, page, results, text,
 };
-use lookahead_runs::{ExperimentSummary, Status};
+use lookahead_runs::{ExperimentSummary, Plan, Status};
 use serde_json::Value;
 use synthetic::Synthetic;
 
@@ -197,6 +197,38 @@ fn figures_are_well_formed_and_of_every_row() {
     }
 }
 
+/// One seed of a row on other pixels: a row of its own, paired with nothing, and said so wherever tables are.
+#[test]
+fn runs_on_other_data_are_not_compared() {
+    let root = tempfile::tempdir().unwrap();
+    let rows = vec![("sgd", ""), ("lookahead-sgd", "keep")];
+    let folder = Synthetic { rows, ..Synthetic::small("cifar10") }.write(root.path());
+    let path = folder.join("sgd-s3/summary.json");
+    let mut summary: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    summary["data_sha256"] = "1234567890".into();
+    synthetic::write_json(&path, &summary);
+    let (report, left_out) = read(&folder);
+    let labels: Vec<String> = report.rows.iter().map(|row| row.id.label()).collect();
+    assert_eq!(labels, ["SGD", "Lookahead/SGD (keep)", "SGD, other data 123456"]);
+    assert!(report.comparisons.iter().all(|found| (found.row, found.baseline, found.pairs) == (1, 0, 2)));
+    let warning = "Trained on other data than the rest, and not compared with it: SGD, other data 123456.";
+    assert_eq!(data_of(&page(&report, &left_out).unwrap())["warnings"], serde_json::json!([warning]));
+    assert!(text(&report, usize::MAX).contains(warning) && results(&[report]).contains(warning));
+}
+
+/// Runs that the last command wanted and that have no folder are part of the page.
+#[test]
+fn runs_not_begun_are_named() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = Synthetic { rows: vec![("sgd", "")], seeds: 1, ..Synthetic::small("demo") }.write(root.path());
+    Plan { runs: vec!["sgd-s1".to_owned(), "sgd-s2".to_owned()] }.write(&folder).unwrap();
+    let (report, left_out) = read(&folder);
+    let data = data_of(&page(&report, &left_out).unwrap());
+    assert_eq!(data["not_begun"], serde_json::json!(["sgd-s2"]));
+    assert!(data["written"].as_u64().unwrap() > 1_700_000_000);
+    assert!(report.left_out.iter().any(|item| item.to_string() == "sgd-s2: not begun"));
+}
+
 #[test]
 fn settings_are_told_apart_by_whether_rows_differ_in_them() {
     let root = tempfile::tempdir().unwrap();
@@ -230,7 +262,7 @@ fn the_summary_is_that_of_the_runs() {
         assert_eq!(ours.numbers.len(), theirs.numbers.len());
         for (key, number) in &ours.numbers {
             assert!((number.mean - theirs.numbers[key].mean).abs() < 1e-9, "{key}");
-            assert!((number.std - theirs.numbers[key].std).abs() < 1e-9, "{key}");
+            assert!((number.std.unwrap() - theirs.numbers[key].std.unwrap()).abs() < 1e-9, "{key}");
         }
     }
     ours.write(&folder).unwrap();
@@ -251,7 +283,7 @@ fn folders_of_version_0_1_are_read_alike() {
     let settings = |report: &Report| report.runs.iter().map(|run| run.settings.clone()).collect::<Vec<_>>();
     assert_eq!(settings(&old), settings(&now));
     assert_eq!(old.summary(), now.summary());
-    assert_eq!((markdown(&old), text(&old), csv(&old)), (markdown(&now), text(&now), csv(&now)));
+    assert_eq!((markdown(&old), text(&old, 80), csv(&old)), (markdown(&now), text(&now, 80), csv(&now)));
 }
 
 /// Files that are what they should be in form and nothing in content; nothing may panic on them.
@@ -289,6 +321,6 @@ fn garbage_is_reported_as_far_as_it_goes() {
     assert!(report.left_out.iter().any(|item| item.what == "bytes-s1"), "{:?}", report.left_out);
     let html = page(&report, &left_out).unwrap();
     assert_eq!(data_of(&html)["runs"].as_array().unwrap().len(), 5);
-    assert!(!text(&report).is_empty() && !csv(&report).is_empty() && !metrics_csv(&report).is_empty());
+    assert!(!text(&report, 80).is_empty() && !csv(&report).is_empty() && !metrics_csv(&report).is_empty());
     assert!(!figures(&report).is_empty() && !results(&[report]).is_empty());
 }

@@ -2,7 +2,8 @@
 //!
 //! `checkpoint/latest.json` names a file of tensors, and holds its digest and the position in the run. Both are written
 //! whole or not at all, the tensors first; `previous.json` is the checkpoint before. A reader takes the first of the two
-//! whose digests hold. `best.safetensors` and `final.safetensors` hold evaluation weights and buffers.
+//! whose digests hold. `best.safetensors` and `final.safetensors` hold evaluation weights and buffers; a finished run keeps
+//! nothing else, and the best only where they are not the final ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,37 +11,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::summary::TimeSplit;
+use crate::position::Position;
 use crate::{atomic, digest};
-
-/// Where a run stands, and the sums it carries.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Position {
-    /// Epochs done.
-    pub epoch: usize,
-    /// Steps done in the epoch under way.
-    pub step_in_epoch: usize,
-    /// Steps done in all.
-    pub step: usize,
-    /// Sum of the epoch's training losses.
-    pub epoch_loss: f64,
-    /// Sum of the training losses since the last line of `metrics.jsonl`.
-    pub logged_loss: f64,
-    /// How many they are.
-    pub logged_steps: usize,
-    /// Mean training loss of the last whole epoch.
-    pub train_loss: f64,
-    /// Best validation accuracy so far, percent; means nothing while `best_epoch` is 0.
-    pub best_top1: f64,
-    /// The epoch it was reached at, from 1; 0 before the first validation.
-    pub best_epoch: usize,
-    /// Whole bytes of `metrics.jsonl`.
-    pub metrics_bytes: u64,
-    /// Seconds so far.
-    pub time: TimeSplit,
-    /// Peak resident memory so far, MiB.
-    pub peak_rss_mb: u64,
-}
 
 /// The content of `latest.json` and `previous.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -165,15 +137,17 @@ impl Checkpoints {
         }
     }
 
-    /// The position of the newest whole checkpoint, for messages.
-    pub fn describe_last(&self) -> String {
-        match [LATEST, PREVIOUS].iter().find_map(|name| self.read(&self.folder.join(name)).ok().flatten()) {
+    /// The newest whole checkpoint of fewer than `steps` steps, for messages: where the loss at the weights after `steps`
+    /// steps is no number, that of the weights before was one.
+    pub fn describe_before(&self, steps: usize) -> String {
+        let mut whole = [LATEST, PREVIOUS].iter().filter_map(|name| self.read(&self.folder.join(name)).ok().flatten());
+        match whole.find(|manifest| manifest.position.step < steps) {
             Some(manifest) => format!(
                 "the last good checkpoint is {} (step {})",
                 self.folder.join(manifest.file).display(),
                 manifest.position.step
             ),
-            None => "there is no checkpoint yet".to_owned(),
+            None => "there is no good checkpoint".to_owned(),
         }
     }
 
@@ -183,6 +157,19 @@ impl Checkpoints {
     /// [`Error::Output`].
     pub fn save_weights(&self, name: &str, safetensors: &[u8]) -> Result<()> {
         atomic::write(&self.folder.join(format!("{name}.safetensors")), safetensors)
+    }
+
+    /// Leaves a finished run its weights alone: removes the states to go on from and, where the final weights are the best,
+    /// the second copy of them.
+    pub fn keep_weights(&self, final_is_best: bool) {
+        // The manifests first, so that none names a file that is gone. What cannot be removed only takes room.
+        for name in [LATEST, PREVIOUS] {
+            let _ = fs::remove_file(self.folder.join(name));
+        }
+        self.remove_unreferenced();
+        if final_is_best {
+            let _ = fs::remove_file(self.folder.join("best.safetensors"));
+        }
     }
 
     /// A manifest whose own digest and whose tensors' digest hold.
@@ -261,6 +248,27 @@ mod tests {
         assert!(found.position == at(7) && found.notice.unwrap().contains("from the one before, step 7"));
         fs::write(folder.join("previous.json"), "{").unwrap();
         assert!(matches!(checkpoints.newest(), Err(Error::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_finished_run_keeps_its_weights_once() {
+        let root = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::open(root.path(), "d").unwrap();
+        save(&checkpoints, 7);
+        save(&checkpoints, 10);
+        let left = |final_is_best| {
+            for name in ["best", "final"] {
+                checkpoints.save_weights(name, b"weights").unwrap();
+            }
+            checkpoints.keep_weights(final_is_best);
+            let entries = fs::read_dir(root.path().join(FOLDER)).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(left(false), ["best.safetensors", "final.safetensors"]);
+        assert_eq!(left(true), ["final.safetensors"]);
+        assert!(checkpoints.newest().unwrap().is_none());
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub enum Error {
     /// A file or folder could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Output {
-        /// `write`, `read`, `create`, `rename`, `remove` or `lock`.
+        /// `write`, `read`, `create`, `rename` or `remove`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -72,6 +72,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the disk, a quota or a limit on the size of files leaves no room to write.
+    pub fn is_out_of_room(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self, Self::Output { source, .. } if [StorageFull, QuotaExceeded, FileTooLarge].contains(&source.kind()))
+    }
+
     /// An [`Error::Output`] for `path`, to be given to `map_err`.
     pub fn output(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_path_buf();

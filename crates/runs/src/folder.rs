@@ -7,17 +7,19 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::atomic;
+use crate::before::{check_config, check_data, read_done};
 use crate::checkpoint::{self, Checkpoints};
-use crate::difference::first_difference;
+use crate::dataset::DataSet;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::lock::{self, Lock};
 use crate::metrics::MetricsFile;
-use crate::row::RowId;
 use crate::summary::RunSummary;
 
 /// The resolved configuration, a TOML table.
 pub(crate) const CONFIG: &str = "config.toml";
+/// A [`DataSet`].
+pub(crate) const DATA: &str = "data.json";
 /// An [`Environment`].
 pub(crate) const ENVIRONMENT: &str = "env.json";
 /// Lines of [`Record`](crate::Record).
@@ -38,8 +40,8 @@ pub struct Divergence {
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    data_sha256: String,
-    _lock: Lock,
+    data: DataSet,
+    lock: Lock,
 }
 
 /// What was found where a run was to be trained.
@@ -54,8 +56,7 @@ pub enum Opened {
 impl RunFolder {
     /// Looks at the folder of the run `name` below `experiment` and locks it, unless the run is done.
     ///
-    /// `config` is everything the run's result depends on but the data, whose digest is `data_sha256`. `fresh` throws an old
-    /// run away.
+    /// `config` is everything the run's result depends on but the data. `fresh` throws an old run away.
     ///
     /// # Errors
     /// [`Error::Locked`], [`Error::ConfigChanged`], [`Error::OtherVersion`], [`Error::DataChanged`], [`Error::Damaged`],
@@ -64,14 +65,15 @@ impl RunFolder {
         experiment: &Path,
         name: &str,
         config: &Table,
-        data_sha256: &str,
+        data: &DataSet,
         environment: &Environment,
         fresh: bool,
     ) -> Result<Opened> {
         let path = experiment.join(name);
         if !fresh {
             check_config(&path, config)?;
-            if let Some(summary) = read_done(&path, data_sha256)? {
+            check_data(&path, data)?;
+            if let Some(summary) = read_done(&path, &data.sha256)? {
                 return Ok(Opened::Done(Box::new(summary)));
             }
         }
@@ -82,7 +84,8 @@ impl RunFolder {
         } else {
             // Another process may have begun or ended the run while this one waited for the lock's answer.
             check_config(&path, config)?;
-            if let Some(summary) = read_done(&path, data_sha256)? {
+            check_data(&path, data)?;
+            if let Some(summary) = read_done(&path, &data.sha256)? {
                 return Ok(Opened::Done(Box::new(summary)));
             }
             remove_if_there(&path.join(DIVERGED))?;
@@ -91,7 +94,8 @@ impl RunFolder {
         let text = text.map_err(Error::output("write", &path.join(CONFIG)))?;
         atomic::write(&path.join(CONFIG), text.as_bytes())?;
         atomic::write_json(&path.join(ENVIRONMENT), environment)?;
-        Ok(Opened::ToDo(Self { path, data_sha256: data_sha256.to_owned(), _lock: lock }))
+        atomic::write_json(&path.join(DATA), data)?;
+        Ok(Opened::ToDo(Self { path, data: data.clone(), lock }))
     }
 
     /// The folder.
@@ -99,9 +103,18 @@ impl RunFolder {
         &self.path
     }
 
-    /// Digest of the data the run is on.
-    pub fn data_sha256(&self) -> &str {
-        &self.data_sha256
+    /// What the user should know: that the file system has no locks, so that nothing keeps a second process out.
+    pub fn notice(&self) -> Option<String> {
+        let reason = self.lock.missing.as_ref()?;
+        Some(format!(
+            "this file system has no locks ({reason}): see to it yourself that no other process trains in {}",
+            self.path.display()
+        ))
+    }
+
+    /// The data the run is on.
+    pub fn data(&self) -> &DataSet {
+        &self.data
     }
 
     /// Its checkpoints.
@@ -109,7 +122,7 @@ impl RunFolder {
     /// # Errors
     /// [`Error::Output`].
     pub fn checkpoints(&self) -> Result<Checkpoints> {
-        Checkpoints::open(&self.path, &self.data_sha256)
+        Checkpoints::open(&self.path, &self.data.sha256)
     }
 
     /// Its metrics, of which the first `keep` bytes stay.
@@ -137,43 +150,6 @@ impl RunFolder {
     }
 }
 
-/// A run that got nowhere (no checkpoint, no summary) may be started over with any configuration: nothing is lost.
-fn check_config(path: &Path, now: &Table) -> Result<()> {
-    let file = path.join(CONFIG);
-    let worth_keeping = path.join(SUMMARY).exists() || checkpoint::any(path);
-    if !file.exists() || !worth_keeping {
-        return Ok(());
-    }
-    let damaged = |reason: String| Error::Damaged { path: file.clone(), reason };
-    let text = fs::read_to_string(&file).map_err(Error::output("read", &file))?;
-    let was: Table = text.parse().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))?;
-    if RowId::of_config(&was).is_none() && RowId::of_old_config(&was).is_some() {
-        let environment: Option<Environment> = atomic::read_json(&path.join(ENVIRONMENT)).unwrap_or_default();
-        let version = environment.map(|environment| environment.version).filter(|version| !version.is_empty());
-        return Err(Error::OtherVersion {
-            path: path.to_path_buf(),
-            version: version.unwrap_or_else(|| "0.1".to_owned()),
-        });
-    }
-    match first_difference(&was, now) {
-        None => Ok(()),
-        Some((key, was, now)) => Err(Error::ConfigChanged { path: path.to_path_buf(), key, was, now }),
-    }
-}
-
-fn read_done(path: &Path, data_sha256: &str) -> Result<Option<RunSummary>> {
-    let Some(summary) = atomic::read_json::<RunSummary>(&path.join(SUMMARY))? else { return Ok(None) };
-    match &summary.details {
-        Some(details) if details.data_sha256 == data_sha256 => Ok(Some(summary)),
-        Some(details) => Err(Error::DataChanged {
-            path: path.to_path_buf(),
-            was: details.data_sha256.clone(),
-            now: data_sha256.to_owned(),
-        }),
-        None => Err(Error::Damaged { path: path.join(SUMMARY), reason: "it lacks the run's details".to_owned() }),
-    }
-}
-
 fn remove_if_there(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::output("remove", path)(error)),
@@ -187,7 +163,7 @@ fn empty(path: &Path) -> Result<()> {
         let entry = entry.map_err(Error::output("read", path))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let file = entry.path();
-        let ours = [CONFIG, ENVIRONMENT, METRICS, SUMMARY, DIVERGED].contains(&name.as_str())
+        let ours = [CONFIG, DATA, ENVIRONMENT, METRICS, SUMMARY, DIVERGED].contains(&name.as_str())
             || name.starts_with("events.out.tfevents.")
             || name.ends_with(".tmp");
         let removed = match name.as_str() {
@@ -215,7 +191,7 @@ mod tests {
     }
 
     fn open(root: &Path, config: &Table, fresh: bool) -> Result<Opened> {
-        RunFolder::open(root, NAME, config, "d", &Environment::default(), fresh)
+        RunFolder::open(root, NAME, config, &DataSet::default(), &Environment::default(), fresh)
     }
 
     fn with_checkpoint(root: &Path, config_text: &str) {
@@ -247,6 +223,17 @@ mod tests {
         let message = open(root.path(), &faster.parse().unwrap(), false).unwrap_err().to_string();
         assert!(message.contains("`rows.inner.sgd.learning_rate` was 0.1, now 0.2"), "{message}");
         open(root.path(), &config(5), true).unwrap();
+    }
+
+    #[test]
+    fn other_data_are_refused_unless_fresh() {
+        let root = tempfile::tempdir().unwrap();
+        drop(open(root.path(), &config(4), false).unwrap());
+        with_checkpoint(root.path(), &config(4).to_string());
+        let other = DataSet { sha256: "other".to_owned(), ..DataSet::default() };
+        let open = |fresh| RunFolder::open(root.path(), NAME, &config(4), &other, &Environment::default(), fresh);
+        assert!(matches!(open(false), Err(Error::DataChanged { .. })));
+        open(true).unwrap();
     }
 
     #[test]

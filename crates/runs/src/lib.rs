@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic;
+mod before;
 mod checkpoint;
+mod confusion;
+mod dataset;
 mod difference;
 pub mod digest;
 mod environment;
@@ -11,6 +14,8 @@ mod folder;
 mod lock;
 mod log;
 mod metrics;
+mod plan;
+mod position;
 mod row;
 mod run;
 mod settings;
@@ -18,12 +23,16 @@ mod stats;
 mod summary;
 mod tensorboard;
 
-pub use checkpoint::{Checkpoints, Found, Position};
+pub use checkpoint::{Checkpoints, Found};
+pub use confusion::Confusion;
+pub use dataset::{DataPart, DataSet};
 pub use environment::Environment;
 pub use error::{Error, Result};
 pub use folder::{Divergence, Opened, RunFolder};
 pub use log::Log;
 pub use metrics::{EpochRecord, MetricsFile, Record, StepRecord};
+pub use plan::Plan;
+pub use position::Position;
 pub use row::RowId;
 pub use run::{Run, Status};
 pub use settings::flat;

@@ -1,6 +1,7 @@
 //! One process a run folder.
 
 use std::fs::{File, TryLockError};
+use std::io;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -9,6 +10,8 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
+    /// Why nothing is held, on a file system that has no locks, as those of some clusters have none.
+    pub(crate) missing: Option<io::Error>,
 }
 
 impl Lock {
@@ -25,9 +28,10 @@ impl Lock {
             .open(&path)
             .map_err(Error::output("create", &path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { _file: file, missing: None }),
             Err(TryLockError::WouldBlock) => Err(Error::Locked { path: folder.to_path_buf() }),
-            Err(TryLockError::Error(source)) => Err(Error::Output { action: "lock", path, source }),
+            // The file could be made, so the folder is sound: to train without a lock is better than not to train.
+            Err(TryLockError::Error(reason)) => Ok(Self { _file: file, missing: Some(reason) }),
         }
     }
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use toml::Table;
 
+use crate::dataset::DataSet;
 use crate::environment::Environment;
-use crate::folder::{CONFIG, DIVERGED, ENVIRONMENT, METRICS, SUMMARY};
+use crate::folder::{CONFIG, DATA, DIVERGED, ENVIRONMENT, METRICS, SUMMARY};
 use crate::log::Log;
 use crate::row::RowId;
 use crate::summary::RunSummary;
@@ -56,6 +57,8 @@ pub struct Run {
     pub config: Table,
     /// `config.toml` as [`flat`](crate::flat) lists it.
     pub settings: BTreeMap<String, String>,
+    /// `data.json`; `None` where it cannot be read, as in folders of version 0.1.
+    pub data: Option<DataSet>,
     /// `env.json`; `None` where it cannot be read.
     pub environment: Option<Environment>,
     /// What of it could not be read, one sentence each.
@@ -71,6 +74,7 @@ impl Run {
         let mut left_out = Vec::new();
         let summary: Option<RunSummary> = read_json(path, SUMMARY, &mut left_out);
         let environment = read_json(path, ENVIRONMENT, &mut left_out);
+        let data = read_json(path, DATA, &mut left_out);
         let config = read_toml(path, &mut left_out);
         let mut log = Log::read(&path.join(METRICS)).unwrap_or_else(|error| {
             left_out.push(format!("{METRICS} cannot be read: {error}"));
@@ -99,6 +103,7 @@ impl Run {
             log,
             config,
             settings,
+            data,
             environment,
             left_out,
         }
@@ -107,6 +112,18 @@ impl Run {
     /// Whether a folder looks like a run's.
     pub fn is_at(path: &Path) -> bool {
         path.join(METRICS).is_file() || path.join(CONFIG).is_file()
+    }
+
+    /// Digest of the data the run is on; `None` where nothing says.
+    pub fn data_sha256(&self) -> Option<&str> {
+        let of_summary = || Some(&self.summary.as_ref()?.details.as_ref()?.data_sha256);
+        self.data.as_ref().map(|data| &data.sha256).or_else(of_summary).map(String::as_str)
+    }
+
+    /// Its class names; empty where nothing says.
+    pub fn classes(&self) -> &[String] {
+        let of_summary = || Some(&self.summary.as_ref()?.details.as_ref()?.classes);
+        self.data.as_ref().map(|data| &data.classes).or_else(of_summary).map_or(&[], Vec::as_slice)
     }
 
     /// Steps an epoch, from the first finished one; 0 where none is.
@@ -204,11 +221,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_any_bytes_never_panics(files in proptest::collection::vec(content(), 5), name in "\\PC{1,20}") {
+        fn reading_any_bytes_never_panics(files in proptest::collection::vec(content(), 6), name in "\\PC{1,20}") {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join(name.replace(['/', '\0'], "_"));
             if fs::create_dir(&path).is_ok() {
-                for (name, bytes) in [CONFIG, ENVIRONMENT, METRICS, SUMMARY, DIVERGED].iter().zip(&files) {
+                for (name, bytes) in [CONFIG, ENVIRONMENT, METRICS, SUMMARY, DIVERGED, DATA].iter().zip(&files) {
                     fs::write(path.join(name), bytes).unwrap();
                 }
                 let run = Run::read(&path);

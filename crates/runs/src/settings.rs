@@ -44,6 +44,10 @@ fn flatten(key: &str, value: &Value, settings: &mut BTreeMap<String, String>) {
     match value {
         Value::Table(inner) => inner.iter().for_each(|(k, value)| flatten(&format!("{key}.{k}"), value, settings)),
         Value::String(text) => drop(settings.insert(key.to_owned(), text.clone())),
+        // TOML writes out every zero.
+        Value::Float(number) if *number != 0.0 && number.abs() < 1e-4 => {
+            drop(settings.insert(key.to_owned(), format!("{number:e}")));
+        }
         other => drop(settings.insert(key.to_owned(), other.to_string())),
     }
 }
@@ -68,6 +72,11 @@ mod tests {
             of(text),
             [pair("lookahead.sync_period", "5"), pair("optimizer.learning_rate", "0.1"), pair("train.epochs", "5")]
         );
+    }
+
+    #[test]
+    fn small_numbers_are_short() {
+        assert_eq!(of("epsilon = 1e-8\ndecay = 0.0005"), [pair("decay", "0.0005"), pair("epsilon", "1e-8")]);
     }
 
     #[test]

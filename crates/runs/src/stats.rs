@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Spread {
     /// Arithmetic mean.
     pub mean: f64,
-    /// Sample standard deviation (divisor n - 1); 0 for one value, which says nothing about noise.
-    pub std: f64,
+    /// Sample standard deviation (divisor n - 1); `None` for one value, which says nothing about noise.
+    pub std: Option<f64>,
 }
 
 impl Spread {
@@ -16,7 +16,8 @@ impl Spread {
     ///
     /// ```
     /// use lookahead_runs::Spread;
-    /// assert_eq!(Spread::of(&[1.0, 2.0, 3.0]), Some(Spread { mean: 2.0, std: 1.0 }));
+    /// assert_eq!(Spread::of(&[1.0, 2.0, 3.0]), Some(Spread { mean: 2.0, std: Some(1.0) }));
+    /// assert_eq!(Spread::of(&[4.0]), Some(Spread { mean: 4.0, std: None }));
     /// assert_eq!(Spread::of(&[]), None);
     /// ```
     pub fn of(values: &[f64]) -> Option<Self> {
@@ -26,10 +27,13 @@ impl Spread {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        let std = if values.len() > 1 { (squares / (n - 1.0)).sqrt() } else { 0.0 };
+        let std = (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt());
         Some(Self { mean, std })
     }
 }
+
+/// The spread of differences that a few roundings make, as a share of the values: each is off by half of 2.2e-16.
+const ROUNDING: f64 = 16.0 * f64::EPSILON;
 
 /// A difference between two optimizers, paired by seed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -47,7 +51,8 @@ pub struct PairedDifference {
 }
 
 impl PairedDifference {
-    /// Of `(ours, theirs)` pairs: ours minus theirs. `None` for fewer than two pairs, which leave the noise unknown.
+    /// Of `(ours, theirs)` pairs: ours minus theirs. `None` for fewer than two pairs, which leave the noise unknown, and for
+    /// differences that are the same in all pairs but for rounding: a spread of zero is no estimate of noise.
     ///
     /// ```
     /// use lookahead_runs::PairedDifference;
@@ -56,6 +61,7 @@ impl PairedDifference {
     /// assert_eq!(difference.effect_size, 2.0);
     /// // t(2) at 97.5 % is 4.3027, the standard error 1/sqrt(3): 2 +- 2.484.
     /// assert!(!difference.is_distinguishable());
+    /// assert_eq!(PairedDifference::of(&[(3.0, 1.0), (4.0, 2.0)]), None);
     /// ```
     pub fn of(pairs: &[(f64, f64)]) -> Option<Self> {
         let differences: Vec<f64> = pairs.iter().map(|(ours, theirs)| ours - theirs).collect();
@@ -63,10 +69,11 @@ impl PairedDifference {
             return None;
         }
         let Spread { mean, std } = Spread::of(&differences)?;
+        let largest = pairs.iter().fold(0f64, |largest, (ours, theirs)| largest.max(ours.abs()).max(theirs.abs()));
+        let std = std.filter(|std| *std > ROUNDING * largest)?;
         let n = differences.len() as f64;
         let half = t_quantile(0.975, n - 1.0) * std / n.sqrt();
-        let effect_size = if std > 0.0 { mean / std } else { 0.0 };
-        Some(Self { pairs: differences.len(), mean, low: mean - half, high: mean + half, effect_size })
+        Some(Self { pairs: differences.len(), mean, low: mean - half, high: mean + half, effect_size: mean / std })
     }
 
     /// Whether the interval leaves zero out.
@@ -187,10 +194,14 @@ mod tests {
         assert!(!crossed.is_distinguishable(), "{crossed:?}");
     }
 
+    /// Accuracies in percent of 30 images, each seed one image better: the differences are equal but for their last bits.
     #[test]
-    fn equal_values_are_not_distinguishable() {
-        let same = PairedDifference::of(&[(1.0, 1.0), (2.0, 2.0)]).unwrap();
-        assert!(!same.is_distinguishable());
-        assert_eq!((same.low, same.high), (0.0, 0.0));
+    fn a_spread_that_is_rounding_gives_no_interval() {
+        let percent = |hits: u32| 100.0 * f64::from(hits) / 30.0;
+        let pairs = [(21, 20), (24, 23), (29, 28)].map(|(ours, theirs)| (percent(ours), percent(theirs)));
+        assert!(pairs.iter().any(|(ours, theirs)| ours - theirs != pairs[0].0 - pairs[0].1), "{pairs:?}");
+        assert_eq!(PairedDifference::of(&pairs), None);
+        assert_eq!(PairedDifference::of(&[(1.0, 1.0), (2.0, 2.0)]), None);
+        assert!(PairedDifference::of(&[(1.0, 1.0), (2.0, 2.000_001)]).is_some());
     }
 }

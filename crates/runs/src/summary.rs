@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic;
+use crate::confusion::Confusion;
 use crate::error::Result;
 use crate::folder::SUMMARY;
 use crate::stats::Spread;
@@ -66,12 +67,64 @@ pub struct RunDetails {
     pub time: TimeSplit,
     /// The class names.
     pub classes: Vec<String>,
-    /// Images by true class (row) and predicted class (column), of the last validation.
+    /// Images by true class (row) and predicted class (column), of the last validation; empty for more than
+    /// [`MATRIX_CLASSES`](Self::MATRIX_CLASSES) classes, where `confusions` has the largest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Vec<u64>>,
-    /// Accuracy of each class, percent.
+    /// Where there is no matrix, the largest confusions: true class, predicted class, images; at most
+    /// [`CONFUSIONS`](Self::CONFUSIONS).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confusions: Vec<[u64; 3]>,
+    /// Validation images of each class; empty in the files of older versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_images: Vec<u64>,
+    /// Accuracy of each class, percent; 0 for a class without images.
     pub per_class: Vec<f64>,
     /// Expected calibration error, 0 to 1.
     pub ece: f64,
+}
+
+impl RunDetails {
+    /// Most classes whose whole matrix is written: a file grows with the classes, not with their square.
+    pub const MATRIX_CLASSES: usize = 100;
+    /// Most confusions that are written where the matrix is not.
+    pub const CONFUSIONS: usize = 1_000;
+
+    /// The same with what `confusion` says of each class and of the largest confusions.
+    #[must_use]
+    pub fn with_confusion(self, confusion: &Confusion) -> Self {
+        let has_matrix = confusion.classes() <= Self::MATRIX_CLASSES;
+        Self {
+            confusion: if has_matrix { confusion.matrix() } else { Vec::new() },
+            confusions: if has_matrix { Vec::new() } else { confusion.largest(Self::CONFUSIONS) },
+            class_images: confusion.images(),
+            per_class: confusion.per_class(),
+            ..self
+        }
+    }
+
+    /// Hits and confusions as far as they were written down; [`class_images`](Self::class_images) counts the others too.
+    pub fn confusion(&self) -> Confusion {
+        let classes = self.per_class.len().max(self.confusion.len());
+        let mut confusion = Confusion::new(classes);
+        for (truth, row) in self.confusion.iter().enumerate() {
+            row.iter().enumerate().for_each(|(predicted, &images)| confusion.add(truth, predicted, images));
+        }
+        if self.confusion.is_empty() {
+            for (class, (percent, &images)) in self.per_class.iter().zip(&self.class_images).enumerate() {
+                confusion.add(class, class, (percent / 100.0 * images as f64).round() as u64);
+            }
+            for &[truth, predicted, images] in &self.confusions {
+                confusion.add(truth as usize, predicted as usize, images);
+            }
+        }
+        confusion
+    }
+
+    /// Validation images of each class, from the matrix where an older version wrote nothing else.
+    pub fn images_of_classes(&self) -> Vec<u64> {
+        if self.class_images.is_empty() { self.confusion().images() } else { self.class_images.clone() }
+    }
 }
 
 /// Where the seconds went. On a GPU the parts of a step are those of handing work to it, since nothing waits for it.
@@ -165,5 +218,43 @@ impl ExperimentSummary {
     /// [`Error::Damaged`](crate::Error::Damaged), [`Error::Output`](crate::Error::Output).
     pub fn read(experiment: &Path) -> Result<Option<Self>> {
         atomic::read_json(&experiment.join(SUMMARY))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A thousand classes of fifty images, all but a few of them wrong somewhere else.
+    fn many() -> Confusion {
+        let mut confusion = Confusion::new(1000);
+        for truth in 0..1000 {
+            confusion.add(truth, truth, 20);
+            (0..30).for_each(|other| confusion.add(truth, (truth + 7 * other + 1) % 1000, 1));
+        }
+        confusion.add(5, 6, 40);
+        confusion
+    }
+
+    #[test]
+    fn a_thousand_classes_make_a_small_file() {
+        let names = (0..1000).map(|class| format!("n{class:08}")).collect();
+        let details = RunDetails { classes: names, ..RunDetails::default() }.with_confusion(&many());
+        let text = serde_json::to_string_pretty(&details).unwrap();
+        assert!(text.len() < 200_000, "{} bytes", text.len());
+        let read: RunDetails = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, details);
+        assert_eq!((read.images_of_classes()[5], read.confusion().count(5, 5)), (90, 20));
+        assert_eq!(read.confusion().largest(1), [[5, 6, 41]]);
+        assert_eq!(read.confusions.len(), RunDetails::CONFUSIONS);
+    }
+
+    #[test]
+    fn a_hundred_classes_keep_their_matrix() {
+        let mut confusion = Confusion::new(100);
+        confusion.add(3, 99, 2);
+        let details = RunDetails::default().with_confusion(&confusion);
+        assert_eq!((details.confusion[3][99], details.confusions.len()), (2, 0));
+        assert_eq!(details.confusion(), confusion);
     }
 }

@@ -10,7 +10,7 @@ use super::experiment::Config;
 use super::keys;
 use super::names::Protocol;
 use super::row::Row;
-use super::tables::{Place, fitted, lay, number_of_choice, places, read_table, without_effect};
+use super::tables::{Place, fitted, lay, number_of_choice, places, read_table, value_of, without_effect};
 
 /// A configuration under construction: a protocol with files, `--set` and flags laid over it.
 ///
@@ -91,7 +91,7 @@ impl Overrides {
         Ok(())
     }
 
-    /// Lays one `key=value` over it. The value is TOML; what is no TOML is taken as text.
+    /// Lays one `key=value` over it. The value is TOML, or a list of such values without its brackets; what is no TOML is taken as text.
     ///
     /// # Errors
     /// [`ConfigError::NotAnAssignment`], [`ConfigError::UnknownKey`], [`ConfigError::WrongValue`], [`ConfigError::Conflict`].
@@ -99,11 +99,13 @@ impl Overrides {
         let (key, text) =
             assignment.split_once('=').ok_or_else(|| ConfigError::NotAnAssignment { given: assignment.to_owned() })?;
         let (key, text) = (key.trim(), text.trim());
-        let value = match toml::from_str::<Table>(&format!("value = {text}")) {
-            Ok(mut table) => table.remove("value").unwrap_or_else(|| Value::String(text.to_owned())),
-            Err(_) => Value::String(text.to_owned()),
-        };
-        self.put(key, value, "--set")
+        // `1,2,3` is what one types for a list.
+        let value = value_of(text).or_else(|| value_of(&format!("[{text}]")).filter(|_| text.contains(',')));
+        if value.is_none() && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            let reason = format!("{text} is too large: whole numbers end below 2^63");
+            return Err(ConfigError::WrongValue { key: key.to_owned(), origin: "--set".to_owned(), reason });
+        }
+        self.put(key, value.unwrap_or_else(|| Value::String(text.to_owned())), "--set")
     }
 
     /// Lays one value over it, as a flag does.

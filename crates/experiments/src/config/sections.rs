@@ -4,6 +4,7 @@ use lookahead_data::{Mixing, Pipeline};
 use lookahead_models::{Head, Stem};
 use serde::{Deserialize, Serialize};
 
+use super::error::ConfigError;
 use super::names::ModelName;
 
 /// The network.
@@ -63,6 +64,19 @@ pub struct TrainConfig {
     pub accumulate: usize,
     /// Share of the target given to all classes alike, in [0, 1).
     pub label_smoothing: f64,
+}
+
+impl TrainConfig {
+    /// What is wrong with a `network` whose batch norm has to do with one image at a time; `None` where there are more.
+    pub(crate) fn of_one_image(&self, network: &str) -> Option<ConfigError> {
+        let Self { batch_size, accumulate, .. } = self;
+        (batch_size / accumulate < 2).then(|| ConfigError::Conflict {
+            first: network.to_owned(),
+            second: format!("batches of one image (--batch-size {batch_size}, train.accumulate {accumulate})"),
+            why: "its batch norm needs two images at a time; give a larger --batch-size or a smaller train.accumulate"
+                .to_owned(),
+        })
+    }
 }
 
 /// Learning rate and momentum over the steps; the learning rate of a row is the peak, or where it starts.

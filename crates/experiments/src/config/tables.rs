@@ -140,9 +140,10 @@ pub(super) fn fitted(old: &Value, new: Value) -> Result<Value, String> {
     match (old, new) {
         (Value::Float(_), Value::Integer(n)) => Ok(Value::Float(n as f64)),
         (Value::Array(_), Value::String(text)) => {
-            Ok(Value::Array(text.split(',').map(|part| Value::String(part.trim().to_owned())).collect()))
+            let part = |part: &str| value_of(part).unwrap_or_else(|| Value::String(part.trim().to_owned()));
+            Ok(Value::Array(text.split(',').map(part).collect()))
         }
-        (Value::Array(_), single @ Value::Integer(_)) => Ok(Value::Array(vec![single])),
+        (Value::Array(_), single @ (Value::Integer(_) | Value::Float(_))) => Ok(Value::Array(vec![single])),
         (Value::String(_) | Value::Table(_), new) => Ok(new),
         (_, new @ Value::Table(_)) => Ok(new),
         (old, new) if old.same_type(&new) => Ok(new),
@@ -178,6 +179,11 @@ fn value_without_effect(given: &Value, understood: &Value) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// The TOML value that `text` spells; `None` where it spells none.
+pub(super) fn value_of(text: &str) -> Option<Value> {
+    toml::from_str::<Table>(&format!("value = {text}")).ok().filter(|table| table.len() == 1)?.remove("value")
 }
 
 /// Reads a file of TOML.

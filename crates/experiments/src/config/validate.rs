@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use lookahead_models::Head;
 use lookahead_optim::Error as OptimError;
 
 use super::error::ConfigError;
@@ -49,6 +50,7 @@ impl Config {
             check(*seed <= seed_limit, "seeds", "numbers below 2^63", seed)?;
         }
         validate_train(&self.train)?;
+        validate_head(self)?;
         validate_data(&self.data, self.experiment)?;
         validate_schedule(&self.schedule)
     }
@@ -86,8 +88,20 @@ fn of_row(name: &str, error: OptimError) -> ConfigError {
     }
 }
 
+/// More is a typing error, and its steps might not be countable.
+const MOST_EPOCHS: usize = 1_000_000;
+
+/// The layers behind fastai's head normalise each feature over the images of a batch, which takes two.
+fn validate_head(config: &Config) -> Result<(), ConfigError> {
+    match config.train.of_one_image("model.head = \"fastai\"") {
+        Some(error) if config.model.head == Head::Fastai => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn validate_train(train: &TrainConfig) -> Result<(), ConfigError> {
     check(train.epochs >= 1, "train.epochs", "1 or more", train.epochs)?;
+    check(train.epochs <= MOST_EPOCHS, "train.epochs", format!("at most {MOST_EPOCHS}"), train.epochs)?;
     check(train.batch_size >= 1, "train.batch_size", "1 or more", train.batch_size)?;
     check(
         train.accumulate >= 1 && train.batch_size.is_multiple_of(train.accumulate),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lookahead_data::{Dataset, Loader, LoaderConfig, Normalize, Splits};
-use lookahead_runs::digest;
+use lookahead_runs::{DataPart, DataSet, digest};
 
 use crate::config::{Config, Normalization};
 use crate::error::Result;
@@ -17,8 +17,8 @@ pub struct Data {
     pub valid: Arc<dyn Dataset>,
     /// Bytes to numbers.
     pub normalize: Normalize,
-    /// Digest of both.
-    pub sha256: String,
+    /// Their name, digest, classes and counts.
+    pub about: DataSet,
 }
 
 impl Data {
@@ -37,8 +37,15 @@ impl Data {
             Normalization::Dataset => splits.normalize,
             Normalization::UnitRange => Normalize::UNIT,
         };
-        let sha256 = digest::of_pieces([train.digest()?.as_bytes(), valid.digest()?.as_bytes()]);
-        Ok(Self { train, valid, normalize, sha256 })
+        let part = |part: &dyn Dataset| DataPart { name: part.name().to_owned(), images: part.len() as u64 };
+        let about = DataSet {
+            name: splits.name,
+            sha256: digest::of_pieces([train.digest()?.as_bytes(), valid.digest()?.as_bytes()]),
+            train: part(&*train),
+            valid: part(&*valid),
+            classes: train.classes().to_vec(),
+        };
+        Ok(Self { train, valid, normalize, about })
     }
 
     /// The loader of training images for `seed`. A batch is one part of `train.accumulate`.

@@ -9,6 +9,7 @@ use lookahead_data::SampleRng;
 use lookahead_kernels::{cross_entropy_indices, gradients_of};
 use lookahead_models::{Pass, ResNet, ResNetConfig, Stem};
 use lookahead_optim::{Momentum, Sgd, SgdConfig, WeightDecay};
+use lookahead_report::console::print;
 use serde::Serialize;
 
 use super::threads::set_threads;
@@ -24,7 +25,7 @@ use crate::train::{peak_mib, reset_peak};
 /// before the device has done it: where the two are close, the host is what a step waits for. Peak memory is the process's, and
 /// memory that one case used is kept for the next: measure one case a process where it matters.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "bench-step", version)]
+#[command(name = "bench-step", version, allow_negative_numbers = true)]
 pub struct BenchFlags {
     /// A network; may be repeated [default: resnet20 and resnet18]
     #[arg(long, value_enum, value_name = "NAME")]
@@ -119,7 +120,7 @@ pub fn bench_step(flags: &BenchFlags) -> Result<()> {
             images_per_second: (flags.batch.get() as f64 / median * 10.0).round() / 10.0,
             peak_rss_mb: peak_mib(),
         };
-        println!("{}", serde_json::to_string(&line).unwrap_or_default());
+        print(&format!("{}\n", serde_json::to_string(&line).unwrap_or_default()))?;
     }
     Ok(())
 }

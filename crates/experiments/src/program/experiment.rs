@@ -3,18 +3,20 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use lookahead_report::console::print;
 use lookahead_report::{clock, text};
+use lookahead_runs::Status;
 
 use super::data::{Place, count_broken, data_root, open};
 use super::exit::exit_with;
 use super::flags::Flags;
-use super::runs::{Shared, run_all, write_report};
+use super::runs::{Ended, Shared, run_all, write_report};
 use super::threads::set_threads;
 use crate::config::{Experiment, RunConfig};
 use crate::error::Result;
 use crate::parts::{Data, open_device};
 use crate::run::environment;
-use crate::screen::Progress;
+use crate::screen::{Progress, width};
 use crate::train::{Interrupt, LoopOptions};
 
 /// The whole program of an experiment: parses the command line, trains, prints the table. Returns the exit status of
@@ -26,20 +28,21 @@ pub fn main(experiment: Experiment) -> ExitCode {
 
 /// Runs `experiment` as `flags` say.
 ///
-/// Runs that diverge do not stop the others; the table is printed without them, and the first of them is the error.
+/// Runs that diverge do not stop the others; the table is printed without them, and the first of them is the error. Where
+/// something else ends the experiment early, the table of the runs that were done is printed.
 ///
 /// # Errors
 /// Any [`Error`](crate::Error).
 pub fn run(experiment: Experiment, flags: &Flags) -> Result<()> {
     if let Some(shell) = flags.completions {
         let mut command = Flags::command_of(experiment);
-        clap_complete::generate(shell, &mut command, experiment.to_string(), &mut std::io::stdout());
-        return Ok(());
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut command, experiment.to_string(), &mut script);
+        return Ok(print(&String::from_utf8_lossy(&script))?);
     }
     let mut config = flags.resolve(experiment)?;
     if flags.print_config {
-        print!("{}", config.to_toml());
-        return Ok(());
+        return Ok(print(&config.to_toml())?);
     }
     let (device, name) = open_device(&config.device)?;
     config.device = name;
@@ -64,14 +67,29 @@ pub fn run(experiment: Experiment, flags: &Flags) -> Result<()> {
 
     let begun = Instant::now();
     let folder = flags.out.join(experiment.to_string());
-    let shared =
-        Shared { data: &data, device: &device, environment: &environment, options: &options, progress: &progress };
-    let (report, diverged) =
-        run_all(&config, &folder, flags.fresh, &shared).map_err(|error| count_broken(error, &data, &progress))?;
+    let shared = Shared {
+        data: &data,
+        device: &device,
+        environment: &environment,
+        options: &options,
+        progress: &progress,
+        has_flags: true,
+    };
+    let Ended { report, diverged, stopped } = run_all(&config, &folder, flags.fresh, &shared)?;
+    let stopped = stopped.map(|error| count_broken(error, &data, &progress));
     progress.close();
+    if let Some(error) = stopped {
+        // What was done is worth seeing; on a full disk its summary cannot be kept.
+        if report.runs.iter().any(|run| run.status == Status::Done) {
+            let _ = report.summary().write(&folder);
+            print(&text(&report, width()))?;
+        }
+        return Err(error);
+    }
     report.summary().write(&folder)?;
     write_report(&folder, &progress);
-    progress.note(&format!("{} runs in {}; {}", names.len(), clock(begun.elapsed().as_secs_f64()), folder.display()));
-    print!("{}", text(&report));
+    let runs = if names.len() == 1 { "1 run".to_owned() } else { format!("{} runs", names.len()) };
+    progress.note(&format!("{runs} in {}; {}", clock(begun.elapsed().as_secs_f64()), folder.display()));
+    print(&text(&report, width()))?;
     diverged.map_or(Ok(()), Err)
 }

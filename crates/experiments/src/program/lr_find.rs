@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use lookahead_report::chart::{Chart, Line, Stroke};
+use lookahead_report::console::print;
 use lookahead_runs::{Error as RunsError, Spread, atomic};
 
 use super::data::{Place, data_root, open};
@@ -26,8 +27,11 @@ use crate::train::{Interrupt, Setup};
 #[command(
     name = "lr-find",
     version,
+    allow_negative_numbers = true,
+    args_override_self = true,
     after_help = "Examples:\n  just lr-find demo --optimizers sgd\n  just lr-find cifar10 --optimizers adamw --highest 1\n\n\
-                  Exit status: 0 done; 2 bad usage or configuration; 3 data missing or damaged; 130 interrupted."
+                  Exit status: 0 done; 2 bad usage or configuration; 3 data missing or damaged; 5 the disk is full;\n\
+                  130 interrupted."
 )]
 pub struct RangeFlags {
     /// The experiment whose data, network and settings to use
@@ -75,8 +79,7 @@ pub fn lr_find(flags: &RangeFlags) -> Result<()> {
     let mut config = flags.flags.resolve(flags.experiment)?;
     check(flags)?;
     if flags.flags.print_config {
-        print!("{}", config.to_toml());
-        return Ok(());
+        return Ok(print(&config.to_toml())?);
     }
     let (device, name) = open_device(&config.device)?;
     config.device = name;
@@ -97,13 +100,13 @@ pub fn lr_find(flags: &RangeFlags) -> Result<()> {
         let stem = folder.join(format!("{}-{}", flags.experiment, run.row.name));
         write(&test, flags.experiment, &stem)?;
         let word = |rate: Option<f64>| rate.map_or_else(|| "none".to_owned(), |rate| format!("{rate:.2e}"));
-        println!(
-            "{:<18} steepest at {}, a tenth of the lowest {}; {}",
+        print(&format!(
+            "{:<18} steepest at {}, a tenth of the lowest {}; {}\n",
             test.optimizer,
             word(test.steepest),
             word(test.tenth_of_lowest),
             stem.with_extension("svg").display()
-        );
+        ))?;
         progress.run_done();
     }
     Ok(())
@@ -121,7 +124,7 @@ fn check(flags: &RangeFlags) -> Result<()> {
 }
 
 fn write(test: &RangeTest, experiment: Experiment, stem: &Path) -> Result<()> {
-    let points = test.curve.iter().map(|&(rate, mean)| (rate, Spread { mean, std: 0.0 }));
+    let points = test.curve.iter().map(|&(rate, mean)| (rate, Spread { mean, std: None }));
     let stroke = Stroke { colour: "#0a4a86", width: 2.0, dash: "" };
     let chart = Chart {
         title: format!("Learning-rate range test: {} on {experiment}", test.optimizer),

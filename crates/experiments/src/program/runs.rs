@@ -4,9 +4,9 @@ use std::path::Path;
 
 use candle_core::Device;
 use lookahead_report::{Found, LeftOut, Report, find, write_page};
-use lookahead_runs::{Environment, Error as RunsError, Opened, RunFolder};
+use lookahead_runs::{Environment, Error as RunsError, Opened, Plan, RunFolder};
 
-use crate::config::Config;
+use crate::config::{Config, RunConfig};
 use crate::error::{Error, Result};
 use crate::parts::Data;
 use crate::screen::Progress;
@@ -20,43 +20,78 @@ pub(super) struct Shared<'a> {
     pub(super) environment: &'a Environment,
     pub(super) options: &'a LoopOptions,
     pub(super) progress: &'a Progress,
+    /// Whether the program has flags for rows and rates, so that a hint can name them.
+    pub(super) has_flags: bool,
+}
+
+/// How the runs of an experiment ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// The runs that were reached, read back.
+    pub(super) report: Report,
+    /// The first run that diverged; the others went on.
+    pub(super) diverged: Option<Error>,
+    /// What ended the experiment before its last run.
+    pub(super) stopped: Option<Error>,
 }
 
 /// Trains what `config` asks for in `folder`: goes on with what was interrupted, skips what is done. `fresh` throws old runs
-/// away. Returns the runs of `config` read back, and the first run that diverged; the others go on.
-pub(super) fn run_all(
-    config: &Config,
-    folder: &Path,
-    fresh: bool,
-    shared: &Shared<'_>,
-) -> Result<(Report, Option<Error>)> {
+/// away.
+///
+/// # Errors
+/// A folder that cannot be made; what happens to a run is in [`Ended`].
+pub(super) fn run_all(config: &Config, folder: &Path, fresh: bool, shared: &Shared<'_>) -> Result<Ended> {
     std::fs::create_dir_all(folder).map_err(RunsError::output("create", folder))?;
-    let (mut found, mut first_diverged) = (Found { folder: folder.to_path_buf(), runs: Vec::new() }, None);
+    let plan = Plan { runs: config.runs().iter().map(RunConfig::name).collect() };
+    plan.write(folder)?;
+    let mut found = Found { folder: folder.to_path_buf(), runs: Vec::new() };
+    let (mut first_diverged, mut stopped, mut warned) = (None, None, false);
     for run in config.runs() {
-        let (name, data, environment) = (run.name(), shared.data, shared.environment);
-        if shared.options.interrupt.is_asked() {
-            return Err(Error::Interrupted { run: name, step: 0 });
-        }
-        let mut diverged = false;
-        match RunFolder::open(folder, &name, &run.to_table(), &data.sha256, environment, fresh)? {
-            Opened::Done(_) => shared.progress.note(&format!("{name}: done before, skipped")),
-            Opened::ToDo(run_folder) => {
-                let mut watch = shared.progress.run(&name);
-                match train(&run, data, shared.device, &run_folder, shared.options, &mut watch) {
-                    Ok(_) => {}
-                    Err(error @ Error::Diverged { .. }) => {
-                        shared.progress.note(&format!("error: {error}"));
-                        diverged = true;
-                        first_diverged.get_or_insert(error);
+        let name = run.name();
+        let diverged = match run_one(&run, folder, fresh, shared, &mut warned) {
+            Ok(()) => false,
+            Err(error @ Error::Diverged { .. }) => {
+                let said = match &error {
+                    Error::Diverged { run, of, loss, .. } if !shared.has_flags => {
+                        format!("{run} diverged: {of} is {loss}")
                     }
-                    Err(error) => return Err(error),
-                }
+                    error => format!("error: {error}"),
+                };
+                shared.progress.note(&said);
+                first_diverged.get_or_insert(error);
+                true
             }
-        }
+            Err(error) => {
+                stopped = Some(error);
+                break;
+            }
+        };
         shared.progress.run_ended(&name, diverged);
         found.runs.push(folder.join(name));
     }
-    Ok((Report::read(&found), first_diverged))
+    Ok(Ended { report: Report::read(&found), diverged: first_diverged, stopped })
+}
+
+fn run_one(run: &RunConfig, folder: &Path, fresh: bool, shared: &Shared<'_>, warned: &mut bool) -> Result<()> {
+    let name = run.name();
+    if shared.options.interrupt.is_asked() {
+        return Err(Error::Interrupted { run: name, step: 0 });
+    }
+    match RunFolder::open(folder, &name, &run.to_table(), &shared.data.about, shared.environment, fresh)? {
+        Opened::Done(_) => {
+            shared.progress.note(&format!("{name}: done before, skipped"));
+            shared.progress.run_found(&folder.join(name));
+            Ok(())
+        }
+        Opened::ToDo(run_folder) => {
+            if let Some(notice) = run_folder.notice().filter(|_| !*warned) {
+                shared.progress.note(&format!("note: {notice}"));
+                *warned = true;
+            }
+            let mut watch = shared.progress.run(&name);
+            train(run, shared.data, shared.device, &run_folder, shared.options, &mut watch).map(drop)
+        }
+    }
 }
 
 /// The page beside the runs, with all runs that lie there. The runs are worth more than their page: one that cannot be written

@@ -1,7 +1,7 @@
 //! Tensors of a checkpoint: fast weights, buffers, and the optimizer's state with slow weights and counters.
 
 use candle_core::{Tensor, Var};
-use lookahead_optim::Optimizer;
+use lookahead_optim::{Error as OptimError, Optimizer};
 use lookahead_runs::{Checkpoints, Error as RunsError, Position};
 
 use crate::error::Result;
@@ -32,8 +32,10 @@ pub(crate) fn save(
     position: &Position,
 ) -> Result<()> {
     checkpoints.save(position, |path| {
-        let saved = lookahead_optim::save_checkpoint(path, optimizer, buffers, &[]).map_err(std::io::Error::other);
-        saved.map_err(RunsError::output("write", path))
+        lookahead_optim::save_checkpoint(path, optimizer, buffers, &[]).map_err(|error| match error {
+            OptimError::Io { path, source } => RunsError::output("write", &path)(source),
+            other => RunsError::output("write", path)(std::io::Error::other(other)),
+        })
     })?;
     Ok(())
 }

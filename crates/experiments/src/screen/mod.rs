@@ -1,8 +1,12 @@
 //! What the user sees while it runs.
 
 mod counting;
+mod line;
 mod progress;
+mod terminal;
 pub mod tui;
 
 pub(crate) use counting::Counting;
+pub(crate) use terminal::width;
+
 pub use progress::{Progress, RunProgress};

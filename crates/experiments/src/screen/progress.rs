@@ -1,11 +1,13 @@
 //! What the user sees while it runs: bars on a terminal, plain lines elsewhere.
 
-use std::io::IsTerminal;
+use std::path::Path;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use lookahead_report::clock;
-use lookahead_runs::{Log, Record};
+use lookahead_report::console;
+use lookahead_runs::{Log, Record, Run};
 
+use super::line::epoch_line;
+use super::terminal::{can_draw, columns};
 use super::tui::{Stage, View};
 use crate::error::Result;
 use crate::train::{Interrupt, Watch};
@@ -13,7 +15,8 @@ use crate::train::{Interrupt, Watch};
 /// Reports an experiment's progress on standard error.
 ///
 /// On a terminal there are two bars: the steps of the run and the runs of the experiment, with images a second and the time
-/// left. Where standard error is no terminal there is one line a run begun and an epoch done. `quiet` says nothing.
+/// left. Where standard error is no terminal, or one that cannot move its cursor (`TERM=dumb`), there is one line an epoch.
+/// `quiet` says nothing.
 #[derive(Debug)]
 pub struct Progress {
     bars: MultiProgress,
@@ -32,7 +35,7 @@ enum Mode {
 impl Progress {
     /// For an experiment of `runs` runs.
     pub fn new(runs: usize, quiet: bool) -> Self {
-        let mode = match (quiet, std::io::stderr().is_terminal()) {
+        let mode = match (quiet, can_draw()) {
             (true, _) => Mode::Quiet,
             (false, true) => Mode::Bars,
             (false, false) => Mode::Lines,
@@ -40,7 +43,9 @@ impl Progress {
         let target = if mode == Mode::Bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
         let all = bars.add(ProgressBar::new(runs as u64));
-        all.set_style(style("{prefix:>24} {bar:24} {pos}/{len} runs, {elapsed_precise}"));
+        let (wide, narrow) =
+            ("{prefix} {bar:24} {pos}/{len} runs, {elapsed_precise}", "{pos}/{len} runs, {elapsed_precise}");
+        all.set_style(style(if columns() >= 80 { wide } else { narrow }));
         all.set_prefix("experiment");
         Self { bars, runs: all, mode, view: None }
     }
@@ -78,7 +83,7 @@ impl Progress {
         match self.mode {
             // A terminal that went away is no reason to stop training.
             Mode::Bars => drop(self.bars.println(text)),
-            Mode::Lines => eprintln!("{text}"),
+            Mode::Lines => console::note(text),
             Mode::Quiet => {}
         }
     }
@@ -86,7 +91,7 @@ impl Progress {
     /// What the run `name` is watched by.
     pub fn run(&self, name: &str) -> RunProgress<'_> {
         let bar = self.bars.insert_before(&self.runs, ProgressBar::new(0));
-        bar.set_style(style("{prefix:>24} {bar:24} {pos}/{len} {msg} eta {eta}"));
+        bar.set_style(style(&of_run(columns())));
         bar.set_prefix(name.to_owned());
         RunProgress { progress: self, bar, name: name.to_owned(), epochs: 0 }
     }
@@ -95,20 +100,31 @@ impl Progress {
     #[cfg(feature = "download")]
     pub(crate) fn bytes(&self) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new(0));
-        bar.set_style(style("{msg:>24} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}"));
+        let (wide, narrow) =
+            ("{msg:>24} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}", "{bytes}/{total_bytes} {wide_msg}");
+        bar.set_style(style(if columns() >= 110 { wide } else { narrow }));
         bar
     }
 
     /// A bar for images that are listed, read or decoded.
     pub(super) fn images(&self) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new(0));
-        bar.set_style(style("{msg:>24} {bar:24} {pos}/{len} images eta {eta}"));
+        let (wide, narrow) = ("{msg:>24} {bar:24} {pos}/{len} images eta {eta}", "{pos}/{len} images {wide_msg}");
+        bar.set_style(style(if columns() >= 90 { wide } else { narrow }));
         bar
     }
 
     /// A run is done or was done before.
     pub(crate) fn run_done(&self) {
         self.runs.inc(1);
+    }
+
+    /// The run in `folder` was done before: the full-screen view shows what it left.
+    pub(crate) fn run_found(&self, folder: &Path) {
+        if let Some(view) = &self.view {
+            let run = Run::read(folder);
+            view.board().found(&run);
+        }
     }
 
     /// The run of this name is done, was done before, or has diverged.
@@ -163,21 +179,16 @@ impl Watch for RunProgress<'_> {
         }
         match record {
             Record::Step(step) => {
-                let text = format!("loss {:.3}, {:.0} images/s,", step.train_loss, step.images_per_second);
+                let text = format!("loss {:.3}, {:.0} images/s", step.train_loss, step.images_per_second);
                 self.bar.set_message(text);
             }
-            // 100 columns with the longest usual name.
-            Record::Epoch(at) => self.progress.note(&format!(
-                "{:<24} epoch {}/{}  loss {:.4}, valid {:.4}  top-1 {:.2} %  top-5 {:.2} %  {}",
-                self.name,
-                at.epoch,
-                self.epochs,
-                at.train_loss,
-                at.valid_loss,
-                at.top1,
-                at.top5,
-                clock(at.seconds)
-            )),
+            // A log is read on a terminal too, later.
+            Record::Epoch(at) => {
+                // A line that fills the terminal to its edge runs into the bar below.
+                let width =
+                    if self.progress.mode == Mode::Bars { columns().saturating_sub(1) } else { columns().min(80) };
+                self.progress.note(&epoch_line(&self.name, at, self.epochs, width));
+            }
         }
     }
 
@@ -192,7 +203,29 @@ impl Drop for RunProgress<'_> {
     }
 }
 
+/// The bar of a run in so many columns: what comes last gives way first, and names up to 31 letters stay whole.
+fn of_run(columns: usize) -> String {
+    match columns {
+        100.. => "{prefix} {bar:24} {pos}/{len} eta {eta} {wide_msg}".to_owned(),
+        60.. => "{prefix} {pos}/{len} eta {eta} {wide_msg}".to_owned(),
+        _ => format!("{{prefix:{}!}} {{percent:>3}} %", columns.saturating_sub(7)),
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
     // The templates above are constants; the default bar stands in should one be wrong.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    if console::is_unicode() { style } else { style.progress_chars("#>-") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_is_one() {
+        for columns in [1, 40, 60, 80, 160] {
+            ProgressStyle::with_template(&of_run(columns)).unwrap();
+        }
+    }
 }

@@ -3,15 +3,16 @@
 use candle_core::Device;
 use lookahead_data::{Loader, Normalize};
 use lookahead_models::{Pass, ResNet};
-use serde::{Deserialize, Serialize};
+use lookahead_runs::Confusion;
 
+use super::interrupt::Interrupt;
 use crate::error::Result;
 
 /// Bins of the calibration error, equal in width.
 const CALIBRATION_BINS: usize = 15;
 
 /// What a pass over the validation images found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
     /// Images seen.
     pub images: u64,
@@ -23,19 +24,26 @@ pub struct Evaluation {
     pub top5: f64,
     /// Expected calibration error over 15 bins of equal width, 0 to 1 (Guo et al., 2017, arXiv:1706.04599).
     pub ece: f64,
-    /// Accuracy of each class, percent; 0 for a class without images.
-    pub per_class: Vec<f64>,
-    /// Images by true class (row) and predicted class (column).
-    pub confusion: Vec<Vec<u64>>,
+    /// Which classes were taken for which.
+    pub confusion: Confusion,
 }
 
-/// Validates `model`, as its weights stand, over all of `loader`'s images, in order.
+/// Validates `model`, as its weights stand, over all of `loader`'s images, in order; `None` where `interrupt` asked to stop.
 ///
 /// # Errors
 /// Those of reading data and of the forward pass.
-pub fn evaluate(model: &ResNet, loader: &Loader, device: &Device, normalize: &Normalize) -> Result<Evaluation> {
+pub fn evaluate(
+    model: &ResNet,
+    loader: &Loader,
+    device: &Device,
+    normalize: &Normalize,
+    interrupt: &Interrupt,
+) -> Result<Option<Evaluation>> {
     let mut tally = Tally::new(loader.dataset().classes().len());
     for batch in loader.epoch(0, 0) {
+        if interrupt.is_asked() {
+            return Ok(None);
+        }
         let batch = batch?;
         let images = batch.to_device(device, normalize)?.images.to_dtype(model.dtype())?;
         let logits = model.forward(&images, Pass::Eval)?.to_dtype(candle_core::DType::F32)?.to_vec2::<f32>()?;
@@ -43,7 +51,7 @@ pub fn evaluate(model: &ResNet, loader: &Loader, device: &Device, normalize: &No
             tally.add(logits, *label as usize);
         }
     }
-    Ok(tally.finish())
+    Ok(Some(tally.finish()))
 }
 
 /// Sums in f64, image by image, so that neither batch size nor device moves the figures.
@@ -51,14 +59,14 @@ pub fn evaluate(model: &ResNet, loader: &Loader, device: &Device, normalize: &No
 struct Tally {
     loss: f64,
     top5: u64,
-    confusion: Vec<Vec<u64>>,
+    confusion: Confusion,
     /// Images, sum of confidences and hits of each bin.
     bins: [(u64, f64, u64); CALIBRATION_BINS],
 }
 
 impl Tally {
     fn new(classes: usize) -> Self {
-        Self { loss: 0.0, top5: 0, confusion: vec![vec![0; classes]; classes], bins: [(0, 0.0, 0); CALIBRATION_BINS] }
+        Self { loss: 0.0, top5: 0, confusion: Confusion::new(classes), bins: [(0, 0.0, 0); CALIBRATION_BINS] }
     }
 
     fn add(&mut self, logits: &[f32], label: usize) {
@@ -76,7 +84,7 @@ impl Tally {
         let above = logits.iter().enumerate().filter(|&(class, value)| class != label && !is_below(value)).count();
         self.top5 += u64::from(above < 5);
         let hit = predicted == label;
-        self.confusion[label][predicted] += 1;
+        self.confusion.add(label, predicted, 1);
         let confidence = 1.0 / sum;
         let bin = ((confidence * CALIBRATION_BINS as f64).ceil() as usize).clamp(1, CALIBRATION_BINS) - 1;
         let (images, confidences, hits) = &mut self.bins[bin];
@@ -86,22 +94,16 @@ impl Tally {
     }
 
     fn finish(self) -> Evaluation {
-        let total: u64 = self.confusion.iter().flatten().sum();
+        let total: u64 = self.confusion.images().iter().sum();
         let n = (total as f64).max(1.0);
-        let hits: u64 = self.confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
+        let hits: u64 = self.confusion.hits().iter().sum();
         let gap: f64 = self.bins.iter().map(|&(_, confidences, hits)| (confidences - hits as f64).abs()).sum();
-        let per_class = self
-            .confusion
-            .iter()
-            .enumerate()
-            .map(|(class, row)| 100.0 * row[class] as f64 / (row.iter().sum::<u64>() as f64).max(1.0));
         Evaluation {
             images: total,
             loss: self.loss / n,
             top1: 100.0 * hits as f64 / n,
             top5: 100.0 * self.top5 as f64 / n,
             ece: gap / n,
-            per_class: per_class.collect(),
             confusion: self.confusion,
         }
     }
@@ -124,8 +126,8 @@ mod tests {
         assert!((e.loss - loss).abs() < 1e-6, "{}", e.loss);
         assert!((e.top1 - 200.0 / 3.0).abs() < 1e-9);
         assert_eq!(e.top5, 100.0);
-        assert_eq!(e.confusion, [vec![0, 0, 1], vec![0, 0, 0], vec![0, 0, 2]]);
-        assert_eq!(e.per_class, [0.0, 0.0, 100.0]);
+        assert_eq!(e.confusion.matrix(), [vec![0, 0, 1], vec![0, 0, 0], vec![0, 0, 2]]);
+        assert_eq!(e.confusion.per_class(), [0.0, 0.0, 100.0]);
         // All confidences are 5/8, two of three hit.
         assert!((e.ece - (2.0 / 3.0 - 5.0 / 8.0)).abs() < 1e-6, "{}", e.ece);
     }

@@ -5,8 +5,8 @@ use std::time::Instant;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor};
 use lookahead_data::{Batch, DeviceBatch, Normalize};
-use lookahead_kernels::{cross_entropy, cross_entropy_indices, gradients_of};
-use lookahead_models::{Pass, ResNet};
+use lookahead_kernels::{Error as KernelError, cross_entropy, cross_entropy_indices, gradients_of};
+use lookahead_models::{Error as ModelError, Pass, ResNet};
 use lookahead_runs::TimeSplit;
 
 use crate::config::TrainConfig;
@@ -71,10 +71,20 @@ impl Task<'_> {
         sum.ok_or(Error::EndOfData { step })
     }
 
+    /// What the configuration has to do with a batch norm that has one value a channel, as in a batch of one small image.
+    fn explained(&self, error: ModelError) -> Error {
+        match &error {
+            ModelError::Kernel(KernelError::Argument { argument: "values per channel", .. }) => {
+                self.train.of_one_image("this network").map_or_else(|| error.into(), Error::from)
+            }
+            _ => error.into(),
+        }
+    }
+
     /// Mean cross-entropy of a batch: (N, K) soft targets where images were mixed, (N) class numbers elsewhere.
     fn loss(&self, batch: &DeviceBatch, pass: Pass) -> Result<Tensor> {
         let images = batch.images.to_dtype(self.model.dtype())?;
-        let logits = self.model.forward(&images, pass)?;
+        let logits = self.model.forward(&images, pass).map_err(|error| self.explained(error))?;
         // Half precision is for activations; sums of exponentials are not taken in it.
         let logits = if logits.dtype() == DType::F64 { logits } else { logits.to_dtype(DType::F32)? };
         let smoothing = self.train.label_smoothing;

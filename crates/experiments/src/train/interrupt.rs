@@ -1,7 +1,11 @@
-//! Ctrl-C and SIGTERM as a flag that the loop reads.
+//! Ctrl-C, SIGTERM and SIGHUP as a flag that the loop reads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use lookahead_report::console::note;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 /// Whether somebody asked the program to stop.
 #[derive(Debug, Clone, Default)]
@@ -12,16 +16,19 @@ pub struct Interrupt {
 impl Interrupt {
     /// Listens for Ctrl-C, SIGTERM and SIGHUP. The first asks the loop to save and stop; a second one ends the program at
     /// once with status 130, which costs the steps since the last checkpoint.
+    ///
+    /// A signal that was ignored when the program started, as `nohup` has SIGHUP ignored, stays ignored; Linux alone tells.
     pub fn listen() -> Self {
         let interrupt = Self::default();
-        let asked = Arc::clone(&interrupt.asked);
-        let installed = ctrlc::set_handler(move || {
-            if asked.swap(true, Ordering::SeqCst) {
-                std::process::exit(130);
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        for signal in signals().filter(|&signal| !is_ignored(&status, signal)) {
+            let asked = || Arc::clone(&interrupt.asked);
+            // What is registered first runs first: it sees whether the flag was raised before.
+            let listening =
+                flag::register_conditional_shutdown(signal, 130, asked()).and_then(|_| flag::register(signal, asked()));
+            if let Err(error) = listening {
+                note(&format!("note: signal {signal} will not save the run: {error}"));
             }
-        });
-        if let Err(error) = installed {
-            eprintln!("note: Ctrl-C will not save the run: {error}");
         }
         interrupt
     }
@@ -34,5 +41,33 @@ impl Interrupt {
     /// Asks to stop, as the signal does.
     pub fn ask(&self) {
         self.asked.store(true, Ordering::SeqCst);
+    }
+}
+
+fn signals() -> impl Iterator<Item = i32> {
+    #[cfg(unix)]
+    let hang_up = Some(signal_hook::consts::SIGHUP);
+    #[cfg(not(unix))]
+    let hang_up = None;
+    [SIGINT, SIGTERM].into_iter().chain(hang_up)
+}
+
+/// Whether `/proc/self/status` has `signal` among the ignored ones: the mask's bit `signal - 1`.
+fn is_ignored(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 0x1001: SIGHUP (1) and SIGPIPE (13), as `nohup` and Rust's runtime leave them.
+    #[test]
+    fn the_mask_of_ignored_signals_is_read() {
+        let status = "Name:\tdemo\nSigBlk:\t0000000000000003\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
+        assert_eq!([1, 2, 13, 15].map(|signal| is_ignored(status, signal)), [true, false, true, false]);
+        assert!(!is_ignored("", 1));
     }
 }

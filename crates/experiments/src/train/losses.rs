@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 use lookahead_runs::Position;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, LossOf, Result};
 
 /// Losses of steps not yet read from the device. Reading them is the loop's only wait for it.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl PendingLosses {
         let first = position.step - values.len();
         for (offset, loss) in values.into_iter().enumerate() {
             if !loss.is_finite() {
-                return Err(Error::NotFinite { step: first + offset, loss });
+                return Err(Error::NotFinite { of: LossOf::Step(first + offset), loss });
             }
             position.epoch_loss += loss;
             position.logged_loss += loss;
@@ -79,7 +79,7 @@ mod tests {
             position.step += 1;
         }
         match pending.read_into(&mut position) {
-            Err(Error::NotFinite { step, loss }) => assert!(step == 12 && loss.is_nan()),
+            Err(Error::NotFinite { of: LossOf::Step(12), loss }) => assert!(loss.is_nan()),
             other => panic!("{other:?}"),
         }
     }

@@ -17,7 +17,7 @@ use super::setup::Setup;
 use super::watch::Watch;
 use super::{memory, sheet};
 use crate::config::RunConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, LossOf, Result};
 use crate::parts::Data;
 use crate::run::{self, Journal, weights_digest};
 
@@ -53,7 +53,7 @@ pub fn train(
 ) -> Result<RunSummary> {
     let trained = Setup::new(run, data, device).and_then(|setup| train_from(setup, folder, options, watch));
     trained.map_err(|error| match error {
-        Error::NotFinite { step, loss } => diverged(run, folder, step, loss),
+        Error::NotFinite { of, loss } => diverged(run, folder, of, loss),
         other => other.for_batch(&run.config.device, run.config.train.batch_size),
     })
 }
@@ -117,7 +117,10 @@ pub fn train_from(
         drop(batches);
 
         losses.read_into(&mut at)?;
-        let valid = validate(&mut setup, &mut at)?;
+        let Some(valid) = validate(&mut setup, &mut at, &options.interrupt)? else {
+            checkpoint(&checkpoints, &setup, &journal, &mut at)?; // to go on, validate the epoch again
+            return Err(Error::Interrupted { run: setup.run.name(), step: at.step });
+        };
         if at.best_epoch == 0 || valid.evaluation.top1 > at.best_top1 {
             (at.best_top1, at.best_epoch) = (valid.evaluation.top1, at.epoch + 1);
             run::save_weights(&checkpoints, "best", &valid.weights)?;
@@ -134,10 +137,12 @@ pub fn train_from(
     }
 
     // A run that was stopped after its last checkpoint and before its summary validates once more.
-    let last = last.map_or_else(|| validate(&mut setup, &mut at), Ok)?;
+    let last = last.map_or_else(|| validate(&mut setup, &mut at, &options.interrupt), |last| Ok(Some(last)))?;
+    let Some(last) = last else { return Err(Error::Interrupted { run: setup.run.name(), step: at.step }) };
     run::save_weights(&checkpoints, "final", &last.weights)?;
     let summary = summary(&setup, folder, &at, last)?;
     folder.finish(&summary)?;
+    checkpoints.keep_weights(at.best_epoch == at.epoch);
     Ok(summary)
 }
 
@@ -148,21 +153,22 @@ struct Validated {
     weights: Vec<(String, Tensor)>,
 }
 
-/// Validates at the weights meant for evaluation, slow ones or averages, whatever the step modulo the sync period.
-fn validate(setup: &mut Setup<'_>, at: &mut Position) -> Result<Validated> {
+/// Validates at the weights meant for evaluation, slow ones or averages, whatever the step modulo the sync period; `None` where
+/// `interrupt` asked to stop.
+fn validate(setup: &mut Setup<'_>, at: &mut Position, interrupt: &Interrupt) -> Result<Option<Validated>> {
     let clock = Instant::now();
     let (model, valid, device, normalize) = (&setup.model, &setup.valid, setup.device, &setup.normalize);
     let in_place = EvaluationWeights::of(&mut *setup.optimizer)?;
-    let evaluation = evaluate(model, valid, device, normalize)?;
+    let evaluation = evaluate(model, valid, device, normalize, interrupt)?;
     // Copies that do not follow the variables when the optimizer goes on.
     let copy = |(name, tensor): (String, Tensor)| Ok((name, tensor.detach().copy()?));
     let weights = model.state().into_iter().map(copy).collect::<candle_core::Result<_>>()?;
     in_place.restore()?;
-    let validated = Validated { evaluation, weights };
+    let Some(evaluation) = evaluation else { return Ok(None) };
     at.time.validation += clock.elapsed().as_secs_f64();
-    match validated.evaluation.loss {
-        loss if loss.is_finite() => Ok(validated),
-        loss => Err(Error::NotFinite { step: at.step.saturating_sub(1), loss }),
+    match evaluation.loss {
+        loss if loss.is_finite() => Ok(Some(Validated { evaluation, weights })),
+        loss => Err(Error::NotFinite { of: LossOf::Validation(at.step), loss }),
     }
 }
 
@@ -219,6 +225,15 @@ fn images_per_second(setup: &Setup<'_>, at: &Position) -> f64 {
 fn summary(setup: &Setup<'_>, folder: &RunFolder, at: &Position, last: Validated) -> Result<RunSummary> {
     let Validated { evaluation, weights } = last;
     let id = setup.run.row.id();
+    let details = RunDetails {
+        data_sha256: folder.data().sha256.clone(),
+        best_top1: at.best_top1,
+        best_epoch: at.best_epoch as u64,
+        time: at.time,
+        classes: setup.train.dataset().classes().to_vec(),
+        ece: evaluation.ece,
+        ..RunDetails::default()
+    };
     Ok(RunSummary {
         optimizer: id.name,
         state: id.state,
@@ -234,29 +249,26 @@ fn summary(setup: &Setup<'_>, folder: &RunFolder, at: &Position, last: Validated
         steps: at.step as u64,
         peak_rss_mb: at.peak_rss_mb.max(memory::peak_mib()),
         weights_sha256: weights_digest(&weights)?,
-        details: Some(RunDetails {
-            data_sha256: folder.data_sha256().to_owned(),
-            best_top1: at.best_top1,
-            best_epoch: at.best_epoch as u64,
-            time: at.time,
-            classes: setup.train.dataset().classes().to_vec(),
-            confusion: evaluation.confusion,
-            per_class: evaluation.per_class,
-            ece: evaluation.ece,
-        }),
+        details: Some(details.with_confusion(&evaluation.confusion)),
     })
 }
 
 /// Writes the end down and says what to try.
-fn diverged(run: &RunConfig, folder: &RunFolder, step: usize, loss: f64) -> Error {
-    let checkpoint = folder.checkpoints().map(|checkpoints| checkpoints.describe_last()).unwrap_or_default();
+fn diverged(run: &RunConfig, folder: &RunFolder, of: LossOf, loss: f64) -> Error {
+    // The weights whose loss is no number may have been saved before it was known: those of earlier steps had finite losses.
+    let good = folder.checkpoints().map(|checkpoints| checkpoints.describe_before(of.steps_done())).unwrap_or_default();
+    let step = match of {
+        LossOf::Step(step) => step,
+        LossOf::Validation(steps) => steps.saturating_sub(1),
+    };
     if let Err(error) = folder.diverged(step as u64) {
         return error.into();
     }
-    let rate = run.row.inner.learning_rate() / 3.0;
+    let (row, experiment) = (&run.row.name, run.config.experiment);
     let hint = format!(
-        "try a lower learning rate (--optimizers {} --lr {rate:.1e}), or `just lr-find` to see where it breaks",
-        run.row.name
+        "try a lower learning rate: the same command with `--optimizers {row} --lr {:.1e} --fresh` at its end; \
+         `just lr-find {experiment} --optimizers {row}` shows where it breaks",
+        run.row.inner.learning_rate() / 3.0,
     );
-    Error::Diverged { run: run.name(), step, loss, checkpoint, hint }
+    Error::Diverged { run: run.name(), of, loss, checkpoint: good, hint }
 }

@@ -36,6 +36,7 @@ pub(crate) fn demo(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 /// The last line of standard error, once the status and the absence of panics are checked.
+#[allow(dead_code, reason = "each test file is a crate of its own, and some need only what succeeds")]
 #[track_caller]
 pub(crate) fn fails_with(output: &Output, status: i32) -> String {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();

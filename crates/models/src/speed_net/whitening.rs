@@ -96,10 +96,9 @@ fn rotate(a: &mut Matrix, vectors: &mut Matrix, (p, q): (usize, usize), cosine: 
         row[p] = cosine * x - sine * y;
         row[q] = sine * x + cosine * y;
     }
-    for column in 0..PATCH {
-        let (x, y) = (a[p][column], a[q][column]);
-        a[p][column] = cosine * x - sine * y;
-        a[q][column] = sine * x + cosine * y;
+    let (above, below) = a.split_at_mut(q);
+    for (x, y) in above[p].iter_mut().zip(&mut below[0]) {
+        (*x, *y) = (cosine * *x - sine * *y, sine * *x + cosine * *y);
     }
 }
 
@@ -157,10 +156,10 @@ mod tests {
         let responses = responses.transpose(0, 1).unwrap().flatten_from(1).unwrap();
         let count = responses.dim(1).unwrap() as f64;
         let moments = (responses.matmul(&responses.t().unwrap()).unwrap() / count).unwrap().to_vec2::<f64>().unwrap();
-        for i in 0..12 {
-            for j in 0..12 {
+        for (i, row) in moments.iter().enumerate() {
+            for (j, moment) in row.iter().enumerate() {
                 let expected = if i == j { 1.0 } else { 0.0 };
-                assert!((moments[i][j] - expected).abs() < 1e-6, "{i} {j}: {}", moments[i][j]);
+                assert!((moment - expected).abs() < 1e-6, "{i} {j}: {moment}");
             }
         }
     }

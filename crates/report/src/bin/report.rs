@@ -7,12 +7,13 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use lookahead_report::command::{Arguments, run};
+use lookahead_report::console::note;
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", error.to_string().replace('\n', " "));
+            note(&format!("error: {}", error.to_string().replace('\n', " ")));
             ExitCode::from(error.exit_status())
         }
     }

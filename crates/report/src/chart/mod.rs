@@ -4,7 +4,7 @@
 //! use lookahead_report::chart::{Chart, Line, Stroke};
 //! use lookahead_runs::Spread;
 //!
-//! let points = [(1e-3, 2.3), (1e-2, 1.1), (1e-1, 0.4)].map(|(rate, mean)| (rate, Spread { mean, std: 0.0 }));
+//! let points = [(1e-3, 2.3), (1e-2, 1.1), (1e-1, 0.4)].map(|(rate, mean)| (rate, Spread { mean, std: None }));
 //! let stroke = Stroke { colour: "#0a4a86", width: 2.0, dash: "" };
 //! let chart = Chart {
 //!     title: "Loss by learning rate".into(),
@@ -89,7 +89,7 @@ impl Chart {
         if !self.x_is_logarithmic {
             x.low = 0.0;
         }
-        let ends = points().flat_map(|(_, y)| [y.mean, y.mean - y.std, y.mean + y.std]);
+        let ends = points().flat_map(|(_, y)| [y.mean, y.mean - around(y), y.mean + around(y)]);
         let y = Axis::of(ends, self.y_is_logarithmic, 0.04, bottom, MARGIN.1);
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
@@ -169,6 +169,11 @@ impl Chart {
     }
 }
 
+/// Half the height of the band around a point; none where one value leaves the spread unknown.
+fn around(spread: &Spread) -> f64 {
+    spread.std.unwrap_or(0.0)
+}
+
 impl Line {
     fn draw(&self, svg: &mut String, x: &Axis, y: &Axis) {
         let points: Vec<&(f64, Spread)> = self.points.iter().filter(|p| x.has(p.0) && y.has(p.1.mean)).collect();
@@ -176,9 +181,15 @@ impl Line {
             return;
         }
         let at = |across: f64, value: f64| format!("{:.1} {:.1}", x.at(across), y.at(value));
-        if points.iter().any(|(_, spread)| spread.std > 0.0) {
-            let upper = points.iter().map(|(across, spread)| at(*across, spread.mean + spread.std));
-            let lower = points.iter().rev().map(|(across, spread)| at(*across, spread.mean - spread.std));
+        if let [(across, spread)] = points[..] {
+            // A path of one point has no length to be stroked.
+            let (x, y, colour) = (x.at(*across), y.at(spread.mean), self.stroke.colour);
+            let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
+            return;
+        }
+        if points.iter().any(|(_, spread)| around(spread) > 0.0) {
+            let upper = points.iter().map(|(across, spread)| at(*across, spread.mean + around(spread)));
+            let lower = points.iter().rev().map(|(across, spread)| at(*across, spread.mean - around(spread)));
             let outline = upper.chain(lower).collect::<Vec<_>>().join("L");
             let _ = writeln!(svg, "<path d=\"M{outline}Z\" fill=\"{}\" fill-opacity=\"0.16\"/>", self.stroke.colour);
         }
@@ -203,7 +214,7 @@ mod tests {
         let line = Line {
             name: "a < b".into(),
             stroke: Stroke { colour: "#000", width: 2.0, dash: "" },
-            points: points.iter().map(|&(x, mean)| (x, Spread { mean, std: 0.0 })).collect(),
+            points: points.iter().map(|&(x, mean)| (x, Spread { mean, std: None })).collect(),
         };
         Chart {
             title: "a < b".into(),
@@ -233,5 +244,11 @@ mod tests {
             let svg = chart(points);
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
+    }
+
+    #[test]
+    fn one_point_is_drawn() {
+        let svg = chart(&[(1.0, 2.0)]);
+        assert!(svg.contains("<circle cx=\"383.3\"") && !svg.contains("stroke-linejoin"), "{svg}");
     }
 }

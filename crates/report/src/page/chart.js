@@ -4,7 +4,8 @@ const MARGIN = { left: 54, top: 10, right: 14, bottom: 38 };
 let chartCount = 0;
 
 class LineChart {
-  // `options`: key of the curve, title, digits, whether a logarithmic axis makes sense. `share` is told of cursor and zoom.
+  // `options`: key of the curve, title, whether a logarithmic axis makes sense, whether values are percent of images, and whether
+  // the axis may leave out a row that explodes. `share` is told of cursor and zoom.
   constructor(options, share) {
     Object.assign(this, options);
     this.share = share;
@@ -18,7 +19,8 @@ class LineChart {
       ondblclick: () => share({ zoom: null }), onkeydown: (event) => this.keydown(event), onblur: () => this.leave(),
     }, this.layers, this.overlay);
     this.heading = el("figcaption", {}, el("span", { class: "chart-title" }, this.title));
-    this.figure = el("figure", { class: "chart", "data-key": this.key }, this.heading, this.root);
+    this.beyond = el("p", { class: "beyond" });
+    this.figure = el("figure", { class: "chart", "data-key": this.key }, this.heading, this.root, this.beyond);
     new ResizeObserver(() => this.state && this.render(this.state)).observe(this.root);
   }
 
@@ -30,6 +32,7 @@ class LineChart {
     this.root.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.layers.replaceChildren();
     this.overlay.replaceChildren();
+    this.beyond.textContent = "";
     const [left, right, top, bottom] = [MARGIN.left, width - MARGIN.right, MARGIN.top, height - MARGIN.bottom];
     this.box = { left, right, top, bottom };
     const empty = !this.series.some((series) => series.x.length);
@@ -54,16 +57,45 @@ class LineChart {
         class: state.show === "runs" ? "line thin" : "line", d: this.linePath(series), stroke: colour(series.row),
         "stroke-width": (series.row.strong ? 2.2 : 1.6) * (state.show === "runs" ? 0.6 : 1), "stroke-dasharray": series.row.dash || null,
       }));
-      if (series.x.length === 1) inside.append(svg("circle", { class: "line", cx: this.x(series.x[0]), cy: this.y(series.y[0]), r: 3, fill: colour(series.row) }));
+      if (series.x.length === 1) inside.append(svg("circle", { class: "point", cx: this.x(series.x[0]), cy: this.y(series.y[0]), r: 3, fill: colour(series.row) }));
     }
+    this.markBeyond(inside, state.log && this.log);
     this.drawCursor(state.cursor);
+  }
+
+  // A line that leaves the chart at its top says so there and below: an axis drawn to it would flatten all others.
+  markBeyond(inside, logarithmic) {
+    if (logarithmic) return;
+    const gone = this.series.filter((series) => !this.fitting.includes(series) && series.y.some((y) => y > this.y.high));
+    for (const series of gone) {
+      const i = series.y.findIndex((y) => y > this.y.high);
+      const [x, y] = [this.x(series.x[i]), this.box.top];
+      inside.append(svg("path", { class: "beyond-mark", d: `M${x - 5} ${y + 9}L${x} ${y}L${x + 5} ${y + 9}Z`, fill: colour(series.row) }));
+    }
+    if (gone.length) this.beyond.textContent = `Beyond the axis: ${gone.map((series) => `${series.name}, up to ${short(Math.max(...series.y))}`).join("; ")}`;
+  }
+
+  // The series that an axis is drawn to: from the lowest highest value on, each that leaves the others an eighth of the height.
+  fittingSeries(logarithmic) {
+    if (logarithmic || !this.robust) return this.series;
+    const ends = this.series.filter(({ y }) => y.length)
+      .map((series) => ({ series, low: Math.min(...series.y), high: Math.max(...series.y) })).sort((a, b) => a.high - b.high);
+    let [low, high] = [Math.min(...ends.map((end) => end.low)), ends[Math.floor((ends.length - 1) / 4)]?.high];
+    const fitting = [];
+    for (const end of ends) {
+      if (end.high - low > 8 * (high - low) && high > low) break;
+      high = Math.max(high, end.high);
+      fitting.push(end.series);
+    }
+    return fitting;
   }
 
   // Fits what is visible, with a little room; bands count, unless they dwarf the lines.
   verticalScale(state, first, last, bottom, top) {
     const logarithmic = state.log && this.log;
     let [low, high, wide, tall] = [Infinity, -Infinity, Infinity, -Infinity];
-    for (const series of this.series) {
+    this.fitting = this.fittingSeries(logarithmic);
+    for (const series of this.fitting) {
       series.x.forEach((x, i) => {
         if (x < first || x > last || (logarithmic && !(series.y[i] > 0))) return;
         low = Math.min(low, series.y[i]);
@@ -77,7 +109,9 @@ class LineChart {
     if (wide < low && (logarithmic ? wide > low / 10 : low - wide < 1.5 * span)) low = wide;
     if (tall > high && (logarithmic ? tall < high * 10 : tall - high < 1.5 * span)) high = tall;
     if (logarithmic) return logScale(low / 1.06, high * 1.06, bottom, top);
-    const room = 0.05 * (high - low);
+    const room = high > low ? 0.05 * (high - low) : this.percent ? 5 : 0;
+    // No accuracy is below none or above all.
+    if (this.percent) return linearScale(Math.max(0, low - room), Math.min(100, high + room), bottom, top);
     return linearScale(low - room, high + room, bottom, top);
   }
 

@@ -1,13 +1,19 @@
 // Confusions and accuracy of each class, summed over a row's finished runs.
 
-// The counts as rows of a matrix: true class, then predicted class.
-function confusionOf(row) {
+// Above this, classes are listed and searched; below, all are shown.
+const MANY_CLASSES = 40;
+// Classes and confusions listed before anybody searches.
+const LISTED = 20;
+
+// The counts as rows of a matrix: true class, then predicted class; null where there are too many classes for one.
+function matrixOf({ matrix }) {
+  if (!matrix.length) return null;
   const n = data.classes.length;
   const counts = new Array(n * n).fill(0);
   let at = 0;
-  for (let i = 0; i < row.confusion.length; i += 2) {
-    at += row.confusion[i];
-    counts[at] = row.confusion[i + 1];
+  for (let i = 0; i < matrix.length; i += 2) {
+    at += matrix[i];
+    counts[at] = matrix[i + 1];
     at += 1;
   }
   return Array.from({ length: n }, (_, index) => counts.slice(index * n, (index + 1) * n));
@@ -15,27 +21,37 @@ function confusionOf(row) {
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 
-const accuracies = (matrix) => matrix.map((counts, index) => (sum(counts) ? (100 * counts[index]) / sum(counts) : NaN));
+// Percent of each class; NaN for a class without images.
+const accuracies = ({ images, hits }) => images.map((count, index) => (count ? (100 * hits[index]) / count : NaN));
 
 function classesSection() {
-  const rows = data.rows.map((row, index) => ({ row, index })).filter(({ row }) => row.confusion.length);
+  const rows = data.rows.map((row, index) => ({ row, index })).filter(({ row }) => row.classes.images.length);
   if (!rows.length) return false;
   const top1 = metricIndex("top1");
   // The best row that has another to be set against.
   const paired = rows.filter(({ row }) => row.inner !== null);
   const best = (paired.length ? paired : rows).reduce((a, b) => ((b.row.numbers[top1]?.mean ?? 0) > (a.row.numbers[top1]?.mean ?? 0) ? b : a));
-  const state = { row: best.index, order: "class" };
+  const many = data.classes.length > MANY_CLASSES;
+  const state = { row: best.index, order: many ? "worst" : "class", search: "" };
   const draw = () => {
     const row = data.rows[state.row];
-    const matrix = confusionOf(row);
-    byId("classes-body").replaceChildren(confusionFigure(row, matrix), perClassFigure(row, matrix, state));
+    const matrix = matrixOf(row.classes);
+    byId("classes-body").replaceChildren(
+      el("div", {}, matrix && confusionFigure(row, matrix), confusionsFigure(row, state, matrix === null)), perClassFigure(row, state));
   };
+  const set = (change) => { Object.assign(state, change); draw(); };
   byId("classes-controls").append(
-    choice("Row", rows.map(({ row, index }) => [index, rowLabel(row)]), state.row, (value) => { state.row = Number(value); draw(); }),
-    segments("Order", [["class", "By class"], ["accuracy", "By accuracy"]], state.order, (order) => { state.order = order; draw(); }));
+    choice("Row", rows.map(({ row, index }) => [index, rowLabel(row)]), state.row, (value) => set({ row: Number(value) })),
+    segments("Order", [["class", "By class"], ["accuracy", "Best first"], ["worst", "Worst first"]], state.order, (order) => set({ order })));
+  if (many) {
+    const search = el("input", { type: "search", id: "class-search", autocomplete: "off", oninput: () => set({ search: search.value.trim().toLowerCase() }) });
+    byId("classes-controls").append(el("label", { class: "field" }, el("span", {}, "Find a class"), search));
+  }
   draw();
   return true;
 }
+
+const isFound = (index, search) => !search || data.classes[index].toLowerCase().includes(search);
 
 function confusionFigure(row, matrix) {
   const n = matrix.length;
@@ -46,15 +62,17 @@ function confusionFigure(row, matrix) {
   const left = named ? 14 + Math.min(longest, 20) * 6.9 * scale : 26;
   const top = named ? 12 + Math.min(longest, 20) * 5.6 * scale : 26;
   const size = n * cell;
-  const right = named ? 4 + data.classes.at(-1).length * 4.4 * scale - cell / 2 : 2;
-  const plot = svg("svg", { class: "confusion", viewBox: `0 0 ${left + size + Math.max(2, right)} ${top + size + 2}`, role: "img",
-    "aria-label": `Confusion matrix of ${rowLabel(row)}, ${n} classes; true class by row, predicted class by column` });
+  const right = named ? 4 + Math.min(data.classes.at(-1).length, 20) * 4.4 * scale - cell / 2 : 2;
+  const width = left + size + Math.max(2, right);
+  // Few classes make a small figure, not one of huge letters.
+  const plot = svg("svg", { class: "confusion", viewBox: `0 0 ${width} ${top + size + 2}`, role: "img", style: { "max-width": `${Math.min(640, 1.3 * width)}px` },
+    "aria-label": `Confusion matrix of ${rowLabel(row)}, ${count(n, "class", "classes")}; true class by row, predicted class by column` });
   plot.append(svg("rect", { class: "confusion-ground", x: left, y: top, width: size, height: size }));
   matrix.forEach((counts, truth) => {
     const total = sum(counts);
-    counts.forEach((count, predicted) => {
-      if (!count) return;
-      const share = count / total;
+    counts.forEach((images, predicted) => {
+      if (!images) return;
+      const share = images / total;
       const hit = truth === predicted;
       // Errors are rare, so their shades rise with the root of the share.
       const shade = hit ? share : Math.min(1, Math.sqrt(share) * 1.15);
@@ -81,35 +99,53 @@ function confusionFigure(row, matrix) {
     const at = event.target.dataset?.at;
     if (!at) return tip.hide();
     const [truth, predicted] = at.split(",").map(Number);
-    const count = matrix[truth][predicted];
+    const images = matrix[truth][predicted];
     tip.show(event.clientX, event.clientY, [
       el("p", { class: "tip-title" }, truth === predicted ? `${data.classes[truth]}, rightly` : `${data.classes[truth]} taken for ${data.classes[predicted]}`),
-      el("p", {}, `${count} images, ${fixed((100 * count) / sum(matrix[truth]), 2)} % of the class`)]);
+      el("p", {}, `${count(images, "image")}, ${fixed((100 * images) / sum(matrix[truth]), 2)} % of the class`)]);
   });
   plot.addEventListener("pointerleave", () => tip.hide());
-  const pairs = matrix.flatMap((counts, truth) => counts.map((count, predicted) => ({ truth, predicted, share: count / (sum(counts) || 1) })))
-    .filter((pair) => pair.truth !== pair.predicted && pair.share > 0).sort((a, b) => b.share - a.share).slice(0, 5);
   return el("figure", { class: "panel" },
     el("figcaption", {}, el("span", { class: "chart-title" }, "Confusion"), el("span", { class: "muted" }, " percent of the true class (rows) by predicted class (columns)")),
-    plot,
-    pairs.length > 0 && el("p", { class: "pairs" }, el("span", { class: "muted" }, "Most confused: "), pairs.map((pair, index) =>
-      `${index ? "; " : ""}${data.classes[pair.truth]} → ${data.classes[pair.predicted]} ${fixed(100 * pair.share, 1)} %`)));
+    plot);
+}
+
+// The largest confusions by their counts: a share of a class of one image says nothing.
+function confusionsFigure(row, state, long) {
+  const found = row.classes.largest.filter(([truth, predicted]) => isFound(truth, state.search) || isFound(predicted, state.search));
+  const shown = found.slice(0, long ? LISTED : 5);
+  if (!shown.length) return null;
+  const share = ([truth, , images]) => `${fixed((100 * images) / row.classes.images[truth], 1)} %`;
+  return el("figure", { class: "panel" },
+    el("figcaption", {}, el("span", { class: "chart-title" }, "Largest confusions"), el("span", { class: "muted" }, " true class, what it was taken for, images, share of the class")),
+    el("table", { class: "figures confusions" },
+      el("thead", { class: "unseen" }, el("tr", {}, ["True class", "Taken for", "Images", "Share of the class"].map((head) => el("th", { scope: "col" }, head)))),
+      el("tbody", {}, shown.map((pair) => el("tr", {},
+        el("th", { scope: "row" }, data.classes[pair[0]]), el("td", {}, "→ ", data.classes[pair[1]]), el("td", { class: "number" }, String(pair[2])), el("td", { class: "number" }, share(pair)))))),
+    long && found.length > shown.length && el("p", { class: "hint" }, `and ${found.length - shown.length} more: search for a class`));
 }
 
 // A bar for each class, with the inner optimizer's accuracy as a tick.
-function perClassFigure(row, matrix, state) {
-  const other = row.inner !== null && data.rows[row.inner].confusion.length ? data.rows[row.inner] : null;
-  const theirs = other ? accuracies(confusionOf(other)) : [];
-  const list = accuracies(matrix).map((accuracy, index) => ({ accuracy, index }));
-  if (state.order === "accuracy") list.sort((a, b) => b.accuracy - a.accuracy);
-  const bars = list.map(({ accuracy, index }) => el("div", { class: "bar-row" },
-    el("span", { class: "bar-name" }, data.classes[index]),
-    el("span", { class: "bar-track", role: "img", "aria-label": `${fixed(accuracy, 1)} percent` },
+function perClassFigure(row, state) {
+  const other = row.inner !== null && data.rows[row.inner].classes.images.length ? data.rows[row.inner] : null;
+  const theirs = other ? accuracies(other.classes) : [];
+  const list = accuracies(row.classes).map((accuracy, index) => ({ accuracy, index })).filter(({ index }) => isFound(index, state.search));
+  // Classes without images come last, whichever way.
+  const by = (direction) => (a, b) => Number.isNaN(a.accuracy) - Number.isNaN(b.accuracy) || direction * (a.accuracy - b.accuracy) || 0;
+  if (state.order === "accuracy") list.sort(by(-1));
+  if (state.order === "worst") list.sort(by(1));
+  const shown = data.classes.length > MANY_CLASSES ? list.slice(0, 2 * LISTED) : list;
+  const bars = shown.flatMap(({ accuracy, index }) => [
+    el("span", { class: "bar-name", title: data.classes[index] }, data.classes[index]),
+    el("span", { class: "bar-track", role: "img", "aria-label": `${data.classes[index]}: ${Number.isNaN(accuracy) ? "no images" : `${fixed(accuracy, 1)} percent`}` },
       el("span", { class: "bar", style: { width: `${accuracy || 0}%`, background: colour(row) } }),
-      other && el("span", { class: "bar-tick", style: { left: `${theirs[index]}%` } })),
-    el("span", { class: "number" }, fixed(accuracy, 1))));
+      other && Number.isFinite(theirs[index]) && el("span", { class: "bar-tick", style: { left: `${theirs[index]}%` } })),
+    el("span", { class: "number" }, Number.isNaN(accuracy) ? "no images" : fixed(accuracy, 1))]);
   return el("figure", { class: "panel" },
     el("figcaption", {}, el("span", { class: "chart-title" }, "Accuracy of each class, %"),
       other && el("span", { class: "muted" }, " the tick is ", rowLabel(other))),
-    el("div", { class: "bars", tabindex: list.length > 20 ? "0" : null }, bars));
+    shown.length
+      ? el("div", { class: "bars class-bars", tabindex: shown.length > 20 ? "0" : null, role: "group", "aria-label": "Accuracy of each class" }, bars)
+      : el("p", { class: "muted" }, "No class of this name."),
+    shown.length < list.length && el("p", { class: "hint" }, `and ${list.length - shown.length} more: search for a class, or turn the order`));
 }

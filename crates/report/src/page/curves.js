@@ -1,16 +1,16 @@
 // The charts, their one set of controls, and the legend.
 
 const CHARTS = [
-  { key: "train_loss", title: "Training loss, nats an image", log: true },
-  { key: "valid_loss", title: "Validation loss, nats an image", log: true },
-  { key: "top1", title: "Top-1 accuracy, %", log: false },
-  { key: "top5", title: "Top-5 accuracy, %", log: false },
+  { key: "train_loss", title: "Training loss, nats an image", log: true, robust: true },
+  { key: "valid_loss", title: "Validation loss, nats an image", log: true, robust: true },
+  { key: "top1", title: "Top-1 accuracy, %", log: false, percent: true },
+  { key: "top5", title: "Top-5 accuracy, %", log: false, percent: true },
   { key: "learning_rate", title: "Learning rate", log: true },
   { key: "momentum", title: "Momentum (β₁ for AdamW)", log: false },
 ];
 
 function curvesSection() {
-  const present = (key) => data.runs.some((run) => key in run.curves);
+  const present = (key) => isTelling(key) && data.runs.some((run) => key in run.curves);
   const timed = data.runs.some((run) => run.clock[0].length);
   const counted = data.runs.some((run) => run.steps_per_epoch);
   const state = { axis: counted ? "epoch" : "step", smoothing: 0, log: false, show: "deviation", hidden: new Set(), zoom: null, cursor: null };

@@ -52,7 +52,7 @@ function differencesTable(state) {
   const axis = svg("svg", { class: "forest", viewBox: `0 0 ${width} 22`, "aria-hidden": "true" },
     ticks.map((tick) => svg("text", { x: at(tick), y: 15, "text-anchor": "middle" }, tick === 0 ? "0" : signed(tick, 6).replace(/\.?0+$/, ""))));
   const verdict = (item) => {
-    if (item.low === null) return el("span", { class: "muted" }, "one pair");
+    if (item.low === null) return el("span", { class: "muted" }, item.pairs > 1 ? "the same in all seeds" : "one pair");
     const apart = item.low > 0 || item.high < 0;
     if (!apart) return el("span", { class: "muted" }, "not distinguishable");
     return el("b", {}, item.mean > 0 === better ? "better" : "worse");

@@ -38,7 +38,7 @@ function segments(label, options, value, onchange) {
     el("span", {}, label), el("span", { class: "segments" }, buttons));
 }
 
-const count = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
+const count = (n, noun, plural = `${noun}s`) => `${n} ${n === 1 ? noun : plural}`;
 
 const colour = (row) => `var(--${row.hue}${row.strong ? "-strong" : ""})`;
 

@@ -3,12 +3,19 @@
 const NAMES = { cifar10: "CIFAR-10", cifar100: "CIFAR-100", imagenette: "Imagenette", demo: "Demo: shapes" };
 
 function masthead() {
-  byId("title").textContent = NAMES[data.experiment] || data.experiment;
+  byId("title").textContent = data.title === data.experiment ? NAMES[data.experiment] || data.experiment : data.title;
   const done = data.runs.filter((run) => run.status === "done").length;
-  const runs = done === data.runs.length ? count(done, "run") : `${done} of ${count(data.runs.length, "run")} done`;
+  const all = data.runs.length + data.not_begun.length;
+  const runs = done === all ? count(done, "run") : `${done} of ${count(all, "run")} done${data.not_begun.length ? `, ${data.not_begun.length} not begun` : ""}`;
   const facts = [data.protocol && `protocol ${data.protocol}`, data.model, data.epochs && count(data.epochs, "epoch"), runs, data.device];
   byId("recipe").append(...facts.filter(Boolean).map((fact) => el("span", {}, fact)));
-  byId("colophon").textContent = `Written by ${data.program} from the run folders; every number can be traced to one of them.`;
+  if (data.about_data) byId("about-data").textContent = data.about_data;
+  else byId("about-data").remove();
+  if (data.warnings.length) byId("warnings").append(...data.warnings.map((text) => el("li", {}, text)));
+  else byId("warnings").remove();
+  const when = data.written === null ? "" : ` on ${new Date(data.written * 1000).toISOString().slice(0, 16).replace("T", " at ")} UTC`;
+  byId("colophon").textContent = `Written${when} by ${data.program} from the run folders; every number can be traced to one of them.`;
+  if (when && done < all) byId("recipe").append(el("span", {}, `as of${when.slice(3)}`));
 }
 
 function theme() {

@@ -41,9 +41,13 @@ const isMoreBetter = (key) => ["top1", "top5", "images_per_second"].includes(key
 
 const isSpeed = (key) => ["seconds", "images_per_second"].includes(key);
 
+// Among five classes the five likeliest are all of them.
+const isTelling = (key) => key !== "top5" || !data.classes.length || data.classes.length > 5;
+
+// Equal means have no best, and speed is that of a machine which other programs may share.
 function bestOf(index) {
   const means = data.rows.map((row) => row.numbers[index]?.mean).filter((mean) => mean !== undefined);
-  if (means.length < 2) return null;
+  if (new Set(means).size < 2 || isSpeed(data.metrics[index].key)) return null;
   return isMoreBetter(data.metrics[index].key) ? Math.max(...means) : Math.min(...means);
 }
 
@@ -51,10 +55,9 @@ function spreadCell(row, index) {
   const spread = row.numbers[index];
   if (!spread) return "–";
   const { digits } = data.metrics[index];
-  const several = row.runs.filter(isDone).length > 1;
   const mean = fixed(spread.mean, digits);
   const shown = spread.mean === bestOf(index) ? el("b", {}, mean) : mean;
-  const deviation = several ? ` ± ${fixed(spread.std, digits)}` : "";
+  const deviation = spread.std === null ? "" : ` ± ${fixed(spread.std, digits)}`;
   // The two columns of speed are the machine's; their spread is a note to whoever asks.
   if (isSpeed(data.metrics[index].key)) return el("span", { title: mean + deviation }, shown);
   return [shown, el("span", { class: "pm", style: { "min-width": `${digits + 5}ch` } }, deviation)];
@@ -88,15 +91,22 @@ function resultsSection() {
       return done === row.runs.length ? String(done) : `${done} of ${row.runs.length}`;
     } },
     ...(all.length ? [{ title: "Seeds", className: "strip-cell", sort: false, cell: (row) => strip(row, low, high) }] : []),
-    ...data.metrics.map((metric, index) => ({
-      title: metric.title, className: "number", value: (row) => row.numbers[index]?.mean ?? null, cell: (row) => spreadCell(row, index),
+    ...data.metrics.map((metric, index) => ({ metric, index })).filter(({ metric }) => isTelling(metric.key)).map(({ metric, index }) => ({
+      key: metric.key, title: metric.title, className: "number", value: (row) => row.numbers[index]?.mean ?? null, cell: (row) => spreadCell(row, index),
     })),
     ...data.sources.map((source) => ({
       title: source.title, className: "number theirs", value: (row) => their(row, source.source)?.top1 ?? null,
       cell: (row) => fixed(their(row, source.source)?.top1 ?? NaN, 2),
     })),
   ];
-  if (!data.sources.length) byId("about-theirs").remove();
+  // On a phone the accuracy stands beside the name, before what has to be scrolled to.
+  if (window.innerWidth < 600) columns.splice(1, 0, ...columns.splice(columns.findIndex((column) => column.key === "top1"), 1));
+  const several = data.rows.some((row) => row.numbers[top1]?.std !== null && row.numbers[top1]);
+  const shown = {
+    "about-theirs": data.sources.length > 0, "about-means": several, "about-one-seed": all.length > 0 && !several, "about-none": !all.length,
+    "about-best": data.metrics.some((_, index) => bestOf(index) !== null), "about-differences": data.comparisons.length > 0,
+  };
+  for (const [id, isShown] of Object.entries(shown)) if (!isShown) byId(id)?.remove();
   byId("results-table").append(sortable("Results", columns, data.rows));
   const runs = data.rows.flatMap((row) => row.runs.map((index) => ({ row, run: data.runs[index], attributes: { class: data.runs[index].status } })));
   byId("runs-table").append(sortable("Every run", [

@@ -39,6 +39,9 @@ function smoothed(values, weight) {
   });
 }
 
+// The range that a share of images cannot leave, whatever its deviation.
+const within = (key, value) => (key === "top1" || key === "top5" ? Math.min(100, Math.max(0, value)) : value);
+
 // What a chart draws of one row: [{ row, name, x, y, low, high }], several only where each run has its own line.
 function seriesOf(row, key, state) {
   const axis = AXES[state.axis];
@@ -68,8 +71,8 @@ function seriesOf(row, key, state) {
       series.high.push(Math.max(...here.map((point) => point.hi)));
     } else {
       const deviation = n > 1 ? Math.sqrt(here.reduce((sum, point) => sum + (point.y - mean) ** 2, 0) / (n - 1)) : 0;
-      series.low.push(mean - deviation);
-      series.high.push(mean + deviation);
+      series.low.push(within(key, mean - deviation));
+      series.high.push(within(key, mean + deviation));
     }
   }
   return series.x.length ? [withoutHoles(series)] : [];

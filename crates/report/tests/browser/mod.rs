@@ -5,9 +5,10 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use lookahead_report::{Report, find, write_page};
 use serde_json::{Value, json};
 
 /// The driver, stopped on drop.
@@ -221,4 +222,34 @@ fn decode_base64(text: &str) -> Vec<u8> {
         word.to_be_bytes()[1..chunk.len()].to_vec()
     });
     bytes.collect()
+}
+
+/// Writes the page of an experiment beside its runs.
+pub(crate) fn page_of(folder: &Path) -> (PathBuf, Report) {
+    let mut left_out = Vec::new();
+    let found = find(&[folder.to_path_buf()], &mut left_out);
+    let report = Report::read(&found[0]);
+    let page = folder.canonicalize().unwrap().join("report.html");
+    write_page(&report, &left_out, &page).unwrap();
+    (page, report)
+}
+
+/// A value that is a text.
+pub(crate) fn text(value: Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+}
+
+/// Nothing is wider than the window.
+pub(crate) fn fits(session: &Session<'_>) {
+    let (inner, scroll) =
+        (session.eval("document.documentElement.clientWidth"), session.eval("document.documentElement.scrollWidth"));
+    assert_eq!(inner, scroll, "the page is wider than its window");
+}
+
+/// Into `$LOOKAHEAD_SCREENSHOTS`, for people.
+pub(crate) fn screenshot(session: &Session<'_>, name: &str) {
+    if let Some(folder) = std::env::var_os("LOOKAHEAD_SCREENSHOTS").map(PathBuf::from) {
+        std::fs::create_dir_all(&folder).unwrap();
+        session.screenshot(&folder.join(format!("{name}.png")));
+    }
 }

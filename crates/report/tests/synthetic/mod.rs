@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lookahead_runs::{Confusion, RunDetails};
 use serde_json::{Value, json};
 
 /// What to make up.
@@ -155,13 +156,21 @@ impl Synthetic {
             "train_loss": train_loss, "valid_loss": valid_loss, "top1": top1, "top5": top5, "steps": total, "seconds": seconds,
             "images_per_second": 128.0 * total as f64 / seconds, "peak_rss_mb": 900, "weights_sha256": "00" });
         let short = summary.clone();
-        let confusion = self.confusion(top1 / 100.0, &mut noise);
-        let share = |row: &[u64], class: usize| 100.0 * row[class] as f64 / row.iter().sum::<u64>() as f64;
+        let mut confusion = Confusion::new(self.classes.len());
+        for (truth, row) in self.confusion(top1 / 100.0, &mut noise).into_iter().enumerate() {
+            row.into_iter().enumerate().for_each(|(predicted, images)| confusion.add(truth, predicted, images));
+        }
+        let of_classes = serde_json::to_value(RunDetails::default().with_confusion(&confusion)).unwrap();
         let details = json!({ "data_sha256": "00", "best_top1": top1 + 0.1, "best_epoch": self.epochs,
             "time": { "data": 0.03 * seconds, "forward": 0.30 * seconds, "backward": 0.55 * seconds,
                 "optimizer": (0.02 + 0.004 * row as f64) * seconds, "validation": 0.05 * seconds },
-            "classes": self.classes, "ece": 0.03,
-            "per_class": confusion.iter().enumerate().map(|(class, row)| share(row, class)).collect::<Vec<_>>(), "confusion": confusion });
+            "classes": self.classes, "ece": 0.03 });
+        for key in ["confusion", "confusions", "class_images", "per_class"] {
+            summary[key] = of_classes[key].clone();
+            if summary[key].is_null() {
+                summary.as_object_mut().unwrap().remove(key);
+            }
+        }
         summary.as_object_mut().unwrap().extend(details.as_object().unwrap().clone());
         write_json(&folder.join("summary.json"), &summary);
         short

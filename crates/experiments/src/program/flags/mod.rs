@@ -14,19 +14,19 @@ use crate::config::{Experiment, ModelName, Protocol};
 
 /// Flags that every experiment has.
 #[derive(Debug, Clone, Parser)]
-#[command(version, max_term_width = 110, styles = STYLES)]
+#[command(version, max_term_width = 110, styles = STYLES, allow_negative_numbers = true, args_override_self = true)]
 pub struct Flags {
     /// The recipe that everything starts from
     #[arg(long, value_enum, help_heading = "What to train", value_name = "NAME")]
     pub protocol: Option<Protocol>,
     /// Rows of the table: sgd, adamw, rmsprop, lookahead-sgd, lookahead-adamw, lookahead-rmsprop, polyak, ema, and those of --config
-    #[arg(long, value_delimiter = ',', help_heading = "What to train", value_name = "A,B")]
+    #[arg(long, value_delimiter = ',', action = ArgAction::Set, help_heading = "What to train", value_name = "A,B")]
     pub optimizers: Vec<String>,
     /// What Lookahead does with the inner optimizer's state at a sync: keep, reset, interpolate; a row for each
-    #[arg(long, value_parser = policy(), value_delimiter = ',', help_heading = "What to train", value_name = "A,B")]
+    #[arg(long, value_parser = policy(), value_delimiter = ',', action = ArgAction::Set, help_heading = "What to train", value_name = "A,B")]
     pub state: Vec<StatePolicy>,
     /// Seeds, one run each; differences between optimizers are paired by seed
-    #[arg(long, value_delimiter = ',', help_heading = "What to train", value_name = "1,2,3")]
+    #[arg(long, value_parser = seed(), value_delimiter = ',', action = ArgAction::Set, help_heading = "What to train", value_name = "1,2,3")]
     pub seeds: Vec<u64>,
     /// The network
     #[arg(long, value_enum, help_heading = "What to train", value_name = "NAME")]
@@ -102,6 +102,11 @@ pub struct Flags {
     pub completions: Option<Shell>,
 }
 
+/// A seed: TOML's integers end below 2^63.
+pub(super) fn seed() -> impl TypedValueParser<Value = u64> {
+    clap::value_parser!(u64).range(..=i64::MAX as u64)
+}
+
 /// The state policies by their names.
 fn policy() -> impl TypedValueParser<Value = StatePolicy> {
     PossibleValuesParser::new(["keep", "reset", "interpolate"]).map(|name| match name.as_str() {
@@ -147,7 +152,7 @@ impl Flags {
             "Examples:\n{examples}\nThe same command again goes on with what was interrupted and skips what is done.\n\
              --print-config lists every key, with the value it would have.\n\n\
              Exit status: 0 done; 2 bad usage or configuration; 3 data missing or damaged; 4 training diverged;\n\
-             130 interrupted, resumable."
+             5 the disk is full; 130 interrupted, resumable."
         );
         let default = format!("The recipe that everything starts from [default: {}]", Protocol::Quick);
         Self::command()

@@ -5,6 +5,9 @@ use lookahead_optim::LookaheadConfig;
 use super::Flags;
 use crate::config::{Config, ConfigError, Experiment, Overrides, Protocol, states_of};
 
+/// Threads that a machine may have; a typing error asks for more, and starting them would end the program.
+const MOST_THREADS: usize = 4096;
+
 impl Flags {
     /// The configuration these flags ask for: the protocol, then the file, then the rows chosen, then `--set`, then the other
     /// flags.
@@ -119,6 +122,10 @@ impl Flags {
                 "one names the data set, the other where to look for it",
             );
         }
+        if let Some(threads) = self.threads.filter(|&threads| threads > MOST_THREADS) {
+            let (key, value) = ("--threads".to_owned(), threads.to_string());
+            return Err(ConfigError::OutOfRange { key, rule: format!("at most {MOST_THREADS}").into(), value });
+        }
         for (flag, value) in [
             ("--threads", self.threads),
             ("--log-every", Some(self.log_every)),
@@ -140,6 +147,10 @@ fn names(config: &Config) -> String {
 /// `--lr` for the chosen rows. SGD's and AdamW's rates are of different worlds: the original project gave Lookahead/AdamW the
 /// rate of Lookahead/SGD and drew conclusions from it.
 fn put_learning_rate(config: &mut Config, learning_rate: f64) -> Result<(), ConfigError> {
+    if !(learning_rate > 0.0 && learning_rate.is_finite()) {
+        let (key, rule, value) = ("--lr".to_owned(), "above 0 and finite".into(), learning_rate.to_string());
+        return Err(ConfigError::OutOfRange { key, rule, value });
+    }
     let mut kinds: Vec<&str> = config.rows.iter().map(|row| row.inner.title()).collect();
     kinds.dedup();
     if let [first, .., last] = kinds[..] {

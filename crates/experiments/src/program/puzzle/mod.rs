@@ -6,10 +6,12 @@ mod rows;
 use std::path::PathBuf;
 
 use clap::Parser;
+use lookahead_report::console::print;
 use lookahead_runs::atomic;
 
 use super::data::{Place, data_root, open};
-use super::runs::{Shared, run_all};
+use super::flags::seed;
+use super::runs::{Ended, Shared, run_all};
 use super::threads::set_threads;
 use crate::config::Experiment;
 use crate::error::Result;
@@ -24,9 +26,11 @@ use crate::train::{Interrupt, LoopOptions};
     name = "puzzle",
     version,
     max_term_width = 110,
+    allow_negative_numbers = true,
     after_help = "Examples:\n  just puzzle\n  just puzzle --experiment cifar10 --limit-train 10000 --page docs/ADAMW_PUZZLE.md\n\n\
                   The same command again goes on with what was interrupted and skips what is done.\n\n\
-                  Exit status: 0 done; 2 bad usage or configuration; 3 data missing or damaged; 130 interrupted, resumable."
+                  Exit status: 0 done; 2 bad usage or configuration; 3 data missing or damaged; 5 the disk is full;\n\
+                  130 interrupted, resumable."
 )]
 pub struct PuzzleFlags {
     /// The data set, at the sizes of its protocol `quick`
@@ -39,7 +43,7 @@ pub struct PuzzleFlags {
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub epochs: usize,
     /// Seeds, one run each
-    #[arg(long, value_delimiter = ',', default_value = "1,2,3", value_name = "1,2,3")]
+    #[arg(long, value_parser = seed(), value_delimiter = ',', default_value = "1,2,3", value_name = "1,2,3")]
     pub seeds: Vec<u64>,
     /// Use this many training images only; 0 means all
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -81,12 +85,20 @@ pub fn puzzle(flags: &PuzzleFlags) -> Result<()> {
     let root = data_root(flags.data.as_deref());
     let data = Data::new(open(&config, Place { root: &root, dataset_dir: None, cache: None }, &progress)?, &config)?;
     let options = LoopOptions { log_every: 50, checkpoint_every: None, interrupt: Interrupt::listen() };
-    let shared =
-        Shared { data: &data, device: &device, environment: &environment, options: &options, progress: &progress };
-    let (report, _) = run_all(&config, &flags.out.join("puzzle"), false, &shared)?;
+    let shared = Shared {
+        data: &data,
+        device: &device,
+        environment: &environment,
+        options: &options,
+        progress: &progress,
+        has_flags: false,
+    };
+    let Ended { report, stopped, .. } = run_all(&config, &flags.out.join("puzzle"), false, &shared)?;
+    if let Some(error) = stopped {
+        return Err(error);
+    }
     let Some(path) = &flags.page else {
-        print!("{}", page::page(&report, &config, &environment, "puzzle.svg"));
-        return Ok(());
+        return Ok(print(&page::page(&report, &config, &environment, "puzzle.svg"))?);
     };
     let figure = path.with_extension("svg");
     let name = figure.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -82,12 +82,14 @@ fn verdict(report: &Report) -> String {
     let (mut guilty, mut others) = (Vec::new(), Vec::new());
     for (suspect, with, without) in SUSPECTS {
         let (Some(with), Some(without)) = (find(report, with), find(report, without)) else { continue };
-        match PairedDifference::of(&pairs(report, with, without)) {
-            Some(d) if d.mean < 0.0 && d.is_distinguishable() => {
+        let pairs = pairs(report, with, without);
+        match (PairedDifference::of(&pairs), pairs.as_slice()) {
+            (Some(d), _) if d.mean < 0.0 && d.is_distinguishable() => {
                 guilty.push(format!("{suspect} ({} points)", signed(d.mean)))
             }
-            Some(d) => others.push(format!("{suspect} ({})", signed(d.mean))),
-            None => others.push(format!("{suspect} (too few runs)")),
+            (Some(d), _) => others.push(format!("{suspect} ({})", signed(d.mean))),
+            (None, [first, _, ..]) => others.push(format!("{suspect} ({} in all seeds)", signed(first.0 - first.1))),
+            (None, _) => others.push(format!("{suspect} (too few runs)")),
         }
     }
     match (guilty.as_slice(), others.as_slice()) {
@@ -129,20 +131,21 @@ const QUESTIONS: &[(&str, &str, &str)] = &[
 
 fn line(report: &Report, row: &Row) -> String {
     let figures = || report.finished(row).filter_map(|run| run.summary.as_ref()).map(|summary| summary.figures);
-    let spread = |values: Vec<f64>, digits: usize| match (Spread::of(&values), values.len()) {
-        (None, _) => "-".to_owned(),
-        (Some(spread), 1) => format!("{:.digits$}", spread.mean),
-        (Some(spread), _) => format!("{:.digits$} \u{b1} {:.digits$}", spread.mean, spread.std),
+    let spread = |values: Vec<f64>, digits: usize| match Spread::of(&values) {
+        None => "-".to_owned(),
+        Some(Spread { mean, std: None }) => format!("{mean:.digits$}"),
+        Some(Spread { mean, std: Some(std) }) => format!("{mean:.digits$} \u{b1} {std:.digits$}"),
     };
     let accuracy = spread(figures().map(|figures| figures.top1).collect(), 2);
     let loss = spread(figures().map(|figures| figures.valid_loss).collect(), 3);
     let compared = find(report, "adamw").filter(|baseline| baseline.id != row.id);
-    let difference = compared.and_then(|baseline| PairedDifference::of(&pairs(report, row, baseline)));
-    let (points, range, verdict) = match difference {
-        Some(d) => {
+    let pairs = compared.map(|baseline| pairs(report, row, baseline)).unwrap_or_default();
+    let (points, range, verdict) = match (PairedDifference::of(&pairs), pairs.as_slice()) {
+        (Some(d), _) => {
             (signed(d.mean), interval(d.low, d.high), if d.is_distinguishable() { "" } else { "not distinguishable" })
         }
-        None => (String::new(), String::new(), ""),
+        (None, [first, _, ..]) => (signed(first.0 - first.1), String::new(), "the same in all seeds"),
+        (None, _) => (String::new(), String::new(), ""),
     };
     let runs = row.runs.iter().map(|&run| &report.runs[run]);
     let diverged: Vec<u64> = runs.filter(|run| run.status == Status::Diverged).map(|run| run.seed).collect();
@@ -153,9 +156,13 @@ fn line(report: &Report, row: &Row) -> String {
 
 fn answer(report: &Report, question: &str, ours: &str, theirs: &str) -> String {
     let (Some(ours), Some(theirs)) = (find(report, ours), find(report, theirs)) else { return String::new() };
-    match PairedDifference::of(&pairs(report, ours, theirs)) {
-        None => format!("- {question}: too few runs that ended to tell.\n"),
-        Some(d) => format!(
+    let pairs = pairs(report, ours, theirs);
+    match (PairedDifference::of(&pairs), pairs.as_slice()) {
+        (None, [first, _, ..]) => {
+            format!("- {question}: {} points in all seeds alike, so the noise is unknown.\n", signed(first.0 - first.1))
+        }
+        (None, _) => format!("- {question}: too few runs that ended to tell.\n"),
+        (Some(d), _) => format!(
             "- {question}: {} points ({}), {}.\n",
             signed(d.mean),
             interval(d.low, d.high),
@@ -209,7 +216,7 @@ fn stroke(row: &Row) -> Stroke {
 #[cfg(test)]
 mod tests {
     use lookahead_report::{Found, find};
-    use lookahead_runs::{Figures, Opened, RunDetails, RunFolder, RunSummary};
+    use lookahead_runs::{DataSet, Figures, Opened, RunDetails, RunFolder, RunSummary};
 
     use super::super::rows::config;
     use super::*;
@@ -222,13 +229,16 @@ mod tests {
             let of_row = accuracies.iter().find(|(row, _)| *row == run.row.folder());
             let accuracy = of_row.map_or(50.0, |(_, accuracy)| *accuracy);
             let opened =
-                RunFolder::open(root, &run.name(), &run.to_table(), "d", &Environment::default(), true).unwrap();
+                RunFolder::open(root, &run.name(), &run.to_table(), &DataSet::default(), &Environment::default(), true)
+                    .unwrap();
             let Opened::ToDo(folder) = opened else { panic!("done before") };
             if accuracy < 0.0 {
                 folder.diverged(3).unwrap();
                 continue;
             }
-            let top1 = accuracy + [-0.1, 0.0, 0.2][run.seed as usize - 1];
+            // What seeds do to every row, and what they do to those that were asked for alone.
+            let own = if of_row.is_some() { [0.0, 0.1, -0.1] } else { [0.0; 3] };
+            let top1 = accuracy + [-0.1, 0.0, 0.2][run.seed as usize - 1] + own[run.seed as usize - 1];
             let figures =
                 Figures { train_loss: 1.0, valid_loss: 1.0, top1, top5: 99.0, seconds: 1.0, images_per_second: 1.0 };
             let summary = RunSummary {
@@ -256,7 +266,7 @@ mod tests {
         let (high, zeroed) = ("lookahead-adamw-high-keep", "lookahead-adamw-zeroed-keep");
         assert_eq!(
             verdict_of(&[(high, 40.0)]),
-            "**The learning rate 0.1 (\u{2212}10.00 points).** Not the reset of the moments without the step counter (0.00)."
+            "**The learning rate 0.1 (\u{2212}10.00 points).** Not the reset of the moments without the step counter (0.00 in all seeds)."
         );
         assert!(verdict_of(&[(high, 40.0), (zeroed, 30.0)]).starts_with("**Both: "));
         assert!(verdict_of(&[(high, 60.0)]).starts_with("Nothing here"));
@@ -270,7 +280,7 @@ mod tests {
         let report = report(root.path(), &[("lookahead-adamw-keep", 44.0), ("lookahead-adamw-zeroed-high-keep", -1.0)]);
         let page = page(&report, &config, &Environment::default(), "f.svg");
         assert!(
-            page.contains("| Lookahead/AdamW (keep) | 44.03 \u{b1} 0.15 % | 1.000 \u{b1} 0.000 | 3 | \u{2212}6.00 |"),
+            page.contains("| Lookahead/AdamW (keep) | 44.03 \u{b1} 0.12 % | 1.000 \u{b1} 0.000 | 3 | \u{2212}6.00 |"),
             "{page}"
         );
         assert_eq!(page.lines().filter(|line| line.starts_with("| ") && line.contains(" % | ")).count(), 9);

@@ -1,68 +1,8 @@
 //! What the view knows of the experiment.
 
-use lookahead_runs::{EpochRecord, Log, Record, StepRecord};
+use lookahead_runs::{Log, Record, Run};
 
-use super::trace::Trace;
-
-/// How far a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Not begun.
-    Waiting,
-    /// Being trained.
-    Running,
-    /// Finished, now or before.
-    Done,
-    /// Its loss became infinite or not a number.
-    Diverged,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct RunView {
-    pub(super) name: String,
-    pub(super) stage: Stage,
-    pub(super) epochs: usize,
-    pub(super) steps: usize,
-    pub(super) step: usize,
-    /// Steps that `seconds` were taken by.
-    timed_step: usize,
-    /// Steps that were done when it was begun in this program.
-    first_step: usize,
-    first_seconds: Option<f64>,
-    pub(super) seconds: f64,
-    pub(super) learning_rate: f64,
-    pub(super) images_per_second: f64,
-    pub(super) train_loss: Trace,
-    pub(super) top1: Trace,
-    pub(super) valid_loss: f64,
-}
-
-impl RunView {
-    fn record(&mut self, record: &StepRecord) {
-        let done = record.steps_done() as usize;
-        // A resumed run's clock starts with what earlier sessions took: its first line sets the mark.
-        if self.first_seconds.is_none() {
-            (self.first_seconds, self.first_step) = (Some(record.seconds), done);
-        }
-        (self.step, self.timed_step, self.seconds) = (done, done, record.seconds);
-        (self.learning_rate, self.images_per_second) = (record.learning_rate, record.images_per_second);
-        self.train_loss.push(done as f64, record.train_loss);
-    }
-
-    fn epoch(&mut self, record: &EpochRecord) {
-        let done = record.steps_done();
-        self.step = self.step.max(done as usize);
-        self.valid_loss = record.valid_loss;
-        self.top1.push(done as f64, record.top1);
-    }
-
-    /// Seconds until it is done at the pace of this session; `None` before there is one.
-    fn seconds_left(&self) -> Option<f64> {
-        let done = self.timed_step.checked_sub(self.first_step).filter(|&done| done > 0)?;
-        let pace = (self.seconds - self.first_seconds?) / done as f64;
-        Some(pace * self.steps.saturating_sub(self.step) as f64).filter(|left| left.is_finite() && *left >= 0.0)
-    }
-}
+use super::run_view::{RunView, Stage};
 
 /// The state of an experiment's runs, as they say it line by line.
 #[derive(Debug, Clone)]
@@ -79,25 +19,9 @@ pub struct Board {
 impl Board {
     /// Of an experiment whose runs are all waiting.
     pub fn new(experiment: &str, runs: &[String]) -> Self {
-        let run = |name: &String| RunView {
-            name: name.clone(),
-            stage: Stage::Waiting,
-            epochs: 0,
-            steps: 0,
-            step: 0,
-            timed_step: 0,
-            first_step: 0,
-            first_seconds: None,
-            seconds: 0.0,
-            learning_rate: f64::NAN,
-            images_per_second: f64::NAN,
-            valid_loss: f64::NAN,
-            train_loss: Trace::default(),
-            top1: Trace::default(),
-        };
         Self {
             experiment: experiment.to_owned(),
-            runs: runs.iter().map(run).collect(),
+            runs: runs.iter().map(|name| RunView::waiting(name)).collect(),
             current: None,
             chosen: None,
             stopping: false,
@@ -109,18 +33,18 @@ impl Board {
     /// then: its curves begin there. An unknown name is added.
     pub fn begin(&mut self, name: &str, epochs: usize, steps: usize, done: usize, before: &Log) {
         let index = self.runs.iter().position(|run| run.name == name).unwrap_or_else(|| {
-            self.runs.extend(Self::new("", &[name.to_owned()]).runs);
+            self.runs.push(RunView::waiting(name));
             self.runs.len() - 1
         });
         let run = &mut self.runs[index];
-        (run.stage, run.epochs, run.steps, run.step, run.first_step) = (Stage::Running, epochs, steps, done, done);
-        if done == 0 {
-            run.first_seconds = Some(0.0);
-        }
-        // Points of its curves, and nothing that says its pace now.
-        before.steps.iter().for_each(|record| run.train_loss.push(record.steps_done() as f64, record.train_loss));
-        before.epochs.iter().for_each(|record| run.epoch(record));
+        run.begin(epochs, steps, done, before);
         self.current = Some(index);
+    }
+
+    /// A run that was done before this program was started.
+    pub fn found(&mut self, found: &Run) {
+        let Some(run) = self.runs.iter_mut().find(|run| run.name == found.name) else { return };
+        run.found(found);
     }
 
     /// The current run has done `done` steps.
@@ -160,7 +84,7 @@ impl Board {
 
     pub(super) fn stopping(&mut self) {
         self.stopping = true;
-        self.note("stopping after this step, all saved; the same command goes on from there (q again: at once)");
+        self.note("stopping, all will be saved (q again: at once)");
     }
 
     pub(super) fn select(&mut self, by: isize) {
@@ -195,6 +119,8 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
+    use lookahead_runs::StepRecord;
+
     use super::*;
 
     fn step(done: u64, seconds: f64) -> Record {
@@ -235,6 +161,37 @@ mod tests {
         assert_eq!(board.seconds_left(), None);
         board.record(&step(60, 1030.0));
         assert_eq!(board.seconds_left(), Some((120.0, 120.0)));
+    }
+
+    #[test]
+    fn a_run_without_logged_steps_has_its_epochs_losses() {
+        let mut board = board(&["a"]);
+        board.begin("a", 2, 8, 0, &Log::default());
+        let epoch = |line: &str| Record::Epoch(Log::parse(line.as_bytes()).epochs[0]);
+        board.record(&epoch("{\"kind\":\"epoch\",\"epoch\":1,\"step\":3,\"train_loss\":2.25}"));
+        assert_eq!(board.runs[0].train_loss.points(), [(4.0, 2.25)]);
+        board.record(&step(6, 12.0));
+        board.record(&epoch("{\"kind\":\"epoch\",\"epoch\":2,\"step\":7,\"train_loss\":2.0}"));
+        assert_eq!(board.runs[0].train_loss.points(), [(4.0, 2.25), (6.0, 2.0)]);
+    }
+
+    #[test]
+    fn a_run_found_done_keeps_its_figures() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        std::fs::create_dir(&path).unwrap();
+        let lines = "{\"kind\":\"step\",\"step\":19,\"train_loss\":2.3}\n\
+                     {\"kind\":\"epoch\",\"epoch\":1,\"step\":29,\"valid_loss\":2.5,\"top1\":15}\n";
+        std::fs::write(path.join("metrics.jsonl"), lines).unwrap();
+        let summary = "{\"optimizer\":\"sgd\",\"state\":\"\",\"seed\":1,\"train_loss\":2,\"valid_loss\":2.5,\"top1\":15,\"top5\":50,\
+                       \"seconds\":61,\"images_per_second\":800,\"steps\":30,\"peak_rss_mb\":1,\"weights_sha256\":\"\"}";
+        std::fs::write(path.join("summary.json"), summary).unwrap();
+        let mut board = board(&["a", "b"]);
+        board.found(&Run::read(&path));
+        board.end("a", Stage::Done);
+        let run = &board.runs[0];
+        assert_eq!((run.steps, run.seconds, run.valid_loss, run.top1.points()), (30, 61.0, 2.5, &[(30.0, 15.0)][..]));
+        assert_eq!(board.shown(), Some(0));
     }
 
     #[test]

@@ -4,11 +4,13 @@ use lookahead_report::clock;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
-use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Axis, Block, Borders, Cell, Chart, Dataset, GraphType, Paragraph, Row, Table, TableState};
+use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table, TableState, Wrap};
 
-use super::board::{Board, RunView, Stage};
+use super::board::Board;
+use super::curves::draw_curves;
+use super::run_view::{RunView, Stage};
+use crate::screen::line::shortened;
 
 /// Charts are drawn where this many lines are left for them.
 const LINES_OF_CHARTS: u16 = 6;
@@ -23,23 +25,37 @@ pub(super) fn draw(frame: &mut Frame<'_>, board: &Board) {
         16.. => room - room / 2,
         _ => room.min(wanted),
     };
-    let [head, runs, curves, foot] =
-        Layout::vertical([Constraint::Length(1), Constraint::Length(table), Constraint::Min(0), Constraint::Length(1)])
-            .areas(area);
-    frame.render_widget(Paragraph::new(header(board)), head);
+    let keys = "q stop and save   \u{2191}\u{2193} choose a run   f follow";
+    let text = if board.note.is_empty() { keys } else { board.note.as_str() };
+    // A word to whoever watches takes two lines where one is too short for it.
+    let lines = if text.chars().count() > usize::from(area.width) { 2 } else { 1 };
+    let [head, runs, curves, foot] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(table),
+        Constraint::Min(0),
+        Constraint::Length(lines),
+    ])
+    .areas(area);
+    frame.render_widget(Paragraph::new(header(board, area.width.into())), head);
     draw_runs(frame, runs, board);
     if curves.height >= LINES_OF_CHARTS {
         draw_curves(frame, curves, board);
     }
-    let keys = "q stop and save   ↑↓ choose a run   f follow";
-    let text = if board.note.is_empty() { keys } else { board.note.as_str() };
-    frame.render_widget(Paragraph::new(Span::styled(text.to_owned(), Style::new().add_modifier(Modifier::DIM))), foot);
+    let foot_text = Span::styled(text.to_owned(), Style::new().add_modifier(Modifier::DIM));
+    frame.render_widget(Paragraph::new(foot_text).wrap(Wrap { trim: true }), foot);
 }
 
-fn header(board: &Board) -> Line<'static> {
-    let mut text = format!("  {} of {} runs done", board.done(), board.runs.len());
+/// The experiment and how far it is, as far as there is room.
+fn header(board: &Board, width: usize) -> Line<'static> {
+    let mut parts = vec![format!("{} of {} runs done", board.done(), board.runs.len())];
     if let Some((run, all)) = board.seconds_left() {
-        text.push_str(&format!("   this run {} left   all {} left", clock(run), clock(all)));
+        parts.extend([format!("all {} left", clock(all)), format!("this run {} left", clock(run))]);
+    }
+    let mut text = String::new();
+    for part in parts {
+        if board.experiment.chars().count() + text.len() + 3 + part.len() <= width {
+            text.extend(["   ", &part]);
+        }
     }
     Line::from(vec![Span::styled(board.experiment.clone(), Style::new().add_modifier(Modifier::BOLD)), Span::raw(text)])
 }
@@ -53,8 +69,8 @@ struct Column {
 
 /// The columns in the order in which they are wanted where there is not room for all.
 const COLUMNS: [Column; 8] = [
-    Column { head: "progress", width: 8, of: progress },
     Column { head: "top-1 %", width: 7, of: |run| number(last(run.top1.points()), 2) },
+    Column { head: "progress", width: 8, of: progress },
     Column { head: "train loss", width: 10, of: |run| number(last(run.train_loss.points()), 4) },
     Column { head: "valid loss", width: 10, of: |run| number(run.valid_loss, 4) },
     Column { head: "time", width: 7, of: |run| if run.seconds > 0.0 { clock(run.seconds) } else { String::new() } },
@@ -63,11 +79,13 @@ const COLUMNS: [Column; 8] = [
     Column { head: "loss so far", width: SPARK as u16, of: sparkline },
 ];
 /// The same from left to right, by position in [`COLUMNS`].
-const ORDER: [usize; 8] = [0, 2, 7, 3, 1, 6, 5, 4];
+const ORDER: [usize; 8] = [1, 2, 7, 3, 0, 6, 5, 4];
 
-/// Names are shown whole: two runs whose names are cut look alike.
+/// Names are shown whole where there is room beside the accuracy; elsewhere they lose their middle, since two runs whose
+/// beginnings or ends are cut look alike.
 fn draw_runs(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     let longest = board.runs.iter().map(|run| run.name.chars().count()).max().unwrap_or(3).clamp(3, 34) as u16;
+    let longest = longest.min(area.width.saturating_sub(1 + 1 + 1 + COLUMNS[0].width)).max(3);
     let mut left = area.width.saturating_sub(1 + 1 + longest);
     let mut columns = 0;
     while columns < COLUMNS.len() && left > COLUMNS[columns].width {
@@ -84,7 +102,8 @@ fn draw_runs(frame: &mut Frame<'_>, area: Rect, board: &Board) {
             Stage::Done => ("✓", Color::Green),
             Stage::Diverged => ("✗", Color::Red),
         };
-        let marked = [Cell::from(Span::styled(mark, Style::new().fg(colour))), Cell::from(run.name.clone())];
+        let marked =
+            [Cell::from(Span::styled(mark, Style::new().fg(colour))), Cell::from(shortened(&run.name, longest.into()))];
         Row::new(marked.into_iter().chain(shown.iter().map(|column| Cell::from((column.of)(run)))))
     });
     let table = Table::new(rows, widths)
@@ -108,56 +127,6 @@ fn last(points: &[(f64, f64)]) -> f64 {
     points.last().map_or(f64::NAN, |point| point.1)
 }
 
-fn draw_curves(frame: &mut Frame<'_>, area: Rect, board: &Board) {
-    let Some(shown) = board.shown() else { return };
-    let run = &board.runs[shown];
-    let [left, right] = Layout::horizontal([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(area);
-    let whole = run.steps.max(1) as f64;
-    let title = format!("training loss, {}", run.name);
-    draw_chart(frame, left, &title, whole, vec![(run.train_loss.points(), Color::Cyan)]);
-    // Accuracy of every run, the chosen one in front.
-    let mut lines: Vec<(&[(f64, f64)], Color)> = Vec::new();
-    lines.extend(
-        board
-            .runs
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| *index != shown)
-            .map(|(_, run)| (run.top1.points(), Color::DarkGray)),
-    );
-    lines.push((run.top1.points(), Color::Green));
-    draw_chart(frame, right, "top-1 %, all runs", whole, lines);
-}
-
-fn draw_chart(frame: &mut Frame<'_>, area: Rect, title: &str, last_step: f64, lines: Vec<(&[(f64, f64)], Color)>) {
-    let values = lines.iter().flat_map(|(points, _)| points.iter().map(|point| point.1));
-    let (low, high) =
-        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-    let block = Block::new().title(Span::styled(title.to_owned(), Style::new().add_modifier(Modifier::BOLD)));
-    if low > high {
-        return frame.render_widget(Paragraph::new("no values yet").block(block), area);
-    }
-    let room = if high > low { 0.05 * (high - low) } else { 0.5 * high.abs().max(1e-3) };
-    let (low, high) = (low - room, high + room);
-    let datasets = lines
-        .iter()
-        .filter(|(points, _)| !points.is_empty())
-        .map(|(points, colour)| {
-            let kind = if points.len() > 1 { GraphType::Line } else { GraphType::Scatter };
-            Dataset::default().marker(Marker::Braille).graph_type(kind).style(Style::new().fg(*colour)).data(points)
-        })
-        .collect();
-    let dim = Style::new().add_modifier(Modifier::DIM);
-    let labels =
-        |low: f64, high: f64, digits| [low, 0.5 * (low + high), high].map(|value| Span::raw(number(value, digits)));
-    let digits = if high - low > 10.0 { 0 } else { 2 };
-    let chart = Chart::new(datasets)
-        .block(block)
-        .x_axis(Axis::default().bounds([0.0, last_step]).labels(labels(0.0, last_step, 0)).style(dim))
-        .y_axis(Axis::default().bounds([low, high]).labels(labels(low, high, digits)).style(dim));
-    frame.render_widget(chart, area);
-}
-
 /// The training loss in eight heights, from the run's start to now.
 fn sparkline(run: &RunView) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -175,7 +144,7 @@ fn sparkline(run: &RunView) -> String {
     means.into_iter().map(|mean| BARS[height(mean).min(7)]).collect()
 }
 
-fn number(value: f64, digits: usize) -> String {
+pub(super) fn number(value: f64, digits: usize) -> String {
     if value.is_finite() { format!("{value:.digits$}") } else { String::new() }
 }
 
@@ -241,8 +210,7 @@ mod tests {
     fn all_runs_curves_rates_and_times_are_on_the_screen() {
         let screen = screen(&at_work(), 130, 40);
         for part in [
-            "cifar10  1 of 3 runs done",
-            "this run 2:40 left   all 6:00 left",
+            "cifar10   1 of 3 runs done   all 6:00 left   this run 2:40 left",
             "✓ sgd-s1",
             "done",
             "76.50",
@@ -284,9 +252,41 @@ mod tests {
     }
 
     #[test]
-    fn stopping_is_told() {
+    fn stopping_is_told_in_any_width() {
         let mut board = at_work();
         board.stopping();
-        assert!(screen(&board, 130, 30).contains("stopping after this step, all saved"));
+        assert!(screen(&board, 80, 24).contains("stopping, all will be saved (q again: at once)"));
+        let narrow = screen(&board, 40, 24);
+        assert!(narrow.contains("stopping, all will be saved (q again: at") && narrow.contains("\"once)"), "{narrow}");
+        assert!(
+            narrow.contains("1 of 3 runs done ") && !narrow.contains("left"),
+            "a part that is cut says nothing: {narrow}"
+        );
+    }
+
+    #[test]
+    fn forty_columns_show_the_accuracy_beside_a_long_name() {
+        let mut board = Board::new("demo", &["lookahead-adamw-interpolate-s12".to_owned()]);
+        board.begin("lookahead-adamw-interpolate-s12", 1, 20, 0, &Log::default());
+        board.record(&epoch(20, 1.5, 61.25));
+        let screen = screen(&board, 40, 20);
+        assert!(
+            screen.contains("61.25") && screen.contains("interpolate-s12") && screen.contains("lookahead-a"),
+            "{screen}"
+        );
+    }
+
+    /// 2.352 to 2.348: two digits would print one number three times.
+    #[test]
+    fn labels_of_an_axis_differ() {
+        let mut board = Board::new("demo", &["sgd-s1".to_owned()]);
+        board.begin("sgd-s1", 1, 20, 0, &Log::default());
+        for (done, loss) in [(5, 2.352), (10, 2.350), (15, 2.348)] {
+            board.record(&step(done, loss, 0.1, 800.0, 1.0));
+        }
+        let screen = screen(&board, 100, 20);
+        for label in ["2.348", "2.350", "2.352"] {
+            assert!(screen.contains(label), "{label}: {screen}");
+        }
     }
 }

@@ -4,8 +4,11 @@
 //! keys. The loop never waits for the terminal. `q` asks the loop to stop as Ctrl-C does: after the step at hand, with all
 //! saved, so that the same command goes on from there.
 
+mod ascii;
 mod board;
+mod curves;
 mod draw;
+mod run_view;
 mod trace;
 
 use std::io::{self, IsTerminal};
@@ -17,8 +20,10 @@ use std::time::Duration;
 
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-pub use board::{Board, Stage};
+pub use board::Board;
+use lookahead_report::console::is_unicode;
 use lookahead_runs::Error as RunsError;
+pub use run_view::Stage;
 
 use crate::error::Result;
 
@@ -83,11 +88,17 @@ impl View {
         let mut terminal = ratatui::try_init().map_err(RunsError::output("write", terminal_path))?;
         let board = Arc::new(Mutex::new(Board::new(experiment, runs)));
         let closing = Arc::new(AtomicBool::new(false));
-        let (seen, until) = (Arc::clone(&board), Arc::clone(&closing));
+        let (seen, until, unicode) = (Arc::clone(&board), Arc::clone(&closing), is_unicode());
         let thread = std::thread::spawn(move || {
             while !until.load(Ordering::SeqCst) {
                 // A terminal that went away is no reason to stop training.
-                if terminal.draw(|frame| draw::draw(frame, &locked(&seen))).is_err() {
+                let picture = |frame: &mut ratatui::Frame<'_>| {
+                    draw::draw(frame, &locked(&seen));
+                    if !unicode {
+                        ascii::in_ascii(frame.buffer_mut());
+                    }
+                };
+                if terminal.draw(picture).is_err() {
                     return;
                 }
                 if let Ok(true) = event::poll(TICK)
@@ -114,8 +125,13 @@ impl Drop for View {
             // A panic of the drawing thread has been told by the panic hook.
             let _ = thread.join();
         }
-        ratatui::restore();
+        give_back();
     }
+}
+
+/// Gives the terminal back; one that is gone needs no more.
+fn give_back() {
+    let _ = ratatui::try_restore();
 }
 
 /// The board even if somebody panicked while holding it: it is only ever shown.
@@ -127,7 +143,7 @@ fn answer(request: Request, board: &Mutex<Board>, stop: &impl Fn()) {
     let mut board = locked(board);
     match request {
         Request::Stop if board.is_stopping() => {
-            ratatui::restore();
+            give_back();
             std::process::exit(130);
         }
         Request::Stop => {

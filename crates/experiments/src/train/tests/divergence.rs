@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::{CPU, Probe, data, open, options, row, run, shapes};
-use crate::error::Error;
+use crate::error::{Error, LossOf};
 use crate::train::{LoopOptions, Setup, Unwatched, train, train_from};
 
 /// Weights spoilt by the third step give the fourth a loss that is no number: its checkpoint must not be taken.
@@ -17,11 +17,13 @@ fn a_checkpoint_holds_steps_whose_losses_are_finite() {
     setup.optimizer = Box::new(Probe { inner: setup.optimizer, seen: Arc::new(Mutex::new(vec![])), spoil: Some(2) });
     let options = LoopOptions { checkpoint_every: Some(1), ..options() };
     match train_from(setup, &folder, &options, &mut Unwatched) {
-        Err(Error::NotFinite { step: 3, loss }) => assert!(loss.is_nan()),
+        Err(Error::NotFinite { of: LossOf::Step(3), loss }) => assert!(loss.is_nan()),
         other => panic!("{other:?}"),
     }
     let newest = folder.checkpoints().unwrap().newest().unwrap().unwrap();
     assert_eq!(newest.position.step, 3);
+    // Step 3 is the first whose loss is no number, so the weights after three steps are not good.
+    assert!(folder.checkpoints().unwrap().describe_before(3).ends_with("(step 2)"));
     let log = lookahead_runs::Log::read(&folder.path().join("metrics.jsonl")).unwrap();
     assert_eq!(log.steps.iter().map(|step| step.step).collect::<Vec<_>>(), [0, 1, 2]);
 }
@@ -37,7 +39,12 @@ fn a_divergence_is_said_in_full_and_written_down() {
     let error = train(&run, &data, &CPU, &folder, &options(), &mut Unwatched).unwrap_err();
     assert_eq!(error.exit_status(), 4);
     let text = error.to_string();
-    for part in ["sgd-s1 diverged: the loss of step ", "there is no checkpoint yet", "--optimizers sgd --lr 3.3e29"] {
+    for part in [
+        "sgd-s1 diverged: the loss of step ",
+        "there is no good checkpoint",
+        "`--optimizers sgd --lr 3.3e29 --fresh`",
+        "`just lr-find demo --optimizers sgd`",
+    ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     assert!(folder.path().join("diverged.json").exists() && !folder.path().join("summary.json").exists());

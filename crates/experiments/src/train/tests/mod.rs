@@ -53,7 +53,7 @@ fn data(run: &RunConfig, splits: Splits) -> Data {
 }
 
 fn open(root: &Path, run: &RunConfig, data: &Data) -> RunFolder {
-    match RunFolder::open(root, &run.name(), &run.to_table(), &data.sha256, &Environment::default(), false).unwrap() {
+    match RunFolder::open(root, &run.name(), &run.to_table(), &data.about, &Environment::default(), false).unwrap() {
         Opened::ToDo(folder) => folder,
         Opened::Done(_) => panic!("done before"),
     }

@@ -43,6 +43,22 @@ fn resumes_to_the_bit(run: &RunConfig, data: impl Fn() -> Data) {
     assert_eq!(straight, stopped);
 }
 
+/// Asked to stop while it validates, a run saves the epoch's last step and validates again when it goes on.
+#[test]
+fn stopped_while_it_validates() {
+    let run = run(row("lookahead-sgd"), |config| config.train.epochs = 2);
+    let data = || data(&run, shapes(48, 8));
+    let root = tempfile::tempdir().unwrap();
+    let folder = open(root.path(), &run, &data());
+    let interrupt = Interrupt::default();
+    let options = LoopOptions { interrupt: interrupt.clone(), ..options() };
+    let error = train(&run, &data(), &CPU, &folder, &options, &mut StopAt { at: 6, interrupt }).unwrap_err();
+    assert!(matches!(error, Error::Interrupted { step: 6, .. }), "{error}");
+    drop(folder);
+    let straight = tempfile::tempdir().unwrap();
+    assert_eq!(trained(root.path(), &run, data, &[]), trained(straight.path(), &run, data, &[]));
+}
+
 #[test]
 fn with_mixup() {
     let run = run(row("lookahead-adamw"), |config| {

@@ -47,8 +47,11 @@ struct PlainNode<T: Kernels> {
     saved: Kept<Vec<Saved<T>>>,
 }
 
-/// Gradients of a layer's parameters, and where they go. They are put there by the thread of the pass.
-type Found<'a> = Vec<(&'a Slot, Vec<Option<Tensor>>)>;
+/// The gradients of a layer's parameters, as they were bundled.
+type OfParameters = Vec<Option<Tensor>>;
+
+/// Where those go. They are put there by the thread of the pass.
+type Found<'a> = Vec<(&'a Slot, OfParameters)>;
 
 impl<T: Kernels> PlainNode<T> {
     fn forward(&self, x: &[T]) -> Result<(CpuStorage, Shape)> {
@@ -134,11 +137,7 @@ impl<T: Kernels> PlainNode<T> {
 }
 
 /// The gradient of a layer's convolution, none where it is `dy` itself, and room for those of its parameters, with batch norm's filled in.
-fn sum_gradient<T: Kernels>(
-    plan: &PlainPlan,
-    left: &Saved<T>,
-    dy: &[T],
-) -> Result<(Option<Values<T>>, Vec<Option<Tensor>>)> {
+fn sum_gradient<T: Kernels>(plan: &PlainPlan, left: &Saved<T>, dy: &[T]) -> Result<(Option<Values<T>>, OfParameters)> {
     let mut parameters = vec![None; if plan.norm.is_some() { 3 } else { 2 }];
     let given_gradient = match (&left.given, &plan.norm, &left.statistics, plan.after) {
         (Some(given), Some(norm), Some(statistics), _) => {

@@ -1,0 +1,82 @@
+//! The curves of one run, and the accuracies of all.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::symbols::Marker;
+use ratatui::text::Span;
+use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph};
+
+use super::board::Board;
+use super::draw::number;
+
+pub(super) fn draw_curves(frame: &mut Frame<'_>, area: Rect, board: &Board) {
+    let Some(shown) = board.shown() else { return };
+    let run = &board.runs[shown];
+    let [left, right] = Layout::horizontal([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(area);
+    let whole = run.steps.max(1) as f64;
+    let title = format!("training loss, {}", run.name);
+    draw_chart(frame, left, &title, whole, vec![(run.train_loss.points(), Color::Cyan)]);
+    // Accuracy of every run, the chosen one in front.
+    let mut lines: Vec<(&[(f64, f64)], Color)> = Vec::new();
+    lines.extend(
+        board
+            .runs
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| *index != shown)
+            .map(|(_, run)| (run.top1.points(), Color::DarkGray)),
+    );
+    lines.push((run.top1.points(), Color::Green));
+    draw_chart(frame, right, "top-1 %, all runs", whole, lines);
+}
+
+fn draw_chart(frame: &mut Frame<'_>, area: Rect, title: &str, last_step: f64, lines: Vec<(&[(f64, f64)], Color)>) {
+    let values = lines.iter().flat_map(|(points, _)| points.iter().map(|point| point.1));
+    let (low, high) =
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    let block = Block::new().title(Span::styled(title.to_owned(), Style::new().add_modifier(Modifier::BOLD)));
+    if low > high {
+        return frame.render_widget(Paragraph::new("no values yet").block(block), area);
+    }
+    let room = if high > low { 0.05 * (high - low) } else { 0.5 * high.abs().max(1e-3) };
+    let (low, high) = (low - room, high + room);
+    let datasets = lines
+        .iter()
+        .filter(|(points, _)| !points.is_empty())
+        .map(|(points, colour)| {
+            let kind = if points.len() > 1 { GraphType::Line } else { GraphType::Scatter };
+            Dataset::default().marker(Marker::Braille).graph_type(kind).style(Style::new().fg(*colour)).data(points)
+        })
+        .collect();
+    let dim = Style::new().add_modifier(Modifier::DIM);
+    let fewest = if high - low > 10.0 { 0 } else { 2 };
+    let chart = Chart::new(datasets)
+        .block(block)
+        .x_axis(Axis::default().bounds([0.0, last_step]).labels(labels(0.0, last_step, 0)).style(dim))
+        .y_axis(Axis::default().bounds([low, high]).labels(labels(low, high, fewest)).style(dim));
+    frame.render_widget(chart, area);
+}
+
+/// Both ends and the middle, in as many digits as they need to differ.
+fn labels(low: f64, high: f64, fewest: usize) -> [Span<'static>; 3] {
+    let texts = |digits| [low, 0.5 * (low + high), high].map(|value| number(value, digits));
+    let differ = |digits: &usize| {
+        let [low, middle, high] = texts(*digits);
+        low != middle && middle != high
+    };
+    texts((fewest..8).find(differ).unwrap_or(8)).map(Span::raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_differ() {
+        let texts = |low, high, fewest| labels(low, high, fewest).map(|label| label.content.into_owned());
+        assert_eq!(texts(0.0, 1.0, 0), ["0.0", "0.5", "1.0"]);
+        assert_eq!(texts(0.0, 1950.0, 0), ["0", "975", "1950"]);
+        assert_eq!(texts(2.348, 2.352, 2), ["2.348", "2.350", "2.352"]);
+    }
+}

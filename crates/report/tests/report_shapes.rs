@@ -1,0 +1,176 @@
+//! The page of experiments that are not like the demo, in a real browser: one point, a thousand classes, two classes, a row that
+//! explodes. `just test-browser` runs them; they need chromium and chromedriver, and say so where they are not.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+#[allow(dead_code, reason = "each test file is a crate of its own, and this one clicks on nothing")]
+mod browser;
+mod synthetic;
+
+use std::fs;
+
+use browser::{Driver, fits, page_of, screenshot, text};
+use lookahead_runs::Plan;
+use serde_json::Value;
+use synthetic::Synthetic;
+
+/// One seed of one epoch, with one line of metrics: every chart has a point that can be seen, and nothing is claimed.
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn a_chart_of_one_point_is_drawn() {
+    let Some(driver) = Driver::start() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let rows = vec![("sgd", ""), ("adamw", "")];
+    let short = Synthetic { rows, seeds: 1, epochs: 1, steps_per_epoch: 10, ..Synthetic::small("demo") };
+    let (page, _) = page_of(&short.write(root.path()));
+    let session = driver.session(&root.path().join("profile"));
+    session.emulate(1280, 900, "light");
+    session.open(&page);
+    for key in ["train_loss", "valid_loss", "top1", "learning_rate"] {
+        let shown = session.eval(&format!(
+            "[...document.querySelectorAll('[data-key={key}] circle.point')].map(point => getComputedStyle(point).fill)"
+        ));
+        let shown = shown.as_array().unwrap();
+        assert!(shown.len() == 2 && shown.iter().all(|fill| fill != "none"), "{key}: {shown:?}");
+    }
+    let lead = text(session.eval("document.querySelector('#results .lead').innerText"));
+    assert!(lead.contains("One seed a row") && !lead.contains("standard deviation"), "{lead}");
+    assert_eq!(session.console(), [] as [String; 0]);
+}
+
+/// Three rows of three seeds on a thousand classes: no matrix, the worst first, and a search.
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn a_thousand_classes_are_listed_and_searched() {
+    let Some(driver) = Driver::start() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let rows = vec![("sgd", ""), ("lookahead-sgd", "keep"), ("adamw", "")];
+    let classes = (0..1000).map(|class| format!("class {class}")).collect();
+    let (page, _) = page_of(&Synthetic { rows, classes, ..Synthetic::small("demo") }.write(root.path()));
+    let size = fs::metadata(&page).unwrap().len();
+    assert!(size < 500_000, "{size} bytes");
+    let session = driver.session(&root.path().join("profile"));
+    for (width, scheme) in [(1400, "light"), (800, "dark"), (390, "light")] {
+        session.emulate(width, 900, scheme);
+        session.open(&page);
+        assert_eq!(session.eval("document.querySelectorAll('.confusion').length"), 0);
+        assert_eq!(session.eval("document.querySelectorAll('.confusions tbody tr').length"), 20);
+        let bars =
+            session.eval("[...document.querySelectorAll('.class-bars .number')].map(cell => Number(cell.textContent))");
+        let bars: Vec<f64> = bars.as_array().unwrap().iter().map(|bar| bar.as_f64().unwrap()).collect();
+        assert!(bars.len() == 40 && bars.is_sorted(), "worst first: {bars:?}");
+        // All bars begin at one place, and names are whole.
+        let lefts = session.eval("new Set([...document.querySelectorAll('.bar-track')].map(track => track.getBoundingClientRect().left)).size");
+        assert_eq!(lefts, 1);
+        session.press("#class-search", "class 99");
+        assert_eq!(session.eval("document.querySelectorAll('.class-bars .bar-name').length"), 11, "99 and 990 to 999");
+        fits(&session);
+        screenshot(&session, &format!("thousand-classes-{width}"));
+    }
+    assert_eq!(session.console(), [] as [String; 0]);
+}
+
+/// Ants and bees: a small matrix in letters of a usual size, no top-5, and the accuracy on a phone's first screen.
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn two_classes_make_a_small_figure() {
+    let Some(driver) = Driver::start() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let classes = vec!["ants".to_owned(), "bees".to_owned()];
+    let rows = vec![("sgd", ""), ("lookahead-sgd", "keep")];
+    let (page, _) = page_of(&Synthetic { classes, rows, ..Synthetic::small("imagenette") }.write(root.path()));
+    let session = driver.session(&root.path().join("profile"));
+    for width in [1400, 800, 390] {
+        session.emulate(width, 900, "light");
+        session.open(&page);
+        let height = session.eval("document.querySelector('.confusion .label').getBBox().height * \
+            document.querySelector('.confusion').getBoundingClientRect().width / document.querySelector('.confusion').viewBox.baseVal.width");
+        assert!(height.as_f64().unwrap() < 24.0, "{height}");
+        assert_eq!(session.eval("document.querySelectorAll('[data-key=top5]').length"), 0);
+        let heads = text(session.eval("document.querySelector('#results-table thead').textContent"));
+        assert!(!heads.contains("Top-5"), "{heads}");
+        assert_eq!(
+            session.eval("document.querySelector('#title').textContent"),
+            "a folder of images",
+            "not Imagenette"
+        );
+        assert_eq!(session.eval("document.querySelector('#theirs')"), Value::Null);
+        let names =
+            session.eval("[...document.querySelectorAll('#results-table thead th')].map(head => head.textContent)");
+        let column = names.as_array().unwrap().iter().position(|name| name == "Top-1 %").unwrap();
+        let right = session.eval(&format!(
+            "document.querySelector('#results-table tbody tr').children[{column}].getBoundingClientRect().right"
+        ));
+        assert!(right.as_f64().unwrap() <= f64::from(width), "{width}: the accuracy ends at {right}");
+        let last = session.eval("[...document.querySelectorAll('#contents a')].at(-1).getBoundingClientRect().right");
+        assert!(last.as_f64().unwrap() <= f64::from(width), "{width}: the navigation ends at {last}");
+        fits(&session);
+        screenshot(&session, &format!("two-classes-{width}"));
+    }
+    assert_eq!(session.console(), [] as [String; 0]);
+}
+
+/// Runs at work: the page says as of when, counts those not begun, and speaks of nothing that it does not show.
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn a_live_page_says_when_and_what_is_missing() {
+    let Some(driver) = Driver::start() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let rows = vec![("sgd", ""), ("lookahead-sgd", "keep")];
+    let folder = Synthetic { rows, seeds: 1, ..Synthetic::small("demo") }.write(root.path());
+    let names = ["sgd-s1", "lookahead-sgd-keep-s1", "sgd-s2", "lookahead-sgd-keep-s2"].map(str::to_owned);
+    Plan { runs: names.to_vec() }.write(&folder).unwrap();
+    for name in &names[..2] {
+        fs::remove_file(folder.join(name).join("summary.json")).unwrap();
+    }
+    let (page, _) = page_of(&folder);
+    let session = driver.session(&root.path().join("profile"));
+    session.emulate(800, 900, "dark");
+    session.open(&page);
+    let recipe = text(session.eval("document.querySelector('#recipe').textContent"));
+    assert!(recipe.contains("0 of 4 runs done, 2 not begun") && recipe.contains("as of 20"), "{recipe}");
+    let lead = text(session.eval("document.querySelector('#results .lead').innerText"));
+    assert!(lead.contains("No run is done yet") && !lead.contains("Bold") && !lead.contains("differences"), "{lead}");
+    assert!(text(session.eval("document.querySelector('#left-out').textContent")).contains("sgd-s2 not begun"));
+    fits(&session);
+    screenshot(&session, "live");
+    assert_eq!(session.console(), [] as [String; 0]);
+}
+
+/// A row whose validation loss explodes is marked and not drawn to; bands of accuracy stay between 0 and 100.
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn one_row_that_explodes_does_not_flatten_the_others() {
+    let Some(driver) = Driver::start() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let folder = Synthetic::small("demo").write(root.path());
+    for seed in 1..=3 {
+        let metrics = folder.join(format!("rmsprop-s{seed}/metrics.jsonl"));
+        let lines = fs::read_to_string(&metrics).unwrap();
+        let exploded = |line: &str| {
+            let mut record: Value = serde_json::from_str(line).unwrap();
+            if record["kind"] == "epoch" {
+                record["valid_loss"] = (40_000.0 * record["epoch"].as_f64().unwrap()).into();
+                record["top1"] = (4.0 * seed as f64 - 3.9).into();
+            }
+            record.to_string() + "\n"
+        };
+        fs::write(&metrics, lines.lines().map(exploded).collect::<String>()).unwrap();
+    }
+    let (page, _) = page_of(&folder);
+    let session = driver.session(&root.path().join("profile"));
+    session.emulate(1280, 900, "light");
+    session.open(&page);
+    let labels = |key: &str| {
+        let found = session.eval(&format!(
+            "[...document.querySelectorAll('[data-key={key}] .axes text')].map(text => text.textContent)"
+        ));
+        found.as_array().unwrap().iter().map(|label| text(label.clone())).collect::<Vec<_>>()
+    };
+    assert!(!labels("valid_loss").iter().any(|label| label.contains('k')), "{:?}", labels("valid_loss"));
+    let beyond = text(session.eval("document.querySelector('[data-key=valid_loss] .beyond').textContent"));
+    assert!(beyond.starts_with("Beyond the axis: RMSProp, up to 320000"), "{beyond}");
+    assert_eq!(session.eval("document.querySelectorAll('[data-key=valid_loss] .beyond-mark').length"), 1);
+    assert!(!labels("top1").iter().any(|label| label.starts_with('\u{2212}')), "{:?}", labels("top1"));
+    assert_eq!(session.console(), [] as [String; 0]);
+}
