@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use lookahead_report::console::print;
 
 use super::check::check;
 use super::data::data_root;
@@ -51,22 +52,22 @@ pub fn fetch(flags: &FetchFlags) -> Result<()> {
     let progress = Progress::new(0, flags.quiet);
     let folder = download(&root, name, &progress)?;
     if !flags.quiet {
-        println!("{}", folder.display());
+        print(&format!("{}\n", folder.display()))?;
     }
     Ok(())
 }
 
 #[cfg(feature = "download")]
 fn list(root: &std::path::Path) -> Result<()> {
+    let mut lines = String::new();
     for set in lookahead_data::published() {
         let there = if lookahead_data::is_present(root, set.name)? { "there" } else { "not there" };
-        println!("{:<16} {there:<10} {}", set.name, set.url);
+        lines += &format!("{:<16} {there:<10} {}\n", set.name, set.url);
     }
-    Ok(())
+    Ok(print(&lines)?)
 }
 
 #[cfg(not(feature = "download"))]
 fn list(_root: &std::path::Path) -> Result<()> {
-    println!("this build has no `download` feature and downloads nothing");
-    Ok(())
+    Ok(print("this build has no `download` feature and downloads nothing\n")?)
 }
