@@ -17,7 +17,7 @@ struct Kind {
     tf32: bool,
 }
 
-/// The CPU always, and what else the build has code for and the machine has; a device that is missing is told. Opened once a
+/// The CPU always, and what else the build has code for and the machine has; what is missing is printed. Opened once a
 /// process, so that kernels are compiled once.
 #[cfg_attr(not(any(feature = "cuda", feature = "metal")), allow(unused_mut, reason = "only those builds add any"))]
 fn kinds() -> &'static [Kind] {

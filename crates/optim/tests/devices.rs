@@ -12,7 +12,7 @@ use support::{Numbers, values};
 
 const STEPS: u64 = 20;
 
-/// What the build has code for and the machine has; what is missing is told.
+/// What the build has code for and the machine has; what is missing is printed.
 #[allow(clippy::let_and_return, unused_mut, reason = "only builds with a GPU's feature add any")]
 fn devices() -> Vec<Device> {
     let mut devices = Vec::new();
