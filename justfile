@@ -42,9 +42,9 @@ report *args:
 preview *args:
     @cargo run --release --package lookahead-data --example preview -- "$@"
 
-# all tests, with the hub's parquet layout
+# all tests
 test *args:
-    cargo test --release --workspace --features lookahead-data/parquet "$@"
+    cargo test --release --workspace "$@"
 
 # the data crate's tests with downloads from the hub; builds some 160 crates more
 test-hub *args:
@@ -52,7 +52,7 @@ test-hub *args:
 
 # the tests that take minutes: the demo's rows at full length, fifty kills
 test-long *args:
-    cargo test --release --package lookahead-experiments --no-default-features --test training --test resume -- --ignored --nocapture "$@"
+    cargo test --release --workspace --test training --test resume -- --ignored --nocapture "$@"
 
 # the report page in a real browser; needs chromium and chromedriver
 test-browser:
@@ -61,7 +61,7 @@ test-browser:
 # formatting, clippy and the arrows between the crates
 lint: layers
     cargo fmt --all --check
-    cargo clippy --release --workspace --all-targets --features lookahead-data/parquet -- -D warnings
+    cargo clippy --release --workspace --all-targets -- -D warnings
 
 # the documentation, warnings denied
 docs:
