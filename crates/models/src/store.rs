@@ -1,4 +1,7 @@
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
@@ -17,6 +20,27 @@ impl Store {
         self.parameters.iter().chain(&self.buffers).map(|(name, var)| (name.as_str(), var)).collect()
     }
 
+    /// What is trained, sorted by name.
+    pub(crate) fn parameters(&self) -> Vec<(String, Var)> {
+        listed(&self.parameters)
+    }
+
+    /// What only goes along, sorted by name.
+    pub(crate) fn buffers(&self) -> Vec<(String, Var)> {
+        listed(&self.buffers)
+    }
+
+    /// How many numbers are trained.
+    pub(crate) fn parameter_count(&self) -> usize {
+        self.parameters.values().map(|var| var.elem_count()).sum()
+    }
+
+    /// Writes everything to a safetensors file.
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        let state: HashMap<_, _> = self.state().into_iter().collect();
+        candle_core::safetensors::save(&state, path).map_err(|source| Error::File { path: path.to_path_buf(), source })
+    }
+
     /// Copies of nothing: the live tensors by name.
     pub(crate) fn state(&self) -> Vec<(String, Tensor)> {
         self.all().into_iter().map(|(name, var)| (name.to_string(), var.as_detached_tensor())).collect()
@@ -33,6 +57,10 @@ impl Store {
         })?;
         Ok(loaded)
     }
+}
+
+fn listed(vars: &BTreeMap<String, Var>) -> Vec<(String, Var)> {
+    vars.iter().map(|(name, var)| (name.clone(), var.clone())).collect()
 }
 
 /// Converts every tensor before the first variable is set: whatever fails, fails while nothing has changed.

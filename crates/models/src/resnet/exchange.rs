@@ -1,14 +1,11 @@
 //! Weights in and out of a network: maps, and the files of other libraries.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 use candle_core::Tensor;
 
 use super::ResNet;
-use crate::{Error, Loaded, Result, Weights};
+use crate::{Loaded, Result, Weights};
 
 impl ResNet {
     /// Parameters and buffers, sorted by name: what a checkpoint of the network holds. The tensors are the live ones, not copies.
@@ -83,7 +80,6 @@ impl ResNet {
     ///
     /// [`Error::File`](crate::Error::File) where the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let (path, state) = (path.as_ref(), self.state().into_iter().collect::<HashMap<_, _>>());
-        candle_core::safetensors::save(&state, path).map_err(|source| Error::File { path: path.to_path_buf(), source })
+        self.store.save(path.as_ref())
     }
 }

@@ -160,17 +160,17 @@ impl ResNet {
 
     /// What is trained, sorted by name.
     pub fn parameters(&self) -> Vec<(String, Var)> {
-        self.store.parameters.iter().map(|(name, var)| (name.clone(), var.clone())).collect()
+        self.store.parameters()
     }
 
     /// BatchNorm's running means and variances, sorted by name. They are not trained: no optimizer, decay or averaging touches them.
     pub fn buffers(&self) -> Vec<(String, Var)> {
-        self.store.buffers.iter().map(|(name, var)| (name.clone(), var.clone())).collect()
+        self.store.buffers()
     }
 
     /// How many numbers are trained.
     pub fn parameter_count(&self) -> usize {
-        self.store.parameters.values().map(|var| var.elem_count()).sum()
+        self.store.parameter_count()
     }
 
     /// The type of its activations, as given to [`new`](Self::new).

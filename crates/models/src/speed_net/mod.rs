@@ -3,14 +3,14 @@
 mod config;
 mod whitening;
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, Var};
 use lookahead_kernels::{Activation, BatchNorm, PlainLayer, max_pool2d, plain_network, to_channels_last};
 
 pub use self::config::SpeedNetConfig;
 use crate::{
-    BatchNormConfig, Error, Loaded, Pass, Result, Weights,
+    BatchNormConfig, Loaded, Pass, Result, Weights,
     init::Init,
     layers::{mode, weight},
     store::{Store, StoreBuilder, precise},
@@ -91,7 +91,7 @@ impl SpeedNet {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where the configuration describes no network.
+    /// [`Error::Config`](crate::Error::Config) where the configuration describes no network.
     pub fn new(config: &SpeedNetConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
         config.validate()?;
         let (batch_norm, device) = (config.batch_norm, device.clone());
@@ -173,17 +173,17 @@ impl SpeedNet {
 
     /// What is trained, sorted by name. The filters of the whitening are not.
     pub fn parameters(&self) -> Vec<(String, Var)> {
-        self.store.parameters.iter().map(|(name, var)| (name.clone(), var.clone())).collect()
+        self.store.parameters()
     }
 
     /// Batch norm's running statistics and the filters of the whitening, sorted by name.
     pub fn buffers(&self) -> Vec<(String, Var)> {
-        self.store.buffers.iter().map(|(name, var)| (name.clone(), var.clone())).collect()
+        self.store.buffers()
     }
 
     /// How many numbers are trained.
     pub fn parameter_count(&self) -> usize {
-        self.store.parameters.values().map(|var| var.elem_count()).sum()
+        self.store.parameter_count()
     }
 
     /// The type of its activations, as given to [`new`](Self::new).
@@ -206,7 +206,7 @@ impl SpeedNet {
     ///
     /// # Errors
     ///
-    /// [`Error::Weights`] with every name that is missing, not of this network, of another shape or no float; the network is then as it was.
+    /// [`Error::Weights`](crate::Error::Weights) with every name that is missing, not of this network, of another shape or no float; the network is then as it was.
     #[doc(alias = "load_state_dict")]
     pub fn load(&self, weights: impl Into<Weights>) -> Result<Loaded> {
         self.store.load(weights.into(), false)
@@ -216,10 +216,9 @@ impl SpeedNet {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] where the file cannot be written.
+    /// [`Error::File`](crate::Error::File) where the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let (path, state) = (path.as_ref(), self.state().into_iter().collect::<HashMap<_, _>>());
-        candle_core::safetensors::save(&state, path).map_err(|source| Error::File { path: path.to_path_buf(), source })
+        self.store.save(path.as_ref())
     }
 }
 

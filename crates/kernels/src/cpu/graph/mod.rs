@@ -6,6 +6,7 @@ mod batch_norm;
 mod conv2d;
 mod cross_entropy;
 mod max_pool;
+mod pass;
 mod plain_network;
 mod residual_blocks;
 mod row_norm;
@@ -21,9 +22,3 @@ pub(super) use max_pool::max_pool;
 pub(super) use plain_network::plain_network;
 pub(super) use residual_blocks::residual_blocks;
 pub(super) use row_norm::row_norm;
-
-/// Runs `f` on a thread of rayon's pool. A thread outside it goes to sleep at each parallel loop and is woken after it: a
-/// step of ResNet-20 has several hundred.
-fn on_the_pool<R: Send>(f: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| f())
-}

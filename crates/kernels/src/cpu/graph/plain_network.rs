@@ -5,10 +5,11 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use crate::Mode;
 use crate::bundle::{self, Slot};
 use crate::cpu::choose::Kernels;
-use crate::cpu::graph::{kept::Kept, on_the_pool};
+use crate::cpu::graph::kept::Kept;
+use crate::cpu::graph::pass::{self, Found, OfParameters, on_the_pool};
 use crate::cpu::layer::{self, Statistics};
 use crate::cpu::memory::{Buffer, Place, Values};
-use crate::cpu::tensors::{elements, tensor, with_elements, with_weight};
+use crate::cpu::tensors::{elements, with_weight};
 use crate::cpu::{pool, run};
 use crate::plan::PlainPlan;
 
@@ -46,12 +47,6 @@ struct PlainNode<T: Kernels> {
     tracked: bool,
     saved: Kept<Vec<Saved<T>>>,
 }
-
-/// The gradients of a layer's parameters, as they were bundled.
-type OfParameters = Vec<Option<Tensor>>;
-
-/// Where those go. They are put there by the thread of the pass.
-type Found<'a> = Vec<(&'a Slot, OfParameters)>;
 
 impl<T: Kernels> PlainNode<T> {
     fn forward(&self, x: &[T]) -> Result<(CpuStorage, Shape)> {
@@ -174,14 +169,6 @@ impl<T: Kernels> CustomOp2 for PlainNode<T> {
         _: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (dy, wanted) = (dy.contiguous()?, x.track_op());
-        let mut found = Found::new();
-        let dx = with_elements::<T, _>(&dy, |dy| {
-            with_elements::<T, _>(x, |x| on_the_pool(|| self.backward(x, dy, wanted, &mut found)))
-        })?;
-        for (slot, gradients) in found {
-            slot.put(gradients);
-        }
-        Ok((dx.map(|dx| tensor(dx.into_vec(), x.shape())), bundle::gradient(parameters)?))
+        pass::backward(x, parameters, dy, |x, dy, wanted, found| self.backward(x, dy, wanted, found))
     }
 }

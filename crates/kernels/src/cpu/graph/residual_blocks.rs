@@ -4,10 +4,11 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use crate::bundle::{self, Slot};
 use crate::cpu::choose::Kernels;
-use crate::cpu::graph::{kept::Kept, on_the_pool};
+use crate::cpu::graph::kept::Kept;
+use crate::cpu::graph::pass::{self, Found, OfParameters, on_the_pool};
 use crate::cpu::layer::{self, NormGradients, Statistics};
 use crate::cpu::memory::{Place, Values};
-use crate::cpu::tensors::{elements, tensor, with_elements};
+use crate::cpu::tensors::elements;
 use crate::plan::{BlockPlan, LayerPlan, Shortcut};
 use crate::{Activation, Mode};
 
@@ -213,9 +214,6 @@ impl<T: Kernels> BlocksNode<T> {
     }
 }
 
-/// Gradients of weight, scale and shift, and where they go. They are put there by the thread of the pass.
-type Found<'a> = Vec<(&'a Slot, Vec<Option<Tensor>>)>;
-
 /// The gradients of one layer, and those of its parameters.
 fn layer_backward<T: Kernels>(
     plan: &LayerPlan,
@@ -223,7 +221,7 @@ fn layer_backward<T: Kernels>(
     x: &[T],
     dy: &[T],
     residual: Option<Place>,
-) -> Result<(NormGradients<T>, Vec<Option<Tensor>>)> {
+) -> Result<(NormGradients<T>, OfParameters)> {
     let (norm, place) = (&plan.norm, Place::Workspace);
     let gradients = layer::normalise_backward(norm, &saved.statistics, &saved.convolved, dy, place, residual)?;
     let dw = layer::weight_gradient(&plan.shape, x, &gradients.input, &plan.weight)?;
@@ -252,14 +250,6 @@ impl<T: Kernels> CustomOp2 for BlocksNode<T> {
         _: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (dy, wanted) = (dy.contiguous()?, x.track_op());
-        let mut found = Found::new();
-        let dx = with_elements::<T, _>(&dy, |dy| {
-            with_elements::<T, _>(x, |x| on_the_pool(|| self.backward(x, dy, wanted, &mut found)))
-        })?;
-        for (slot, gradients) in found {
-            slot.put(gradients);
-        }
-        Ok((dx.map(|dx| tensor(dx.into_vec(), x.shape())), bundle::gradient(parameters)?))
+        pass::backward(x, parameters, dy, |x, dy, wanted, found| self.backward(x, dy, wanted, found))
     }
 }
