@@ -90,7 +90,9 @@ impl View {
         let closing = Arc::new(AtomicBool::new(false));
         let (seen, until, unicode) = (Arc::clone(&board), Arc::clone(&closing), is_unicode());
         let thread = std::thread::spawn(move || {
-            while !until.load(Ordering::SeqCst) {
+            loop {
+                // Read before the picture: what happened until the end is in the last one.
+                let last = until.load(Ordering::SeqCst);
                 // A terminal that went away is no reason to stop training.
                 let picture = |frame: &mut ratatui::Frame<'_>| {
                     draw::draw(frame, &locked(&seen));
@@ -98,7 +100,7 @@ impl View {
                         ascii::in_ascii(frame.buffer_mut());
                     }
                 };
-                if terminal.draw(picture).is_err() {
+                if terminal.draw(picture).is_err() || last {
                     return;
                 }
                 if let Ok(true) = event::poll(TICK)
