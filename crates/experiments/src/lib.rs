@@ -16,11 +16,12 @@ mod train;
 static ALLOCATOR: lookahead_kernels::PageCache = lookahead_kernels::PageCache::new();
 
 pub use config::{
-    Around, Config, ConfigError, DataConfig, Experiment, Inner, ModelConfig, ModelName, MomentumCycle, Normalization,
-    OneCycleConfig, Overrides, Protocol, Row, RunConfig, ScheduleConfig, StepsConfig, TrainConfig, states_of,
+    Around, Config, ConfigError, DataConfig, EvaluationConfig, Experiment, Inner, ModelConfig, ModelName, MomentumCycle,
+    Normalization, OneCycleConfig, Overrides, Protocol, ResNetParts, Row, RunConfig, ScheduleConfig, SpeedNetParts,
+    StepsConfig, TrainConfig, TriangleConfig, Views, states_of,
 };
 pub use error::{Error, LossOf, Result};
-pub use parts::{Data, MomentsZeroed, Schedules, model, open_device, optimizer};
+pub use parts::{Data, MomentsZeroed, Network, Schedules, model, open_device, optimizer};
 pub use program::{
     BenchFlags, FetchFlags, Flags, Place, PuzzleFlags, RangeFlags, bench_step, data_root, exit_with, fetch, lr_find,
     main, open_data, puzzle, run,

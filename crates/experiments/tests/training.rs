@@ -39,7 +39,7 @@ fn run(name: &str, change: impl FnOnce(&mut Config)) -> RunConfig {
 fn one_batch_is_overfitted() {
     for (name, rate) in [("sgd", 0.05), ("lookahead-adamw", 5e-3)] {
         let mut run = run(name, |config| {
-            config.train.epochs = 60;
+            config.train.epochs = 60.0;
             config.train.batch_size = 64;
             config.data.train = Pipeline::default();
         });
@@ -58,7 +58,7 @@ fn one_seed_gives_one_result_and_another_seed_another() {
         .into_iter()
         .map(|seed| {
             let mut run = run("lookahead-sgd", |config| {
-                config.train.epochs = 2;
+                config.train.epochs = 2.0;
                 config.train.batch_size = 16;
                 config.data.mixing = Mixing::Mixup { alpha: 0.4 };
             });
@@ -75,7 +75,7 @@ fn one_seed_gives_one_result_and_another_seed_another() {
 fn a_slow_step_of_one_is_no_lookahead() {
     let digest = |name: &str, period: usize| {
         let mut run = run(name, |config| {
-            config.train.epochs = 1;
+            config.train.epochs = 1.0;
             config.train.batch_size = 16;
         });
         if let Some(lookahead) = run.row.around.lookahead_mut() {
@@ -95,7 +95,7 @@ fn a_slow_step_of_one_is_no_lookahead() {
 #[test]
 fn accumulation_makes_the_same_number_of_steps() {
     let run = run("sgd", |config| {
-        config.train.epochs = 2;
+        config.train.epochs = 2.0;
         config.train.batch_size = 16;
         config.train.accumulate = 2;
         config.schedule = ScheduleConfig::Constant;
@@ -109,7 +109,7 @@ fn accumulation_makes_the_same_number_of_steps() {
 #[test]
 fn a_summary_tells_where_the_time_went_and_what_was_confused() {
     let run = run("sgd", |config| {
-        config.train.epochs = 1;
+        config.train.epochs = 1.0;
         config.train.batch_size = 16;
     });
     let root = tempfile::tempdir().unwrap();

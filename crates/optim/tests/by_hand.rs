@@ -4,7 +4,7 @@
 mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
-use lookahead_optim::lookahead::{Period, StepSize};
+use lookahead_optim::lookahead::{BufferPolicy, Period, StepSize};
 use lookahead_optim::schedule::Schedule;
 use lookahead_optim::{
     Average, Averaged, Lookahead, LookaheadConfig, Momentum, Optimizer, Sgd, SgdConfig, StatePolicy, WeightDecay,
@@ -44,6 +44,31 @@ fn two_cycles_of_period_two() {
     // fast 3 -> 2 -> 1, slow 3 + (1 - 3) / 2 = 2; fast 2 -> 1 -> 0, slow 2 + (0 - 2) / 2 = 1.
     let w = at(3.0);
     assert_eq!(path(&w, &mut lookahead(&w, 2, 0.5), 4), [3.0, 2.0, 2.0, 1.0, 1.0]);
+}
+
+/// The same slow weights rule, and nothing is pulled: the fast weights go their own way, the inner state too.
+#[test]
+fn without_the_pull_the_slow_weights_are_an_average() {
+    for state_policy in StatePolicy::ALL {
+        let (w, statistic) = (at(3.0), at(8.0));
+        let momentum = SgdConfig { learning_rate: 1.0, momentum: Momentum::classical(0.5), ..SgdConfig::default() };
+        let inner = Sgd::new([("w", w.clone())], momentum.clone()).unwrap();
+        let config = LookaheadConfig {
+            sync_period: 2.into(),
+            state_policy,
+            buffer_policy: BufferPolicy::Average,
+            pulls_back: false,
+            ..LookaheadConfig::default()
+        };
+        let buffers = vec![("mean".to_owned(), statistic.clone())];
+        let mut optimizer = Lookahead::with_buffers(inner, config, buffers).unwrap();
+        statistic.set(&Tensor::new(4f64, &Device::Cpu).unwrap()).unwrap();
+        // Velocities 1, 1.5, 1.75, 1.875: fast 3, 2, 0.5, -1.25, -3.125, as momentum alone has it.
+        assert_eq!(path(&w, &mut optimizer, 4), [3.0, 2.0, 0.5, -1.25, -3.125]);
+        // Slow 3 + (0.5 - 3) / 2 = 1.75, then 1.75 + (-3.125 - 1.75) / 2 = -0.6875; of the statistic 8, 6, 5.
+        let slow = optimizer.with_slow_weights(|| Ok((scalar(&w), scalar(&statistic)))).unwrap();
+        assert_eq!((slow, scalar(&w), scalar(&statistic)), ((-0.6875, 5.0), -3.125, 4.0));
+    }
 }
 
 #[test]

@@ -37,5 +37,5 @@ pub use row::RowId;
 pub use run::{Run, Status};
 pub use settings::flat;
 pub use stats::{PairedDifference, Spread, by_seed};
-pub use summary::{ExperimentSummary, Figures, RunDetails, RunSummary, SCHEMA, SummaryRow, TimeSplit};
+pub use summary::{ExperimentSummary, Figures, RunDetails, Reached, RunSummary, SCHEMA, SummaryRow, Target, TimeSplit};
 pub use tensorboard::EventWriter;

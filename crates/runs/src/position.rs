@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::summary::TimeSplit;
+use crate::summary::{Reached, TimeSplit};
 
 /// Where a run stands, and the sums it carries.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Position {
     pub best_epoch: usize,
     /// Whole bytes of `metrics.jsonl`.
     pub metrics_bytes: u64,
+    /// When the run's target was first reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Reached>,
     /// Seconds so far.
     pub time: TimeSplit,
     /// Peak resident memory so far, MiB.

@@ -13,7 +13,8 @@ pub struct RowId {
     pub inner: String,
     /// The kind of what stands around it: `nothing`, `lookahead`, `average`, ...
     pub around: String,
-    /// What Lookahead does with the inner state at a sync: `keep`, `reset` or `interpolate`; empty without Lookahead.
+    /// What Lookahead does with the inner state at a sync: `keep`, `reset` or `interpolate`; empty without Lookahead, and where its slow
+    /// weights are an average that pulls nothing back.
     pub state: String,
 }
 
@@ -80,7 +81,8 @@ impl RowId {
         let text = |key: &str| row.get(key).and_then(Value::as_str);
         let (inner, _) = kind(row.get("inner")?)?;
         let (around, settings) = row.get("around").map_or(Some((NOTHING, None)), kind)?;
-        let state = settings.and_then(|settings| settings.get("state_policy")).and_then(Value::as_str);
+        let pulls_back = |settings: &&Table| settings.get("pulls_back").and_then(Value::as_bool) != Some(false);
+        let state = settings.filter(pulls_back).and_then(|settings| settings.get("state_policy")).and_then(Value::as_str);
         let name = text("name")?;
         Some(Self {
             name: name.to_owned(),

@@ -82,6 +82,39 @@ pub struct RunDetails {
     pub per_class: Vec<f64>,
     /// Expected calibration error, 0 to 1.
     pub ece: f64,
+    /// Views of each image behind the final figures; the epochs' have one.
+    #[serde(default = "one_view", skip_serializing_if = "is_one_view")]
+    pub views: u8,
+    /// The accuracy to be reached and when it was, of a run that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+}
+
+fn one_view() -> u8 {
+    1
+}
+
+fn is_one_view(views: &u8) -> bool {
+    *views <= 1
+}
+
+/// An accuracy to be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// The accuracy, percent.
+    pub top1: f64,
+    /// When it was reached first; `None` for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<Reached>,
+}
+
+/// When an accuracy was reached: at the validation of which step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Reached {
+    /// Steps done.
+    pub step: u64,
+    /// Seconds of training until then: data, forward, backward, optimizer and the network's making, without validation.
+    pub seconds: f64,
 }
 
 impl RunDetails {

@@ -5,7 +5,8 @@ use toml::Table;
 
 use super::names::{Experiment, Protocol};
 use super::row::Row;
-use super::sections::{DataConfig, ModelConfig, ScheduleConfig, TrainConfig};
+use super::model::ModelConfig;
+use super::sections::{DataConfig, EvaluationConfig, ScheduleConfig, TrainConfig};
 
 /// Everything the results of an experiment depend on.
 ///
@@ -31,6 +32,9 @@ pub struct Config {
     pub train: TrainConfig,
     /// Learning rate and momentum over the steps.
     pub schedule: ScheduleConfig,
+    /// How a run is judged.
+    #[serde(default)]
+    pub evaluation: EvaluationConfig,
 }
 
 impl Config {

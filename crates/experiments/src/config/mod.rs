@@ -8,6 +8,7 @@ mod error;
 mod experiment;
 mod inner;
 mod keys;
+mod model;
 mod names;
 mod overrides;
 mod protocol;
@@ -15,13 +16,16 @@ mod row;
 mod sections;
 mod tables;
 mod validate;
+mod whole;
 
 pub use error::ConfigError;
 pub use experiment::{Config, RunConfig};
 pub use inner::Inner;
+pub use model::{ModelConfig, ResNetParts, SpeedNetParts};
 pub use names::{Experiment, ModelName, Protocol};
 pub use overrides::Overrides;
 pub use row::{Around, Row, states_of};
 pub use sections::{
-    DataConfig, ModelConfig, MomentumCycle, Normalization, OneCycleConfig, ScheduleConfig, StepsConfig, TrainConfig,
+    DataConfig, EvaluationConfig, MomentumCycle, Normalization, OneCycleConfig, ScheduleConfig, StepsConfig,
+    TrainConfig, TriangleConfig, Views,
 };

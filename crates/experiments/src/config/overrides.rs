@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::error::ConfigError;
 use super::experiment::Config;
 use super::keys;
-use super::names::Protocol;
+use super::names::{ModelName, Protocol};
 use super::row::Row;
 use super::tables::{Place, fitted, lay, number_of_choice, places, read_table, value_of, without_effect};
 
@@ -141,6 +141,16 @@ impl Overrides {
             }
             _ => Err(reason),
         }
+    }
+
+    /// Takes the network of this name, with the parts of the one there is as far as it has them.
+    ///
+    /// # Errors
+    /// [`ConfigError::WrongValue`].
+    pub fn model(&mut self, name: ModelName) -> Result<(), ConfigError> {
+        let config = self.parse("model.name", "--model")?;
+        self.table = Config { model: config.model.renamed(name), ..config }.to_table();
+        Ok(())
     }
 
     /// The validated configuration.

@@ -44,6 +44,9 @@ pub enum Around {
     /// Lookahead as the original project had it: at each sync the moments of the inner optimizer are zeroed, and their step
     /// counters go on. It measures that mistake and is not for training.
     LookaheadMomentsZeroed(LookaheadConfig),
+    /// Lookahead whose slow step size falls over the run, from its setting at the start to 0.226 of it at the end:
+    /// [`Airbench`](lookahead_optim::schedule::Airbench).
+    LookaheadFalling(LookaheadConfig),
     /// An average of the weights, for evaluation alone.
     Average(Average),
 }
@@ -52,7 +55,9 @@ impl Around {
     /// The settings of Lookahead, where it is one.
     pub fn lookahead(&self) -> Option<&LookaheadConfig> {
         match self {
-            Self::Lookahead(config) | Self::LookaheadMomentsZeroed(config) => Some(config),
+            Self::Lookahead(config) | Self::LookaheadMomentsZeroed(config) | Self::LookaheadFalling(config) => {
+                Some(config)
+            }
             Self::Nothing | Self::Average(_) => None,
         }
     }
@@ -60,7 +65,9 @@ impl Around {
     /// The same, to change them.
     pub fn lookahead_mut(&mut self) -> Option<&mut LookaheadConfig> {
         match self {
-            Self::Lookahead(config) | Self::LookaheadMomentsZeroed(config) => Some(config),
+            Self::Lookahead(config) | Self::LookaheadMomentsZeroed(config) | Self::LookaheadFalling(config) => {
+                Some(config)
+            }
             Self::Nothing | Self::Average(_) => None,
         }
     }
@@ -72,7 +79,9 @@ impl Around {
     pub fn validate(&self) -> lookahead_optim::Result<()> {
         match self {
             Self::Nothing => Ok(()),
-            Self::Lookahead(config) | Self::LookaheadMomentsZeroed(config) => config.validate(),
+            Self::Lookahead(config) | Self::LookaheadMomentsZeroed(config) | Self::LookaheadFalling(config) => {
+                config.validate()
+            }
             Self::Average(average) => average.validate(),
         }
     }
@@ -106,9 +115,9 @@ impl Row {
         Self { name: name.to_owned(), title: title.to_owned(), ..self }
     }
 
-    /// What Lookahead does with the inner state at a sync; `None` without Lookahead.
+    /// What Lookahead does with the inner state at a sync; `None` without Lookahead, and where it pulls nothing back.
     pub fn state(&self) -> Option<StatePolicy> {
-        self.around.lookahead().map(|config| config.state_policy)
+        self.around.lookahead().filter(|config| config.pulls_back).map(|config| config.state_policy)
     }
 
     /// The part of a run folder's name that says the row: `<name>[-<state>]`.

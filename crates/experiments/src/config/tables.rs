@@ -139,6 +139,8 @@ fn merge(old: &mut Table, new: Table) {
 pub(super) fn fitted(old: &Value, new: Value) -> Result<Value, String> {
     match (old, new) {
         (Value::Float(_), Value::Integer(n)) => Ok(Value::Float(n as f64)),
+        // A number that happened to be whole; where it must be, the configuration refuses.
+        (Value::Integer(_), new @ Value::Float(_)) => Ok(new),
         (Value::Array(_), Value::String(text)) => {
             let part = |part: &str| value_of(part).unwrap_or_else(|| Value::String(part.trim().to_owned()));
             Ok(Value::Array(text.split(',').map(part).collect()))

@@ -9,6 +9,7 @@ use super::error::ConfigError;
 use super::experiment::Config;
 use super::names::Experiment;
 use super::row::Row;
+use super::model::{ModelConfig, SpeedNetParts};
 use super::sections::{DataConfig, OneCycleConfig, ScheduleConfig, TrainConfig};
 
 /// An error unless `holds`; comparisons are written so that NaN breaks them.
@@ -35,9 +36,9 @@ impl Config {
     /// ```
     /// use lookahead_experiments::{Config, Experiment, Protocol};
     /// let mut config = Config::for_protocol(Experiment::Demo, Protocol::Quick);
-    /// config.train.epochs = 0;
+    /// config.train.epochs = 0.0;
     /// let error = config.validate().unwrap_err();
-    /// assert_eq!(error.to_string(), "`train.epochs` must be 1 or more, but is 0");
+    /// assert_eq!(error.to_string(), "`train.epochs` must be above 0, but is 0");
     /// ```
     pub fn validate(&self) -> Result<(), ConfigError> {
         check(!self.rows.is_empty(), "rows", "a list of at least one row", "[]")?;
@@ -51,8 +52,11 @@ impl Config {
         }
         validate_train(&self.train)?;
         validate_head(self)?;
+        validate_model(&self.model)?;
         validate_data(&self.data, self.experiment)?;
-        validate_schedule(&self.schedule)
+        validate_schedule(&self.schedule)?;
+        let target = self.evaluation.target;
+        check((0.0..=100.0).contains(&target), "evaluation.target", "a percentage, or 0 for none", target)
     }
 }
 
@@ -89,18 +93,24 @@ fn of_row(name: &str, error: OptimError) -> ConfigError {
 }
 
 /// More is a typing error, and its steps might not be countable.
-const MOST_EPOCHS: usize = 1_000_000;
+const MOST_EPOCHS: f64 = 1e6;
 
 /// The layers behind fastai's head normalise each feature over the images of a batch, which takes two.
 fn validate_head(config: &Config) -> Result<(), ConfigError> {
     match config.train.of_one_image("model.head = \"fastai\"") {
-        Some(error) if config.model.head == Head::Fastai => Err(error),
+        Some(error) if config.model.resnet().is_some_and(|parts| parts.head == Head::Fastai) => Err(error),
         _ => Ok(()),
     }
 }
 
+fn validate_model(model: &ModelConfig) -> Result<(), ConfigError> {
+    let ModelConfig::SpeedNet(SpeedNetParts { width, whitening_images, .. }) = *model else { return Ok(()) };
+    check(width > 0.0 && width <= 64.0, "model.width", "above 0 and at most 64", width)?;
+    check(whitening_images >= 1, "model.whitening_images", "1 or more", whitening_images)
+}
+
 fn validate_train(train: &TrainConfig) -> Result<(), ConfigError> {
-    check(train.epochs >= 1, "train.epochs", "1 or more", train.epochs)?;
+    check(train.epochs > 0.0, "train.epochs", "above 0", train.epochs)?;
     check(train.epochs <= MOST_EPOCHS, "train.epochs", format!("at most {MOST_EPOCHS}"), train.epochs)?;
     check(train.batch_size >= 1, "train.batch_size", "1 or more", train.batch_size)?;
     check(
@@ -144,6 +154,12 @@ fn validate_schedule(schedule: &ScheduleConfig) -> Result<(), ConfigError> {
             let rising = steps.milestones.windows(2).all(|w| w[0] < w[1]);
             check(rising, "schedule.steps.milestones", "rising", format!("{:?}", steps.milestones))?;
             check(steps.factor > 0.0 && steps.factor <= 1.0, "schedule.steps.factor", "in (0, 1]", steps.factor)
+        }
+        ScheduleConfig::Triangle(triangle) => {
+            below_one("schedule.triangle.warmup", triangle.warmup)?;
+            let (first, last) = (triangle.first, triangle.last);
+            check(first > 0.0 && first <= 1.0, "schedule.triangle.first", "in (0, 1]", first)?;
+            check((0.0..=1.0).contains(&last), "schedule.triangle.last", "in [0, 1]", last)
         }
     }
 }
@@ -192,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_message_names_key_rule_and_value() {
-        assert_eq!(broken(|c| c.train.epochs = 0), "`train.epochs` must be 1 or more, but is 0");
+        assert_eq!(broken(|c| c.train.epochs = 0.0), "`train.epochs` must be above 0, but is 0");
         assert!(broken(|c| c.train.accumulate = 3).contains("a divisor of train.batch_size, but is 3"));
         assert!(broken(|c| c.rows = vec![c.rows[0].clone(); 2]).ends_with("without repetition, but is sgd,sgd"));
         assert!(broken(|c| c.seeds.clear()).contains("`seeds`"));

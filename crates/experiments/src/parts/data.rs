@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use candle_core::{DType, Device, Tensor};
 use lookahead_data::{Dataset, Loader, LoaderConfig, Normalize, Splits};
 use lookahead_runs::{DataPart, DataSet, digest};
 
@@ -69,5 +70,18 @@ impl Data {
     pub fn valid_loader(&self, config: &Config) -> Result<Loader> {
         let loader = LoaderConfig::evaluation(config.train.batch_size / config.train.accumulate);
         Ok(Loader::new(Arc::clone(&self.valid), config.data.valid.clone(), loader)?)
+    }
+
+    /// The first `count` training images, or all where there are fewer, as validation would see them: (N, 3, H, W), normalised.
+    ///
+    /// # Errors
+    /// As [`Data::train_loader`].
+    pub fn first_images(&self, config: &Config, count: usize, device: &Device) -> Result<Tensor> {
+        let loader = LoaderConfig::evaluation(count.min(self.train.len()).max(1));
+        let loader = Loader::new(Arc::clone(&self.train), config.data.valid.clone(), loader)?;
+        match loader.epoch(0, 0).next() {
+            Some(batch) => Ok(batch?.to_device(device, &self.normalize)?.images),
+            None => Ok(Tensor::zeros((0, 3, 0, 0), DType::F32, device)?),
+        }
     }
 }

@@ -4,6 +4,7 @@ mod data;
 mod device;
 mod model;
 mod moments_zeroed;
+mod network;
 mod optimizer;
 mod schedule;
 
@@ -11,5 +12,6 @@ pub use data::Data;
 pub use device::open_device;
 pub use model::model;
 pub use moments_zeroed::MomentsZeroed;
+pub use network::Network;
 pub use optimizer::optimizer;
 pub use schedule::Schedules;

@@ -1,7 +1,10 @@
-//! From a configuration to learning rate and momentum as functions of the step.
+//! From a configuration to learning rate, momentum and slow step size as functions of the step.
+
+use std::sync::Arc;
 
 use lookahead_optim::Optimizer;
-use lookahead_optim::schedule::{Constant, OneCycle, Schedule, StepDecay};
+use lookahead_optim::lookahead::StepSize;
+use lookahead_optim::schedule::{Airbench, Constant, OneCycle, Ramp, Schedule, Sequence, StepDecay};
 
 use crate::config::{MomentumCycle, OneCycleConfig, ScheduleConfig};
 use crate::error::Result;
@@ -16,12 +19,11 @@ pub struct Schedules {
 }
 
 impl Schedules {
-    /// Over `epochs` times `steps_per_epoch` steps, with peak or start `peak`.
+    /// Over `total` steps, `steps_per_epoch` an epoch, with peak or start `peak`.
     ///
     /// # Errors
     /// Those of the schedules' constructors, such as too few steps for a cycle.
-    pub fn new(config: &ScheduleConfig, peak: f64, epochs: usize, steps_per_epoch: usize) -> Result<Self> {
-        let total = epochs * steps_per_epoch;
+    pub fn new(config: &ScheduleConfig, peak: f64, total: usize, steps_per_epoch: usize) -> Result<Self> {
         let first = peak / OneCycle::DIVISOR;
         let last = first / OneCycle::LAST_DIVISOR;
         let learning_rate: Box<dyn Schedule> = match config {
@@ -37,6 +39,12 @@ impl Schedules {
                 factor: steps.factor,
                 milestones: steps.milestones.iter().map(|epoch| epoch * steps_per_epoch).collect(),
             }),
+            ScheduleConfig::Triangle(triangle) => {
+                let rise = (triangle.warmup * total as f64) as usize;
+                let up = Ramp { initial: triangle.first * peak, last: peak, steps: rise };
+                let down = Ramp { initial: peak, last: triangle.last * peak, steps: total - rise };
+                Box::new(Sequence::new(Box::new(up), rise).then(Box::new(down), total - rise))
+            }
         };
         let momentum: Option<Box<dyn Schedule>> = match config {
             ScheduleConfig::OneCycle(OneCycleConfig { warmup, momentum: Some(MomentumCycle { high, low }) }) => {
@@ -66,10 +74,33 @@ impl Schedules {
     }
 }
 
+/// A slow step size that falls as [`Airbench`]'s, from a size of its own.
+#[derive(Debug)]
+pub(super) struct Falling {
+    first: f64,
+    shape: Airbench,
+}
+
+impl Falling {
+    /// `size` times airbench's over a run of `steps` steps; one that is not fixed stays as it is.
+    pub(super) fn step_size(size: &StepSize, steps: usize) -> StepSize {
+        match *size {
+            StepSize::Fixed(first) => StepSize::Scheduled(Arc::new(Self { first, shape: Airbench { steps } })),
+            _ => size.clone(),
+        }
+    }
+}
+
+impl Schedule for Falling {
+    fn at(&self, step: usize) -> f64 {
+        self.first * self.shape.at(step)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::StepsConfig;
+    use crate::config::{StepsConfig, TriangleConfig};
 
     fn cycle(momentum: Option<MomentumCycle>) -> ScheduleConfig {
         ScheduleConfig::OneCycle(OneCycleConfig { warmup: 0.3, momentum })
@@ -78,7 +109,7 @@ mod tests {
     /// torch.optim.lr_scheduler.OneCycleLR(opt, 0.4, total_steps=10): starts at .016, peaks at step 2, ends at 1.6e-6.
     #[test]
     fn one_cycle_is_torchs() {
-        let s = Schedules::new(&cycle(Some(MomentumCycle { high: 0.95, low: 0.85 })), 0.4, 2, 5).unwrap();
+        let s = Schedules::new(&cycle(Some(MomentumCycle { high: 0.95, low: 0.85 })), 0.4, 10, 5).unwrap();
         let rate = |step| s.learning_rate.at(step);
         assert!((rate(0) - 0.016).abs() < 1e-12 && (rate(2) - 0.4).abs() < 1e-12 && (rate(9) - 1.6e-6).abs() < 1e-12);
         let momentum = s.momentum.unwrap();
@@ -88,14 +119,32 @@ mod tests {
     #[test]
     fn milestones_count_epochs() {
         let steps = ScheduleConfig::Steps(StepsConfig { milestones: vec![1, 2], factor: 0.5 });
-        let s = Schedules::new(&steps, 1.0, 3, 4).unwrap();
+        let s = Schedules::new(&steps, 1.0, 12, 4).unwrap();
         let rates: Vec<f64> = [3, 4, 7, 8].iter().map(|&step| s.learning_rate.at(step)).collect();
         assert_eq!(rates, [1.0, 0.5, 0.5, 0.25]);
         assert!(s.momentum.is_none());
     }
 
+    /// airbench94's 476 steps: 0.2 at 0, 1 at 109, then a straight line that would be 0.07 at 476.
+    #[test]
+    fn a_triangle_goes_up_and_down() {
+        let triangle = TriangleConfig { first: 0.2, warmup: 0.23, last: 0.07 };
+        let s = Schedules::new(&ScheduleConfig::Triangle(triangle), 1.5, 476, 48).unwrap();
+        let factor = |t: f64| if t < 109.0 { 0.2 + 0.8 * t / 109.0 } else { 1.0 - 0.93 * (t - 109.0) / 367.0 };
+        for step in [0, 1, 108, 109, 110, 300, 475] {
+            assert!((s.learning_rate.at(step) - 1.5 * factor(step as f64)).abs() < 1e-14, "{step}");
+        }
+    }
+
+    #[test]
+    fn a_falling_step_size_starts_where_it_is_told() {
+        let StepSize::Scheduled(falling) = Falling::step_size(&StepSize::Fixed(0.8), 10) else { panic!() };
+        assert_eq!(falling.at(0), 0.8);
+        assert!((falling.at(10) - 0.8 * (1.0 - 0.95f64.powi(5))).abs() < 1e-15);
+    }
+
     #[test]
     fn momentum_stays_where_it_is_not_cycled() {
-        assert!(Schedules::new(&cycle(None), 1.0, 3, 4).unwrap().momentum.is_none());
+        assert!(Schedules::new(&cycle(None), 1.0, 12, 4).unwrap().momentum.is_none());
     }
 }

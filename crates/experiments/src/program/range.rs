@@ -54,7 +54,7 @@ pub(super) fn range_test(mut setup: Setup<'_>, range: Range, interrupt: &Interru
         }
         let rate = range.at(step);
         setup.optimizer.set_learning_rate(rate);
-        let gradients = setup.task().gradients(step, &mut batches, &mut time)?;
+        let gradients = setup.gradients(step, &mut batches, &mut time)?;
         let value = gradients.loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
         if !value.is_finite() {
             break;

@@ -2,11 +2,13 @@
 
 use candle_core::Device;
 use lookahead_data::{Loader, Normalize};
-use lookahead_models::{Pass, ResNet};
 use lookahead_runs::Confusion;
 
 use super::interrupt::Interrupt;
+use super::views;
+use crate::config::Views;
 use crate::error::Result;
+use crate::parts::Network;
 
 /// Bins of the calibration error, equal in width.
 const CALIBRATION_BINS: usize = 15;
@@ -28,15 +30,17 @@ pub struct Evaluation {
     pub confusion: Confusion,
 }
 
-/// Validates `model`, as its weights stand, over all of `loader`'s images, in order; `None` where `interrupt` asked to stop.
+/// Validates `model`, as its weights stand, over all of `loader`'s images, in order and each in `views`; `None` where `interrupt` asked to
+/// stop.
 ///
 /// # Errors
 /// Those of reading data and of the forward pass.
 pub fn evaluate(
-    model: &ResNet,
+    model: &dyn Network,
     loader: &Loader,
     device: &Device,
     normalize: &Normalize,
+    views: Views,
     interrupt: &Interrupt,
 ) -> Result<Option<Evaluation>> {
     let mut tally = Tally::new(loader.dataset().classes().len());
@@ -46,7 +50,7 @@ pub fn evaluate(
         }
         let batch = batch?;
         let images = batch.to_device(device, normalize)?.images.to_dtype(model.dtype())?;
-        let logits = model.forward(&images, Pass::Eval)?.to_dtype(candle_core::DType::F32)?.to_vec2::<f32>()?;
+        let logits = views::logits(model, &images, views)?.to_vec2::<f32>()?;
         for (logits, label) in logits.iter().zip(batch.labels()) {
             tally.add(logits, *label as usize);
         }

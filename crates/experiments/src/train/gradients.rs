@@ -6,11 +6,12 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor};
 use lookahead_data::{Batch, DeviceBatch, Normalize};
 use lookahead_kernels::{Error as KernelError, cross_entropy, cross_entropy_indices, gradients_of};
-use lookahead_models::{Error as ModelError, Pass, ResNet};
+use lookahead_models::{Error as ModelError, Pass};
 use lookahead_runs::TimeSplit;
 
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
+use crate::parts::Network;
 
 /// A step's loss, a scalar without a graph, and its gradients.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub struct Gradients {
 #[derive(Debug)]
 pub struct Task<'a> {
     /// The network.
-    pub model: &'a ResNet,
+    pub model: &'a dyn Network,
     /// How batches are made into steps.
     pub train: &'a TrainConfig,
     /// Bytes to numbers.
@@ -96,7 +97,7 @@ impl Task<'_> {
 }
 
 /// The sum of two, over the parameters of `model`.
-fn add(mut sum: Gradients, more: Gradients, model: &ResNet) -> Result<Gradients> {
+fn add(mut sum: Gradients, more: Gradients, model: &dyn Network) -> Result<Gradients> {
     for (_, var) in model.parameters() {
         if let Some(gradient) = more.store.get(&var) {
             let total = match sum.store.get(&var) {

@@ -10,6 +10,7 @@ mod setup;
 mod sheet;
 #[cfg(test)]
 mod tests;
+mod views;
 mod watch;
 
 pub use evaluate::{Evaluation, evaluate};

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use lookahead_data::Batches;
 use lookahead_optim::evaluation::EvaluationWeights;
 use lookahead_runs::{
-    Checkpoints, EpochRecord, Figures, Position, Record, RunDetails, RunFolder, RunSummary, StepRecord,
+    Checkpoints, EpochRecord, Figures, Position, Reached, Record, RunDetails, RunFolder, RunSummary, StepRecord, Target,
 };
 
 use super::evaluate::{Evaluation, evaluate};
@@ -16,7 +16,7 @@ use super::losses::PendingLosses;
 use super::setup::Setup;
 use super::watch::Watch;
 use super::{memory, sheet};
-use crate::config::RunConfig;
+use crate::config::{RunConfig, Views};
 use crate::error::{Error, LossOf, Result};
 use crate::parts::Data;
 use crate::run::{self, Journal, weights_digest};
@@ -68,12 +68,16 @@ pub fn train_from(
     options: &LoopOptions,
     watch: &mut dyn Watch,
 ) -> Result<RunSummary> {
-    let (epochs, steps_per_epoch) = (setup.run.config.train.epochs, setup.steps_per_epoch);
+    let (epochs, steps) = (setup.run.config.train.epochs_begun(), setup.total_steps);
+    let views = setup.run.config.evaluation.views;
     let checkpoints = folder.checkpoints()?;
     let buffers = setup.model.buffers();
     let (mut at, notice) = run::resume(&checkpoints, &mut *setup.optimizer, &buffers)?;
     let mut journal = Journal::open(folder, setup.run, &at)?;
-    watch.begin(epochs, epochs * steps_per_epoch, at.step, &journal.kept()?);
+    if at.step == 0 {
+        at.time.data += setup.seconds;
+    }
+    watch.begin(epochs, steps, at.step, &journal.kept()?);
     notice.iter().for_each(|text| watch.note(text));
     memory::reset_peak();
     let (mut losses, mut saved, mut last) = (PendingLosses::default(), Instant::now(), None);
@@ -83,9 +87,9 @@ pub fn train_from(
         if at.step == 0 {
             first_batch(&mut batches, &mut journal, &mut at)?;
         }
-        while at.step_in_epoch < steps_per_epoch {
+        while at.step_in_epoch < setup.steps_per_epoch && at.step < steps {
             setup.schedules.set(&mut *setup.optimizer, at.step)?;
-            let gradients = setup.task().gradients(at.step, &mut batches, &mut at.time)?;
+            let gradients = setup.gradients(at.step, &mut batches, &mut at.time)?;
             let clock = Instant::now();
             setup.optimizer.step(&gradients.store)?;
             at.time.optimizer += clock.elapsed().as_secs_f64();
@@ -117,7 +121,7 @@ pub fn train_from(
         drop(batches);
 
         losses.read_into(&mut at)?;
-        let Some(valid) = validate(&mut setup, &mut at, &options.interrupt)? else {
+        let Some(valid) = validate(&mut setup, &mut at, Views::One, &options.interrupt)? else {
             checkpoint(&checkpoints, &setup, &journal, &mut at)?; // to go on, validate the epoch again
             return Err(Error::Interrupted { run: setup.run.name(), step: at.step });
         };
@@ -125,6 +129,7 @@ pub fn train_from(
             (at.best_top1, at.best_epoch) = (valid.evaluation.top1, at.epoch + 1);
             run::save_weights(&checkpoints, "best", &valid.weights)?;
         }
+        note_target(setup.run, &mut at, valid.evaluation.top1);
         let record = Record::Epoch(epoch_record(&setup, &mut at, &valid.evaluation));
         journal.record(&record)?;
         watch.record(&record);
@@ -136,9 +141,13 @@ pub fn train_from(
         }
     }
 
-    // A run that was stopped after its last checkpoint and before its summary validates once more.
-    let last = last.map_or_else(|| validate(&mut setup, &mut at, &options.interrupt), |last| Ok(Some(last)))?;
+    // More views than the epochs' one take another validation; so does a run that was stopped after its last checkpoint.
+    let last = match last.filter(|_| views == Views::One) {
+        Some(last) => Some(last),
+        None => validate(&mut setup, &mut at, views, &options.interrupt)?,
+    };
     let Some(last) = last else { return Err(Error::Interrupted { run: setup.run.name(), step: at.step }) };
+    note_target(setup.run, &mut at, last.evaluation.top1);
     run::save_weights(&checkpoints, "final", &last.weights)?;
     let summary = summary(&setup, folder, &at, last)?;
     folder.finish(&summary)?;
@@ -155,11 +164,16 @@ struct Validated {
 
 /// Validates at the weights meant for evaluation, slow ones or averages, whatever the step modulo the sync period; `None` where
 /// `interrupt` asked to stop.
-fn validate(setup: &mut Setup<'_>, at: &mut Position, interrupt: &Interrupt) -> Result<Option<Validated>> {
+fn validate(
+    setup: &mut Setup<'_>,
+    at: &mut Position,
+    views: Views,
+    interrupt: &Interrupt,
+) -> Result<Option<Validated>> {
     let clock = Instant::now();
-    let (model, valid, device, normalize) = (&setup.model, &setup.valid, setup.device, &setup.normalize);
+    let (model, valid, device, normalize) = (&*setup.model, &setup.valid, setup.device, &setup.normalize);
     let in_place = EvaluationWeights::of(&mut *setup.optimizer)?;
-    let evaluation = evaluate(model, valid, device, normalize, interrupt)?;
+    let evaluation = evaluate(model, valid, device, normalize, views, interrupt)?;
     // Copies that do not follow the variables when the optimizer goes on.
     let copy = |(name, tensor): (String, Tensor)| Ok((name, tensor.detach().copy()?));
     let weights = model.state().into_iter().map(copy).collect::<candle_core::Result<_>>()?;
@@ -201,9 +215,17 @@ fn step_record(setup: &Setup<'_>, at: &mut Position) -> StepRecord {
     }
 }
 
+/// Writes down when an accuracy of `top1` percent reached the target, where it is the first that does.
+fn note_target(run: &RunConfig, at: &mut Position, top1: f64) {
+    let target = run.config.evaluation.target;
+    if target > 0.0 && top1 >= target && at.target.is_none() {
+        at.target = Some(Reached { step: at.step as u64, seconds: at.time.training() });
+    }
+}
+
 /// Ends the epoch under way.
 fn epoch_record(setup: &Setup<'_>, at: &mut Position, valid: &Evaluation) -> EpochRecord {
-    at.train_loss = at.epoch_loss / setup.steps_per_epoch as f64;
+    at.train_loss = at.epoch_loss / at.step_in_epoch.max(1) as f64;
     (at.epoch, at.step_in_epoch, at.epoch_loss) = (at.epoch + 1, 0, 0.0);
     EpochRecord {
         epoch: at.epoch as u64,
@@ -232,6 +254,8 @@ fn summary(setup: &Setup<'_>, folder: &RunFolder, at: &Position, last: Validated
         time: at.time,
         classes: setup.train.dataset().classes().to_vec(),
         ece: evaluation.ece,
+        views: setup.run.config.evaluation.views.into(),
+        target: target(setup.run, at),
         ..RunDetails::default()
     };
     Ok(RunSummary {
@@ -251,6 +275,12 @@ fn summary(setup: &Setup<'_>, folder: &RunFolder, at: &Position, last: Validated
         weights_sha256: weights_digest(&weights)?,
         details: Some(details.with_confusion(&evaluation.confusion)),
     })
+}
+
+/// The target and when it was reached, of a run that has one.
+fn target(run: &RunConfig, at: &Position) -> Option<Target> {
+    let top1 = run.config.evaluation.target;
+    (top1 > 0.0).then_some(Target { top1, reached: at.target })
 }
 
 /// Writes the end down and says what to try.

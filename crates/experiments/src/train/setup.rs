@@ -1,14 +1,16 @@
 //! What a run is trained with, built from its configuration.
 
-use candle_core::Device;
-use lookahead_data::{Loader, Normalize};
-use lookahead_models::ResNet;
-use lookahead_optim::Optimizer;
+use std::time::Instant;
 
-use super::gradients::Task;
-use crate::config::{ConfigError, RunConfig};
+use candle_core::{Device, Var};
+use lookahead_data::{Batch, Loader, Normalize};
+use lookahead_optim::Optimizer;
+use lookahead_runs::TimeSplit;
+
+use super::gradients::{Gradients, Task};
+use crate::config::{ConfigError, ModelConfig, RunConfig};
 use crate::error::{Error, Result};
-use crate::parts::{self, Data, Schedules};
+use crate::parts::{self, Data, Network, Schedules};
 
 /// Everything a run needs, ready to train.
 #[derive(Debug)]
@@ -16,7 +18,7 @@ pub struct Setup<'a> {
     /// The run.
     pub run: &'a RunConfig,
     /// The network.
-    pub model: ResNet,
+    pub model: Box<dyn Network>,
     /// The row's optimizer, over the parameters of the network.
     pub optimizer: Box<dyn Optimizer>,
     /// Learning rate and momentum by the step.
@@ -31,6 +33,10 @@ pub struct Setup<'a> {
     pub device: &'a Device,
     /// Whole batches of an epoch.
     pub steps_per_epoch: usize,
+    /// Steps of the whole run.
+    pub total_steps: usize,
+    /// Seconds that the network took to be made, its whitening included: part of a run's time.
+    pub seconds: f64,
 }
 
 impl<'a> Setup<'a> {
@@ -49,16 +55,56 @@ impl<'a> Setup<'a> {
                 value: format!("{} with {} images", config.train.batch_size, data.train.len()),
             }));
         }
-        let model = parts::model(&config.model, data.train.classes().len(), run.seed, device)?;
-        let optimizer = parts::optimizer(&run.row, model.parameters(), model.buffers())?;
+        let clock = Instant::now();
+        let model = parts::model(config, data, run.seed, device)?;
+        let seconds = clock.elapsed().as_secs_f64();
+        let total_steps = config.train.total_steps(steps_per_epoch);
+        let optimizer = parts::optimizer(&run.row, model.parameters(), model.buffers(), total_steps)?;
         let peak = run.row.inner.learning_rate();
-        let schedules = Schedules::new(&config.schedule, peak, config.train.epochs, steps_per_epoch)?;
-        let valid = data.valid_loader(config)?;
-        Ok(Self { run, model, optimizer, schedules, train, valid, normalize: data.normalize, device, steps_per_epoch })
+        let schedules = Schedules::new(&config.schedule, peak, total_steps, steps_per_epoch)?;
+        let (valid, normalize) = (data.valid_loader(config)?, data.normalize);
+        Ok(Self {
+            run,
+            model,
+            optimizer,
+            schedules,
+            train,
+            valid,
+            normalize,
+            device,
+            steps_per_epoch,
+            total_steps,
+            seconds,
+        })
+    }
+
+    /// What step `step` leaves as it is: the bias of a whitening, once it has been trained for its epochs.
+    fn frozen(&self, step: usize) -> Vec<Var> {
+        let ModelConfig::SpeedNet(parts) = self.run.config.model else { return Vec::new() };
+        let is_bias = |(name, _): &(String, Var)| name == "whiten.bias" && step >= parts.whitening_bias_epochs * self.steps_per_epoch;
+        self.model.parameters().into_iter().filter(is_bias).map(|(_, var)| var).collect()
+    }
+
+    /// The gradients of step `step`, from 0, over the next of `batches`; see [`Task::gradients`].
+    ///
+    /// # Errors
+    /// As [`Task::gradients`].
+    pub fn gradients(
+        &self,
+        step: usize,
+        batches: &mut dyn Iterator<Item = lookahead_data::Result<Batch>>,
+        time: &mut TimeSplit,
+    ) -> Result<Gradients> {
+        let mut gradients = self.task().gradients(step, batches, time)?;
+        // Without a gradient neither momentum nor decay moves a parameter.
+        for var in self.frozen(step) {
+            gradients.store.remove(&var);
+        }
+        Ok(gradients)
     }
 
     /// The task whose gradients a step takes.
     pub fn task(&self) -> Task<'_> {
-        Task { model: &self.model, train: &self.run.config.train, normalize: &self.normalize, device: self.device }
+        Task { model: &*self.model, train: &self.run.config.train, normalize: &self.normalize, device: self.device }
     }
 }

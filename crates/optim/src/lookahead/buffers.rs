@@ -37,9 +37,9 @@ impl Buffers {
         self.0.iter().map(|b| b.var.clone()).collect()
     }
 
-    /// As the weights at a sync: `slow <- slow + rate * (live - slow); live <- slow`.
-    pub(super) fn pull(&self, rate: f64) -> Result<()> {
-        pull_pairs(&self.pairs(), rate, true)
+    /// As the weights at a sync: `slow <- slow + rate * (live - slow)` and, with `write_back`, `live <- slow`.
+    pub(super) fn pull(&self, rate: f64, write_back: bool) -> Result<()> {
+        pull_pairs(&self.pairs(), rate, write_back)
     }
 
     pub(super) fn swap(&self) -> Result<()> {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 /// | `slow_step_size` | 0.5 | how far the slow weights go towards the fast ones at a sync (alpha) | `[0, 1]` |
 /// | `state_policy` | `Keep` | what becomes of the inner state at a sync | [`StatePolicy`] |
 /// | `buffer_policy` | `Keep` | what becomes of BatchNorm statistics | [`BufferPolicy`] |
+/// | `pulls_back` | true | whether the fast weights return to the slow ones at a sync | |
 ///
 /// The defaults are a corner of the grid the paper recommends, k in {5, 10} and alpha in {0.5, 0.8}. Period 1 with step size 1 is
 /// the inner optimizer alone, bit for bit.
@@ -28,7 +29,7 @@ use std::sync::Arc;
 /// };
 /// # let _ = config;
 /// ```
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct LookaheadConfig {
@@ -44,6 +45,28 @@ pub struct LookaheadConfig {
     pub state_policy: StatePolicy,
     /// What becomes of BatchNorm statistics.
     pub buffer_policy: BufferPolicy,
+    /// Whether the fast weights return to the slow ones at a sync. Without it the slow weights are an average of the fast ones, for evaluation
+    /// alone, and the inner state is left alone too: the control that tells the average from the pull.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "is_true"))]
+    pub pulls_back: bool,
+}
+
+impl Default for LookaheadConfig {
+    fn default() -> Self {
+        Self {
+            sync_period: Period::default(),
+            slow_step_size: StepSize::default(),
+            state_policy: StatePolicy::default(),
+            buffer_policy: BufferPolicy::default(),
+            pulls_back: true,
+        }
+    }
+}
+
+/// What goes without saying in a file.
+#[cfg(feature = "serde")]
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 /// Inner steps from one sync to the next.
@@ -236,13 +259,17 @@ impl LookaheadConfig {
         }
     }
 
-    pub(super) fn settings(&self) -> [(&'static str, String); 4] {
-        [
+    pub(super) fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = vec![
             ("sync_period", self.sync_period.describe()),
             ("slow_step_size", self.slow_step_size.describe()),
             ("state_policy", format!("{:?}", self.state_policy)),
             ("buffer_policy", format!("{:?}", self.buffer_policy)),
-        ]
+        ];
+        if !self.pulls_back {
+            settings.push(("pulls_back", "false".to_owned()));
+        }
+        settings
     }
 }
 

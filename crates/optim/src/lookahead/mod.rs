@@ -118,7 +118,8 @@ impl<O: Optimizer> Lookahead<O> {
     fn step_forward_and_back(&mut self, grads: &GradStore) -> Result<()> {
         let moved = self.slow.moved_by(grads, self.inner.parameters());
         let next_period = self.config.sync_period.at(self.steps + 1)?;
-        let sync = |rate| Pull { anchors: &self.slow.values, takes_part: &moved, rate, write_back: true };
+        let write_back = self.config.pulls_back;
+        let sync = |rate| Pull { anchors: &self.slow.values, takes_part: &moved, rate, write_back };
         let (rate, measured) = match self.config.slow_step_size.known_at(self.steps + 1)? {
             // Known beforehand: the slow weights are pulled along in the pass of the step.
             Some(rate) if !self.measures => {
@@ -133,18 +134,20 @@ impl<O: Optimizer> Lookahead<O> {
                 (rate, measured)
             }
         };
-        self.slow.moved.fill(false);
+        // Equal again where the fast weights were pulled back.
+        self.slow.moved = if write_back { vec![false; moved.len()] } else { moved };
         self.steps += 1;
         self.steps_since_sync = 0;
         self.period = next_period;
         self.last_sync = measured.map(|distances| Synced { steps: self.steps, slow_step_size: rate, distances });
         match (self.config.state_policy, &mut self.slow_state) {
+            _ if !write_back => {}
             (StatePolicy::Reset, _) => self.inner.reset_state()?,
             (StatePolicy::Interpolate, Some(slow)) => self.inner.interpolate_state(slow, rate)?,
             (StatePolicy::Interpolate, None) | (StatePolicy::Keep, _) => {}
         }
         if self.config.buffer_policy == BufferPolicy::Average {
-            self.buffers.pull(rate)?;
+            self.buffers.pull(rate, write_back)?;
         }
         Ok(())
     }

@@ -76,8 +76,9 @@ prop_compose! {
         ],
         state_policy in prop::sample::select(StatePolicy::ALL.to_vec()),
         buffer_policy in prop::sample::select(vec![BufferPolicy::Keep, BufferPolicy::Average]),
+        pulls_back in any::<bool>(),
     ) -> LookaheadConfig {
-        LookaheadConfig { sync_period: period.into(), slow_step_size, state_policy, buffer_policy }
+        LookaheadConfig { sync_period: period.into(), slow_step_size, state_policy, buffer_policy, pulls_back }
     }
 }
 

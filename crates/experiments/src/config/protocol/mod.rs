@@ -7,14 +7,17 @@
 //! | [`paper`](Protocol::Paper) | the Lookahead paper: 200 epochs, decay by 0.2 at 60, 120 and 160, its best settings |
 //! | [`original`](Protocol::Original) | the original student project as it declares itself |
 //! | [`original-effective`](Protocol::OriginalEffective) | the same project as it really ran |
+//! | [`speedrun`](Protocol::SpeedRun) | airbench94, which reaches 94 % on CIFAR-10 in 9.9 epochs and has Lookahead inside |
+//! | [`sprint`](Protocol::Sprint) | the same at half the width and length, for comparisons with many seeds |
 //!
-//! A protocol has settings for seven rows, and compares some of them unless it is told otherwise.
+//! A protocol has settings for more rows than it compares unless it is told otherwise.
 
 mod original;
 mod original_effective;
 mod paper;
 mod pipelines;
 mod quick;
+mod speedrun;
 mod standard;
 
 use lookahead_optim::StatePolicy;
@@ -35,6 +38,8 @@ impl Config {
     pub fn for_protocol(experiment: Experiment, protocol: Protocol) -> Self {
         let config = with_all_rows(experiment, protocol);
         let compared: &[&str] = match (protocol, experiment) {
+            (Protocol::SpeedRun, _) => &["lookahead", "plain"],
+            (Protocol::Sprint, _) => &["lookahead", "plain", "average"],
             (Protocol::Paper, _) => &["sgd", "polyak", "adamw", "lookahead-sgd"],
             (_, Experiment::Imagenette) => &["sgd", "adamw", "lookahead-sgd"],
             _ => &["sgd", "adamw", "rmsprop", "lookahead-sgd", "lookahead-adamw"],
@@ -56,10 +61,14 @@ fn with_all_rows(experiment: Experiment, protocol: Protocol) -> Config {
         Protocol::Paper => paper::config(experiment),
         Protocol::Original => original::config(experiment),
         Protocol::OriginalEffective => original_effective::config(experiment),
+        Protocol::SpeedRun => speedrun::config(experiment),
+        Protocol::Sprint => speedrun::sprint(experiment),
     };
     let policies: &[StatePolicy] = match protocol {
         Protocol::Original | Protocol::OriginalEffective => &[StatePolicy::Keep, StatePolicy::Reset],
-        Protocol::Quick | Protocol::Standard | Protocol::Paper => &[StatePolicy::Keep],
+        Protocol::Quick | Protocol::Standard | Protocol::Paper | Protocol::SpeedRun | Protocol::Sprint => {
+            &[StatePolicy::Keep]
+        }
     };
     Config { rows: states_of(config.rows, policies), ..config }
 }
@@ -80,13 +89,19 @@ mod tests {
                 let config = Config::for_protocol(*experiment, *protocol);
                 config.validate().unwrap();
                 assert_eq!((config.experiment, config.protocol), (*experiment, *protocol));
-                assert_eq!(config.to_table().len(), 9, "a key was skipped by serde");
+                assert_eq!(config.to_table().len(), 10, "a key was skipped by serde");
                 let mut names: Vec<String> =
                     Config::all_rows(*experiment, *protocol).into_iter().map(|row| row.name).collect();
                 names.dedup(); // the states of a row stand together
                 let (alone, inside) =
                     (["sgd", "adamw", "rmsprop"], ["lookahead-sgd", "lookahead-adamw", "lookahead-rmsprop"]);
-                assert_eq!(names, [&alone[..], &inside[..], &["polyak", "ema"][..]].concat());
+                let usual = [&alone[..], &inside[..], &["polyak", "ema"][..]].concat();
+                match protocol {
+                    Protocol::SpeedRun | Protocol::Sprint => {
+                        assert_eq!(names, ["lookahead", "plain", "average", "ema", "adamw", "lookahead-adamw"]);
+                    }
+                    _ => assert_eq!(names, usual),
+                }
                 // Photographs come in many sizes and must all leave a pipeline in one.
                 if *experiment == Experiment::Imagenette {
                     let sides = [&config.data.train, &config.data.valid].map(|pipeline| pipeline.fixed_size());
@@ -127,7 +142,7 @@ mod tests {
         assert_eq!(sgd(&declared), (WeightDecay::L2(1e-3), 0.05));
         assert_eq!(sgd(&effective), (WeightDecay::Decoupled(0.01), 0.05));
         assert_eq!(adamw(&declared, "lookahead-adamw").1, 0.1);
-        assert_ne!(declared.model.stem, effective.model.stem);
+        assert_ne!(declared.model.resnet().unwrap().stem, effective.model.resnet().unwrap().stem);
         assert_ne!(declared.data.train, effective.data.train);
     }
 }

@@ -7,10 +7,11 @@ use lookahead_optim::{AdamWConfig, Average, LookaheadConfig, Momentum, RmsPropCo
 use super::{pipelines, quick};
 use crate::config::experiment::Config;
 use crate::config::inner::Inner;
+use crate::config::model::ModelConfig;
 use crate::config::names::{Experiment, ModelName, Protocol};
 use crate::config::row::Row;
 use crate::config::sections::{
-    DataConfig, ModelConfig, Normalization, OneCycleConfig, ScheduleConfig, StepsConfig, TrainConfig,
+    DataConfig, Normalization, OneCycleConfig, ScheduleConfig, StepsConfig, TrainConfig,
 };
 
 /// The hyper-parameters written in the notebooks, with the network and the augmentation that the slides name: the
@@ -33,10 +34,9 @@ pub(super) fn config(experiment: Experiment) -> Config {
         device: "auto".to_owned(),
         rows: rows(imagenette),
         seeds: vec![1],
-        model: ModelConfig {
-            name: if imagenette { ModelName::ResNet50 } else { ModelName::ResNet18 },
-            stem: if imagenette { Stem::ImageNet } else { Stem::Cifar },
-            head: Head::Linear,
+        model: match imagenette {
+            true => ModelConfig::of(ModelName::ResNet50).with_ends(Stem::ImageNet, Head::Linear),
+            false => ModelConfig::of(ModelName::ResNet18),
         },
         data: DataConfig {
             train,
@@ -47,9 +47,9 @@ pub(super) fn config(experiment: Experiment) -> Config {
         },
         train: TrainConfig {
             epochs: match experiment {
-                Experiment::Imagenette => 40,
-                Experiment::Cifar100 => 100,
-                _ => 200,
+                Experiment::Imagenette => 40.0,
+                Experiment::Cifar100 => 100.0,
+                _ => 200.0,
             },
             batch_size: 128,
             accumulate: 1,
@@ -59,6 +59,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
             true => ScheduleConfig::OneCycleFastaiV1(OneCycleConfig { warmup: 0.3, momentum: None }),
             false => ScheduleConfig::Steps(StepsConfig { milestones: vec![61, 121, 161], factor: 0.2 }),
         },
+        evaluation: quick.evaluation,
     }
 }
 

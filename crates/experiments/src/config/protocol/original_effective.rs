@@ -9,7 +9,7 @@ use crate::config::experiment::Config;
 use crate::config::inner::Inner;
 use crate::config::names::{Experiment, Protocol};
 use crate::config::row::Row;
-use crate::config::sections::{DataConfig, ModelConfig, MomentumCycle, OneCycleConfig, ScheduleConfig};
+use crate::config::sections::{DataConfig, MomentumCycle, OneCycleConfig, ScheduleConfig};
 
 /// What the code did with the values of `original`:
 ///
@@ -37,7 +37,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
     };
     Config {
         protocol: Protocol::OriginalEffective,
-        model: ModelConfig { stem: Stem::ImageNet, head: Head::Fastai, ..declared.model },
+        model: declared.model.with_ends(Stem::ImageNet, Head::Fastai),
         data: DataConfig { train, ..declared.data },
         rows: declared.rows.into_iter().map(|row| effective(row, cycled)).collect(),
         schedule,

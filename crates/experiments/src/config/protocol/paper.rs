@@ -29,7 +29,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
         seeds: vec![1, 2, 3],
         rows,
         data,
-        train: TrainConfig { epochs: 200, batch_size: 128, ..standard.train },
+        train: TrainConfig { epochs: 200.0, batch_size: 128, ..standard.train },
         schedule: ScheduleConfig::Steps(StepsConfig { milestones: vec![60, 120, 160], factor: 0.2 }),
         ..standard
     }

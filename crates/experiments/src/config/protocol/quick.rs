@@ -7,10 +7,11 @@ use lookahead_optim::{AdamWConfig, Average, Group, LookaheadConfig, Momentum, Rm
 use super::pipelines;
 use crate::config::experiment::Config;
 use crate::config::inner::Inner;
+use crate::config::model::ModelConfig;
 use crate::config::names::{Experiment, ModelName, Protocol};
 use crate::config::row::Row;
 use crate::config::sections::{
-    DataConfig, ModelConfig, MomentumCycle, Normalization, OneCycleConfig, ScheduleConfig, TrainConfig,
+    DataConfig, EvaluationConfig, MomentumCycle, Normalization, OneCycleConfig, ScheduleConfig, TrainConfig,
 };
 
 /// ResNet-20, OneCycle, five epochs, three seeds. SGD's settings are those of a common PyTorch recipe.
@@ -21,7 +22,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
         device: "auto".to_owned(),
         rows: rows(0.4, 5e-3),
         seeds: vec![1, 2, 3],
-        model: ModelConfig { name: ModelName::ResNet20, stem: Stem::Cifar, head: Head::Linear },
+        model: ModelConfig::of(ModelName::ResNet20),
         data: DataConfig {
             limit_train: 0,
             limit_valid: 0,
@@ -31,23 +32,24 @@ pub(super) fn config(experiment: Experiment) -> Config {
             normalize: Normalization::Dataset,
             mixing: Mixing::None,
         },
-        train: TrainConfig { epochs: 5, batch_size: 128, accumulate: 1, label_smoothing: 0.0 },
+        train: TrainConfig { epochs: 5.0, batch_size: 128, accumulate: 1, label_smoothing: 0.0 },
         schedule: ScheduleConfig::OneCycle(OneCycleConfig {
             warmup: 0.3,
             momentum: Some(MomentumCycle { high: 0.95, low: 0.85 }),
         }),
+        evaluation: EvaluationConfig::default(),
     };
     match experiment {
         Experiment::Cifar10 | Experiment::Cifar100 => base,
-        Experiment::Demo => Config { seeds: vec![1], train: TrainConfig { epochs: 4, ..base.train }, ..base },
+        Experiment::Demo => Config { seeds: vec![1], train: TrainConfig { epochs: 4.0, ..base.train }, ..base },
         // The whole Imagenette recipe on small images.
         Experiment::Imagenette => {
             let (train, valid) = pipelines::fastai(96);
             Config {
                 seeds: vec![1],
-                model: ModelConfig { name: ModelName::ResNet18, stem: Stem::ImageNet, head: Head::Linear },
+                model: ModelConfig::of(ModelName::ResNet18).with_ends(Stem::ImageNet, Head::Linear),
                 data: DataConfig { train, valid, mixing: Mixing::MixupPerSample { alpha: 0.4 }, ..base.data },
-                train: TrainConfig { epochs: 10, batch_size: 64, ..base.train },
+                train: TrainConfig { epochs: 10.0, batch_size: 64, ..base.train },
                 rows: rows(0.05, 5e-3),
                 ..base
             }

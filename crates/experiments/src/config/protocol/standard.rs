@@ -4,8 +4,9 @@ use lookahead_models::{Head, Stem};
 
 use super::{pipelines, quick};
 use crate::config::experiment::Config;
+use crate::config::model::ModelConfig;
 use crate::config::names::{Experiment, ModelName, Protocol};
-use crate::config::sections::{DataConfig, ModelConfig, TrainConfig};
+use crate::config::sections::{DataConfig, TrainConfig};
 
 /// ResNet-18, OneCycle, 30 epochs, five seeds. Everything else as `quick`.
 pub(super) fn config(experiment: Experiment) -> Config {
@@ -13,8 +14,8 @@ pub(super) fn config(experiment: Experiment) -> Config {
     let base = Config {
         protocol: Protocol::Standard,
         seeds: vec![1, 2, 3, 4, 5],
-        model: ModelConfig { name: ModelName::ResNet18, stem: Stem::Cifar, head: Head::Linear },
-        train: TrainConfig { epochs: 30, ..quick.train },
+        model: ModelConfig::of(ModelName::ResNet18),
+        train: TrainConfig { epochs: 30.0, ..quick.train },
         rows: quick::rows(0.2, 2e-3),
         ..quick
     };
@@ -22,7 +23,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
         Experiment::Imagenette => {
             let (train, valid) = pipelines::fastai(128);
             Config {
-                model: ModelConfig { stem: Stem::ImageNet, ..base.model },
+                model: base.model.with_ends(Stem::ImageNet, Head::Linear),
                 data: DataConfig { train, valid, ..base.data },
                 ..base
             }

@@ -19,7 +19,8 @@ pub struct Flags {
     /// The recipe that everything starts from
     #[arg(long, value_enum, help_heading = "What to train", value_name = "NAME")]
     pub protocol: Option<Protocol>,
-    /// Rows of the table: sgd, adamw, rmsprop, lookahead-sgd, lookahead-adamw, lookahead-rmsprop, polyak, ema, and those of --config
+    /// Rows of the table: sgd, adamw, rmsprop, lookahead-sgd, lookahead-adamw, lookahead-rmsprop, polyak, ema, those of --config, and those of
+    /// the protocols speedrun and sprint: lookahead, plain, average, ema, adamw, lookahead-adamw
     #[arg(long, value_delimiter = ',', action = ArgAction::Set, help_heading = "What to train", value_name = "A,B")]
     pub optimizers: Vec<String>,
     /// What Lookahead does with the inner optimizer's state at a sync: keep, reset, interpolate; a row for each
@@ -32,9 +33,9 @@ pub struct Flags {
     #[arg(long, value_enum, help_heading = "What to train", value_name = "NAME")]
     pub model: Option<ModelName>,
 
-    /// Passes over the training images
+    /// Passes over the training images; the last may be a part, as in 9.9
     #[arg(long, help_heading = "Hyper-parameters", value_name = "N")]
-    pub epochs: Option<usize>,
+    pub epochs: Option<f64>,
     /// Images a step
     #[arg(long, help_heading = "Hyper-parameters", value_name = "N")]
     pub batch_size: Option<usize>,

@@ -52,7 +52,7 @@ impl Flags {
             overrides.put("seeds", seeds, "--seeds")?;
         }
         if let Some(model) = self.model {
-            overrides.put("model.name", model.to_string(), "--model")?;
+            overrides.model(model)?;
         }
         if let Some(device) = &self.device {
             overrides.put("device", device.as_str(), "--device")?;
@@ -61,8 +61,10 @@ impl Flags {
     }
 
     fn put_numbers(&self, overrides: &mut Overrides) -> Result<(), ConfigError> {
+        if let Some(epochs) = self.epochs {
+            overrides.put("train.epochs", epochs, "--epochs")?;
+        }
         for (key, value, flag) in [
-            ("train.epochs", self.epochs, "--epochs"),
             ("train.batch_size", self.batch_size, "--batch-size"),
             ("data.limit_train", self.limit_train, "--limit-train"),
             ("data.limit_valid", self.limit_valid, "--limit-valid"),
@@ -179,7 +181,7 @@ mod tests {
     #[test]
     fn flags_come_after_set_and_set_after_the_protocol() {
         let config = resolve(&["--set", "train.epochs=7", "--epochs", "3", "--set", "sgd.learning_rate=0.8"]).unwrap();
-        assert_eq!((config.train.epochs, config.rows[0].inner.learning_rate()), (3, 0.8));
+        assert_eq!((config.train.epochs, config.rows[0].inner.learning_rate()), (3.0, 0.8));
         let quick = Config::for_protocol(Experiment::Cifar10, Protocol::Quick);
         assert_eq!(config.train.batch_size, quick.train.batch_size);
     }
@@ -223,7 +225,7 @@ mod tests {
         let path = folder.path().join("c.toml");
         std::fs::write(&path, "protocol = \"paper\"\n[train]\nepochs = 3\n").unwrap();
         let config = resolve(&["--config", path.to_str().unwrap()]).unwrap();
-        assert_eq!((config.protocol, config.train.epochs), (Protocol::Paper, 3));
+        assert_eq!((config.protocol, config.train.epochs), (Protocol::Paper, 3.0));
         assert_eq!(config.rows[3].around.lookahead().unwrap().slow_step_size, 0.8.into());
         std::fs::write(&path, "[train]\nepoch = 3\n").unwrap();
         let message = resolve(&["--config", path.to_str().unwrap()]).unwrap_err().to_string();

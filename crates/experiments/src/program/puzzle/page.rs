@@ -52,7 +52,7 @@ fn introduction(config: &Config) -> String {
          after the epochs {}. Validation at the slow weights.\n\n",
         RATES.1,
         RATES.0,
-        config.model.name,
+        config.model.name(),
         config.experiment,
         images(config),
         config.train.epochs,

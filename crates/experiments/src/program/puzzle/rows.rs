@@ -11,7 +11,7 @@ pub(super) const RATES: (f64, f64) = (1e-3, 0.1);
 /// schedule scaled down: the learning rate is divided by 5 after 60 % and 80 % of the epochs.
 pub(super) fn config(experiment: Experiment, epochs: usize) -> Config {
     let mut config = Config::for_protocol(experiment, Protocol::Quick);
-    config.train.epochs = epochs;
+    config.train.epochs = epochs as f64;
     let mut milestones = vec![(3 * epochs).div_ceil(5), (4 * epochs).div_ceil(5)];
     milestones.dedup();
     config.schedule = ScheduleConfig::Steps(StepsConfig { milestones, factor: 0.2 });

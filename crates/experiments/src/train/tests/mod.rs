@@ -23,7 +23,7 @@ use crate::parts::Data;
 /// The demo on few images: batches of eight, one epoch, a line of metrics a step.
 fn run(row: Row, change: impl FnOnce(&mut Config)) -> RunConfig {
     let mut config = Config::for_protocol(Experiment::Demo, Protocol::Quick);
-    (config.train.epochs, config.train.batch_size) = (1, 8);
+    (config.train.epochs, config.train.batch_size) = (1.0, 8);
     change(&mut config);
     config.validate().unwrap();
     RunConfig { config, row, seed: 1 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use image::{Rgb, RgbImage};
 use lookahead_data::{Dataset, DecodedCache, Mixing, Pipeline, Splits, image_folder};
-use lookahead_models::Head;
+use lookahead_models::{Head, Stem};
 
 use super::{CPU, StopAt, data, open, options, row, run, shapes};
-use crate::config::RunConfig;
+use crate::config::{Config, Experiment, ModelConfig, Protocol, RunConfig, SpeedNetParts};
 use crate::error::Error;
 use crate::parts::Data;
 use crate::train::{Interrupt, LoopOptions, Unwatched, train};
@@ -46,7 +46,7 @@ fn resumes_to_the_bit(run: &RunConfig, data: impl Fn() -> Data) {
 /// Asked to stop while it validates, a run saves the epoch's last step and validates again when it goes on.
 #[test]
 fn stopped_while_it_validates() {
-    let run = run(row("lookahead-sgd"), |config| config.train.epochs = 2);
+    let run = run(row("lookahead-sgd"), |config| config.train.epochs = 2.0);
     let data = || data(&run, shapes(48, 8));
     let root = tempfile::tempdir().unwrap();
     let folder = open(root.path(), &run, &data());
@@ -62,7 +62,7 @@ fn stopped_while_it_validates() {
 #[test]
 fn with_mixup() {
     let run = run(row("lookahead-adamw"), |config| {
-        config.train.epochs = 2;
+        config.train.epochs = 2.0;
         config.data.mixing = Mixing::MixupPerSample { alpha: 0.4 };
     });
     resumes_to_the_bit(&run, || data(&run, shapes(48, 8)));
@@ -70,7 +70,7 @@ fn with_mixup() {
 
 #[test]
 fn with_accumulation() {
-    let run = run(row("lookahead-sgd"), |config| (config.train.epochs, config.train.accumulate) = (2, 2));
+    let run = run(row("lookahead-sgd"), |config| (config.train.epochs, config.train.accumulate) = (2.0, 2));
     // Fifty images make twelve parts of four, and two images are left over.
     resumes_to_the_bit(&run, || data(&run, shapes(50, 8)));
 }
@@ -78,15 +78,38 @@ fn with_accumulation() {
 #[test]
 fn with_dropout() {
     let run = run(row("lookahead-rmsprop"), |config| {
-        config.train.epochs = 2;
-        config.model.head = Head::Fastai;
+        config.train.epochs = 2.0;
+        config.model = config.model.clone().with_ends(Stem::Cifar, Head::Fastai);
     });
     resumes_to_the_bit(&run, || data(&run, shapes(48, 8)));
 }
 
+/// Half of the second epoch, a slow step size that falls to its end, statistics that are pulled along, a whitening whose bias freezes in
+/// mid-run, and six views: stopped within a cycle of five steps.
+#[test]
+fn with_the_sprints_recipe() {
+    let mut sprint = Config::for_protocol(Experiment::Demo, Protocol::Sprint);
+    (sprint.train.epochs, sprint.train.batch_size) = (1.5, 8);
+    sprint.model = ModelConfig::SpeedNet(SpeedNetParts {
+        width: 0.25,
+        whitening_images: 20,
+        whitening_bias_epochs: 1,
+    });
+    for row in Config::all_rows(Experiment::Demo, Protocol::Sprint) {
+        let run = RunConfig { config: sprint.clone(), row, seed: 1 };
+        let data = || data(&run, shapes(64, 8));
+        let [straight, stopped] = [&[][..], &[2, 8, 10]].map(|stops| {
+            let root = tempfile::tempdir().unwrap();
+            trained(root.path(), &run, data, stops)
+        });
+        assert_eq!(straight.1.len(), 12);
+        assert_eq!(straight, stopped, "{}", run.row.name);
+    }
+}
+
 #[test]
 fn with_an_average() {
-    let run = run(row("polyak"), |config| config.train.epochs = 2);
+    let run = run(row("polyak"), |config| config.train.epochs = 2.0);
     resumes_to_the_bit(&run, || data(&run, shapes(48, 8)));
 }
 
@@ -106,7 +129,7 @@ fn with_the_decoded_cache() {
         }
     }
     let run = run(row("lookahead-sgd"), |config| {
-        config.train.epochs = 2;
+        config.train.epochs = 2.0;
         config.data.train = Pipeline::fastai_train(32).unwrap();
         config.data.valid = Pipeline::fastai_eval(32).unwrap();
     });

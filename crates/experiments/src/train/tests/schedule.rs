@@ -9,7 +9,7 @@ use crate::train::{Setup, Unwatched, train_from};
 #[test]
 fn step_t_has_the_learning_rate_and_the_momentum_of_t() {
     for name in ["sgd", "lookahead-adamw"] {
-        let run = run(row(name), |config| config.train.epochs = 2);
+        let run = run(row(name), |config| config.train.epochs = 2.0);
         let data = data(&run, shapes(32, 8));
         let root = tempfile::tempdir().unwrap();
         let folder = open(root.path(), &run, &data);
@@ -19,7 +19,7 @@ fn step_t_has_the_learning_rate_and_the_momentum_of_t() {
         train_from(setup, &folder, &options(), &mut Unwatched).unwrap();
 
         let peak = run.row.inner.learning_rate();
-        let schedules = Schedules::new(&run.config.schedule, peak, 2, 4).unwrap();
+        let schedules = Schedules::new(&run.config.schedule, peak, 8, 4).unwrap();
         let expected: Vec<(f64, Option<f64>)> = (0..8)
             .map(|step| {
                 (schedules.learning_rate.at(step), schedules.momentum.as_ref().map(|momentum| momentum.at(step)))

@@ -31,15 +31,15 @@ fn the_first_ten_losses_are_what_they_were() {
     let around =
         LookaheadConfig { sync_period: 3.into(), state_policy: StatePolicy::Interpolate, ..LookaheadConfig::default() };
     let run = run(Row::lookahead(row("adamw").inner, around), |config| {
-        (config.train.epochs, config.train.accumulate, config.train.label_smoothing) = (2, 2, 0.1);
+        (config.train.epochs, config.train.accumulate, config.train.label_smoothing) = (2.0, 2, 0.1);
         config.data.mixing = Mixing::Mixup { alpha: 0.4 };
     });
     let data = data(&run, shapes(40, 10));
     let root = tempfile::tempdir().unwrap();
     let folder = open(root.path(), &run, &data);
     let mut setup = Setup::new(&run, &data, &CPU).unwrap();
-    setup.model = ResNet::new(&ResNetConfig::resnet20(10), run.seed, DType::F64, &CPU).unwrap();
-    setup.optimizer = parts::optimizer(&run.row, setup.model.parameters(), setup.model.buffers()).unwrap();
+    setup.model = Box::new(ResNet::new(&ResNetConfig::resnet20(10), run.seed, DType::F64, &CPU).unwrap());
+    setup.optimizer = parts::optimizer(&run.row, setup.model.parameters(), setup.model.buffers(), setup.total_steps).unwrap();
     train_from(setup, &folder, &options(), &mut Unwatched).unwrap();
     let log = lookahead_runs::Log::read(&folder.path().join("metrics.jsonl")).unwrap();
     let losses: Vec<f64> = log.steps.iter().map(|step| step.train_loss).collect();

@@ -7,8 +7,9 @@ use candle_core::Tensor;
 use lookahead_optim::LookaheadConfig;
 
 use super::{CPU, StopAt, data, lookahead, open, options, run, shapes};
-use crate::parts::model;
-use crate::train::{Interrupt, LoopOptions, Unwatched, evaluate, train};
+use crate::config::RunConfig;
+use crate::parts::{Data, model};
+use crate::train::{Evaluation, Interrupt, LoopOptions, Unwatched, evaluate, train};
 
 fn tensors(folder: &Path, name: &str) -> BTreeMap<String, Tensor> {
     let path = folder.join("checkpoint").join(format!("{name}.safetensors"));
@@ -17,6 +18,16 @@ fn tensors(folder: &Path, name: &str) -> BTreeMap<String, Tensor> {
 
 fn values(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// What validation finds at these weights.
+fn at(weights: &BTreeMap<String, Tensor>, run: &RunConfig, data: &Data) -> Evaluation {
+    let network = model(&run.config, data, 99, &CPU).unwrap();
+    for (name, var) in network.parameters().into_iter().chain(network.buffers()) {
+        var.set(&weights[&name]).unwrap();
+    }
+    let (loader, views) = (data.valid_loader(&run.config).unwrap(), run.config.evaluation.views);
+    evaluate(&*network, &loader, &CPU, &data.normalize, views, &Interrupt::default()).unwrap().unwrap()
 }
 
 /// With a sync period that the run never reaches, the slow weights are the initial ones: validation and `final` must be
@@ -35,14 +46,12 @@ fn validation_and_final_are_at_the_slow_weights() {
     let fast = candle_core::safetensors::load(newest.tensors, &CPU).unwrap();
     let summary = train(&run, &data, &CPU, &folder, &options(), &mut Unwatched).unwrap();
 
-    let fresh = model(&run.config.model, 10, run.seed, &CPU).unwrap();
+    let fresh = model(&run.config, &data, run.seed, &CPU).unwrap();
     let written = tensors(folder.path(), "final");
     for (parameter, initial) in fresh.parameters() {
         assert_eq!(values(&written[&parameter]), values(&initial), "{parameter}");
     }
-    fresh.load_state(&tensors(folder.path(), "final")).unwrap();
-    let loader = data.valid_loader(&run.config).unwrap();
-    let at_slow = evaluate(&fresh, &loader, &CPU, &data.normalize, &Interrupt::default()).unwrap().unwrap();
+    let at_slow = at(&written, &run, &data);
     assert_eq!((summary.figures.valid_loss, summary.figures.top1), (at_slow.loss, at_slow.top1));
 
     let moved = fresh.parameters().into_iter().filter(|(name, slow)| {
@@ -60,10 +69,7 @@ fn the_summary_is_of_the_final_weights() {
     let root = tempfile::tempdir().unwrap();
     let folder = open(root.path(), &run, &data);
     let summary = train(&run, &data, &CPU, &folder, &options(), &mut Unwatched).unwrap();
-    let network = model(&run.config.model, 10, 99, &CPU).unwrap();
-    network.load_state(&tensors(folder.path(), "final")).unwrap();
-    let loader = data.valid_loader(&run.config).unwrap();
-    let found = evaluate(&network, &loader, &CPU, &data.normalize, &Interrupt::default()).unwrap().unwrap();
+    let found = at(&tensors(folder.path(), "final"), &run, &data);
     assert_eq!((summary.figures.valid_loss, summary.figures.top1), (found.loss, found.top1));
 }
 

@@ -1,0 +1,143 @@
+//! The network's table.
+
+use lookahead_models::{Head, Stem};
+use serde::{Deserialize, Serialize};
+
+use super::names::ModelName;
+
+/// The network. In a file: its `name`, and beside it the settings that this kind of network has.
+///
+/// ```
+/// use lookahead_experiments::{ModelConfig, ModelName};
+/// let net: ModelConfig = toml::from_str("name = \"resnet20\"\nstem = \"cifar\"\nhead = \"linear\"")?;
+/// assert_eq!(net.name(), ModelName::ResNet20);
+/// let net: ModelConfig = toml::from_str("name = \"speednet\"\nwidth = 0.5")?;
+/// assert_eq!(net.name(), ModelName::SpeedNet);
+/// # Ok::<(), toml::de::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase")]
+pub enum ModelConfig {
+    /// [`ModelName::ResNet20`].
+    ResNet20(ResNetParts),
+    /// [`ModelName::ResNet18`].
+    ResNet18(ResNetParts),
+    /// [`ModelName::ResNet34`].
+    ResNet34(ResNetParts),
+    /// [`ModelName::ResNet50`].
+    ResNet50(ResNetParts),
+    /// [`ModelName::SpeedNet`].
+    SpeedNet(SpeedNetParts),
+}
+
+/// The ends of a ResNet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResNetParts {
+    /// First layers.
+    pub stem: Stem,
+    /// Last layers.
+    pub head: Head,
+}
+
+/// The size of a speed network and how its whitening is made.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpeedNetParts {
+    /// Factor on airbench94's widths, rounded to multiples of 16; above 0.
+    pub width: f64,
+    /// Training images, from the first on, whose patches the whitening is made from; at least 1.
+    pub whitening_images: usize,
+    /// Epochs after which the whitening's bias is trained no more.
+    pub whitening_bias_epochs: usize,
+}
+
+impl Default for SpeedNetParts {
+    fn default() -> Self {
+        Self { width: 1.0, whitening_images: 5_000, whitening_bias_epochs: 3 }
+    }
+}
+
+impl ModelConfig {
+    /// The network of `name` with the usual parts: for small images, with a linear head.
+    pub fn of(name: ModelName) -> Self {
+        Self::ResNet20(ResNetParts { stem: Stem::Cifar, head: Head::Linear }).renamed(name)
+    }
+
+    /// The same with these ends, where it is a ResNet; a speed network has none.
+    #[must_use]
+    pub fn with_ends(mut self, stem: Stem, head: Head) -> Self {
+        match &mut self {
+            Self::ResNet20(parts) | Self::ResNet18(parts) | Self::ResNet34(parts) | Self::ResNet50(parts) => {
+                *parts = ResNetParts { stem, head };
+            }
+            Self::SpeedNet(_) => {}
+        }
+        self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> ModelName {
+        match self {
+            Self::ResNet20(_) => ModelName::ResNet20,
+            Self::ResNet18(_) => ModelName::ResNet18,
+            Self::ResNet34(_) => ModelName::ResNet34,
+            Self::ResNet50(_) => ModelName::ResNet50,
+            Self::SpeedNet(_) => ModelName::SpeedNet,
+        }
+    }
+
+    /// The network of another name with the same parts, where it has such parts.
+    #[must_use]
+    pub fn renamed(&self, name: ModelName) -> Self {
+        let parts = self.resnet().unwrap_or(ResNetParts { stem: Stem::Cifar, head: Head::Linear });
+        match name {
+            ModelName::ResNet20 => Self::ResNet20(parts),
+            ModelName::ResNet18 => Self::ResNet18(parts),
+            ModelName::ResNet34 => Self::ResNet34(parts),
+            ModelName::ResNet50 => Self::ResNet50(parts),
+            ModelName::SpeedNet => match self {
+                Self::SpeedNet(parts) => Self::SpeedNet(*parts),
+                _ => Self::SpeedNet(SpeedNetParts::default()),
+            },
+        }
+    }
+
+    /// The parts of a ResNet; `None` for another network.
+    pub fn resnet(&self) -> Option<ResNetParts> {
+        match self {
+            Self::ResNet20(parts) | Self::ResNet18(parts) | Self::ResNet34(parts) | Self::ResNet50(parts) => {
+                Some(*parts)
+            }
+            Self::SpeedNet(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_names_the_network_and_its_parts() {
+        let read = |text: &str| toml::from_str::<ModelConfig>(text);
+        let resnet = ModelConfig::of(ModelName::ResNet34);
+        assert_eq!(toml::to_string(&resnet).unwrap(), "name = \"resnet34\"\nstem = \"cifar\"\nhead = \"linear\"\n");
+        for model in [resnet, ModelConfig::of(ModelName::SpeedNet)] {
+            assert_eq!(read(&toml::to_string(&model).unwrap()).unwrap(), model);
+        }
+        assert_eq!(read("name = \"speednet\"").unwrap(), ModelConfig::SpeedNet(SpeedNetParts::default()));
+        for wrong in ["name = \"speednet\"\nstem = \"cifar\"", "name = \"resnet20\"\nwidth = 1.0", "name = \"vgg\""] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn another_name_keeps_the_parts_it_can_keep() {
+        let original = ModelConfig::ResNet18(ResNetParts { stem: Stem::ImageNet, head: Head::Fastai });
+        assert_eq!(original.renamed(ModelName::ResNet50).resnet(), original.resnet());
+        let half = ModelConfig::SpeedNet(SpeedNetParts { width: 0.5, ..SpeedNetParts::default() });
+        assert_eq!(half.renamed(ModelName::SpeedNet), half);
+        assert_eq!(half.renamed(ModelName::ResNet20), ModelConfig::of(ModelName::ResNet20));
+    }
+}
