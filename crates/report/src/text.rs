@@ -133,7 +133,7 @@ fn ours(report: &Report, width: usize) -> Table {
             ]);
         }
     }
-    let head = ["", "train loss", "valid loss", "top-1 %", "top-5 %", "seeds", "time a run", "images/s"];
+    let head = ["", "train loss", "loss", "top-1 %", "top-5 %", "seeds", "time a run", "images/s"];
     Cells { head: &head, rows, spare: &[7, 6, 4, 1, 5, 2] }.fitted(width)
 }
 
@@ -174,7 +174,7 @@ fn theirs(rows: &[&Reference], width: usize) -> Table {
             row.top5.map_or_else(absent, |value| format!("{value:.2}")),
         ]
     };
-    let head = ["", "train loss", "valid loss", "top-1 %", "top-5 %"];
+    let head = ["", "train loss", "loss", "top-1 %", "top-5 %"];
     Cells { head: &head, rows: rows.iter().map(cells).collect(), spare: &[4, 1, 2] }.fitted(width)
 }
 

@@ -37,5 +37,7 @@ pub use row::RowId;
 pub use run::{Run, Status};
 pub use settings::flat;
 pub use stats::{PairedDifference, Spread, by_seed};
-pub use summary::{ExperimentSummary, Figures, RunDetails, RunSummary, SCHEMA, SummaryRow, TimeSplit};
+pub use summary::{
+    ExperimentSummary, Figures, HeldOutFigures, RunDetails, RunSummary, SCHEMA, Split, SummaryRow, TimeSplit,
+};
 pub use tensorboard::EventWriter;

@@ -6,6 +6,7 @@ mod model;
 mod moments_zeroed;
 mod optimizer;
 mod schedule;
+mod test_images;
 
 pub use data::Data;
 pub use device::open_device;
@@ -13,3 +14,4 @@ pub use model::model;
 pub use moments_zeroed::MomentsZeroed;
 pub use optimizer::optimizer;
 pub use schedule::Schedules;
+pub use test_images::TestImages;

@@ -8,7 +8,7 @@ use lookahead_optim::Optimizer;
 use super::gradients::Task;
 use crate::config::{ConfigError, RunConfig};
 use crate::error::{Error, Result};
-use crate::parts::{self, Data, Schedules};
+use crate::parts::{self, Data, Schedules, TestImages};
 
 /// Everything a run needs, ready to train.
 #[derive(Debug)]
@@ -23,8 +23,10 @@ pub struct Setup<'a> {
     pub schedules: Schedules,
     /// Training images.
     pub train: Loader,
-    /// Validation images.
+    /// Images to validate on after each epoch.
     pub valid: Loader,
+    /// The test images, for when the run is done.
+    pub test: Option<TestImages>,
     /// Bytes to numbers.
     pub normalize: Normalize,
     /// Where the network is.
@@ -54,7 +56,8 @@ impl<'a> Setup<'a> {
         let peak = run.row.inner.learning_rate();
         let schedules = Schedules::new(&config.schedule, peak, config.train.epochs, steps_per_epoch)?;
         let valid = data.valid_loader(config)?;
-        Ok(Self { run, model, optimizer, schedules, train, valid, normalize: data.normalize, device, steps_per_epoch })
+        let (test, normalize) = (data.test.clone(), data.normalize);
+        Ok(Self { run, model, optimizer, schedules, train, valid, test, normalize, device, steps_per_epoch })
     }
 
     /// The task whose gradients a step takes.
