@@ -16,6 +16,7 @@ mod error;
 mod examples;
 mod fingerprint;
 mod folder;
+mod hold_out;
 mod image;
 mod in_memory;
 #[cfg(feature = "hub")]
@@ -47,6 +48,7 @@ pub use download::{Phase, Progress, Published, download, download_from, publishe
 pub use error::{Error, Result};
 pub use examples::{ExampleBatch, ExampleLoader, Examples};
 pub use folder::{ImageFolder, LeftOut, image_folder, image_folder_parts};
+pub use hold_out::hold_out;
 pub use image::{CHANNELS, Image, ImageSize, ImageView};
 pub use in_memory::InMemory;
 #[cfg(feature = "hub")]

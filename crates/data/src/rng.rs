@@ -13,6 +13,7 @@ pub(crate) enum Purpose {
     Shapes = 5,
     Outside = 6,
     Examples = 7,
+    HeldOut = 8,
 }
 
 /// The random stream of one sample: ChaCha8 keyed by (seed, purpose, epoch, index).

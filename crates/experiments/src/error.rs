@@ -101,6 +101,15 @@ pub enum Error {
         loss: f64,
     },
 
+    /// Somebody wants the test images of a run that is not done.
+    #[error("the test images are read by a run that is done; this one has done {done} of {epochs} epochs")]
+    TestTooEarly {
+        /// Epochs done.
+        done: usize,
+        /// Epochs there are.
+        epochs: usize,
+    },
+
     /// The loader ended before the step had all of its parts.
     #[error("the images ended before step {step} had all of its batch")]
     EndOfData {
@@ -181,7 +190,12 @@ impl Error {
             Self::Data(error) => data_status(error),
             Self::NotFinite { .. } | Self::Diverged { .. } => 4,
             Self::Interrupted { .. } => 130,
-            Self::EndOfData { .. } | Self::Kernels(_) | Self::Optim(_) | Self::Model(_) | Self::Candle(_) => 1,
+            Self::TestTooEarly { .. }
+            | Self::EndOfData { .. }
+            | Self::Kernels(_)
+            | Self::Optim(_)
+            | Self::Model(_)
+            | Self::Candle(_) => 1,
         }
     }
 

@@ -21,10 +21,10 @@ pub use config::{
     StepsConfig, TrainConfig, TriangleConfig, Views, states_of,
 };
 pub use error::{Error, LossOf, Result};
-pub use parts::{Data, MomentsZeroed, Network, Schedules, model, open_device, optimizer};
+pub use parts::{Data, MomentsZeroed, Network, Schedules, TestImages, model, open_device, optimizer};
 pub use program::{
-    BenchFlags, FetchFlags, Flags, Place, PuzzleFlags, RangeFlags, bench_step, data_root, exit_with, fetch, lr_find,
-    main, open_data, puzzle, run,
+    BenchFlags, FetchFlags, Flags, Place, PuzzleFlags, RangeFlags, bench_step, data_root, exit_with,
+    fetch, lr_find, main, open_data, puzzle, run,
 };
 pub use run::{environment, weights_digest};
 pub use screen::{Progress, RunProgress, tui};

@@ -51,6 +51,8 @@ const FEW: &[&str] = &[
     "8",
     "--set",
     "data.image_size=32",
+    "--set",
+    "data.held_out=0",
 ];
 
 fn imagenette(folder: &Path, arguments: &[&str]) -> Output {

@@ -27,7 +27,7 @@ fn photographs(folder: &Path) {
 fn imagenette(folder: &Path, cache_side: &str, out: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_imagenette"));
     command.args(["--dataset-dir", "photos", "--optimizers", "sgd", "--epochs", "1", "--batch-size", "8", "--quiet"]);
-    command.args(["--set", "data.image_size=32", "--set", cache_side, "--out", out]);
+    command.args(["--set", "data.image_size=32", "--set", "data.held_out=0", "--set", cache_side, "--out", out]);
     command.current_dir(folder).output().unwrap()
 }
 

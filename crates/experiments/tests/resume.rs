@@ -20,7 +20,7 @@ impl Case {
         let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
         command.args(["--optimizers", self.optimizer, "--seeds", "1", "--epochs", "2", "--batch-size", "8"]);
         command.args(["--limit-train", "64", "--limit-valid", "16", "--checkpoint-every", "1", "--log-every", "3"]);
-        command.args(["--threads", self.threads, "--out", "runs"]);
+        command.args(["--threads", self.threads, "--out", "runs", "--set", "data.held_out=0"]);
         if self.optimizer.starts_with("lookahead") {
             command.args(["--state", self.state]);
         }

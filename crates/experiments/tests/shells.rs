@@ -36,7 +36,14 @@ fn send(signal: &str, child: &Child) {
 #[test]
 fn a_range_test_of_fewer_images_than_a_batch_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let line = fails_with(&run(LR_FIND, folder.path(), &["demo", "--optimizers", "sgd", "--limit-train", "64"]), 2);
+    let line = fails_with(
+        &run(
+            LR_FIND,
+            folder.path(),
+            &["demo", "--optimizers", "sgd", "--limit-train", "64", "--set", "data.held_out=0"],
+        ),
+        2,
+    );
     assert!(line.contains("no larger than the number of training images, but is 128 with 64 images"), "{line}");
 }
 

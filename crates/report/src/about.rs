@@ -1,6 +1,6 @@
 //! What a report says of its data: name, classes, counts, and whose published figures they can be set beside.
 
-use lookahead_runs::{DataSet, Run};
+use lookahead_runs::{DataSet, Run, Split, Status};
 
 use crate::reference::{Reference, references};
 use crate::report::Report;
@@ -22,9 +22,9 @@ impl Report {
         }
     }
 
-    /// Classes, images and parts, in words; empty where no run folder says.
+    /// Classes, images and parts, and which of them the figures are from, in words; empty where no run folder says.
     pub fn about_data(&self) -> String {
-        let DataSet { train, valid, classes, .. } = &self.data;
+        let DataSet { train, valid, test, held_out, classes, .. } = &self.data;
         let counted =
             |count: u64, noun: &str| format!("{} {noun}{}", thousands(count), if count == 1 { "" } else { "s" });
         let mut facts = Vec::new();
@@ -32,12 +32,31 @@ impl Report {
             let noun = if classes.len() == 1 { "class" } else { "classes" };
             facts.push(format!("{} {noun}", thousands(classes.len() as u64)));
         }
-        for (verb, part) in [("trained on", train), ("validated on", valid)] {
+        let chosen_by = if *held_out { "chosen by" } else { "validated on" };
+        for (verb, part) in [("trained on", train), (chosen_by, valid), ("tested once on", test)] {
             if part.images > 0 {
                 facts.push(format!("{verb} {} ({})", counted(part.images, "image"), part.name));
             }
         }
-        facts.join(", ")
+        let text = facts.join(", ");
+        match self.figures_from() {
+            Some(from) if !text.is_empty() => format!("{text}; {from}"),
+            _ => text,
+        }
+    }
+
+    /// Which images the figures of the table are from; `None` while no run has any.
+    fn figures_from(&self) -> Option<&'static str> {
+        let done =
+            |run: &&Run| run.status == Status::Done && run.data_sha256().is_none_or(|data| data == self.data.sha256);
+        let summary = self.runs.iter().find(done)?.summary.as_ref()?;
+        Some(match (summary.split, self.data.held_out) {
+            (Split::Valid, _) => "loss and accuracy are of the held-out images, the test images were not read",
+            (Split::Test, true) => "loss and accuracy are of the test images, the curves of the held-out ones",
+            (Split::Test, false) => {
+                "nothing was held out, so loss and accuracy are of the images that each epoch was validated on"
+            }
+        })
     }
 
     /// What stands above every table: the data, and the warnings.
@@ -120,8 +139,20 @@ mod tests {
         assert!(report.references().is_empty() && report.title() == "photos");
         assert_eq!(
             report.about_data(),
-            "2 classes, trained on 1,244 images (photos/train), validated on 1 image (photos/valid)"
+            "2 classes, trained on 1,244 images (photos/train), validated on 1 image (photos/valid); nothing was held out, so \
+             loss and accuracy are of the images that each epoch was validated on"
         );
+        report.data.held_out = true;
+        report.data.valid.name = "photos/train, held out".to_owned();
+        report.data.test = DataPart { name: "photos/val".to_owned(), images: 2 };
+        let about = report.about_data();
+        assert!(
+            about.contains("chosen by 1 image (photos/train, held out), tested once on 2 images (photos/val)"),
+            "{about}"
+        );
+        assert!(about.ends_with("of the test images, the curves of the held-out ones"), "{about}");
+        report.runs[0].summary.as_mut().unwrap().split = Split::Valid;
+        assert!(report.about_data().ends_with("the test images were not read"));
         report.data.classes = IMAGENETTE_CLASSES.map(str::to_owned).to_vec();
         assert!(!report.references().is_empty() && report.title() == IMAGENETTE);
         report.data = DataSet::default();

@@ -160,7 +160,8 @@ fn print(arguments: &Arguments, report: &Report, is_first: bool) -> Result<(), R
         return say(&format!("{}\n", crate::text(report, width)));
     }
     let facts: String = report.facts().map(|fact| format!("{fact}\n\n")).collect();
-    say(&format!("{}\n\n{facts}{}\n", report.title(), crate::markdown(report)))?;
+    let times: String = report.times_to_target().iter().map(|time| format!("{}\n\n", time.sentence())).collect();
+    say(&format!("{}\n\n{facts}{}\n{times}", report.title(), crate::markdown(report)))?;
     let differences = crate::markdown_differences(report);
     if differences.is_empty() { Ok(()) } else { say(&format!("{differences}\n")) }
 }

@@ -13,6 +13,7 @@ use crate::reference::{Reference, Source};
 use crate::report::Report;
 use crate::row::Row;
 use crate::settings::{Origin, Settings};
+use crate::target::TimeToTarget;
 use crate::sums::{Classes, clock, mean_time};
 use crate::thin::{Curve, of_epochs, of_steps};
 
@@ -36,6 +37,8 @@ pub(crate) struct Data {
     epochs: u64,
     classes: Vec<String>,
     findings: Vec<String>,
+    /// How long each row took to its target, a sentence each.
+    targets: Vec<String>,
     metrics: Vec<MetricData>,
     rows: Vec<RowData>,
     runs: Vec<RunData>,
@@ -140,6 +143,7 @@ impl Data {
             epochs: report.epochs(),
             classes: report.data.classes.clone(),
             findings: findings(report),
+            targets: report.times_to_target().iter().map(TimeToTarget::sentence).collect(),
             metrics: metrics.map(|of| MetricData { key: of.key, title: of.title, digits: of.digits }).collect(),
             rows: rows.map(|(position, (row, ink))| row_data(report, position, row, ink, &theirs)).collect(),
             runs: run_data,

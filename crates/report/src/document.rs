@@ -40,6 +40,9 @@ pub fn results(reports: &[Report]) -> String {
             }
         );
         text.push_str(&markdown(report));
+        for (index, time) in report.times_to_target().iter().enumerate() {
+            let _ = writeln!(text, "{}- {}", if index == 0 { "\n" } else { "" }, in_cell(&time.sentence()));
+        }
         let differences = markdown_differences(report);
         if !differences.is_empty() {
             let _ = write!(text, "\n{differences}");

@@ -35,6 +35,7 @@ mod settings;
 mod sums;
 #[cfg(test)]
 mod testing;
+mod target;
 mod text;
 mod thin;
 
@@ -57,6 +58,7 @@ pub use page::page;
 pub use reference::{Reference, Source, references};
 pub use report::Report;
 pub use row::Row;
+pub use target::TimeToTarget;
 pub use text::text;
 pub use thin::Curve;
 

@@ -18,7 +18,7 @@ pub struct Metric {
 /// The numbers of the table, in the order of its columns.
 pub const METRICS: [Metric; 6] = [
     Metric { key: "train_loss", title: "Train loss", digits: 4, of: |figures| figures.train_loss },
-    Metric { key: "valid_loss", title: "Valid loss", digits: 4, of: |figures| figures.valid_loss },
+    Metric { key: "valid_loss", title: "Loss", digits: 4, of: |figures| figures.valid_loss },
     Metric { key: "top1", title: "Top-1 %", digits: 2, of: |figures| figures.top1 },
     Metric { key: "top5", title: "Top-5 %", digits: 2, of: |figures| figures.top5 },
     Metric { key: "seconds", title: "Seconds", digits: 1, of: |figures| figures.seconds },

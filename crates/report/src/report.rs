@@ -119,6 +119,7 @@ impl Report {
             state: row.id.state.clone(),
             seeds: self.finished(row).map(|run| run.seed).collect(),
             epochs: epochs(|| self.finished(row)),
+            split: row.split,
             numbers: numbers.filter_map(|(metric, number)| Some((metric.key.to_owned(), (*number)?))).collect(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_runs::{RowId, Run, Spread};
+use lookahead_runs::{RowId, Run, Split, Spread};
 
 use crate::metric::METRICS;
 
@@ -13,6 +13,8 @@ pub struct Row {
     pub id: RowId,
     /// Digest of the data of its runs; `None` where no run says. Runs of one optimizer on other data are a row of their own.
     pub data: Option<String>,
+    /// The images that its loss and accuracies are from.
+    pub split: Split,
     /// Its runs, as positions in [`Report::runs`](crate::Report::runs), by seed.
     pub runs: Vec<usize>,
     /// The row of the optimizer inside, where this one has something around it and the experiment has that row.
@@ -61,7 +63,8 @@ fn row(runs: &[Run], mut own: Vec<usize>, data: Option<&str>) -> Row {
         Spread::of(&values)
     });
     let numbers = numbers.collect();
-    Row { id, data: data.map(str::to_owned), runs: own, inner: None, numbers }
+    let split = summaries().next().map_or_else(Split::default, |summary| summary.split);
+    Row { id, data: data.map(str::to_owned), split, runs: own, inner: None, numbers }
 }
 
 /// The order of rows: by inner optimizer, with averages after the optimizers of the published tables, the plain row first,

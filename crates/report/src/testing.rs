@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lookahead_runs::{DataSet, Figures, Run, RunSummary, Status};
+use lookahead_runs::{DataSet, Figures, Run, RunSummary, Split, Status};
 
 use crate::compare::compare;
 use crate::report::Report;
@@ -21,6 +21,7 @@ pub(crate) fn finished(name: &str, top1: f64) -> Run {
         optimizer: run.row.name.clone(),
         state: run.row.state.clone(),
         seed: run.seed,
+        split: Split::Test,
         figures: Figures {
             train_loss: 0.5,
             valid_loss: 0.6,

@@ -25,6 +25,9 @@ pub fn text(report: &Report, width: usize) -> String {
     if !diverged.is_empty() {
         text.push_str(&wrapped(&format!("diverged, and left out above: {}\n", diverged.join(", ")), width));
     }
+    for time in report.times_to_target() {
+        text.push_str(&wrapped(&format!("{}\n", time.sentence()), width));
+    }
     text.push_str(&told_apart(report, width));
     let quoted = report.references();
     for source in Source::ALL {
@@ -133,7 +136,7 @@ fn ours(report: &Report, width: usize) -> Table {
             ]);
         }
     }
-    let head = ["", "train loss", "valid loss", "top-1 %", "top-5 %", "seeds", "time a run", "images/s"];
+    let head = ["", "train loss", "loss", "top-1 %", "top-5 %", "seeds", "time a run", "images/s"];
     Cells { head: &head, rows, spare: &[7, 6, 4, 1, 5, 2] }.fitted(width)
 }
 
@@ -174,7 +177,7 @@ fn theirs(rows: &[&Reference], width: usize) -> Table {
             row.top5.map_or_else(absent, |value| format!("{value:.2}")),
         ]
     };
-    let head = ["", "train loss", "valid loss", "top-1 %", "top-5 %"];
+    let head = ["", "train loss", "loss", "top-1 %", "top-5 %"];
     Cells { head: &head, rows: rows.iter().map(cells).collect(), spare: &[4, 1, 2] }.fitted(width)
 }
 

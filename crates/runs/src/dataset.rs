@@ -8,12 +8,17 @@ use serde::{Deserialize, Serialize};
 pub struct DataSet {
     /// Its name, such as `cifar10` or that of the folder.
     pub name: String,
-    /// Digest of both parts.
+    /// Digest of all parts.
     pub sha256: String,
     /// What is trained on.
     pub train: DataPart,
-    /// What is validated on.
+    /// What is validated on after each epoch: images held out of training, or the test images where none are.
     pub valid: DataPart,
+    /// What a finished run is tested on, once; without images where it is not, or where `valid` are the test images.
+    #[serde(skip_serializing_if = "DataPart::is_empty")]
+    pub test: DataPart,
+    /// Whether `valid` was held out of training.
+    pub held_out: bool,
     /// The class names, in the order of the labels.
     pub classes: Vec<String>,
 }
@@ -26,4 +31,11 @@ pub struct DataPart {
     pub name: String,
     /// Images.
     pub images: u64,
+}
+
+impl DataPart {
+    /// Whether it has no image.
+    pub fn is_empty(&self) -> bool {
+        self.images == 0
+    }
 }

@@ -37,5 +37,8 @@ pub use row::RowId;
 pub use run::{Run, Status};
 pub use settings::flat;
 pub use stats::{PairedDifference, Spread, by_seed};
-pub use summary::{ExperimentSummary, Figures, RunDetails, Reached, RunSummary, SCHEMA, SummaryRow, Target, TimeSplit};
+pub use summary::{
+    ExperimentSummary, Figures, HeldOutFigures, Reached, RunDetails, RunSummary, SCHEMA, Split, SummaryRow, Target,
+    TimeSplit,
+};
 pub use tensorboard::EventWriter;

@@ -14,6 +14,28 @@ use crate::stats::Spread;
 /// The format's number; a change that breaks readers raises it.
 pub const SCHEMA: u32 = 1;
 
+/// The images that a run's final figures are from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// Images cut from the training images: what settings are chosen by.
+    Valid,
+    /// Images that nothing was chosen by but, where `best` names an epoch and nothing is held out, that epoch. Folders that
+    /// do not say are of versions that held nothing out.
+    #[default]
+    Test,
+}
+
+impl Split {
+    /// `valid` or `test`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Test => "test",
+        }
+    }
+}
+
 /// What a finished run ended with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
@@ -23,6 +45,9 @@ pub struct RunSummary {
     pub state: String,
     /// The seed.
     pub seed: u64,
+    /// The images that loss and accuracies of `figures` are from.
+    #[serde(default)]
+    pub split: Split,
     /// The final numbers.
     #[serde(flatten)]
     pub figures: Figures,
@@ -42,13 +67,13 @@ pub struct RunSummary {
 pub struct Figures {
     /// Mean training loss of the last epoch, nats an image.
     pub train_loss: f64,
-    /// Final validation loss at the weights meant for evaluation, nats an image.
+    /// Final loss on the images of the split, at the weights meant for evaluation, nats an image.
     pub valid_loss: f64,
-    /// Final validation accuracy, percent.
+    /// Final accuracy there, percent.
     pub top1: f64,
-    /// Final share of images whose class is among the five likeliest, percent.
+    /// Final share of images there whose class is among the five likeliest, percent.
     pub top5: f64,
-    /// Seconds, validation included, stops left out.
+    /// Seconds, evaluation included, stops left out.
     pub seconds: f64,
     /// Training images a second, validation left out.
     pub images_per_second: f64,
@@ -67,7 +92,7 @@ pub struct RunDetails {
     pub time: TimeSplit,
     /// The class names.
     pub classes: Vec<String>,
-    /// Images by true class (row) and predicted class (column), of the last validation; empty for more than
+    /// Images by true class (row) and predicted class (column), of the last evaluation; empty for more than
     /// [`MATRIX_CLASSES`](Self::MATRIX_CLASSES) classes, where `confusions` has the largest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Vec<u64>>,
@@ -75,7 +100,7 @@ pub struct RunDetails {
     /// [`CONFUSIONS`](Self::CONFUSIONS).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusions: Vec<[u64; 3]>,
-    /// Validation images of each class; empty in the files of older versions.
+    /// Images of the split of each class; empty in the files of older versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_images: Vec<u64>,
     /// Accuracy of each class, percent; 0 for a class without images.
@@ -88,6 +113,9 @@ pub struct RunDetails {
     /// The accuracy to be reached and when it was, of a run that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// Where the figures are from test images: what the held-out images gave after the last epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid: Option<HeldOutFigures>,
 }
 
 fn one_view() -> u8 {
@@ -115,6 +143,17 @@ pub struct Reached {
     pub step: u64,
     /// Seconds of training until then: data, forward, backward, optimizer and the network's making, without validation.
     pub seconds: f64,
+}
+
+/// Figures of the images that were held out of training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HeldOutFigures {
+    /// Mean loss, nats an image.
+    pub loss: f64,
+    /// Accuracy, percent.
+    pub top1: f64,
+    /// Share of images whose class is among the five likeliest, percent.
+    pub top5: f64,
 }
 
 impl RunDetails {
@@ -154,7 +193,7 @@ impl RunDetails {
         confusion
     }
 
-    /// Validation images of each class, from the matrix where an older version wrote nothing else.
+    /// Images of each class, from the matrix where an older version wrote nothing else.
     pub fn images_of_classes(&self) -> Vec<u64> {
         if self.class_images.is_empty() { self.confusion().images() } else { self.class_images.clone() }
     }
@@ -209,6 +248,9 @@ pub struct SummaryRow {
     pub seeds: Vec<u64>,
     /// Epochs of each run.
     pub epochs: u64,
+    /// The images that its loss and accuracies are from.
+    #[serde(default)]
+    pub split: Split,
     /// Each of [`Figures`], by its name, over the seeds.
     #[serde(flatten)]
     pub numbers: BTreeMap<String, Spread>,

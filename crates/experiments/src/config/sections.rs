@@ -22,10 +22,15 @@ pub enum Normalization {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// Training images used; 0 means all.
+    /// Training images used, those held out of them included; 0 means all.
     pub limit_train: usize,
-    /// Validation images used; 0 means all.
+    /// Images used of the part that is not trained on; 0 means all.
     pub limit_valid: usize,
+    /// Share of each class's training images that is held out: what `best` and whoever tunes choose by, in [0, 1). With 0 all are
+    /// trained on, and each epoch is validated on the test images, as others did it.
+    pub held_out: f64,
+    /// Whether a run with held-out images reads the test images, once, when it is done. What tunes says no.
+    pub test: bool,
     /// Shorter side, pixels, at which photographs are kept decoded in a file beside them, a little over what training crops
     /// to; 0 decodes them anew each time. Folders of photographs only.
     pub cache_side: usize,

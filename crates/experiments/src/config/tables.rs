@@ -156,8 +156,7 @@ pub(super) fn fitted(old: &Value, new: Value) -> Result<Value, String> {
 fn type_of(value: &Value) -> &'static str {
     match value {
         Value::String(_) => "text",
-        Value::Integer(_) => "a whole number",
-        Value::Float(_) => "a number",
+        Value::Integer(_) | Value::Float(_) => "a number",
         Value::Boolean(_) => "true or false",
         Value::Datetime(_) => "a date",
         Value::Array(_) => "a list",

@@ -123,6 +123,14 @@ fn validate_train(train: &TrainConfig) -> Result<(), ConfigError> {
 }
 
 fn validate_data(data: &DataConfig, experiment: Experiment) -> Result<(), ConfigError> {
+    below_one("data.held_out", data.held_out)?;
+    if data.held_out == 0.0 && !data.test {
+        return Err(ConfigError::Conflict {
+            first: "data.held_out = 0".to_owned(),
+            second: "data.test = false".to_owned(),
+            why: "no image is left to validate on; hold a share out, such as data.held_out = 0.1".to_owned(),
+        });
+    }
     // What the mixing's own crate says of it.
     data.mixing.validate().map_err(|error| ConfigError::WrongValue {
         key: "data.mixing".to_owned(),

@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use lookahead_data::{Dataset, Loader, LoaderConfig, Normalize, Splits};
 use lookahead_runs::{DataPart, DataSet, digest};
 
+use super::test_images::TestImages;
 use crate::config::{Config, Normalization};
 use crate::error::Result;
 
@@ -14,8 +15,10 @@ use crate::error::Result;
 pub struct Data {
     /// Training images.
     pub train: Arc<dyn Dataset>,
-    /// Validation images.
+    /// Images to validate on after each epoch: held out of training or, where the configuration holds none out, the test images.
     pub valid: Arc<dyn Dataset>,
+    /// The test images, sealed; `None` where the configuration does not test, or where they are [`valid`](Self::valid).
+    pub test: Option<TestImages>,
     /// Bytes to numbers.
     pub normalize: Normalize,
     /// Their name, digest, classes and counts.
@@ -23,30 +26,50 @@ pub struct Data {
 }
 
 impl Data {
-    /// Cuts `splits` to the limits of `config` and takes the digest.
+    /// Cuts `splits` to the limits of `config`, holds out its share, and takes the digest.
+    ///
+    /// Where `data.test` is false the part that is no training part is let go at once: nothing made of this value can read it.
     ///
     /// # Errors
-    /// Those of reading the data.
+    /// Those of reading the data, and of a share that leaves nothing.
     pub fn new(splits: Splits, config: &Config) -> Result<Self> {
         let limited = |dataset: Arc<dyn Dataset>, count| match count {
             0 => dataset,
             count => lookahead_data::limit(dataset, count),
         };
-        let train = limited(splits.train, config.data.limit_train);
-        let valid = limited(splits.valid, config.data.limit_valid);
+        let whole = limited(splits.train, config.data.limit_train);
+        let held_out = config.data.held_out > 0.0;
+        let (train, valid, test) = if held_out {
+            let (train, valid) = lookahead_data::hold_out(whole, config.data.held_out)?;
+            let test = config.data.test.then(|| limited(splits.valid, config.data.limit_valid));
+            (train, limited(valid, config.data.limit_valid), test)
+        } else {
+            (whole, limited(splits.valid, config.data.limit_valid), None)
+        };
         let normalize = match config.data.normalize {
             Normalization::Dataset => splits.normalize,
             Normalization::UnitRange => Normalize::UNIT,
         };
         let part = |part: &dyn Dataset| DataPart { name: part.name().to_owned(), images: part.len() as u64 };
+        let mut digests = vec![train.digest()?, valid.digest()?];
+        if let Some(test) = &test {
+            digests.push(test.digest()?);
+        }
+        let about_valid = part(&*valid);
         let about = DataSet {
             name: splits.name,
-            sha256: digest::of_pieces([train.digest()?.as_bytes(), valid.digest()?.as_bytes()]),
+            sha256: digest::of_pieces(digests.iter().map(String::as_bytes)),
             train: part(&*train),
-            valid: part(&*valid),
+            valid: if held_out {
+                DataPart { name: format!("{}, held out", about_valid.name), ..about_valid }
+            } else {
+                about_valid
+            },
+            test: test.as_deref().map(part).unwrap_or_default(),
+            held_out,
             classes: train.classes().to_vec(),
         };
-        Ok(Self { train, valid, normalize, about })
+        Ok(Self { train, valid, test: test.map(TestImages::sealed), normalize, about })
     }
 
     /// The loader of training images for `seed`. A batch is one part of `train.accumulate`.

@@ -7,6 +7,7 @@ mod moments_zeroed;
 mod network;
 mod optimizer;
 mod schedule;
+mod test_images;
 
 pub use data::Data;
 pub use device::open_device;
@@ -15,3 +16,4 @@ pub use moments_zeroed::MomentsZeroed;
 pub use network::Network;
 pub use optimizer::optimizer;
 pub use schedule::Schedules;
+pub use test_images::TestImages;

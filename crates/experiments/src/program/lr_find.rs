@@ -85,6 +85,8 @@ pub fn lr_find(flags: &RangeFlags) -> Result<()> {
     config.device = name;
     set_threads(flags.flags.threads);
     config.seeds.truncate(1);
+    // What looks for a rate has no test images; where nothing is held out, no epoch ends and nothing is validated.
+    config.data.test = config.data.held_out == 0.0;
     // The state policy does not matter to a test of some hundred steps: one test for the rows of a name.
     config.rows.dedup_by(|row, before| row.name == before.name);
     let progress = Progress::new(config.rows.len(), flags.flags.quiet);

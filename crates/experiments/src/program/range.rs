@@ -123,6 +123,7 @@ mod tests {
     fn a_test_takes_the_steps_that_training_takes() {
         let mut config = Config::for_protocol(Experiment::Demo, Protocol::Quick);
         (config.train.batch_size, config.train.accumulate) = (8, 2);
+        config.data.held_out = 0.0;
         let shapes = Shapes::draw(&ShapesConfig { train: 16, valid: 8, ..ShapesConfig::default() }).unwrap();
         let data = Data::new(shapes, &config).unwrap();
         let run = config.runs().remove(0);

@@ -7,7 +7,8 @@ use candle_core::{Device, Tensor};
 use lookahead_data::Batches;
 use lookahead_optim::evaluation::EvaluationWeights;
 use lookahead_runs::{
-    Checkpoints, EpochRecord, Figures, Position, Reached, Record, RunDetails, RunFolder, RunSummary, StepRecord, Target,
+    Checkpoints, EpochRecord, Figures, HeldOutFigures, Position, Reached, Record, RunDetails, RunFolder, RunSummary,
+    Split, StepRecord, Target,
 };
 
 use super::evaluate::{Evaluation, evaluate};
@@ -149,7 +150,10 @@ pub fn train_from(
     let Some(last) = last else { return Err(Error::Interrupted { run: setup.run.name(), step: at.step }) };
     note_target(setup.run, &mut at, last.evaluation.top1);
     run::save_weights(&checkpoints, "final", &last.weights)?;
-    let summary = summary(&setup, folder, &at, last)?;
+    let Some(test) = test(&mut setup, &mut at, &options.interrupt)? else {
+        return Err(Error::Interrupted { run: setup.run.name(), step: at.step });
+    };
+    let summary = summary(&setup, folder, &at, last, test)?;
     folder.finish(&summary)?;
     checkpoints.keep_weights(at.best_epoch == at.epoch);
     Ok(summary)
@@ -183,6 +187,23 @@ fn validate(
     match evaluation.loss {
         loss if loss.is_finite() => Ok(Some(Validated { evaluation, weights })),
         loss => Err(Error::NotFinite { of: LossOf::Validation(at.step), loss }),
+    }
+}
+
+/// Reads the test images of a run that is done, where it has any: the one place that does. `None` where `interrupt` asked to stop.
+fn test(setup: &mut Setup<'_>, at: &mut Position, interrupt: &Interrupt) -> Result<Option<Option<Evaluation>>> {
+    let Some(images) = &setup.test else { return Ok(Some(None)) };
+    let clock = Instant::now();
+    let loader = images.open(&setup.run.config, at)?;
+    let in_place = EvaluationWeights::of(&mut *setup.optimizer)?;
+    let views = setup.run.config.evaluation.views;
+    let evaluation = evaluate(&*setup.model, &loader, setup.device, &setup.normalize, views, interrupt)?;
+    in_place.restore()?;
+    at.time.validation += clock.elapsed().as_secs_f64();
+    match evaluation {
+        None => Ok(None),
+        Some(found) if found.loss.is_finite() => Ok(Some(Some(found))),
+        Some(found) => Err(Error::NotFinite { of: LossOf::Validation(at.step), loss: found.loss }),
     }
 }
 
@@ -244,8 +265,21 @@ fn images_per_second(setup: &Setup<'_>, at: &Position) -> f64 {
     (at.step * setup.run.config.train.batch_size) as f64 / at.time.training()
 }
 
-fn summary(setup: &Setup<'_>, folder: &RunFolder, at: &Position, last: Validated) -> Result<RunSummary> {
-    let Validated { evaluation, weights } = last;
+/// The figures are those of the test images, where they were read; those that the run was validated on are test images too where
+/// nothing is held out.
+fn summary(
+    setup: &Setup<'_>,
+    folder: &RunFolder,
+    at: &Position,
+    last: Validated,
+    test: Option<Evaluation>,
+) -> Result<RunSummary> {
+    let Validated { evaluation: of_valid, weights } = last;
+    let held_out = setup.run.config.data.held_out > 0.0;
+    let split = if held_out && test.is_none() { Split::Valid } else { Split::Test };
+    let valid =
+        test.is_some().then_some(HeldOutFigures { loss: of_valid.loss, top1: of_valid.top1, top5: of_valid.top5 });
+    let evaluation = test.unwrap_or(of_valid);
     let id = setup.run.row.id();
     let details = RunDetails {
         data_sha256: folder.data().sha256.clone(),
@@ -256,12 +290,14 @@ fn summary(setup: &Setup<'_>, folder: &RunFolder, at: &Position, last: Validated
         ece: evaluation.ece,
         views: setup.run.config.evaluation.views.into(),
         target: target(setup.run, at),
+        valid,
         ..RunDetails::default()
     };
     Ok(RunSummary {
         optimizer: id.name,
         state: id.state,
         seed: setup.run.seed,
+        split,
         figures: Figures {
             train_loss: at.train_loss,
             valid_loss: evaluation.loss,

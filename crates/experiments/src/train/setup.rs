@@ -10,7 +10,7 @@ use lookahead_runs::TimeSplit;
 use super::gradients::{Gradients, Task};
 use crate::config::{ConfigError, ModelConfig, RunConfig};
 use crate::error::{Error, Result};
-use crate::parts::{self, Data, Network, Schedules};
+use crate::parts::{self, Data, Network, Schedules, TestImages};
 
 /// Everything a run needs, ready to train.
 #[derive(Debug)]
@@ -25,8 +25,10 @@ pub struct Setup<'a> {
     pub schedules: Schedules,
     /// Training images.
     pub train: Loader,
-    /// Validation images.
+    /// Images to validate on after each epoch.
     pub valid: Loader,
+    /// The test images, for when the run is done.
+    pub test: Option<TestImages>,
     /// Bytes to numbers.
     pub normalize: Normalize,
     /// Where the network is.
@@ -62,7 +64,8 @@ impl<'a> Setup<'a> {
         let optimizer = parts::optimizer(&run.row, model.parameters(), model.buffers(), total_steps)?;
         let peak = run.row.inner.learning_rate();
         let schedules = Schedules::new(&config.schedule, peak, total_steps, steps_per_epoch)?;
-        let (valid, normalize) = (data.valid_loader(config)?, data.normalize);
+        let valid = data.valid_loader(config)?;
+        let (test, normalize) = (data.test.clone(), data.normalize);
         Ok(Self {
             run,
             model,
@@ -70,6 +73,7 @@ impl<'a> Setup<'a> {
             schedules,
             train,
             valid,
+            test,
             normalize,
             device,
             steps_per_epoch,

@@ -48,7 +48,7 @@ function theirsSection() {
     if (!group.long) return top1;
     return [el("td", { class: "number theirs first" }, digits(found.train_loss), note(found.remark)), el("td", { class: "number theirs" }, digits(found.valid_loss)), top1];
   };
-  const names = ["Train loss", "Valid loss", "Top-1 %"];
+  const names = ["Train loss", "Loss", "Top-1 %"];
   byId("theirs-body").append(
     el("p", { class: "lead" }, "Only ", el("b", {}, "Ours"), " was measured here. The other figures are quoted and were made with other networks, augmentations and schedules."),
     el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Others’ figures" }, el("table", { class: "figures" },

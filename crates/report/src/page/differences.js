@@ -1,6 +1,6 @@
 // Differences between rows, paired by seed, with their intervals.
 
-const COMPARED = [["top1", "Top-1 accuracy"], ["valid_loss", "Validation loss"], ["train_loss", "Training loss"]];
+const COMPARED = [["top1", "Top-1 accuracy"], ["valid_loss", "Loss"], ["train_loss", "Training loss"]];
 
 // The comparison of `row` against `baseline`, whichever way round the data have it.
 function comparison(row, baseline, metric) {

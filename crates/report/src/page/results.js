@@ -80,6 +80,8 @@ function strip(row, low, high) {
 
 function resultsSection() {
   if (data.findings.length) byId("findings").append(...data.findings.map((text) => el("li", {}, text)));
+  if (data.targets.length) byId("targets").querySelector("ul").append(...data.targets.map((text) => el("li", {}, text)));
+  else byId("targets").remove();
   const top1 = metricIndex("top1");
   const all = data.runs.filter((run) => run.status === "done").map((run) => run.numbers[top1]);
   const [low, high] = [Math.min(...all), Math.max(...all)];

@@ -42,6 +42,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
             train,
             valid,
             normalize: Normalization::UnitRange,
+            held_out: 0.0, // each epoch was validated on the test images
             mixing: if imagenette { Mixing::MixupPerSample { alpha: 0.4 } } else { Mixing::None },
             ..quick.data
         },

@@ -23,6 +23,8 @@ pub(super) fn config(experiment: Experiment) -> Config {
         }
         _ => standard.data,
     };
+    // The paper trains on all images and reports the test images after each epoch.
+    let data = DataConfig { held_out: 0.0, ..data };
     let rows = rows(standard.rows);
     Config {
         protocol: Protocol::Paper,

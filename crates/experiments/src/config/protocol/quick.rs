@@ -26,6 +26,8 @@ pub(super) fn config(experiment: Experiment) -> Config {
         data: DataConfig {
             limit_train: 0,
             limit_valid: 0,
+            held_out: 0.1,
+            test: true,
             cache_side: 0,
             train: Pipeline::cifar(),
             valid: Pipeline::default(),

@@ -216,7 +216,7 @@ fn stroke(row: &Row) -> Stroke {
 #[cfg(test)]
 mod tests {
     use lookahead_report::{Found, find};
-    use lookahead_runs::{DataSet, Figures, Opened, RunDetails, RunFolder, RunSummary};
+    use lookahead_runs::{DataSet, Figures, Opened, RunDetails, RunFolder, RunSummary, Split};
 
     use super::super::rows::config;
     use super::*;
@@ -245,6 +245,7 @@ mod tests {
                 optimizer: run.row.name.clone(),
                 state: run.row.id().state,
                 seed: run.seed,
+                split: Split::Test,
                 figures,
                 steps: 10,
                 peak_rss_mb: 1,

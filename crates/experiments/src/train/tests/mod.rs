@@ -2,8 +2,10 @@
 
 mod accumulation;
 mod divergence;
+mod held_out;
 mod resume;
 mod schedule;
+mod speedrun;
 mod trajectory;
 mod weights;
 
@@ -20,10 +22,11 @@ use super::{Interrupt, LoopOptions, Watch};
 use crate::config::{Config, Experiment, Inner, Protocol, Row, RunConfig};
 use crate::parts::Data;
 
-/// The demo on few images: batches of eight, one epoch, a line of metrics a step.
+/// The demo on few images, none held out: batches of eight, one epoch, a line of metrics a step.
 fn run(row: Row, change: impl FnOnce(&mut Config)) -> RunConfig {
     let mut config = Config::for_protocol(Experiment::Demo, Protocol::Quick);
     (config.train.epochs, config.train.batch_size) = (1.0, 8);
+    config.data.held_out = 0.0;
     change(&mut config);
     config.validate().unwrap();
     RunConfig { config, row, seed: 1 }

@@ -98,7 +98,7 @@ fn with_the_sprints_recipe() {
     for row in Config::all_rows(Experiment::Demo, Protocol::Sprint) {
         let run = RunConfig { config: sprint.clone(), row, seed: 1 };
         let data = || data(&run, shapes(64, 8));
-        let [straight, stopped] = [&[][..], &[2, 8, 10]].map(|stops| {
+        let [straight, stopped] = [&[][..], &[2, 6, 9]].map(|stops| {
             let root = tempfile::tempdir().unwrap();
             trained(root.path(), &run, data, stops)
         });

@@ -1,0 +1,98 @@
+//! A part of the training images, held out to choose by.
+
+use std::sync::Arc;
+
+use crate::rng::Purpose;
+use crate::{Dataset, Error, Result, SampleRng, Subset};
+
+/// `dataset` without a share of each class, and that share: what one trains on, and what one chooses settings by.
+///
+/// The rule is one of the data set: of each class the first round(`share` times its images) of a fixed permutation are held out, at least one and
+/// not all where a class has two images or more. No seed moves it; both parts keep the order of the whole.
+///
+/// # Errors
+/// [`Error::Setting`] for a share outside (0, 1), and where a part would be empty; what reading labels may give.
+///
+/// ```
+/// use lookahead_data::{Shapes, ShapesConfig, hold_out};
+///
+/// let shapes = Shapes::draw(&ShapesConfig { train: 100, ..ShapesConfig::default() })?;
+/// let (train, valid) = hold_out(shapes.train, 0.1)?;
+/// assert_eq!((train.len(), valid.len()), (90, 10));
+/// # Ok::<(), lookahead_data::Error>(())
+/// ```
+#[doc(alias = "train_test_split")]
+#[doc(alias = "StratifiedShuffleSplit")]
+pub fn hold_out(dataset: Arc<dyn Dataset>, share: f64) -> Result<(Arc<dyn Dataset>, Arc<dyn Dataset>)> {
+    if !(share > 0.0 && share < 1.0) {
+        return Err(Error::setting("held_out", share, "above 0 and below 1"));
+    }
+    let mut classes: Vec<Vec<usize>> = vec![Vec::new(); dataset.classes().len().max(1)];
+    for index in 0..dataset.len() {
+        let label = dataset.label(index)? as usize;
+        match classes.get_mut(label) {
+            Some(class) => class.push(index),
+            None => return Err(Error::setting("held_out", share, "for data sets with classes")),
+        }
+    }
+    let mut is_held_out = vec![false; dataset.len()];
+    for (class, indices) in classes.iter().enumerate() {
+        let most = indices.len().saturating_sub(1);
+        let count = ((share * indices.len() as f64).round() as usize).max(1).min(most);
+        let order = SampleRng::keyed(0, Purpose::HeldOut, 0, class as u64).permutation(indices.len());
+        order.iter().take(count).for_each(|&position| is_held_out[indices[position as usize]] = true);
+    }
+    let part = |held_out: bool| (0..dataset.len()).filter(|&index| is_held_out[index] == held_out).collect::<Vec<_>>();
+    let (train, valid) = (part(false), part(true));
+    if valid.is_empty() || train.is_empty() {
+        return Err(Error::setting("held_out", share, "used where a class has at least two images"));
+    }
+    Ok((Arc::new(Subset::new(Arc::clone(&dataset), train)?), Arc::new(Subset::new(dataset, valid)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ImageSize, InMemory};
+
+    /// So many images of each class, class by class; pixel and index are the same number.
+    fn set(counts: &[usize]) -> Arc<dyn Dataset> {
+        let labels: Vec<u32> = counts.iter().zip(0..).flat_map(|(&count, class)| vec![class; count]).collect();
+        let pixels = (0..labels.len()).flat_map(|index| [index as u8; 3]).collect();
+        let classes = (0..counts.len()).map(|class| class.to_string()).collect();
+        Arc::new(InMemory::new("set", classes, ImageSize::square(1), pixels, labels).unwrap())
+    }
+
+    fn indices(part: &dyn Dataset) -> Vec<u8> {
+        (0..part.len()).map(|index| part.view(index).unwrap().pixels()[0]).collect()
+    }
+
+    /// 0.2 of 10, 5, 2 and 1 images: 2, 1, 1 and none.
+    #[test]
+    fn each_class_gives_its_share_and_keeps_an_image() {
+        let (train, valid) = hold_out(set(&[10, 5, 2, 1]), 0.2).unwrap();
+        let count = |part: &dyn Dataset, class| (0..part.len()).filter(|&i| part.label(i).unwrap() == class).count();
+        assert_eq!([0, 1, 2, 3].map(|class| count(&*valid, class)), [2, 1, 1, 0]);
+        assert_eq!([0, 1, 2, 3].map(|class| count(&*train, class)), [8, 4, 1, 1]);
+        let mut all = [indices(&*train), indices(&*valid)].concat();
+        assert!(indices(&*train).is_sorted() && indices(&*valid).is_sorted());
+        all.sort_unstable();
+        assert_eq!(all, (0..18).collect::<Vec<u8>>(), "each image once");
+    }
+
+    /// A promise: other indices would make every run with held-out images another run.
+    #[test]
+    fn the_images_are_always_the_same() {
+        let (_, valid) = hold_out(set(&[20, 20]), 0.1).unwrap();
+        assert_eq!(indices(&*valid), PINNED);
+    }
+    const PINNED: [u8; 4] = [8, 12, 33, 36];
+
+    #[test]
+    fn a_share_that_leaves_nothing_is_refused() {
+        for share in [0.0, 1.0, f64::NAN, -0.1] {
+            assert!(matches!(hold_out(set(&[4]), share), Err(Error::Setting { .. })), "{share}");
+        }
+        assert!(hold_out(set(&[1, 1]), 0.5).is_err() && hold_out(set(&[]), 0.5).is_err());
+    }
+}

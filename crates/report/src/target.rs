@@ -1,0 +1,88 @@
+//! How long runs took to an accuracy that was asked for.
+
+use lookahead_runs::{Run, Spread, Target};
+
+use crate::report::Report;
+use crate::row::Row;
+
+/// A row's way to its target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimeToTarget {
+    /// The row, as tables write it.
+    pub row: String,
+    /// The accuracy, percent.
+    pub top1: f64,
+    /// Runs that have the target.
+    pub runs: usize,
+    /// Those of them that reached it.
+    pub reached: usize,
+    /// Seconds of training until then, validation left out, over those that reached it.
+    pub seconds: Option<Spread>,
+}
+
+impl Report {
+    /// The time to target of each row whose runs have one.
+    pub fn times_to_target(&self) -> Vec<TimeToTarget> {
+        self.rows.iter().filter_map(|row| time_to_target(row, &self.runs)).collect()
+    }
+}
+
+impl TimeToTarget {
+    /// As one sentence: `Lookahead: 86 % top-1 in 2 of 3 runs, after 151.2 ± 3.0 s of training`.
+    pub fn sentence(&self) -> String {
+        let Self { row, top1, runs, reached, seconds } = self;
+        let after = match seconds {
+            None => String::new(),
+            Some(Spread { mean, std: Some(std) }) => format!(", after {mean:.1} \u{b1} {std:.1} s of training"),
+            Some(Spread { mean, std: None }) => format!(", after {mean:.1} s of training"),
+        };
+        format!("{row}: {top1} % top-1 in {reached} of {runs} run{}{after}", if *runs == 1 { "" } else { "s" })
+    }
+}
+
+fn target(run: &Run) -> Option<Target> {
+    run.summary.as_ref()?.details.as_ref()?.target
+}
+
+/// Runs that were given another target are not counted: it is that of the first.
+fn time_to_target(row: &Row, runs: &[Run]) -> Option<TimeToTarget> {
+    let targets: Vec<Target> = row.runs.iter().filter_map(|&run| target(&runs[run])).collect();
+    let top1 = targets.first()?.top1;
+    let targets: Vec<&Target> = targets.iter().filter(|target| target.top1 == top1).collect();
+    let seconds: Vec<f64> = targets.iter().filter_map(|target| Some(target.reached?.seconds)).collect();
+    let (runs, reached) = (targets.len(), seconds.len());
+    Some(TimeToTarget { row: row.id.label(), top1, runs, reached, seconds: Spread::of(&seconds) })
+}
+
+#[cfg(test)]
+mod tests {
+    use lookahead_runs::{Reached, RunDetails};
+
+    use super::*;
+    use crate::testing::{finished, report};
+
+    fn timed(name: &str, seconds: Option<f64>) -> Run {
+        let mut run = finished(name, 86.5);
+        let reached = seconds.map(|seconds| Reached { step: 240, seconds });
+        let details = RunDetails { target: Some(Target { top1: 86.0, reached }), ..RunDetails::default() };
+        run.summary.as_mut().unwrap().details = Some(details);
+        run
+    }
+
+    #[test]
+    fn runs_that_missed_it_are_counted_and_have_no_time() {
+        let runs = vec![
+            timed("sgd-s1", Some(100.0)),
+            timed("sgd-s2", None),
+            timed("sgd-s3", Some(104.0)),
+            timed("adamw-s1", None),
+            finished("rmsprop-s1", 80.0),
+        ];
+        let sentences: Vec<String> = report(runs).times_to_target().iter().map(TimeToTarget::sentence).collect();
+        let wanted = [
+            "SGD: 86 % top-1 in 2 of 3 runs, after 102.0 \u{b1} 2.8 s of training",
+            "AdamW: 86 % top-1 in 0 of 1 run",
+        ];
+        assert_eq!(sentences, wanted);
+    }
+}
