@@ -16,7 +16,7 @@ impl Report {
     /// What is trained on, for headings: the experiment's name, or that of the folder of photographs.
     pub fn title(&self) -> &str {
         match self.data.name.as_str() {
-            "" if self.is_other_folder() => "a folder of images",
+            "" if self.is_other_folder() => "A folder of images",
             folder if self.is_other_folder() => folder,
             _ => &self.name,
         }
@@ -122,6 +122,8 @@ mod tests {
             report.about_data(),
             "2 classes, trained on 1,244 images (photos/train), validated on 1 image (photos/valid)"
         );
+        report.data.name = String::new();
+        assert_eq!(report.title(), "A folder of images");
         report.data.classes = IMAGENETTE_CLASSES.map(str::to_owned).to_vec();
         assert!(!report.references().is_empty() && report.title() == IMAGENETTE);
         report.data = DataSet::default();

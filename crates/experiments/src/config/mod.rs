@@ -9,6 +9,7 @@ mod experiment;
 mod inner;
 mod keys;
 mod names;
+mod original_crop;
 mod overrides;
 mod protocol;
 mod row;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
 use super::names::ModelName;
+use super::original_crop;
 
 /// The network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,8 +44,10 @@ pub struct DataConfig {
     /// to; 0 decodes them anew each time. Folders of photographs only.
     pub cache_side: usize,
     /// What is done to training images, first to last.
+    #[serde(deserialize_with = "original_crop::pipeline")]
     pub train: Pipeline,
     /// What is done to validation images.
+    #[serde(deserialize_with = "original_crop::pipeline")]
     pub valid: Pipeline,
     /// Bytes to numbers.
     pub normalize: Normalization,
