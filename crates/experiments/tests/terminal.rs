@@ -202,7 +202,7 @@ fn bars_follow_a_window_that_changes() {
         fit(&lines(before), from);
         // A picture may be on its way while the window changes.
         let after = lines(after);
-        let settled = after.iter().skip_while(|line| !line.contains("sgd-s1 1/2")).cloned().collect::<Vec<_>>();
+        let settled = after.iter().skip_while(|line| !line.contains(" 2/2 ")).cloned().collect::<Vec<_>>();
         assert!(settled.len() > 8, "{after:#?}");
         fit(&settled, to);
         let bars = settled.iter().filter(|line| line.contains("experiment")).count();
@@ -231,6 +231,7 @@ fn the_view_follows_a_window_that_changes() {
         }
         let widest = screen.lines().map(|line| line.chars().count()).max().unwrap();
         assert_eq!(widest, usize::from(to.0), "the view fills its window: {screen}");
+        assert!(!screen.contains("-1│"), "no accuracy is below 0: {screen}");
         let beyond = places(drawn).filter(|&(row, column)| row > to.1.into() || column > to.0.into()).count();
         assert_eq!(beyond, 0, "written outside of a window of {to:?}: {screen}");
     }

@@ -59,7 +59,7 @@ function confusionFigure(row, matrix) {
   const named = n <= 30;
   const longest = Math.max(...data.classes.map((name) => name.length));
   // A phone shows the figure at two thirds, so its letters begin larger.
-  const grown = window.innerWidth < 600 && cell === 44 ? 1.3 : 1;
+  const grown = window.innerWidth < 600 && n > 6 && cell === 44 ? 1.3 : 1;
   const scale = cell < 30 ? 0.8 : grown;
   const left = named ? 14 + Math.min(longest, 20) * 6.9 * scale : 26;
   const top = named ? 12 + Math.min(longest, 20) * 5.6 * scale : 26;
