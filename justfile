@@ -62,9 +62,15 @@ test-hub *args:
 test-long *args:
     cargo test --release --workspace --test training --test resume -- --ignored --nocapture "$@"
 
-# the report page in a real browser; needs chromium and chromedriver
-test-browser:
-    cargo test --release --package lookahead-report --test report_browser --test report_shapes -- --ignored --nocapture
+# the report page in a real browser, and what axe-core has against it; needs chromium and chromedriver
+test-browser: axe
+    cargo test --release --package lookahead-report --test report_access --test report_browser --test report_shapes -- --ignored --nocapture
+
+# fetches axe-core, which checks pages for accessibility, into target/tools; its licence is the MPL, so it is no part of this repository
+axe:
+    @test -e target/tools/node_modules/axe-core/axe.min.js \
+        || npm install --no-save --no-audit --no-fund --prefix target/tools axe-core@4.14.1 \
+        || echo "axe-core was not fetched: its test will be skipped"
 
 # formatting, clippy and the arrows between the crates
 lint: layers

@@ -92,6 +92,22 @@ pub enum Error {
         folder: String,
     },
 
+    /// The disk has no room for the decoded photographs.
+    #[error(
+        "decoding {images} images takes about {needed_mb} MB in {folder}, where {free_mb} MB are free; make room, name another folder with \
+         --cache, or keep none with --set data.cache_side=0"
+    )]
+    NoRoom {
+        /// Where the decoded photographs would lie.
+        folder: String,
+        /// Photographs to decode.
+        images: usize,
+        /// What they take, in millions of bytes.
+        needed_mb: u64,
+        /// What is free, in millions of bytes.
+        free_mb: u64,
+    },
+
     /// A loss became infinite or not a number.
     #[error("{of} is {loss}")]
     NotFinite {
@@ -186,6 +202,7 @@ impl Error {
             | Self::DataMissing { .. }
             | Self::BrokenImages { .. } => 3,
             Self::Runs(error) if error.is_out_of_room() => 5,
+            Self::NoRoom { .. } => 5,
             Self::Runs(_) => 2,
             Self::Data(error) => data_status(error),
             Self::NotFinite { .. } | Self::Diverged { .. } => 4,
@@ -236,10 +253,15 @@ fn data_status(error: &DataError) -> u8 {
         | DataError::Crop { .. }
         | DataError::Pixels { .. } => 2,
         DataError::Sample { source, .. } => data_status(source),
+        DataError::Io { source, .. } if is_full(source) => 5,
         DataError::Own { .. } | DataError::Loader { .. } | DataError::Candle(_) => 1,
         DataError::Stopped { .. } => 130,
         _ => 3,
     }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 /// What to do about data, in the words of our programs.
@@ -253,6 +275,9 @@ fn data_hint(error: &DataError) -> String {
         }
         DataError::Missing { .. } | DataError::Occupied { .. } => {
             "; --data or LOOKAHEAD_DATA names the folder above it".to_owned()
+        }
+        DataError::Io { source, .. } if is_full(source) => {
+            "; make room, and the same command goes on from there, or name another folder with --cache".to_owned()
         }
         DataError::Broken { .. } => "; `just data --check DIR` lists all that are broken".to_owned(),
         DataError::Sample { source, .. } => data_hint(source),

@@ -135,6 +135,9 @@ fn broken_pictures_are_counted_and_listed() {
     // A folder of class folders alone.
     let output = data(folder.path(), &["--check", "photos/val"]);
     assert_eq!((output.status.code(), String::from_utf8(output.stdout).unwrap().lines().count()), (Some(3), 1));
+    // Images that nobody has sorted.
+    let output = data(folder.path(), &["--check", "photos/train/b"]);
+    assert_eq!((output.status.code(), String::from_utf8(output.stdout).unwrap().lines().count()), (Some(3), 2));
     // Training names one and counts the others, with a cache and without.
     for side in ["data.cache_side=0", "data.cache_side=40"] {
         let line = fails_with(&imagenette(folder.path(), &["--set", side, "--limit-valid", "1"]), 3);

@@ -12,11 +12,12 @@ use std::process::{Command, Stdio};
 
 use program::{SMALL, demo};
 
-/// Runs a program on a terminal of so many columns; what it wrote, and its status. Keys are typed once `after` is on the
-/// screen.
+/// Runs a program on a terminal of so many columns; what it wrote, and its status. Once `after` is on the screen, keys are typed,
+/// and the terminal gets another size where `resized` names one, with the signal that a window sends; what was written before
+/// ends there with a form feed.
 const PTY: &str = r#"
 import fcntl, json, os, pty, select, struct, sys, termios
-columns, rows, environment, arguments, after, keys = json.loads(sys.stdin.read())
+columns, rows, environment, arguments, after, keys, resized = json.loads(sys.stdin.read())
 child, terminal = pty.fork()
 if child == 0:
     os.environ.update(environment)
@@ -35,8 +36,12 @@ while True:
     if not part:
         break
     seen += part
-    if keys and not typed and after.encode() in seen:
+    if (keys or resized) and not typed and after.encode() in seen:
         os.write(terminal, keys.encode())
+        if resized:
+            # The kernel sends SIGWINCH to who has the terminal.
+            fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", resized[1], resized[0], 0, 0))
+            seen += b"\f"
         typed = True
 status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 sys.stdout.buffer.write(b"%d\n" % status + seen)
@@ -55,6 +60,18 @@ fn on_terminal(
     arguments: &[&str],
     typing: (&str, &str),
 ) -> Option<Seen> {
+    on_resized_terminal(folder, (columns, rows), environment, arguments, typing, None)
+}
+
+#[allow(clippy::too_many_arguments, reason = "a terminal has as many sides")]
+fn on_resized_terminal(
+    folder: &Path,
+    (columns, rows): (u16, u16),
+    environment: &[(&str, &str)],
+    arguments: &[&str],
+    typing: (&str, &str),
+    resized: Option<(u16, u16)>,
+) -> Option<Seen> {
     let mut variables = serde_json::Map::new();
     // A variable that is empty here is not set there.
     for (name, value) in [("LC_ALL", "C.UTF-8"), ("TERM", "xterm-256color"), ("COLUMNS", "")].iter().chain(environment)
@@ -62,7 +79,7 @@ fn on_terminal(
         variables.insert((*name).to_owned(), (*value).into());
     }
     let arguments: Vec<&str> = std::iter::once(env!("CARGO_BIN_EXE_demo")).chain(arguments.iter().copied()).collect();
-    let job = serde_json::json!([columns, rows, variables, arguments, typing.0, typing.1]);
+    let job = serde_json::json!([columns, rows, variables, arguments, typing.0, typing.1, resized]);
     let spawned = Command::new("python3")
         .args(["-c", PTY])
         .current_dir(folder)
@@ -152,16 +169,81 @@ fn every_line_fits_the_terminal() {
         let Some(seen) = on_terminal(folder.path(), (columns, 24), &[], &arguments, ("", "")) else { return };
         assert_eq!(seen.status, 0, "{}", seen.text);
         let lines = lines(&seen.text);
-        for line in &lines {
-            // Bars fill their line with spaces, and the next begins where the terminal breaks it.
-            let signs: Vec<char> = line.chars().collect();
-            let broken = |at: &usize| signs[at - 1] != ' ' && signs[*at] != ' ';
-            let at = (columns.into()..signs.len()).step_by(columns.into()).find(broken);
-            assert_eq!(at, None, "{columns}: {line}");
-        }
+        fit(&lines, columns);
         assert_eq!(lines.iter().filter(|line| line.contains(" 2/2")).count(), 4, "{lines:#?}");
         assert!(lines.iter().any(|line| line.contains("top-1 %")), "{lines:#?}");
     }
+}
+
+#[track_caller]
+fn fit(lines: &[String], columns: u16) {
+    for line in lines {
+        // Bars fill their line with spaces, and the next begins where the terminal breaks it.
+        let signs: Vec<char> = line.chars().collect();
+        let broken = |at: &usize| signs[at - 1] != ' ' && signs[*at] != ' ';
+        let at = (columns.into()..signs.len()).step_by(columns.into()).find(broken);
+        assert_eq!(at, None, "{columns}: {line}");
+    }
+}
+
+/// A window that is drawn narrower or wider in the middle of a run: bars, lines and tables are as wide as it is from then on.
+#[test]
+fn bars_follow_a_window_that_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    for (from, to) in [(160, 40), (100, 60), (40, 160)] {
+        let out = format!("from{from}");
+        let arguments = [SMALL, ROWS, &["--out", &out]].concat();
+        // The first run's bar says how far it is.
+        let typing = (if from < 60 { " %" } else { "/8" }, "");
+        let (size, then) = ((from, 24), Some((to, 24)));
+        let Some(seen) = on_resized_terminal(folder.path(), size, &[], &arguments, typing, then) else { return };
+        assert_eq!(seen.status, 0, "{}", seen.text);
+        let (before, after) = seen.text.split_once('\u{c}').expect("the window was changed");
+        fit(&lines(before), from);
+        // A picture may be on its way while the window changes.
+        let after = lines(after);
+        let settled = after.iter().skip_while(|line| !line.contains(" 2/2 ")).cloned().collect::<Vec<_>>();
+        assert!(settled.len() > 8, "{after:#?}");
+        fit(&settled, to);
+        let bars = settled.iter().filter(|line| line.contains("experiment")).count();
+        assert_eq!(bars > 0, to >= 80, "{settled:#?}");
+    }
+}
+
+/// The full-screen view fills a window of another size, smaller or larger, at the next picture.
+#[test]
+fn the_view_follows_a_window_that_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (from, to)) in [((160, 40), (40, 20)), ((60, 20), (120, 40))].into_iter().enumerate() {
+        let out = format!("w{number}");
+        let arguments = [SMALL, ROWS, &["--out", &out, "--tui"]].concat();
+        let Some(seen) = on_resized_terminal(folder.path(), from, &[], &arguments, ("sgd-s1", ""), Some(to)) else {
+            return;
+        };
+        assert_eq!(seen.status, 0, "{}", seen.text);
+        let (_, after) = seen.text.split_once('\u{c}').expect("the window was changed");
+        // From the first picture in the new size on; it begins with an empty screen.
+        let (_, drawn) = after.split_once("\u{1b}[2J").expect("the view was drawn anew");
+        let drawn = drawn.split("\u{1b}[?1049l").next().unwrap();
+        let screen = Screen::of(drawn, to).text();
+        for part in ["sgd-s1", "lookahead-adamw-keep-s2", "top-1"] {
+            assert!(screen.contains(part), "{to:?}: {part} is not on\n{screen}");
+        }
+        let widest = screen.lines().map(|line| line.chars().count()).max().unwrap();
+        assert_eq!(widest, usize::from(to.0), "the view fills its window: {screen}");
+        assert!(!screen.contains("-1│"), "no accuracy is below 0: {screen}");
+        let beyond = places(drawn).filter(|&(row, column)| row > to.1.into() || column > to.0.into()).count();
+        assert_eq!(beyond, 0, "written outside of a window of {to:?}: {screen}");
+    }
+}
+
+/// Where the cursor was sent, from 1.
+fn places(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
+    text.split("\u{1b}[").skip(1).filter_map(|part| {
+        let (place, _) = part.split_once('H')?;
+        let (row, column) = place.split_once(';')?;
+        Some((row.parse().ok()?, column.parse().ok()?))
+    })
 }
 
 /// `TERM=dumb`, as in an editor's shell, or none at all: a line an epoch, and nothing that moves the cursor.

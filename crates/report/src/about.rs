@@ -16,7 +16,7 @@ impl Report {
     /// What is trained on, for headings: the experiment's name, or that of the folder of photographs.
     pub fn title(&self) -> &str {
         match self.data.name.as_str() {
-            "" if self.is_other_folder() => "a folder of images",
+            "" if self.is_other_folder() => "A folder of images",
             folder if self.is_other_folder() => folder,
             _ => &self.name,
         }
@@ -142,6 +142,8 @@ mod tests {
             "2 classes, trained on 1,244 images (photos/train), validated on 1 image (photos/valid); nothing was held out, so \
              loss and accuracy are of the images that each epoch was validated on"
         );
+        report.data.name = String::new();
+        assert_eq!(report.title(), "A folder of images");
         report.data.held_out = true;
         report.data.valid.name = "photos/train, held out".to_owned();
         report.data.test = DataPart { name: "photos/val".to_owned(), images: 2 };

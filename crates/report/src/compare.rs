@@ -107,8 +107,12 @@ fn pairs(runs: &[Run], ours: &Row, theirs: &Row, of: fn(&Figures) -> f64) -> Vec
     by_seed(&of_row(ours), &of_row(theirs))
 }
 
-/// What [`differences`] says, one plain sentence each.
+/// What [`differences`] says, one plain sentence each. Where nothing can be compared, what each row reaches and how sure that is.
 pub(crate) fn findings(report: &Report) -> Vec<String> {
+    let found = differences(report);
+    if found.is_empty() {
+        return report.rows.iter().filter_map(|row| alone(report, row)).collect();
+    }
     let sentence = |found: &Comparison| {
         let [row, baseline] = [found.row, found.baseline].map(|position| &report.rows[position]);
         let verdict = match found.interval {
@@ -130,7 +134,20 @@ pub(crate) fn findings(report: &Report) -> Vec<String> {
             signed(found.mean)
         ))
     };
-    differences(report).iter().filter_map(sentence).collect()
+    found.iter().filter_map(sentence).collect()
+}
+
+/// The accuracy of one row by itself; `None` without a finished run.
+fn alone(report: &Report, row: &Row) -> Option<String> {
+    let figures = report.finished(row).filter_map(|run| Some(run.summary.as_ref()?.figures.top1));
+    // Its difference from nothing: the same interval.
+    let pairs: Vec<(f64, f64)> = figures.map(|top1| (top1, 0.0)).collect();
+    let sure = match PairedDifference::of(&pairs) {
+        Some(of) => format!("95 % interval of the mean {:.2} to {:.2} over {} seeds", of.low, of.high, of.pairs),
+        None if pairs.len() > 1 => format!("the same in all {} seeds, so the noise is unknown", pairs.len()),
+        None => "one seed, so how far another would be from it is unknown".to_owned(),
+    };
+    Some(format!("{} reaches {:.2} % ({sure}).", row.id.label(), row.numbers[TOP1]?.mean))
 }
 
 #[cfg(test)]
@@ -161,6 +178,20 @@ mod tests {
         let found = differences(&report)[0];
         assert_eq!((found.mean, found.interval, found.verdict()), (-0.5, None, "one seed"));
         assert!(findings(&report)[0].contains("one seed"));
+    }
+
+    /// Without another row the claim is the accuracy: 2 +- 4.3027 / sqrt(3) around 80.
+    #[test]
+    fn one_row_says_what_it_reaches_and_how_sure_that_is() {
+        let of = |accuracies: &[f64]| {
+            let runs = accuracies.iter().zip(1..).map(|(&top1, seed)| finished(&format!("sgd-s{seed}"), top1));
+            findings(&report(runs.collect()))
+        };
+        let interval = "95 % interval of the mean 77.52 to 82.48 over 3 seeds";
+        assert_eq!(of(&[79.0, 80.0, 81.0]), [format!("SGD reaches 80.00 % ({interval}).")]);
+        assert_eq!(of(&[80.0]), ["SGD reaches 80.00 % (one seed, so how far another would be from it is unknown)."]);
+        assert!(of(&[80.0, 80.0])[0].contains("the same in all 2 seeds"));
+        assert!(findings(&report(vec![crate::testing::unfinished("sgd-s1")])).is_empty());
     }
 
     /// On 30 images each seed gains one image: no interval, and no claim.

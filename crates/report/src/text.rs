@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use lookahead_runs::{Spread, Status};
 
 use crate::compare::{Comparison, differences};
@@ -74,6 +74,9 @@ fn wrapped(text: &str, width: usize) -> String {
     lines
 }
 
+/// Columns that a cell takes besides its text: a space on either side, and the rule between two cells.
+const PADDING: usize = 3;
+
 /// A table of rows of texts under their headings.
 struct Cells<'a> {
     head: &'a [&'a str],
@@ -83,20 +86,53 @@ struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    /// With as many columns as fit; where the others alone do not, their texts are broken.
-    fn fitted(&self, width: usize) -> Table {
+    /// With as many columns as fit. Where the others alone do not, their texts are broken between words, and where a word is too long
+    /// for that, rows are lists.
+    fn fitted(&self, width: usize) -> String {
         let with = |left_out: usize| {
             let gone = &self.spare[..left_out];
-            self.table(&(0..self.head.len()).filter(|column| !gone.contains(column)).collect::<Vec<_>>())
+            (0..self.head.len()).filter(|column| !gone.contains(column)).collect::<Vec<_>>()
         };
         let fits = |table: &Table| table.lines().all(|line| line.chars().count() <= width);
-        let found = (0..=self.spare.len()).map(with).find(fits);
-        found.unwrap_or_else(|| {
-            let mut table = with(self.spare.len());
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-            table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
-            table
-        })
+        let tables = (0..=self.spare.len()).map(|left_out| self.table(&with(left_out)));
+        if let Some(table) = tables.into_iter().find(fits) {
+            return table.to_string();
+        }
+        let columns = with(self.spare.len());
+        if columns.iter().map(|&column| self.longest_word(column) + PADDING).sum::<usize>() > width {
+            return self.listed(width);
+        }
+        let mut table = self.table(&columns);
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+        for (cells, &column) in table.column_iter_mut().zip(&columns) {
+            let room = u16::try_from(self.longest_word(column) + 2).unwrap_or(u16::MAX);
+            cells.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(room)));
+        }
+        table.to_string()
+    }
+
+    fn longest_word(&self, column: usize) -> usize {
+        let cells = self.rows.iter().map(|row| row[column].as_str()).chain([self.head[column]]);
+        cells.flat_map(|cell| cell.split(' ')).map(|word| word.chars().count()).max().unwrap_or(0)
+    }
+
+    /// Each row as its name and, below, every cell on a line of its own.
+    fn listed(&self, width: usize) -> String {
+        let mut text = String::new();
+        if !self.head[0].is_empty() {
+            text += &wrapped(self.head[0], width);
+        }
+        for row in &self.rows {
+            text += &wrapped(&row[0], width);
+            for (head, cell) in self.head.iter().zip(row).skip(1).filter(|(_, cell)| *cell != ABSENT) {
+                let gap = if head.is_empty() { "" } else { " " };
+                let line = wrapped(&format!("{head}{gap}{cell}"), width.saturating_sub(2));
+                line.lines().for_each(|line| text += &format!("  {line}\n"));
+            }
+        }
+        text.truncate(text.trim_end().len());
+        text
     }
 
     fn table(&self, columns: &[usize]) -> Table {
@@ -113,7 +149,7 @@ impl Cells<'_> {
 }
 
 /// The rows that have finished runs.
-fn ours(report: &Report, width: usize) -> Table {
+fn ours(report: &Report, width: usize) -> String {
     let mut rows = Vec::new();
     for row in &report.rows {
         let seeds = report.finished(row).count();
@@ -166,7 +202,7 @@ fn told_apart(report: &Report, width: usize) -> String {
     format!("{}\n", Cells { head: &head, rows, spare: &[3, 2] }.fitted(width))
 }
 
-fn theirs(rows: &[&Reference], width: usize) -> Table {
+fn theirs(rows: &[&Reference], width: usize) -> String {
     let absent = || ABSENT.to_owned();
     let cells = |row: &&Reference| {
         vec![
@@ -220,7 +256,9 @@ mod tests {
         let mut runs = vec![];
         for seed in 1..=3 {
             for (row, top1) in [("sgd", 80.0), ("lookahead-adamw-interpolate", 81.5), ("adamw", 79.0)] {
-                let mut run = finished(&format!("{row}-s{seed}"), top1 + 0.37 * f64::from(seed * seed));
+                // Differences of their own in each seed.
+                let luck = 0.37 * f64::from(seed * seed) + 0.2 * top1 * f64::from(seed % 2);
+                let mut run = finished(&format!("{row}-s{seed}"), top1 + luck);
                 run.summary.as_mut().unwrap().figures.train_loss = 150.4 + 21.0 * f64::from(seed);
                 runs.push(run);
             }
@@ -234,8 +272,11 @@ mod tests {
             for line in text.lines() {
                 assert!(line.chars().count() <= width, "{width}: {line}");
             }
-            assert!(text.contains("top-1 %") && text.contains("83.23"), "{width}: {text}");
+            assert!(text.contains("top-1 %") && text.contains("94.09"), "{width}: {text}");
             assert_eq!(text.contains("images/s"), width > 120, "{width}: {text}");
+            for whole in ["Lookahead/AdamW", "(interpolate)", "distinguishable", "difference"] {
+                assert!(text.contains(whole), "{width}: `{whole}` is broken in {text}");
+            }
         }
         assert!(text(&report, 160).contains("192.4 \u{b1} 21.0"), "one precision for both");
     }

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+#[allow(dead_code, reason = "each test file is a crate of its own, and this one prints nothing")]
 mod browser;
 mod synthetic;
 

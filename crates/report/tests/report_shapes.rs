@@ -91,7 +91,7 @@ fn two_classes_make_a_small_figure() {
         assert!(!heads.contains("Top-5"), "{heads}");
         assert_eq!(
             session.eval("document.querySelector('#title').textContent"),
-            "a folder of images",
+            "photos",
             "not Imagenette"
         );
         assert_eq!(session.eval("document.querySelector('#theirs')"), Value::Null);

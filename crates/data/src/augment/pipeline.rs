@@ -65,13 +65,6 @@ impl Pipeline {
         Self { steps: vec![Transform::PadCrop(PadCrop::default()), Transform::Flip(Flip::default())] }
     }
 
-    /// The original experiments' on CIFAR: zero-pad 4 and a crop that moves at most one pixel; the later runs with a flip too.
-    pub fn cifar_original(flip: bool) -> Self {
-        let crop = Transform::PadCrop(PadCrop { jitter: 0.2, ..PadCrop::default() });
-        let flip = flip.then(|| Transform::Flip(Flip::default()));
-        Self { steps: std::iter::once(crop).chain(flip).collect() }
-    }
-
     /// For training on photographs: [`RandomResizedCrop`] of `min_scale` to 1 of the area, then a flip.
     ///
     /// # Errors
@@ -208,7 +201,6 @@ mod tests {
         let pipelines = [
             Pipeline::default(),
             Pipeline::cifar(),
-            Pipeline::cifar_original(true),
             Pipeline::imagenet_train(128, 0.35).unwrap(),
             Pipeline::imagenet_eval(147, 128).unwrap(),
             Pipeline::fastai_train(128).unwrap(),

@@ -65,7 +65,7 @@ mod tests {
         let steps = |side: usize, larger: usize| {
             Pipeline::new(vec![
                 Transform::CenterCrop(CenterCrop { size: larger, border: Border::Reflect }),
-                Transform::PadCrop(PadCrop { pad: 3, size: Some(side), border: Border::Reflect, jitter: 0.5 }),
+                Transform::PadCrop(PadCrop { pad: 3, size: Some(side), border: Border::Reflect }),
                 Transform::Flip(Flip { p: 0.25 }),
                 Transform::ColorJitter(ColorJitter { hue: 0.1, ..ColorJitter::default() }),
                 Transform::RandomErasing(RandomErasing::default()),

@@ -89,8 +89,7 @@ impl fmt::Display for Transform {
             Self::PadCrop(step) => {
                 write!(f, "pad-crop(pad {}", step.pad)?;
                 step.size.map_or(Ok(()), |side| write!(f, ", size {side}"))?;
-                f.write_str(if step.border == Border::Reflect { ", reflect" } else { "" })?;
-                if step.jitter < 1.0 { write!(f, ", jitter {})", step.jitter) } else { f.write_str(")") }
+                f.write_str(if step.border == Border::Reflect { ", reflect)" } else { ")" })
             }
             Self::Flip(step) => write!(f, "flip(p {})", step.p),
             Self::AlternatingFlip(_) => f.write_str("alternating-flip"),

@@ -31,6 +31,13 @@ pub(super) struct Listing {
     pub(super) left_out: LeftOut,
 }
 
+/// Lists `dir` as the only class.
+pub(super) fn unsorted(dir: &Path) -> Result<Listing> {
+    let named = std::path::absolute(dir).map_err(|e| Error::io(dir, e))?;
+    let (files, left_out) = class_folder(dir, 0)?;
+    Ok(Listing { classes: vec![file_name(&named)?], files, left_out })
+}
+
 /// Lists `dir`; with `classes`, those and no others, in that order.
 pub(super) fn list(dir: &Path, classes: Option<&[String]>, report: &mut Report<'_>) -> Result<Listing> {
     let mut left_out = LeftOut::default();

@@ -73,6 +73,24 @@ impl ImageFolder {
         })
     }
 
+    /// Lists the images of `dir` itself as one class, named like the folder: for what nobody has sorted yet, as ImageNet's validation
+    /// images come.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the folder cannot be read; [`Error::Layout`] where it holds no image or has a name that is not UTF-8.
+    pub fn open_unsorted(name: impl Into<String>, dir: &Path) -> Result<Self> {
+        let list::Listing { classes, files, left_out } = list::unsorted(dir)?;
+        Ok(Self {
+            name: name.into(),
+            dir: dir.to_path_buf(),
+            classes,
+            files,
+            left_out,
+            kept: None,
+            digests: Arc::default(),
+        })
+    }
+
     /// The file of sample `index`.
     pub fn path(&self, index: usize) -> Option<&Path> {
         self.files.get(index).map(|(path, _)| &**path)

@@ -10,6 +10,7 @@ mod inner;
 mod keys;
 mod model;
 mod names;
+mod original_crop;
 mod overrides;
 mod protocol;
 mod row;

@@ -4,6 +4,7 @@ use lookahead_data::{Mixing, Pipeline};
 use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
+use super::original_crop;
 use super::whole;
 
 /// How bytes become numbers.
@@ -35,8 +36,10 @@ pub struct DataConfig {
     /// to; 0 decodes them anew each time. Folders of photographs only.
     pub cache_side: usize,
     /// What is done to training images, first to last.
+    #[serde(deserialize_with = "original_crop::pipeline")]
     pub train: Pipeline,
     /// What is done to validation images.
+    #[serde(deserialize_with = "original_crop::pipeline")]
     pub valid: Pipeline,
     /// Bytes to numbers.
     pub normalize: Normalization,

@@ -8,7 +8,8 @@ use lookahead_data::{Dataset, Error as DataError, ImageFolder, image_folder_part
 use crate::error::{Error, Result};
 use crate::screen::{Counting, Progress};
 
-/// Reads all images of `folder`, which holds `train` and `val`, or class folders alone; prints a line for each that is broken.
+/// Reads all images of `folder`, which holds `train` and `val`, class folders alone, or images that nobody has sorted; prints a line for
+/// each that is broken.
 ///
 /// # Errors
 /// [`Error::BrokenImages`] where there is one; [`Error::Data`] where the folder cannot be listed.
@@ -19,7 +20,10 @@ pub(super) fn check(folder: &Path, progress: &Progress) -> Result<()> {
         vec![train, valid]
     } else {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        vec![ImageFolder::open_reporting(name, folder, None, &mut |done, total| listing.at(done, total))?]
+        vec![match has_folders(folder) {
+            true => ImageFolder::open_reporting(name, folder, None, &mut |done, total| listing.at(done, total))?,
+            false => ImageFolder::open_unsorted(name, folder)?,
+        }]
     };
     drop(listing);
     let (mut broken, mut checked) = (0, 0);
@@ -41,6 +45,13 @@ pub(super) fn check(folder: &Path, progress: &Progress) -> Result<()> {
         broken => return Err(Error::BrokenImages { broken, checked, folder: folder.display().to_string() }),
     }
     Ok(())
+}
+
+/// What cannot be listed is for the listing to say.
+fn has_folders(folder: &Path) -> bool {
+    std::fs::read_dir(folder).map_or(true, |entries| {
+        entries.flatten().any(|entry| entry.path().is_dir() && !entry.file_name().as_encoded_bytes().starts_with(b"."))
+    })
 }
 
 /// A reader that has gone away has seen enough.

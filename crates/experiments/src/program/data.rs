@@ -128,9 +128,39 @@ fn decoded(part: Arc<dyn Dataset>, cache: &Path, side: usize, progress: &Progres
     if !plan.is_written() {
         let megabytes = plan.bytes() as f64 / 1e6;
         progress.note(&format!("{name}: decoding {images} images to {}, {megabytes:.0} MB", plan.path().display()));
+        has_room(&plan, images)?;
     }
     let mut decoding = Counting::new(progress, format!("decoding {name}"));
     Ok(Arc::new(plan.open(&mut |done, total| decoding.at(done, total))?))
+}
+
+/// Asks before hours of decoding, not in the middle of them. What an earlier start has decoded already is not needed again.
+fn has_room(plan: &CachePlan, images: usize) -> Result<()> {
+    let begun = std::fs::metadata(format!("{}.part", plan.path().display())).map_or(0, |file| file.len());
+    let needed = plan.bytes().saturating_sub(begun);
+    let folder = plan.path().parent().unwrap_or(plan.path());
+    match free(folder) {
+        Some(free) if free < needed => Err(Error::NoRoom {
+            folder: folder.display().to_string(),
+            images,
+            needed_mb: needed.div_ceil(1_000_000),
+            free_mb: free / 1_000_000,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes that this user may still write where `folder` is or will be; `None` where the system does not say.
+#[cfg(unix)]
+fn free(folder: &Path) -> Option<u64> {
+    let there = std::path::absolute(folder).ok()?;
+    let system = there.ancestors().find_map(|folder| rustix::fs::statvfs(folder).ok())?;
+    Some(system.f_bavail * system.f_frsize)
+}
+
+#[cfg(not(unix))]
+fn free(_folder: &Path) -> Option<u64> {
+    None
 }
 
 fn said(splits: Splits, progress: &Progress) -> Result<Splits> {
@@ -165,4 +195,17 @@ pub(super) fn count_broken(error: Error, data: &Data, progress: &Progress) -> Er
         let _ = lookahead_data::check(part.as_ref(), &mut |_| broken += 1, &mut report);
     }
     DataError::Broken { first: Box::new(first), others: usize::saturating_sub(broken, 1), checked }.into()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_still_to_be_made_has_the_room_of_the_one_it_will_be_in() {
+        let root = tempfile::tempdir().unwrap();
+        let [there, to_be] = [root.path().to_path_buf(), root.path().join("a/b")].map(|folder| free(&folder).unwrap());
+        // Others write meanwhile.
+        assert!(there > 0 && there.abs_diff(to_be) < there / 2, "{there} {to_be}");
+    }
 }

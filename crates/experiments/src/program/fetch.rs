@@ -28,7 +28,7 @@ pub struct FetchFlags {
     /// List what can be downloaded and what is there
     #[arg(long)]
     pub list: bool,
-    /// Read all images of a folder of class folders (or of train and val with them) and list those that are broken
+    /// Read all images of a folder (of class folders, of train and val with them, or unsorted) and list those that are broken
     #[arg(long, value_name = "DIR", conflicts_with_all = ["dataset", "list"])]
     pub check: Option<PathBuf>,
     /// Print nothing but errors

@@ -43,9 +43,7 @@ impl Progress {
         let target = if mode == Mode::Bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
         let all = bars.add(ProgressBar::new(runs as u64));
-        let (wide, narrow) =
-            ("{prefix} {bar:24} {pos}/{len} runs, {elapsed_precise}", "{pos}/{len} runs, {elapsed_precise}");
-        all.set_style(style(if columns() >= 80 { wide } else { narrow }));
+        all.set_style(style(of_all(columns())));
         all.set_prefix("experiment");
         Self { bars, runs: all, mode, view: None }
     }
@@ -91,9 +89,10 @@ impl Progress {
     /// What the run `name` is watched by.
     pub fn run(&self, name: &str) -> RunProgress<'_> {
         let bar = self.bars.insert_before(&self.runs, ProgressBar::new(0));
-        bar.set_style(style(&of_run(columns())));
+        let columns = columns();
+        bar.set_style(style(&of_run(columns)));
         bar.set_prefix(name.to_owned());
-        RunProgress { progress: self, bar, name: name.to_owned(), epochs: 0 }
+        RunProgress { progress: self, bar, name: name.to_owned(), epochs: 0, columns }
     }
 
     /// A bar for a download.
@@ -149,6 +148,20 @@ pub struct RunProgress<'a> {
     bar: ProgressBar,
     name: String,
     epochs: usize,
+    /// Those that the bars are made for.
+    columns: usize,
+}
+
+impl RunProgress<'_> {
+    /// Bars for the terminal as wide as it is now: somebody may have drawn its window wider or narrower.
+    fn fit(&mut self) {
+        let now = columns();
+        if self.progress.mode == Mode::Bars && now != self.columns {
+            self.columns = now;
+            self.bar.set_style(style(&of_run(now)));
+            self.progress.runs.set_style(style(of_all(now)));
+        }
+    }
 }
 
 impl Watch for RunProgress<'_> {
@@ -166,6 +179,7 @@ impl Watch for RunProgress<'_> {
     }
 
     fn steps(&mut self, done: usize) {
+        self.fit();
         self.bar.set_position(done as u64);
         if let Some(view) = &self.progress.view {
             view.board().steps(done);
@@ -212,6 +226,14 @@ fn of_run(columns: usize) -> String {
     }
 }
 
+/// The bar of all runs in so many columns.
+fn of_all(columns: usize) -> &'static str {
+    match columns {
+        80.. => "{prefix} {bar:24} {pos}/{len} runs, {elapsed_precise}",
+        _ => "{pos}/{len} runs, {elapsed_precise}",
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
     // The templates above are constants; the default bar stands in should one be wrong.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -226,6 +248,7 @@ mod tests {
     fn every_template_is_one() {
         for columns in [1, 40, 60, 80, 160] {
             ProgressStyle::with_template(&of_run(columns)).unwrap();
+            ProgressStyle::with_template(of_all(columns)).unwrap();
         }
     }
 }

@@ -58,14 +58,17 @@ function confusionFigure(row, matrix) {
   const cell = n <= 12 ? 44 : n <= 30 ? 20 : 6;
   const named = n <= 30;
   const longest = Math.max(...data.classes.map((name) => name.length));
-  const scale = cell < 30 ? 0.8 : 1;
+  // A phone shows the figure at two thirds, so its letters begin larger.
+  const grown = window.innerWidth < 600 && n > 6 && cell === 44 ? 1.3 : 1;
+  const scale = cell < 30 ? 0.8 : grown;
   const left = named ? 14 + Math.min(longest, 20) * 6.9 * scale : 26;
   const top = named ? 12 + Math.min(longest, 20) * 5.6 * scale : 26;
   const size = n * cell;
   const right = named ? 4 + Math.min(data.classes.at(-1).length, 20) * 4.4 * scale - cell / 2 : 2;
   const width = left + size + Math.max(2, right);
   // Few classes make a small figure, not one of huge letters.
-  const plot = svg("svg", { class: "confusion", viewBox: `0 0 ${width} ${top + size + 2}`, role: "img", style: { "max-width": `${Math.min(640, 1.3 * width)}px` },
+  const plot = svg("svg", { class: "confusion", viewBox: `0 0 ${width} ${top + size + 2}`, role: "img",
+    style: { "max-width": `${Math.min(640, 1.3 * width)}px`, "--letters": `${12 * grown}px` },
     "aria-label": `Confusion matrix of ${rowLabel(row)}, ${count(n, "class", "classes")}; true class by row, predicted class by column` });
   plot.append(svg("rect", { class: "confusion-ground", x: left, y: top, width: size, height: size }));
   matrix.forEach((counts, truth) => {

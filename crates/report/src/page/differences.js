@@ -57,15 +57,18 @@ function differencesTable(state) {
     if (!apart) return el("span", { class: "muted" }, "not distinguishable");
     return el("b", {}, item.mean > 0 === better ? "better" : "worse");
   };
-  const heads = [["", "name"], [better ? "← worse · better →" : "← better · worse →", "forest-cell"],
-    [isPercent ? "Points" : "Nats", "number"], ["95 % interval", "number"], ["Pairs", "number"], ["Effect size", "number"], ["", ""]];
+  const range = (item) => `${signed(item.low, digits)} to ${signed(item.high, digits)}`;
+  // On a phone the numbers stand under the bar, where nobody has to scroll for them.
+  const below = (item) => el("span", { class: "below" }, el("b", {}, signed(item.mean, digits)), item.low === null ? "" : `, ${range(item)}`, " ", verdict(item));
+  const heads = [["Row", "name"], [better ? "← worse · better →" : "← better · worse →", "forest-cell"],
+    [isPercent ? "Points" : "Nats", "number"], ["95 % interval", "number"], ["Pairs", "number"], ["Effect size", "number"], ["Verdict", ""]];
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Paired differences" }, el("table", { class: "figures differences" },
     el("thead", {}, el("tr", {}, heads.map(([text, className]) => el("th", { class: className, scope: "col" }, text)))),
     el("tbody", {}, items.map((item) => el("tr", {},
       el("th", { class: "name", scope: "row" }, rowName(item.row), state.baseline === "usual" && el("span", { class: "muted against" }, ` against ${rowLabel(item.baseline)}`)),
-      el("td", { class: "forest-cell" }, interval(item)),
+      el("td", { class: "forest-cell" }, interval(item), below(item)),
       el("td", { class: "number", "data-value": String(item.mean) }, signed(item.mean, digits)),
-      el("td", { class: "number" }, item.low === null ? "–" : `${signed(item.low, digits)} to ${signed(item.high, digits)}`),
+      el("td", { class: "number" }, item.low === null ? "–" : range(item)),
       el("td", { class: "number" }, String(item.pairs)),
       el("td", { class: "number" }, item.effect_size === null ? "–" : signed(item.effect_size, 2)),
       el("td", {}, verdict(item))))),

@@ -1,13 +1,14 @@
 //! `original-effective`: akashpalrecha/Lookahead, 2019, as it ran under fastai 1.0.59.
 
-use lookahead_data::Pipeline;
+use lookahead_data::{Pipeline, Transform};
 use lookahead_models::{Head, Stem};
 use lookahead_optim::{Momentum, WeightDecay};
 
-use super::original;
+use super::{original, pipelines};
 use crate::config::experiment::Config;
 use crate::config::inner::Inner;
 use crate::config::names::{Experiment, Protocol};
+use crate::config::original_crop::OriginalCrop;
 use crate::config::row::Row;
 use crate::config::sections::{DataConfig, MomentumCycle, OneCycleConfig, ScheduleConfig};
 
@@ -33,7 +34,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
     let cycled = matches!(schedule, ScheduleConfig::OneCycleFastaiV1(_));
     let train = match experiment {
         Experiment::Imagenette => declared.data.train,
-        _ => Pipeline::cifar_original(false),
+        _ => pipelines::of(vec![Transform::own(OriginalCrop)]),
     };
     Config {
         protocol: Protocol::OriginalEffective,

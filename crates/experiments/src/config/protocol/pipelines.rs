@@ -1,6 +1,11 @@
 //! Pipelines for photographs by the side of their results.
 
-use lookahead_data::Pipeline;
+use lookahead_data::{Pipeline, Transform};
+
+/// Steps without settings, or with those of their defaults.
+pub(super) fn of(steps: Vec<Transform>) -> Pipeline {
+    Pipeline::new(steps).unwrap_or_default()
+}
 
 /// Training and validation: fastai v1's `get_transforms()`.
 pub(super) fn fastai(side: usize) -> (Pipeline, Pipeline) {

@@ -9,14 +9,22 @@ use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph};
 
 use super::board::Board;
 use super::draw::number;
+use crate::screen::line::shortened;
 
 pub(super) fn draw_curves(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     let Some(shown) = board.shown() else { return };
     let run = &board.runs[shown];
     let [left, right] = Layout::horizontal([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(area);
     let whole = run.steps.max(1) as f64;
-    let title = format!("training loss, {}", run.name);
-    draw_chart(frame, left, &title, whole, vec![(run.train_loss.points(), Color::Cyan)]);
+    // One column stays free before the next chart.
+    let room = usize::from(left.width).saturating_sub(1);
+    let head = "training loss, ";
+    let title = match room.checked_sub(head.len()) {
+        Some(room) if room >= 8 => format!("{head}{}", shortened(&run.name, room)),
+        _ => shortened("training loss", room),
+    };
+    let any = (f64::NEG_INFINITY, f64::INFINITY);
+    draw_chart(frame, left, &title, (whole, any), vec![(run.train_loss.points(), Color::Cyan)]);
     // Accuracy of every run, the chosen one in front.
     let mut lines: Vec<(&[(f64, f64)], Color)> = Vec::new();
     lines.extend(
@@ -28,10 +36,17 @@ pub(super) fn draw_curves(frame: &mut Frame<'_>, area: Rect, board: &Board) {
             .map(|(_, run)| (run.top1.points(), Color::DarkGray)),
     );
     lines.push((run.top1.points(), Color::Green));
-    draw_chart(frame, right, "top-1 %, all runs", whole, lines);
+    draw_chart(frame, right, "top-1 %, all runs", (whole, (0.0, 100.0)), lines);
 }
 
-fn draw_chart(frame: &mut Frame<'_>, area: Rect, title: &str, last_step: f64, lines: Vec<(&[(f64, f64)], Color)>) {
+/// The last step, and the least and the largest value there can be.
+fn draw_chart(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    title: &str,
+    (last_step, (least, largest)): (f64, (f64, f64)),
+    lines: Vec<(&[(f64, f64)], Color)>,
+) {
     let values = lines.iter().flat_map(|(points, _)| points.iter().map(|point| point.1));
     let (low, high) =
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
@@ -40,7 +55,7 @@ fn draw_chart(frame: &mut Frame<'_>, area: Rect, title: &str, last_step: f64, li
         return frame.render_widget(Paragraph::new("no values yet").block(block), area);
     }
     let room = if high > low { 0.05 * (high - low) } else { 0.5 * high.abs().max(1e-3) };
-    let (low, high) = (low - room, high + room);
+    let (low, high) = ((low - room).max(least), (high + room).min(largest));
     let datasets = lines
         .iter()
         .filter(|(points, _)| !points.is_empty())
