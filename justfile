@@ -34,6 +34,14 @@ sprint *args:
 data *args:
     @{{run}} data -- "$@"
 
+# every setting of a study, ranked by held-out images: here, as a share (--shard), or as a SLURM array (--submit)
+sweep *args:
+    @{{run}} sweep -- "$@"
+
+# the second step of a sweep: the best setting of each row with fresh seeds, tested once, as a page
+study *args:
+    @{{run}} sweep -- --final "$@"
+
 # why Lookahead/AdamW collapsed in the original project: its suspects, each alone and together
 puzzle *args:
     @{{run}} puzzle -- "$@"
@@ -57,6 +65,10 @@ test *args:
 # the data crate's tests with downloads from the hub; builds some 160 crates more
 test-hub *args:
     cargo test --release --package lookahead-data --features hub "$@"
+
+# a sweep through a SLURM cluster of one node, out of Debian's packages; as root
+test-slurm:
+    tools/slurm/test
 
 # the tests that take minutes: the demo's rows at full length, fifty kills
 test-long *args:

@@ -4,6 +4,7 @@ use lookahead_data::Error as DataError;
 use lookahead_runs::Error as RunsError;
 
 use crate::config::ConfigError;
+use crate::study::StudyError;
 
 /// Result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -43,6 +44,46 @@ pub enum Error {
     /// The configuration breaks a rule.
     #[error(transparent)]
     Config(#[from] ConfigError),
+
+    /// A study's file breaks a rule.
+    #[error(transparent)]
+    Study(#[from] StudyError),
+
+    /// Cells of a sweep that failed; the others are done.
+    #[error("{failed} of {cells} cells failed: {names}; the same command tries them again")]
+    CellsFailed {
+        /// Cells that failed.
+        failed: usize,
+        /// Cells there are.
+        cells: usize,
+        /// Their names.
+        names: String,
+    },
+
+    /// A study's sweep is not done, or left nothing to choose.
+    #[error(
+        "{left} of the sweep's {cells} cells are not done, or every trial of a row diverged; `just sweep` with the same study comes first"
+    )]
+    SweepFirst {
+        /// Cells that are not done.
+        left: usize,
+        /// Cells there are.
+        cells: usize,
+    },
+
+    /// A process of a sweep ended early; it has said why.
+    #[error("a process of the sweep ended with status {status}, see above; the same command goes on")]
+    Part {
+        /// Its exit status.
+        status: u8,
+    },
+
+    /// SLURM did not take a job.
+    #[error("{reason}; the script is written, and `sbatch` takes it where SLURM is")]
+    Submit {
+        /// What was said.
+        reason: String,
+    },
 
     /// A device was asked for that this build or this machine lacks.
     #[error("device `{device}`: {reason}")]
@@ -179,7 +220,7 @@ impl Error {
     ///
     /// | status | meaning |
     /// | --- | --- |
-    /// | 1 | a fault of the program or its libraries |
+    /// | 1 | a fault of the program or its libraries; a cell of a sweep that failed |
     /// | 2 | bad usage or configuration, output that cannot be written where it was asked for |
     /// | 3 | data missing or damaged |
     /// | 4 | training diverged |
@@ -193,6 +234,9 @@ impl Error {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Config(_)
+            | Self::Study(_)
+            | Self::Submit { .. }
+            | Self::SweepFirst { .. }
             | Self::Kernels(
                 lookahead_kernels::Error::Environment { .. } | lookahead_kernels::Error::InstructionSet(_),
             )
@@ -205,9 +249,11 @@ impl Error {
             Self::NoRoom { .. } => 5,
             Self::Runs(_) => 2,
             Self::Data(error) => data_status(error),
+            Self::Part { status } => *status,
             Self::NotFinite { .. } | Self::Diverged { .. } => 4,
             Self::Interrupted { .. } => 130,
-            Self::TestTooEarly { .. }
+            Self::CellsFailed { .. }
+            | Self::TestTooEarly { .. }
             | Self::EndOfData { .. }
             | Self::Kernels(_)
             | Self::Optim(_)

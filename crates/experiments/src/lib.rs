@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-// Floors, from the ground up: config, error, parts, run, train, screen, program. Each uses those below it alone;
+// Floors, from the ground up: config, study, error, parts, run, train, screen, program. Each uses those below it alone;
 // `just layers` checks it.
 mod config;
 mod error;
@@ -9,6 +9,7 @@ mod parts;
 mod program;
 mod run;
 mod screen;
+mod study;
 mod train;
 
 /// Every program of this package trains or measures training, so the allocator is set here, once for all of them.
@@ -23,11 +24,12 @@ pub use config::{
 pub use error::{Error, LossOf, Result};
 pub use parts::{Data, MomentsZeroed, Network, Schedules, TestImages, model, open_device, optimizer};
 pub use program::{
-    BenchFlags, FetchFlags, Flags, Place, PuzzleFlags, RangeFlags, bench_step, data_root, exit_with,
-    fetch, lr_find, main, open_data, puzzle, run,
+    BenchFlags, FetchFlags, Flags, Place, PuzzleFlags, RangeFlags, Shard, SweepFlags, bench_step, data_root, exit_with,
+    fetch, lr_find, main, open_data, puzzle, run, sweep,
 };
 pub use run::{environment, weights_digest};
 pub use screen::{Progress, RunProgress, tui};
+pub use study::{Axis, Range, RowFile, Scale, Setting, SlurmFile, Study, StudyError, StudyFile};
 pub use train::{
     Evaluation, Gradients, Interrupt, LoopOptions, Setup, Task, Unwatched, Watch, evaluate, train, train_from,
 };

@@ -32,6 +32,7 @@ mod reference;
 mod report;
 mod row;
 mod settings;
+mod study;
 mod sums;
 #[cfg(test)]
 mod testing;
@@ -58,6 +59,7 @@ pub use page::page;
 pub use reference::{Reference, Source, references};
 pub use report::Report;
 pub use row::Row;
+pub use study::{FinalFigures, FinalRun, StudyReport, StudyRow, Trial, study_markdown, study_page};
 pub use target::TimeToTarget;
 pub use text::text;
 pub use thin::Curve;

@@ -82,7 +82,7 @@ pub(crate) fn in_cell(text: &str) -> String {
 }
 
 /// A Markdown table whose columns line up; columns from `numbers` on are right-aligned.
-fn aligned(lines: &[Vec<String>], numbers: usize) -> String {
+pub(crate) fn aligned(lines: &[Vec<String>], numbers: usize) -> String {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0).max(3);
     let widths: Vec<usize> = (0..columns).map(width).collect();

@@ -26,6 +26,9 @@ pub struct Environment {
     pub cpu: String,
     /// Threads of the host.
     pub threads: usize,
+    /// Processes that wanted to run when the run began, on average over a minute; `None` where the system does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<f64>,
     /// `cpu`, `cuda:0`, ...
     pub device: String,
     /// Instructions and convolutions of the CPU's kernels, in the words that choose them: `avx512 winograd4`.
@@ -52,6 +55,19 @@ impl Environment {
             command: std::iter::once(program).chain(arguments.map(quoted)).collect::<Vec<_>>().join(" "),
             ..Self::default()
         }
+    }
+
+    /// The same with the load of this moment.
+    #[must_use]
+    pub fn now(&self) -> Self {
+        let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        Self { load: text.split(' ').next().and_then(|first| first.parse().ok()), ..self.clone() }
+    }
+
+    /// Whether the run had the machine to itself when it began: no more wanted to run than the run before it, on as many threads, leaves behind.
+    /// False where the system does not tell.
+    pub fn was_alone(&self) -> bool {
+        self.load.is_some_and(|load| load <= self.threads as f64 + 0.5)
     }
 
     /// Every entry that says something, by its key.

@@ -76,6 +76,34 @@ impl PairedDifference {
         Some(Self { pairs: differences.len(), mean, low: mean - half, high: mean + half, effect_size: mean / std })
     }
 
+    /// The chance of a difference this far from zero, on either side, where there is none (Student's t).
+    ///
+    /// ```
+    /// use lookahead_runs::PairedDifference;
+    /// let difference = PairedDifference::of(&[(3.0, 1.0), (4.0, 3.0), (5.0, 2.0)]).unwrap();
+    /// // t = 2 sqrt(3) = 3.464 at two degrees of freedom.
+    /// assert!((difference.p_value() - 0.0742).abs() < 1e-4);
+    /// ```
+    pub fn p_value(&self) -> f64 {
+        let n = self.pairs as f64;
+        2.0 * (1.0 - t_distribution(self.effect_size.abs() * n.sqrt(), n - 1.0))
+    }
+
+    /// The smallest true difference that so many pairs of this noise would have shown in four of five experiments, at 95 %.
+    ///
+    /// ```
+    /// use lookahead_runs::PairedDifference;
+    /// let difference = PairedDifference::of(&[(3.0, 1.0), (4.0, 3.0), (5.0, 2.0)]).unwrap();
+    /// // (4.3027 + 1.0607) / sqrt(3)
+    /// assert!((difference.smallest_visible() - 3.0966).abs() < 1e-3);
+    /// ```
+    pub fn smallest_visible(&self) -> f64 {
+        let freedom = self.pairs as f64 - 1.0;
+        let point = t_quantile(0.975, freedom);
+        let error = 0.5 * (self.high - self.low) / point;
+        error * (point + t_quantile(0.8, freedom))
+    }
+
     /// Whether the interval leaves zero out.
     pub fn is_distinguishable(&self) -> bool {
         self.low > 0.0 || self.high < 0.0

@@ -18,7 +18,7 @@ use super::inner::Inner;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
-    /// Its name in files, folders and flags: letters, digits, `-` and `_`. Rows of one name differ in their state policy.
+    /// Its name in files, folders and flags: letters, digits, `-` and `_`, and for a study's coordinates `@=.+`. Rows of one name differ in their state policy.
     pub name: String,
     /// Its name for people; the name again where none is given.
     #[serde(default)]

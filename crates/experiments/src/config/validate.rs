@@ -67,9 +67,9 @@ fn unique<T: PartialEq + ToString>(key: &str, values: &[T]) -> Result<(), Config
 }
 
 fn validate_row(row: &Row) -> Result<(), ConfigError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_@=.+".contains(c);
     let named = !row.name.is_empty() && row.name.chars().all(plain);
-    check(named, "rows.name", "letters, digits, `-` and `_`", format!("`{}`", row.name))?;
+    check(named, "rows.name", "letters, digits, `-`, `_` and, for coordinates, `@=.+`", format!("`{}`", row.name))?;
     let rate = row.inner.learning_rate();
     check(rate > 0.0 && rate.is_finite(), format!("{}.learning_rate", row.name), "above 0 and finite", rate)?;
     row.inner.validate().and_then(|()| row.around.validate()).map_err(|error| of_row(&row.name, error))?;

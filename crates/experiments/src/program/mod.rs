@@ -12,6 +12,7 @@ mod lr_find;
 mod puzzle;
 mod range;
 mod runs;
+mod sweep;
 mod threads;
 
 pub use bench_step::{BenchFlags, bench_step};
@@ -22,3 +23,4 @@ pub use fetch::{FetchFlags, fetch};
 pub use flags::Flags;
 pub use lr_find::{RangeFlags, lr_find};
 pub use puzzle::{PuzzleFlags, puzzle};
+pub use sweep::{Shard, SweepFlags, sweep};

@@ -77,7 +77,7 @@ fn run_one(run: &RunConfig, folder: &Path, fresh: bool, shared: &Shared<'_>, war
     if shared.options.interrupt.is_asked() {
         return Err(Error::Interrupted { run: name, step: 0 });
     }
-    match RunFolder::open(folder, &name, &run.to_table(), &shared.data.about, shared.environment, fresh)? {
+    match RunFolder::open(folder, &name, &run.to_table(), &shared.data.about, &shared.environment.now(), fresh)? {
         Opened::Done(_) => {
             shared.progress.note(&format!("{name}: done before, skipped"));
             shared.progress.run_found(&folder.join(name));

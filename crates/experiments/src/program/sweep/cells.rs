@@ -1,0 +1,107 @@
+//! The cells of a sweep, and how far each is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lookahead_runs::{Look, RunSummary, atomic, has_ended, look};
+use rayon::prelude::*;
+
+use crate::config::RunConfig;
+use crate::error::Result;
+
+/// Why a cell failed, in its folder, until it is tried again.
+const FAILED: &str = "failed.txt";
+
+/// Runs in one folder.
+#[derive(Debug)]
+pub(in crate::program) struct Cells {
+    /// The folder of their folders.
+    pub(in crate::program) folder: PathBuf,
+    /// The runs, in the order in which they are to be made.
+    pub(in crate::program) runs: Vec<RunConfig>,
+    /// Their folders' names.
+    names: Vec<String>,
+}
+
+/// How far a cell is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::program) enum State {
+    ToDo,
+    Done,
+    Diverged,
+    /// It failed since the command was last given.
+    Failed,
+}
+
+impl Cells {
+    pub(in crate::program) fn new(folder: PathBuf, runs: Vec<RunConfig>) -> Self {
+        let names = runs.par_iter().map(RunConfig::name).collect();
+        Self { folder, runs, names }
+    }
+
+    /// The name of cell `cell`.
+    pub(in crate::program) fn name(&self, cell: usize) -> &str {
+        &self.names[cell]
+    }
+
+    /// The folder of cell `cell`.
+    pub(in crate::program) fn path(&self, cell: usize) -> PathBuf {
+        self.folder.join(&self.names[cell])
+    }
+
+    /// How many cells have ended, as far as a glance at their folders tells.
+    pub(in crate::program) fn ended(&self) -> usize {
+        let ended = |cell: &usize| {
+            let path = self.path(*cell);
+            has_ended(&path) || Self::has_failed(&path)
+        };
+        (0..self.names.len()).into_par_iter().filter(ended).count()
+    }
+
+    /// How far cell `cell` is.
+    ///
+    /// # Errors
+    /// A folder that holds a run of another configuration.
+    pub(in crate::program) fn state(&self, cell: usize) -> Result<State> {
+        let path = self.path(cell);
+        Ok(match look(&path, &self.runs[cell].to_table())? {
+            Look::Done => State::Done,
+            Look::Diverged => State::Diverged,
+            Look::ToDo if Self::has_failed(&path) => State::Failed,
+            Look::ToDo => State::ToDo,
+        })
+    }
+
+    /// How far all are.
+    ///
+    /// # Errors
+    /// As [`state`](Self::state), for the first cell.
+    pub(in crate::program) fn states(&self) -> Result<Vec<State>> {
+        (0..self.runs.len()).into_par_iter().map(|cell| self.state(cell)).collect()
+    }
+
+    /// What a finished cell ended with.
+    pub(in crate::program) fn summary(&self, cell: usize) -> Option<RunSummary> {
+        atomic::read_json(&self.path(cell).join("summary.json")).unwrap_or_default()
+    }
+
+    fn has_failed(path: &Path) -> bool {
+        path.join(FAILED).exists()
+    }
+
+    /// Forgets what failed, so that it is tried again.
+    pub(in crate::program) fn forgive(&self) {
+        (0..self.names.len()).into_par_iter().for_each(|cell| self.succeeded(cell));
+    }
+
+    /// Writes down why a cell failed; where even that fails, what this process says at its end must do.
+    pub(in crate::program) fn failed(&self, cell: usize, why: &str) {
+        let _ = fs::create_dir_all(self.path(cell));
+        let _ = fs::write(self.path(cell).join(FAILED), format!("{why}\n"));
+    }
+
+    /// Takes back what an earlier process wrote down.
+    pub(in crate::program) fn succeeded(&self, cell: usize) {
+        let _ = fs::remove_file(self.path(cell).join(FAILED));
+    }
+}

@@ -1,0 +1,207 @@
+//! From a sweep to a claim: the best setting of each row, run again with fresh seeds, tested once, and shown.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use lookahead_report::{FinalFigures, FinalRun, StudyReport, StudyRow, Trial, study_markdown, study_page};
+use lookahead_runs::{Run, atomic};
+
+use super::cells::{Cells, State};
+use super::ranking::{Tried, best, tried};
+use crate::config::{Around, RunConfig};
+use crate::error::{Error, Result};
+use crate::study::{Setting, Study, StudyError};
+
+/// The folder of final runs, below that of the sweep.
+const FOLDER: &str = "final";
+
+/// A study whose sweep is done, with the setting that each row's held-out images chose.
+#[derive(Debug)]
+pub(super) struct Claim<'a> {
+    study: &'a Study,
+    sweep: &'a Cells,
+    tried: Vec<Tried<'a>>,
+    chosen: Vec<&'a Setting>,
+    /// The final runs: row by row, seed by seed.
+    pub(super) cells: Cells,
+}
+
+impl<'a> Claim<'a> {
+    /// Chooses.
+    ///
+    /// # Errors
+    /// [`Error::SweepFirst`] while cells are left, and where every trial of a row diverged; a study without final seeds.
+    pub(super) fn new(study: &'a Study, sweep: &'a Cells) -> Result<Self> {
+        if study.file.final_seeds.is_empty() {
+            let reason = "there are none; final runs need seeds that tuning never saw".to_owned();
+            return Err(StudyError::Key { key: "final_seeds".to_owned(), reason }.into());
+        }
+        let states = sweep.states()?;
+        let left = states.iter().filter(|state| !matches!(state, State::Done | State::Diverged)).count();
+        if left > 0 {
+            return Err(Error::SweepFirst { left, cells: states.len() });
+        }
+        let tried = tried(study, sweep, &states);
+        let rows = 0..study.file.rows.len();
+        let chosen: Option<Vec<&Setting>> = rows.map(|row| best(&tried, row).first().map(|t| t.setting)).collect();
+        let Some(chosen) = chosen else { return Err(Error::SweepFirst { left: 0, cells: states.len() }) };
+        let seeds = &study.file.final_seeds;
+        let runs = chosen.iter().flat_map(|setting| seeds.iter().map(|&seed| setting.final_run(seed))).collect();
+        let cells = Cells::new(sweep.folder.join(FOLDER), runs);
+        Ok(Self { study, sweep, tried, chosen, cells })
+    }
+
+    /// What was chosen, in words, with a flag on what lies at the edge of its range.
+    pub(super) fn words(&self) -> String {
+        let line = |setting: &&Setting| {
+            let edges = self.study.edges(setting);
+            let edge = match edges.is_empty() {
+                true => String::new(),
+                false => format!("; at the edge of {}: widen it for a claim that holds", edges.join(", ")),
+            };
+            format!("chosen by the held-out images: {}{edge}", setting.folder())
+        };
+        self.chosen.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Writes the page and the Markdown beside the sweep, and the Markdown where it is wanted too; gives it back.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub(super) fn write(&self, markdown: Option<&Path>) -> Result<String> {
+        let report = self.report();
+        let text = study_markdown(&report);
+        atomic::write(&self.sweep.folder.join("study.html"), study_page(&report).as_bytes())?;
+        for path in [Some(self.sweep.folder.join("study.md").as_path()), markdown].into_iter().flatten() {
+            atomic::write(path, text.as_bytes())?;
+        }
+        Ok(text)
+    }
+
+    fn report(&self) -> StudyReport {
+        let finals: Vec<Run> = (0..self.cells.runs.len()).map(|cell| Run::read(&self.cells.path(cell))).collect();
+        let rows = (0..self.chosen.len()).map(|row| self.row(row, &finals)).collect();
+        StudyReport { name: self.study.name.clone(), about: self.about(&finals), rows }
+    }
+
+    fn row(&self, row: usize, finals: &[Run]) -> StudyRow {
+        let own: Vec<&Tried<'_>> = self.tried.iter().filter(|tried| tried.setting.row == row).collect();
+        let chosen = own.iter().position(|tried| std::ptr::eq(tried.setting, self.chosen[row])).unwrap_or(0);
+        let seeds = self.study.file.final_seeds.len();
+        let of_run = |run: &Run| FinalRun { seed: run.seed, figures: final_figures(run) };
+        StudyRow {
+            title: self.title(row),
+            baseline: self.baseline(row),
+            trials: own.iter().map(|tried| trial(tried)).collect(),
+            chosen,
+            edges: self.study.edges(self.chosen[row]).into_iter().map(str::to_owned).collect(),
+            finals: finals[row * seeds..(row + 1) * seeds].iter().map(of_run).collect(),
+        }
+    }
+
+    fn title(&self, row: usize) -> String {
+        let title = &self.chosen[row].run(0).row.title;
+        title.split(',').next().unwrap_or(title).to_owned()
+    }
+
+    /// The plain row of the same inner optimizer, else the first row.
+    fn baseline(&self, row: usize) -> Option<usize> {
+        let of = |row: usize| self.chosen[row].run(0).row;
+        let own = of(row);
+        let is_inside = |&other: &usize| {
+            let plain = of(other);
+            other != row && plain.around == Around::Nothing && plain.inner.kind() == own.inner.kind()
+        };
+        let inside = (0..self.chosen.len()).find(is_inside).filter(|_| own.around != Around::Nothing);
+        inside.or((row > 0).then_some(0))
+    }
+
+    fn about(&self, finals: &[Run]) -> Vec<String> {
+        let file = &self.study.file;
+        let list = |seeds: &[u64]| seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        let config = &self.cells.runs[0].config;
+        let mut facts = vec![format!(
+            "Experiment {}, protocol {}, {}, {} epochs, batches of {}.",
+            file.experiment, file.protocol, config.model.name, config.train.epochs, config.train.batch_size
+        )];
+        if let Some(data) = finals.iter().find_map(|run| run.data.as_ref()) {
+            facts.push(format!(
+                "{}: trained on {} images, chosen by {} held out of them, tested on {}.",
+                data.name, data.train.images, data.valid.images, data.test.images
+            ));
+        }
+        facts.push(format!(
+            "{} trials a row with the seeds {}; final runs with the seeds {}.",
+            self.study.trials,
+            list(&file.seeds),
+            list(&file.final_seeds)
+        ));
+        for (row, of_row) in file.rows.iter().enumerate() {
+            let axes: Vec<String> = self.study.axes(row).iter().map(|(key, axis)| format!("{key} {axis}")).collect();
+            facts.push(format!("Tried for {}: {}.", of_row.name(), axes.join("; ")));
+        }
+        facts.extend(self.identity());
+        let of = |key: fn(&lookahead_runs::Environment) -> String| {
+            let values: BTreeSet<String> = finals
+                .iter()
+                .filter_map(|run| run.environment.as_ref())
+                .map(key)
+                .filter(|text| !text.is_empty())
+                .collect();
+            values.into_iter().collect::<Vec<_>>().join(", ")
+        };
+        let commit = of(|env| format!("{}{}", env.commit, if env.dirty { " with uncommitted changes" } else { "" }));
+        let word = if commit.contains(", ") { "Commits, so not all by the same code:" } else { "Commit" };
+        facts.push(format!("{word} {commit}; {}.", of(|env| format!("{}, {} threads", env.cpu, env.threads))));
+        facts
+    }
+
+    /// Whether Lookahead at step size 1 and period 1 has the weights of its inner optimizer, where the sweep has both.
+    fn identity(&self) -> Option<String> {
+        let weights = |setting: &Setting, seed: u64| {
+            let path = self.sweep.folder.join(setting.run(seed).name());
+            Some(Run::read(&path).summary?.weights_sha256)
+        };
+        let is_identity = |run: &RunConfig| {
+            run.row.around.lookahead().is_some_and(|of| of.slow_step_size == 1.0.into() && of.sync_period == 1.into())
+        };
+        let (mut pairs, mut same) = (0, 0);
+        for seed in &self.study.file.seeds {
+            for one in self.study.settings.iter().filter(|setting| is_identity(&setting.run(*seed))) {
+                let run = one.run(*seed);
+                let is_inside = |other: &&Setting| {
+                    let other = other.run(*seed);
+                    let rest =
+                        |run: &RunConfig| (run.config.train.clone(), run.config.data.clone(), run.config.model.clone());
+                    other.row.around == Around::Nothing
+                        && other.row.inner == run.row.inner
+                        && rest(&other) == rest(&run)
+                };
+                if let Some(inside) = self.study.settings.iter().find(is_inside)
+                    && let (Some(ours), Some(theirs)) = (weights(one, *seed), weights(inside, *seed))
+                {
+                    pairs += 1;
+                    same += usize::from(ours == theirs);
+                }
+            }
+        }
+        (pairs > 0).then(|| {
+            format!("Identity: {same} of {pairs} trials of Lookahead at step size 1 and period 1 have the bits of their inner optimizer's trial.")
+        })
+    }
+}
+
+fn trial(tried: &Tried<'_>) -> Trial {
+    Trial { values: tried.setting.spelt(), top1: tried.by_seed.clone(), loss: tried.loss, diverged: tried.diverged }
+}
+
+fn final_figures(run: &Run) -> Option<FinalFigures> {
+    let summary = run.summary.as_ref()?;
+    let alone = run.environment.as_ref().is_some_and(lookahead_runs::Environment::was_alone);
+    Some(FinalFigures {
+        top1: summary.figures.top1,
+        loss: summary.figures.valid_loss,
+        seconds: alone.then_some(summary.figures.seconds),
+        peak_rss_mb: summary.peak_rss_mb,
+    })
+}

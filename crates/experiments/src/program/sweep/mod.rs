@@ -1,0 +1,225 @@
+//! `sweep`: every setting of a study, here, as a share, or as a SLURM array.
+
+mod cells;
+mod claim;
+mod jobs;
+mod ranking;
+mod shard;
+mod slurm;
+mod work;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use lookahead_report::clock;
+use lookahead_report::console::{note, print};
+
+pub use shard::Shard;
+
+use claim::Claim;
+
+pub(super) use cells::{Cells, State};
+pub(super) use work::{Store, Worker, estimate};
+
+use super::data::data_root;
+use super::threads::set_threads;
+use crate::config::ConfigError;
+use crate::error::{Error, Result};
+use crate::parts::open_device;
+use crate::run::environment;
+use crate::study::Study;
+use crate::train::Interrupt;
+
+/// Trains every setting of a study with every seed of its sweep, and chooses by the held-out images. The test images are not read.
+///
+/// A cell is a run folder below `<out>/<study>`; what is done stays done, so the same command continues, here or anywhere that sees the folder.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "sweep",
+    version,
+    max_term_width = 110,
+    args_override_self = true,
+    after_help = "Examples:\n  just sweep studies/shapes.toml --jobs 2\n  just sweep studies/shapes.toml --shard 1/2 & just sweep studies/shapes.toml --shard 2/2\n  \
+                  just sweep studies/shapes.toml --submit\n\n\
+                  Exit status: 0 all cells done; 1 some failed; 2 bad usage or configuration; 3 data missing or damaged;\n\
+                  5 the disk is full; 130 interrupted, resumable."
+)]
+pub struct SweepFlags {
+    /// The study
+    #[arg(value_name = "STUDY.toml")]
+    pub study: PathBuf,
+    /// Processes at a time; the cores are divided among them
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub jobs: usize,
+    /// The second step: the best setting of each row by the held-out images, run again with the study's `final_seeds` and tested once;
+    /// writes study.html and study.md beside the sweep
+    #[arg(long = "final")]
+    pub last: bool,
+    /// Write the Markdown of --final here too
+    #[arg(long, value_name = "FILE.md", requires = "last")]
+    pub markdown: Option<PathBuf>,
+    /// Begin with share I of N; what other processes hold is left to them, what they leave is taken
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
+    /// End when other processes hold all that is left, instead of waiting for them
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Write a SLURM script, submit it, and return
+    #[arg(long, conflicts_with_all = ["jobs", "shard"])]
+    pub submit: bool,
+    /// Print the cells, with how far each is, and stop
+    #[arg(long, conflicts_with = "submit")]
+    pub list: bool,
+    /// Where data sets lie [default: $LOOKAHEAD_DATA, else datasets]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Train on this folder instead, with train/ and val/ of class folders (imagenette only)
+    #[arg(long, value_name = "DIR")]
+    pub dataset_dir: Option<PathBuf>,
+    /// Where decoded photographs are kept [default: .cache in the folder the data lie in]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// auto, cpu, cuda:N or metal:N
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub device: String,
+    /// Host threads of all jobs together [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Where run folders go
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    pub out: PathBuf,
+    /// Print nothing but the ranking and errors
+    #[arg(long)]
+    pub quiet: bool,
+    /// A part of --jobs: its parent counts, and its end is this process's
+    #[arg(long, hide = true)]
+    pub part: bool,
+}
+
+/// Runs what is missing, and prints each row's best settings by the held-out images.
+///
+/// # Errors
+/// [`Error::CellsFailed`] where cells failed, after all others were run; any other [`Error`] ends the sweep.
+pub fn sweep(flags: &SweepFlags) -> Result<()> {
+    let at_least_one = |key: &str, value| match value {
+        Some(0) => {
+            Err(ConfigError::OutOfRange { key: key.to_owned(), rule: "1 or more".into(), value: "0".to_owned() })
+        }
+        _ => Ok(()),
+    };
+    at_least_one("--jobs", Some(flags.jobs))?;
+    at_least_one("--threads", flags.threads)?;
+    let (device, name) = open_device(&flags.device)?;
+    set_threads(flags.threads);
+    let study = Study::read(&flags.study, &name)?;
+    let folder = flags.out.join(&study.name);
+    let tuning = Cells::new(folder, study.cells().map(|(setting, seed)| setting.run(seed)).collect());
+    let claim = if flags.last { Some(Claim::new(&study, &tuning)?) } else { None };
+    let cells = claim.as_ref().map_or(&tuning, |claim| &claim.cells);
+    // Parts of one command leave alone what another part saw fail.
+    if !flags.part && !flags.list {
+        cells.forgive();
+    }
+    // A cell of another configuration ends the sweep here, before anything is trained.
+    let states = cells.states()?;
+    if flags.list {
+        let word = |state: State| format!("{state:?}").to_lowercase();
+        let lines =
+            states.iter().enumerate().map(|(cell, state)| format!("{:<8} {}\n", word(*state), cells.name(cell)));
+        return Ok(print(&lines.collect::<String>())?);
+    }
+    let to_do: Vec<usize> = (0..states.len()).filter(|&cell| states[cell] == State::ToDo).collect();
+    let environment = environment(&name, rayon::current_num_threads())?;
+    let store = Store::new(data_root(flags.data.as_deref()), flags.dataset_dir.clone(), flags.cache.clone());
+    let interrupt = Interrupt::listen();
+    if flags.part {
+        jobs::stop_with_parent(&interrupt);
+    }
+    let mut worker = Worker {
+        device: &device,
+        environment: &environment,
+        interrupt: &interrupt,
+        store,
+        quiet: flags.quiet,
+        no_wait: flags.no_wait,
+    };
+    if !to_do.is_empty() {
+        if !flags.part && !flags.quiet {
+            note(&plan(&study, cells, &states, &to_do, flags, &mut worker)?);
+            claim.iter().for_each(|claim| note(&claim.words()));
+        }
+        if flags.submit {
+            return slurm::submit(&study, &cells.folder, to_do.len(), flags);
+        }
+        if flags.jobs > 1 {
+            jobs::run(cells, flags, &interrupt)?;
+        } else {
+            worker.work(cells, flags.shard.unwrap_or(Shard::WHOLE))?;
+        }
+    }
+    if flags.part {
+        return Ok(());
+    }
+    let states = if to_do.is_empty() { states } else { cells.states()? };
+    let left = states.iter().filter(|state| **state == State::ToDo).count();
+    match &claim {
+        None => print(&ranking::ranking(&study, cells, &states))?,
+        Some(claim) if states.iter().all(|state| matches!(state, State::Done | State::Diverged)) => {
+            let text = claim.write(flags.markdown.as_deref())?;
+            print(text.split("## Trials").next().unwrap_or_default())?;
+            if !flags.quiet {
+                note(&format!("the page: {}", tuning.folder.join("study.html").display()));
+            }
+        }
+        Some(_) => {}
+    }
+    if left > 0 && !flags.quiet {
+        note(&format!("{left} cells are left to other processes; the same command waits for them or takes them over"));
+    }
+    let has_failed = |cell: &usize| states[*cell] == State::Failed;
+    let failed: Vec<&str> = (0..states.len()).filter(has_failed).map(|cell| cells.name(cell)).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Error::CellsFailed { failed: failed.len(), cells: cells.runs.len(), names: failed.join(", ") })
+}
+
+/// What is to be done, and about how long it takes: from the cells that are done, else from a few steps of the first.
+fn plan(
+    study: &Study,
+    cells: &Cells,
+    states: &[State],
+    to_do: &[usize],
+    flags: &SweepFlags,
+    worker: &mut Worker<'_>,
+) -> Result<String> {
+    const SAMPLE: usize = 20;
+    let done: Vec<f64> = (0..states.len())
+        .filter(|&cell| states[cell] == State::Done)
+        .take(SAMPLE)
+        .filter_map(|cell| Some(cells.summary(cell)?.figures.seconds))
+        .collect();
+    let share = to_do.len() as f64 / flags.shard.map_or(1, |shard| shard.of) as f64;
+    let time = if done.is_empty() {
+        // Timed on all cores: jobs that share them take longer each, and as long together.
+        let run = &cells.runs[to_do[0]];
+        estimate(run, worker.store.of(&run.config)?, worker.device).map(|seconds| share * seconds)
+    } else {
+        Some(share * done.iter().sum::<f64>() / done.len() as f64 / flags.jobs as f64)
+    };
+    let about = time.map_or_else(String::new, |time| format!(", about {} here", clock(time)));
+    let before = states.len() - to_do.len();
+    let before = if before > 0 { format!(", {before} of them done before") } else { String::new() };
+    let (settings, seeds) =
+        if flags.last { (1, study.file.final_seeds.len()) } else { (study.trials, study.file.seeds.len()) };
+    let many = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    Ok(format!(
+        "{}: {} of {}, {}: {}{before}{about}; {}",
+        study.name,
+        many(study.file.rows.len(), "row"),
+        many(settings, "setting"),
+        many(seeds, "seed"),
+        many(cells.runs.len(), "cell"),
+        cells.folder.display()
+    ))
+}

@@ -1,0 +1,69 @@
+//! A share of the cells.
+
+use std::str::FromStr;
+
+/// Share `number`, from 1, of `of`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// From 1.
+    pub number: usize,
+    /// Shares there are.
+    pub of: usize,
+}
+
+impl Shard {
+    /// All of the cells.
+    pub const WHOLE: Self = Self { number: 1, of: 1 };
+
+    /// Share `number`, from 1, of the `of` shares that this one is divided into.
+    pub(super) fn part(self, number: usize, of: usize) -> Self {
+        Self { number: (self.number - 1) * of + number, of: self.of * of }
+    }
+
+    /// All of `cells` cells in the order in which this share takes them: its own first (number, number + of, ...), then those of the shares
+    /// after it, so that nothing is left where another process ends.
+    pub(super) fn order(self, cells: usize) -> Vec<usize> {
+        (0..self.of).flat_map(|other| ((self.number - 1 + other) % self.of..cells).step_by(self.of)).collect()
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+        match parts {
+            Some((number, of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
+            _ => Err("expected I/N with I from 1 to N, such as 3/16".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_takes_its_own_first_and_then_all_others() {
+        assert_eq!(Shard { number: 2, of: 3 }.order(7), [1, 4, 2, 5, 0, 3, 6]);
+        assert_eq!(Shard::WHOLE.order(3), [0, 1, 2]);
+        assert_eq!(Shard { number: 5, of: 5 }.order(2), [0, 1]);
+    }
+
+    #[test]
+    fn parts_of_a_share_are_disjoint() {
+        let parts: Vec<Shard> =
+            [1, 2].iter().flat_map(|&number| [1, 2, 3].map(|part| Shard { number, of: 2 }.part(part, 3))).collect();
+        let mut numbers: Vec<usize> = parts.iter().map(|shard| shard.number).collect();
+        numbers.sort_unstable();
+        assert_eq!((numbers, parts[0].of), (vec![1, 2, 3, 4, 5, 6], 6));
+    }
+
+    #[test]
+    fn a_share_is_read() {
+        assert_eq!("3/16".parse(), Ok(Shard { number: 3, of: 16 }));
+        for wrong in ["0/4", "5/4", "3", "a/b", "1/0"] {
+            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A sweep as a SLURM array.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use lookahead_report::console::print;
+use lookahead_runs::{Error as RunsError, atomic};
+
+use super::SweepFlags;
+use crate::error::{Error, Result};
+use crate::study::{SlurmFile, Study};
+
+/// Writes `sweep.sbatch` beside the cells, submits it, and a job behind it that prints the ranking.
+///
+/// # Errors
+/// A file that cannot be written; [`Error::Submit`] with what `sbatch` said.
+pub(super) fn submit(study: &Study, folder: &Path, to_do: usize, flags: &SweepFlags) -> Result<()> {
+    let slurm = &study.file.slurm;
+    let elements = slurm.elements.min(to_do).max(1);
+    std::fs::create_dir_all(folder).map_err(RunsError::output("create", folder))?;
+    let folder = absolute(folder)?;
+    let program = std::env::current_exe().map_err(RunsError::output("find", "this program".as_ref()))?;
+    let command = command(&program, flags)?;
+    let here = std::env::current_dir().map_err(RunsError::output("find", "the working folder".as_ref()))?;
+    let script = folder.join("sweep.sbatch");
+    atomic::write(&script, sweep_script(study, &folder, &here, &command, elements).as_bytes())?;
+    let report = folder.join("ranking.sbatch");
+    atomic::write(&report, report_script(study, &folder, &here, &command).as_bytes())?;
+    let array = sbatch(&[&script.display().to_string()])?;
+    let after = sbatch(&[&format!("--dependency=afterany:{array}"), &report.display().to_string()])?;
+    print(&format!(
+        "array {array} of {elements} elements for {to_do} cells, then job {after} for the ranking\n{}\n{}\n",
+        script.display(),
+        report.display()
+    ))?;
+    Ok(())
+}
+
+fn absolute(path: &Path) -> Result<std::path::PathBuf> {
+    Ok(std::path::absolute(path).map_err(RunsError::output("find", path))?)
+}
+
+/// The program with the flags of this call, each quoted for the shell.
+fn command(program: &Path, flags: &SweepFlags) -> Result<String> {
+    let mut words = vec![program.display().to_string(), absolute(&flags.study)?.display().to_string()];
+    words.extend([
+        "--device".to_owned(),
+        flags.device.clone(),
+        "--out".to_owned(),
+        absolute(&flags.out)?.display().to_string(),
+    ]);
+    words.extend(flags.last.then(|| "--final".to_owned()));
+    let root = crate::program::data::data_root(flags.data.as_deref());
+    words.extend(["--data".to_owned(), absolute(&root)?.display().to_string()]);
+    for (flag, folder) in [("--dataset-dir", &flags.dataset_dir), ("--cache", &flags.cache)] {
+        if let Some(folder) = folder {
+            words.extend([flag.to_owned(), absolute(folder)?.display().to_string()]);
+        }
+    }
+    Ok(words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,:+@%".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+/// What both scripts ask SLURM for.
+fn head(slurm: &SlurmFile, name: &str, log: &Path) -> String {
+    let mut text = format!("#SBATCH --job-name={name}\n#SBATCH --output={}\n", log.display());
+    let optional =
+        [("partition", slurm.partition.clone()), ("account", slurm.account.clone()), ("mem", slurm.mem.clone())];
+    for (flag, value) in optional.into_iter().chain([("gpus", slurm.gpus.map(|gpus| gpus.to_string()))]) {
+        if let Some(value) = value {
+            let _ = writeln!(text, "#SBATCH --{flag}={value}");
+        }
+    }
+    let _ = write!(text, "#SBATCH --time={}\n#SBATCH --cpus-per-task={}\n", slurm.time, slurm.cpus);
+    text
+}
+
+fn sweep_script(study: &Study, folder: &Path, here: &Path, command: &str, elements: usize) -> String {
+    let slurm = &study.file.slurm;
+    let setup: String = slurm.setup.iter().map(|line| format!("{line}\n")).collect();
+    format!(
+        "#!/usr/bin/env bash\n\
+         # The cells of the study `{name}` that are missing. Edit this and submit it again as you like: `sbatch sweep.sbatch` goes on with\n\
+         # what is there. Each element takes its share of the cells, and then what others left.\n\
+         {head}\
+         #SBATCH --array=0-{last}%{parallel}\n\
+         #SBATCH --requeue\n\
+         #SBATCH --open-mode=append\n\
+         #SBATCH --signal=TERM@{notice}\n\
+         {setup}\
+         cd {here} || exit\n\
+         srun {command} --shard $((SLURM_ARRAY_TASK_ID + 1))/{elements} --threads \"$SLURM_CPUS_PER_TASK\" --no-wait\n\
+         status=$?\n\
+         # 130: told to stop, as near the time limit, and all is saved. 137: killed, as where memory ran out; that twice at most.\n\
+         if [ \"$status\" = 130 ] || {{ [ \"$status\" = 137 ] && [ \"${{SLURM_RESTART_COUNT:-0}}\" -lt 2 ]; }}; then\n    \
+             scontrol requeue \"${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}\"\n\
+         fi\n\
+         exit \"$status\"\n",
+        name = study.name,
+        head = head(slurm, &study.name, &folder.join("slurm-%a.log")),
+        last = elements - 1,
+        parallel = slurm.parallel,
+        notice = slurm.notice,
+        here = quoted(&here.display().to_string()),
+    )
+}
+
+fn report_script(study: &Study, folder: &Path, here: &Path, command: &str) -> String {
+    let setup: String = study.file.slurm.setup.iter().map(|line| format!("{line}\n")).collect();
+    format!(
+        "#!/usr/bin/env bash\n\
+         # After the array: the cells that were left, if any, and the ranking.\n\
+         {}{setup}cd {} || exit\n{command} > {}\n",
+        head(&study.file.slurm, &format!("{}-ranking", study.name), &folder.join("slurm-ranking.log")),
+        quoted(&here.display().to_string()),
+        quoted(&folder.join("ranking.txt").display().to_string()),
+    )
+}
+
+/// Submits and gives the job's number.
+fn sbatch(arguments: &[&str]) -> Result<String> {
+    let output = Command::new("sbatch").arg("--parsable").args(arguments).output();
+    let output = output.map_err(|error| Error::Submit { reason: format!("sbatch cannot be run: {error}") })?;
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().replace('\n', " ");
+    if !output.status.success() {
+        return Err(Error::Submit { reason: format!("sbatch said: {}", said(&output.stderr)) });
+    }
+    // `ID` or, on a federation, `ID;CLUSTER`.
+    Ok(said(&output.stdout).split(';').next().unwrap_or_default().to_owned())
+}

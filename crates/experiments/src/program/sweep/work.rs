@@ -1,0 +1,205 @@
+//! One process works through the cells.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use candle_core::Device;
+use lookahead_report::clock;
+use lookahead_report::console::note;
+use lookahead_runs::{Environment, Error as RunsError, Opened, RunFolder, RunSummary};
+
+use super::cells::{Cells, State};
+use super::shard::Shard;
+use crate::config::{Config, Normalization, RunConfig};
+use crate::error::{Error, Result};
+use crate::parts::Data;
+use crate::program::data::{Place, open};
+use crate::screen::Progress;
+use crate::train::{Interrupt, LoopOptions, Unwatched, train};
+
+/// How long a process waits before it looks again at cells that others hold.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a process needs to run cells.
+#[derive(Debug)]
+pub(in crate::program) struct Worker<'a> {
+    pub(in crate::program) device: &'a Device,
+    pub(in crate::program) environment: &'a Environment,
+    pub(in crate::program) interrupt: &'a Interrupt,
+    pub(in crate::program) store: Store,
+    pub(in crate::program) quiet: bool,
+    /// Ends when others hold all that is left.
+    pub(in crate::program) no_wait: bool,
+}
+
+/// How a cell ended.
+#[derive(Debug)]
+enum Outcome {
+    Done(Box<RunSummary>),
+    Diverged,
+    Failed(String),
+    /// It was done before, or another process did it meanwhile.
+    Before,
+    /// Another process is at it.
+    Held,
+}
+
+impl Worker<'_> {
+    /// Works until every cell is done, has diverged or has failed; cells that other processes hold are waited for.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], a full disk, data that cannot be opened; a cell that fails is no error, its folder says why.
+    pub(in crate::program) fn work(&mut self, cells: &Cells, shard: Shard) -> Result<()> {
+        let mut left = shard.order(cells.runs.len());
+        let (begun, before) = (Instant::now(), cells.ended());
+        loop {
+            let mut held = Vec::new();
+            for cell in left {
+                if self.interrupt.is_asked() {
+                    return Err(Error::Interrupted { run: "sweep".to_owned(), step: 0 });
+                }
+                let words = match self.cell(cells, cell)? {
+                    Outcome::Before => continue,
+                    Outcome::Held => {
+                        held.push(cell);
+                        continue;
+                    }
+                    Outcome::Done(summary) => {
+                        let figures = summary.figures;
+                        let of = summary.split.name();
+                        format!(
+                            "{of} top-1 {:.2} %, loss {:.4}, {}",
+                            figures.top1,
+                            figures.valid_loss,
+                            clock(figures.seconds)
+                        )
+                    }
+                    Outcome::Diverged => "diverged".to_owned(),
+                    Outcome::Failed(why) => format!("failed: {why}"),
+                };
+                if !self.quiet {
+                    let (now, all) = (cells.ended(), cells.runs.len());
+                    let rate = begun.elapsed().as_secs_f64() / (now.saturating_sub(before)).max(1) as f64;
+                    let time_left = if now < all {
+                        format!("; about {} left", clock(rate * (all - now) as f64))
+                    } else {
+                        String::new()
+                    };
+                    note(&format!("[{now}/{all}] {}: {words}{time_left}", cells.name(cell)));
+                }
+            }
+            if held.is_empty() || self.no_wait {
+                return Ok(());
+            }
+            let since = Instant::now();
+            while since.elapsed() < PATIENCE && !self.interrupt.is_asked() {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            left = held;
+        }
+    }
+
+    fn cell(&mut self, cells: &Cells, cell: usize) -> Result<Outcome> {
+        if cells.state(cell)? != State::ToDo {
+            return Ok(Outcome::Before);
+        }
+        let run = &cells.runs[cell];
+        let data = self.store.of(&run.config)?;
+        let environment = self.environment.now();
+        let opened =
+            RunFolder::open(&cells.folder, cells.name(cell), &run.to_table(), &data.about, &environment, false);
+        let ended = match opened {
+            Err(RunsError::Locked { .. }) => return Ok(Outcome::Held),
+            Err(error) => Err(error.into()),
+            Ok(Opened::Done(_)) => return Ok(Outcome::Before),
+            Ok(Opened::ToDo(folder)) => {
+                let options = LoopOptions { log_every: 10, checkpoint_every: None, interrupt: self.interrupt.clone() };
+                train(run, data, self.device, &folder, &options, &mut Unwatched)
+            }
+        };
+        match ended {
+            Ok(summary) => {
+                cells.succeeded(cell);
+                Ok(Outcome::Done(Box::new(summary)))
+            }
+            Err(Error::Diverged { .. }) => {
+                cells.succeeded(cell);
+                Ok(Outcome::Diverged)
+            }
+            // No other cell would fare better.
+            Err(error @ Error::Interrupted { .. }) => Err(error),
+            Err(error) if error.exit_status() == 5 => Err(error),
+            Err(error) => {
+                let why = error.to_string().replace('\n', " ");
+                cells.failed(cell, &why);
+                Ok(Outcome::Failed(why))
+            }
+        }
+    }
+}
+
+/// Data sets as cells want them, each made once.
+#[derive(Debug)]
+pub(in crate::program) struct Store {
+    root: PathBuf,
+    dataset_dir: Option<PathBuf>,
+    cache: Option<PathBuf>,
+    made: Vec<(Wanted, Data)>,
+}
+
+/// What of a configuration its data depend on.
+type Wanted = (usize, usize, usize, u64, bool, Normalization);
+
+impl Store {
+    pub(in crate::program) fn new(root: PathBuf, dataset_dir: Option<PathBuf>, cache: Option<PathBuf>) -> Self {
+        Self { root, dataset_dir, cache, made: Vec::new() }
+    }
+
+    /// The data of `config`.
+    ///
+    /// # Errors
+    /// Those of finding and reading them.
+    pub(in crate::program) fn of(&mut self, config: &Config) -> Result<&Data> {
+        let wanted = wanted(config);
+        let position = match self.made.iter().position(|(made, _)| *made == wanted) {
+            Some(position) => position,
+            None => {
+                let place =
+                    Place { root: &self.root, dataset_dir: self.dataset_dir.as_deref(), cache: self.cache.as_deref() };
+                let data = Data::new(open(config, place, &Progress::quiet())?, config)?;
+                self.made.push((wanted, data));
+                self.made.len() - 1
+            }
+        };
+        Ok(&self.made[position].1)
+    }
+}
+
+fn wanted(config: &Config) -> Wanted {
+    let data = &config.data;
+    (data.limit_train, data.limit_valid, data.cache_side, data.held_out.to_bits(), data.test, data.normalize)
+}
+
+/// Seconds that training `run` takes, from a few of its steps; `None` where it cannot be set up, which its cell will say.
+pub(in crate::program) fn estimate(run: &RunConfig, data: &Data, device: &Device) -> Option<f64> {
+    const WARM: usize = 2;
+    const TIMED: usize = 4;
+    let mut setup = crate::train::Setup::new(run, data, device).ok()?;
+    let parts = setup.steps_per_epoch * run.config.train.accumulate;
+    let mut clock = Instant::now();
+    let mut time = lookahead_runs::TimeSplit::default();
+    for step in 0..WARM + TIMED {
+        if step == WARM {
+            clock = Instant::now();
+        }
+        // Each step over the epoch's first batches: an epoch may be shorter than this.
+        let mut batches = setup.train.epoch(step, 0).take(parts);
+        let gradients = setup.task().gradients(0, &mut batches, &mut time).ok()?;
+        setup.optimizer.step(&gradients.store).ok()?;
+        gradients.loss.to_dtype(candle_core::DType::F64).and_then(|loss| loss.to_scalar::<f64>()).ok()?;
+    }
+    let step = clock.elapsed().as_secs_f64() / TIMED as f64;
+    // A forward pass is a third of a step.
+    let evaluated = data.valid.len() as f64 / run.config.train.batch_size as f64 / 3.0;
+    Some(run.config.train.epochs as f64 * step * (setup.steps_per_epoch as f64 + evaluated))
+}

@@ -1,0 +1,239 @@
+//! One setting that a study varies.
+
+use serde::Deserialize;
+use toml::Value;
+
+use super::error::StudyError;
+
+/// What a setting may be: values to try, or a range to draw from.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Axis {
+    /// Values: `[0.5, 0.8]`.
+    List(Vec<Value>),
+    /// A range: `{ low = 0.01, high = 1.0 }`.
+    Range(Range),
+}
+
+/// A range that is drawn from.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// The lowest value. Where both ends are whole numbers, so are those between.
+    pub low: Value,
+    /// The highest value.
+    pub high: Value,
+    /// Whether equal ratios are equally likely, as learning rates want it, or equal differences.
+    #[serde(default)]
+    pub scale: Scale,
+}
+
+/// How a range is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scale {
+    /// Equal ratios.
+    #[default]
+    Log,
+    /// Equal differences.
+    Linear,
+}
+
+/// Digits that a drawn number has: enough for a setting, few enough for a folder's name.
+const DIGITS: i32 = 3;
+
+impl Axis {
+    /// Checks it, under the name `key`.
+    ///
+    /// # Errors
+    /// [`StudyError::Axis`] for an empty list, a repeated value, one that is neither number, text nor truth value, and ends that are no rising
+    /// numbers.
+    pub(super) fn check(&self, key: &str) -> Result<(), StudyError> {
+        let wrong = |reason: String| Err(StudyError::Axis { key: key.to_owned(), reason });
+        match self {
+            Self::List(values) if values.is_empty() => wrong("an empty list; give the values to try".to_owned()),
+            Self::List(values) => {
+                if let Some(value) = values.iter().find(|value| text(value).is_none()) {
+                    return wrong(format!("{value} is neither a number nor a word nor true or false"));
+                }
+                let repeated = values.iter().enumerate().find(|(at, value)| values[..*at].contains(value));
+                repeated.map_or(Ok(()), |(_, value)| wrong(format!("{value} is there twice")))
+            }
+            Self::Range(range) => match range.ends() {
+                Some((low, high)) if low < high && (low > 0.0 || range.scale == Scale::Linear) => Ok(()),
+                Some((low, high)) => wrong(format!(
+                    "from {low} to {high}: the ends must rise and, but for scale = \"linear\", be above 0"
+                )),
+                None => wrong("low and high must be numbers".to_owned()),
+            },
+        }
+    }
+
+    /// How many values there are to try; `None` for a range.
+    pub(super) fn count(&self) -> Option<usize> {
+        match self {
+            Self::List(values) => Some(values.len()),
+            Self::Range(_) => None,
+        }
+    }
+
+    /// The value at `position` of a list.
+    pub(super) fn value(&self, position: usize) -> Option<Value> {
+        match self {
+            Self::List(values) => values.get(position).cloned(),
+            Self::Range(_) => None,
+        }
+    }
+
+    /// The value at `share` of the way through the axis, in [0, 1).
+    pub(super) fn draw(&self, share: f64) -> Option<Value> {
+        match self {
+            Self::List(values) => values.get((share * values.len() as f64) as usize).cloned(),
+            Self::Range(range) => {
+                let (low, high) = range.ends()?;
+                let at = match range.scale {
+                    Scale::Log => low * (high / low).powf(share),
+                    Scale::Linear => low + (high - low) * share,
+                };
+                Some(match range.is_whole() {
+                    true => Value::Integer(at.round() as i64),
+                    false => Value::Float(rounded(at)),
+                })
+            }
+        }
+    }
+
+    /// Whether `value` is at an end of the axis: for a list of numbers its lowest or highest, for a range the outer tenth. An axis of words, or
+    /// of fewer than three values, has no ends.
+    pub(super) fn is_at_edge(&self, value: &Value) -> bool {
+        let Some(value) = number(value) else { return false };
+        match self {
+            Self::List(values) => {
+                let numbers: Option<Vec<f64>> = values.iter().map(number).collect();
+                let Some(numbers) = numbers.filter(|numbers| numbers.len() >= 3) else { return false };
+                numbers.iter().all(|other| *other >= value) || numbers.iter().all(|other| *other <= value)
+            }
+            Self::Range(range) => {
+                let Some((low, high)) = range.ends() else { return false };
+                let share = match range.scale {
+                    Scale::Log => (value / low).ln() / (high / low).ln(),
+                    Scale::Linear => (value - low) / (high - low),
+                };
+                !(0.1..=0.9).contains(&share)
+            }
+        }
+    }
+}
+
+/// In words: `0.01 to 1`, or the values.
+impl std::fmt::Display for Axis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::List(values) => f.write_str(&values.iter().filter_map(text).collect::<Vec<_>>().join(", ")),
+            Self::Range(range) => {
+                let by = if range.scale == Scale::Log { "by ratios" } else { "by differences" };
+                write!(f, "{} to {} ({by})", range.low, range.high)
+            }
+        }
+    }
+}
+
+impl Range {
+    fn ends(&self) -> Option<(f64, f64)> {
+        Some((number(&self.low)?, number(&self.high)?)).filter(|(low, high)| low.is_finite() && high.is_finite())
+    }
+
+    fn is_whole(&self) -> bool {
+        matches!((&self.low, &self.high), (Value::Integer(_), Value::Integer(_)))
+    }
+}
+
+/// The number that a value is.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(number) => Some(*number as f64),
+        Value::Float(number) => Some(*number),
+        _ => None,
+    }
+}
+
+/// A value as a folder's name spells it: letters, digits, `.`, `+`, `-` and `_`; `None` for what has no short form.
+pub(super) fn text(value: &Value) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
+    match value {
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Float(number) if (1e-4..1e6).contains(&number.abs()) || *number == 0.0 => Some(number.to_string()),
+        Value::Float(number) if number.is_finite() => Some(format!("{number:e}")),
+        Value::Boolean(truth) => Some(truth.to_string()),
+        Value::String(word) if !word.is_empty() && word.chars().all(plain) => Some(word.clone()),
+        _ => None,
+    }
+}
+
+fn rounded(value: f64) -> f64 {
+    format!("{value:.*e}", DIGITS as usize - 1).parse().unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn axis(text: &str) -> Axis {
+        let table: toml::Table = format!("axis = {text}").parse().unwrap();
+        table["axis"].clone().try_into().unwrap()
+    }
+
+    /// A tenth of the way from 0.01 to 1 by ratios is 0.01 * 100^0.1 = 0.01585; by differences 0.109.
+    #[test]
+    fn values_drawn_by_hand() {
+        assert_eq!(axis("{ low = 0.01, high = 1.0 }").draw(0.1), Some(Value::Float(0.0158)));
+        assert_eq!(axis("{ low = 0.01, high = 1, scale = \"linear\" }").draw(0.1), Some(Value::Float(0.109)));
+        assert_eq!(axis("{ low = 1, high = 100 }").draw(0.5), Some(Value::Integer(10)));
+        assert_eq!(axis("[\"keep\", \"reset\"]").draw(0.5), Some("reset".into()));
+        assert_eq!(axis("[1, 2, 3]").draw(0.999), Some(Value::Integer(3)));
+    }
+
+    #[test]
+    fn an_axis_that_is_none_is_refused() {
+        for (wrong, word) in [
+            ("[]", "empty"),
+            ("[1, 1]", "twice"),
+            ("[[1]]", "neither"),
+            ("[\"a b\"]", "neither"),
+            ("{ low = 1.0, high = 0.5 }", "rise"),
+            ("{ low = 0.0, high = 0.5 }", "above 0"),
+            ("{ low = \"a\", high = 2 }", "numbers"),
+        ] {
+            let error = axis(wrong).check("k").unwrap_err().to_string();
+            assert!(error.contains(word) && error.contains("`k`"), "{wrong}: {error}");
+        }
+        axis("{ low = 0.0, high = 0.5, scale = \"linear\" }").check("k").unwrap();
+        assert!(
+            "axis = { low = 1, high = 2, step = 3 }".parse::<toml::Table>().unwrap()["axis"]
+                .clone()
+                .try_into::<Axis>()
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn ends_are_flagged() {
+        let rates = axis("[0.1, 0.2, 0.4]");
+        assert_eq!([0.1, 0.2, 0.4].map(|rate| rates.is_at_edge(&rate.into())), [true, false, true]);
+        assert!(!axis("[1, 2]").is_at_edge(&1.into()) && !axis("[\"a\", \"b\", \"c\"]").is_at_edge(&"a".into()));
+        let range = axis("{ low = 0.01, high = 1.0 }");
+        assert_eq!([0.011, 0.1, 0.99].map(|rate| range.is_at_edge(&rate.into())), [true, false, true]);
+    }
+
+    #[test]
+    fn values_are_spelt_for_folders() {
+        let spelt: Vec<Option<String>> =
+            [Value::Float(0.4), Value::Float(3e-7), 5.into(), "keep".into(), true.into(), Value::Array(vec![])]
+                .iter()
+                .map(text)
+                .collect();
+        let wanted = ["0.4", "3e-7", "5", "keep", "true"].map(|text| Some(text.to_owned()));
+        assert_eq!(spelt[..5], wanted);
+        assert_eq!(spelt[5], None);
+    }
+}

@@ -1,0 +1,209 @@
+//! A study's file, as it is written.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::axis::Axis;
+use super::error::StudyError;
+use crate::config::{Experiment, Protocol};
+
+/// What a study compares, over which settings and seeds. An unknown key is an error.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudyFile {
+    /// The experiment: its data, and its sizes of the protocol.
+    pub experiment: Experiment,
+    /// The recipe that everything starts from.
+    #[serde(default = "quick")]
+    pub protocol: Protocol,
+    /// Settings that each row gets. Not needed where every row is a grid of lists.
+    pub trials: Option<usize>,
+    /// Seeds of the sweep: all settings with the first, then all with the next.
+    #[serde(default = "one")]
+    pub seeds: Vec<u64>,
+    /// Seeds of the final runs, none of them one of the sweep's.
+    #[serde(default)]
+    pub final_seeds: Vec<u64>,
+    /// Keys of the configuration, in quotes, with the value they have in every run: `"train.epochs" = 2`.
+    #[serde(default)]
+    pub fixed: Table,
+    /// Keys of the configuration that are varied in every row.
+    #[serde(default)]
+    pub axes: BTreeMap<String, Axis>,
+    /// What is compared.
+    pub rows: Vec<RowFile>,
+    /// What a SLURM job asks for.
+    #[serde(default)]
+    pub slurm: SlurmFile,
+}
+
+/// A row of a study.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowFile {
+    /// A row of the protocol, such as `lookahead-sgd`.
+    pub row: String,
+    /// Another name for it, where a study has the row twice.
+    pub name: Option<String>,
+    /// Keys of the row with the value they have in every run: `weight_decay = 1e-3`.
+    #[serde(default)]
+    pub fixed: Table,
+    /// Keys of the row that are varied: `learning_rate = { low = 0.01, high = 1.0 }`.
+    #[serde(default)]
+    pub axes: BTreeMap<String, Axis>,
+}
+
+impl RowFile {
+    /// The name it has in the study.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.row)
+    }
+}
+
+/// What a SLURM job asks for, in `sbatch`'s words.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SlurmFile {
+    /// `--partition`.
+    pub partition: Option<String>,
+    /// `--account`.
+    pub account: Option<String>,
+    /// `--time`, of one element of the array.
+    pub time: String,
+    /// `--cpus-per-task`.
+    pub cpus: usize,
+    /// `--mem`.
+    pub mem: Option<String>,
+    /// `--gpus`.
+    pub gpus: Option<usize>,
+    /// Elements of the array, at most [`StudyFile::MOST_ELEMENTS`]: each takes its share of the cells, one after another.
+    pub elements: usize,
+    /// How many of them run at a time.
+    pub parallel: usize,
+    /// Seconds before the time limit at which a run saves and goes back to the queue.
+    pub notice: usize,
+    /// Lines before the program, such as `module load`.
+    pub setup: Vec<String>,
+}
+
+impl Default for SlurmFile {
+    fn default() -> Self {
+        Self {
+            partition: None,
+            account: None,
+            time: "04:00:00".to_owned(),
+            cpus: 2,
+            mem: None,
+            gpus: None,
+            elements: 16,
+            parallel: 8,
+            notice: 120,
+            setup: Vec::new(),
+        }
+    }
+}
+
+fn quick() -> Protocol {
+    Protocol::Quick
+}
+
+fn one() -> Vec<u64> {
+    vec![1]
+}
+
+/// Keys that are the study's own business.
+const OWN: [(&str, &str); 7] = [
+    ("experiment", "it stands at the head of the file"),
+    ("protocol", "it stands at the head of the file"),
+    ("seeds", "they stand at the head of the file"),
+    ("rows", "they are the file's [[rows]]"),
+    ("device", "it is a flag: --device"),
+    ("data.test", "a sweep never reads the test images, and the final runs do once"),
+    ("name", "a row's name is its `name` in [[rows]]"),
+];
+
+impl StudyFile {
+    /// Most elements of a SLURM array: clusters end at 1001 unless they say otherwise.
+    pub const MOST_ELEMENTS: usize = 1000;
+
+    /// Reads and checks a file; what needs the configuration is checked by [`Study`](super::Study).
+    ///
+    /// # Errors
+    /// [`StudyError::File`], [`StudyError::Axis`], [`StudyError::Key`].
+    pub fn read(path: &Path) -> Result<Self, StudyError> {
+        let wrong = |reason: String| StudyError::File { path: path.to_path_buf(), reason };
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let file: Self = toml::from_str(&text)
+            .map_err(|error: toml::de::Error| wrong(error.to_string().trim_end().replace('\n', "; ")))?;
+        file.check()?;
+        Ok(file)
+    }
+
+    fn check(&self) -> Result<(), StudyError> {
+        let wrong = |key: &str, reason: &str| Err(StudyError::Key { key: key.to_owned(), reason: reason.to_owned() });
+        for (list, key) in [(&self.seeds, "seeds"), (&self.final_seeds, "final_seeds")] {
+            if list.iter().enumerate().any(|(at, seed)| list[..at].contains(seed)) {
+                return wrong(key, "a seed is there twice");
+            }
+        }
+        if self.seeds.is_empty() {
+            return wrong("seeds", "an empty list; a sweep needs a seed");
+        }
+        if let Some(seed) = self.final_seeds.iter().find(|seed| self.seeds.contains(seed)) {
+            return wrong(
+                "final_seeds",
+                &format!("{seed} is one of `seeds`: final runs take seeds that tuning never saw"),
+            );
+        }
+        if self.rows.is_empty() {
+            return wrong("rows", "there is none; give at least one [[rows]]");
+        }
+        if self.trials == Some(0) {
+            return wrong("trials", "must be 1 or more, but is 0");
+        }
+        let SlurmFile { elements, parallel, cpus, .. } = self.slurm;
+        if !(1..=Self::MOST_ELEMENTS).contains(&elements) || parallel == 0 || cpus == 0 {
+            return wrong("slurm", "elements must be 1 to 1000, parallel and cpus 1 or more");
+        }
+        let all_axes = || self.rows.iter().map(|row| &row.axes).chain([&self.axes]);
+        let all_fixed = || self.rows.iter().map(|row| &row.fixed).chain([&self.fixed]);
+        for (key, why) in OWN {
+            let has = |table: &Table| dotted(table).iter().any(|(found, _)| is_below(found, key));
+            if all_axes().any(|axes| axes.keys().any(|found| is_below(found, key))) || all_fixed().any(has) {
+                return wrong(key, why);
+            }
+        }
+        for (key, axis) in all_axes().flatten() {
+            axis.check(key)?;
+        }
+        for (axes, fixed) in all_axes().zip(all_fixed()) {
+            if let Some(key) = axes.keys().find(|key| dotted(fixed).iter().any(|(found, _)| found == *key)) {
+                return wrong(key, "is both fixed and an axis; take one of them away");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `found` is `key` or one of its keys.
+fn is_below(found: &str, key: &str) -> bool {
+    found.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// `fixed` as dotted keys: a table inside is part of the key, so that `train.epochs = 2` is understood without quotes.
+pub(super) fn dotted(fixed: &Table) -> Vec<(String, Value)> {
+    fn below(key: &str, value: &Value, all: &mut Vec<(String, Value)>) {
+        match value {
+            Value::Table(table) => {
+                table.iter().for_each(|(inner, value)| below(&format!("{key}.{inner}"), value, all));
+            }
+            other => all.push((key.to_owned(), other.clone())),
+        }
+    }
+    let mut all = Vec::new();
+    fixed.iter().for_each(|(key, value)| below(key, value, &mut all));
+    all
+}

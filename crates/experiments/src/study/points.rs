@@ -1,0 +1,61 @@
+//! The points of a row in the space of its axes.
+
+use std::collections::{BTreeMap, HashSet};
+
+use toml::Value;
+
+use super::axis::Axis;
+use super::draws::{MOST_AXES, coordinate};
+use super::error::StudyError;
+use super::file::{RowFile, StudyFile};
+
+/// The points of a row: its whole grid, or as many drawn ones as the file says.
+pub(super) fn points(file: &StudyFile, row: &RowFile) -> Result<Vec<BTreeMap<String, Value>>, StudyError> {
+    // A row's own axes first: rows that share them get the same values.
+    let axes: Vec<(&String, &Axis)> = row.axes.iter().chain(&file.axes).collect();
+    let wrong = |reason: String| StudyError::Trials { row: row.name().to_owned(), reason };
+    if axes.len() > MOST_AXES {
+        return Err(wrong(format!("{} axes; at most {MOST_AXES} can be drawn evenly", axes.len())));
+    }
+    let product: Option<usize> = axes.iter().try_fold(1usize, |product, (_, axis)| product.checked_mul(axis.count()?));
+    let all = match (product, file.trials) {
+        (None, None) => return Err(wrong("a range is drawn from; say how many `trials` each row gets".to_owned())),
+        (Some(product), None) => return Ok((0..product).map(|number| grid_point(&axes, number)).collect()),
+        (Some(product), Some(trials)) if product == trials => {
+            return Ok((0..product).map(|number| grid_point(&axes, number)).collect());
+        }
+        (Some(product), Some(trials)) if product < trials => {
+            return Err(wrong(format!("its lists have {product} combinations, and `trials` is {trials}")));
+        }
+        (_, Some(trials)) => trials,
+    };
+    let (mut points, mut seen) = (Vec::with_capacity(all), HashSet::new());
+    for number in 0..all.saturating_mul(MOST_DRAWS) {
+        let drawn = axes
+            .iter()
+            .enumerate()
+            .map(|(at, (key, axis))| axis.draw(coordinate(number, at)).map(|value| ((*key).clone(), value)));
+        let point: Option<BTreeMap<String, Value>> = drawn.collect();
+        if let Some(point) = point.filter(|point| seen.insert(format!("{point:?}"))) {
+            points.push(point);
+        }
+        if points.len() == all {
+            return Ok(points);
+        }
+    }
+    Err(wrong(format!("{} different settings could be drawn, and `trials` is {all}", points.len())))
+}
+
+/// Draws for each setting that is wanted, since some repeat others.
+const MOST_DRAWS: usize = 100;
+
+/// Point `number` of the product of lists, the last axis fastest.
+fn grid_point(axes: &[(&String, &Axis)], mut number: usize) -> BTreeMap<String, Value> {
+    let mut point = BTreeMap::new();
+    for (key, axis) in axes.iter().rev() {
+        let count = axis.count().unwrap_or(1);
+        point.extend(axis.value(number % count).map(|value| ((*key).clone(), value)));
+        number /= count;
+    }
+    point
+}

@@ -1,0 +1,126 @@
+//! A study's figures.
+
+use lookahead_runs::{Spread, expected_best};
+
+use super::heatmap::Heatmap;
+use super::{StudyReport, StudyRow, Trial};
+use crate::chart::{Chart, Line, Stroke};
+
+/// A figure: what it shows, and its SVG.
+pub(super) struct Figure {
+    pub(super) title: String,
+    pub(super) about: String,
+    pub(super) svg: String,
+}
+
+/// Colours of rows, near Okabe and Ito's, and dashes for those after.
+const COLOURS: [&str; 6] = ["#4394d8", "#0a4a86", "#e0762c", "#a02f06", "#2f9e76", "#7b52b9"];
+const DASHES: [&str; 3] = ["", "7 3", "2 2.5"];
+
+const RATE: &str = "learning_rate";
+
+/// Every figure that the study has the numbers for.
+pub(super) fn figures(study: &StudyReport) -> Vec<Figure> {
+    let mut all = vec![budget(study)];
+    all.extend(basins(study));
+    for row in &study.rows {
+        for (x, y) in [("slow_step_size", "sync_period"), ("slow_step_size", RATE), ("sync_period", RATE)] {
+            all.extend(heatmap(row, x, y));
+        }
+    }
+    all
+}
+
+fn stroke(row: usize) -> Stroke {
+    let dash = DASHES[row / COLOURS.len() % DASHES.len()];
+    Stroke { colour: COLOURS[row % COLOURS.len()], width: 2.0, dash }
+}
+
+fn alone(mean: f64) -> Spread {
+    Spread { mean, std: None }
+}
+
+/// What a budget of so many trials is worth.
+fn budget(study: &StudyReport) -> Figure {
+    let line = |(position, row): (usize, &StudyRow)| {
+        let best = expected_best(&row.trials.iter().map(Trial::mean).collect::<Vec<_>>());
+        let points = best.into_iter().enumerate().map(|(trials, best)| ((trials + 1) as f64, alone(best))).collect();
+        Line { name: row.title.clone(), stroke: stroke(position), points }
+    };
+    let title = "Best of so many trials".to_owned();
+    let chart = Chart {
+        title: title.clone(),
+        x_title: "Trials",
+        y_title: "Expected best accuracy, held-out images (%)",
+        x_is_logarithmic: false,
+        y_is_logarithmic: false,
+        lines: study.rows.iter().enumerate().map(line).collect(),
+        mark: None,
+    };
+    let about = "The best held-out accuracy that so many trials give on average, drawn from those that were made; diverged trials count as 0.";
+    Figure { title, about: about.to_owned(), svg: chart.to_svg() }
+}
+
+/// The loss over the learning rate as a multiple of the best one: how far off a rate may be.
+fn basins(study: &StudyReport) -> Option<Figure> {
+    let line = |(position, row): (usize, &StudyRow)| {
+        let mut points: Vec<(f64, f64)> = Vec::new();
+        for trial in row.trials.iter().filter(|trial| trial.loss.is_finite()) {
+            let Some(rate) = trial.number(RATE) else { continue };
+            // The best of the trials that share a rate.
+            match points.iter_mut().find(|(other, _)| *other == rate) {
+                Some((_, loss)) => *loss = loss.min(trial.loss),
+                None => points.push((rate, trial.loss)),
+            }
+        }
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let best = points.iter().min_by(|a, b| a.1.total_cmp(&b.1))?.0;
+        let points: Vec<(f64, Spread)> = points.iter().map(|(rate, loss)| (rate / best, alone(*loss))).collect();
+        (points.len() > 1).then(|| Line { name: row.title.clone(), stroke: stroke(position), points })
+    };
+    let lines: Vec<Line> = study.rows.iter().enumerate().filter_map(line).collect();
+    if lines.is_empty() {
+        return None;
+    }
+    let title = "Loss over the learning rate, shifted to the best".to_owned();
+    let chart = Chart {
+        title: title.clone(),
+        x_title: "Learning rate / the row's best",
+        y_title: "Loss, held-out images (nats)",
+        x_is_logarithmic: true,
+        y_is_logarithmic: false,
+        lines,
+        mark: Some((1.0, "best".to_owned())),
+    };
+    let about = "The flatter and wider a curve, the less its row minds a learning rate that is off; at each rate the best trial. Diverged trials are not drawn.";
+    Some(Figure { title, about: about.to_owned(), svg: chart.to_svg() })
+}
+
+fn heatmap(row: &StudyRow, x: &str, y: &str) -> Option<Figure> {
+    let map = Heatmap::of(row, x, y)?;
+    let title = format!("{}: {x} and {y}", row.title);
+    let mut about = "Held-out accuracy in percent, at each place the best of the trials there.".to_owned();
+    if map.has_identity() {
+        about += " A ring: not to be told from the identity (step size 1), or too few seeds to tell.";
+    }
+    Some(Figure { about, svg: map.to_svg(&title), title })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::study;
+    use super::*;
+
+    #[test]
+    fn a_study_has_the_figures_its_axes_allow() {
+        let all = figures(&study());
+        let titles: Vec<&str> = all.iter().map(|figure| figure.title.as_str()).collect();
+        let wanted = [
+            "Best of so many trials",
+            "Loss over the learning rate, shifted to the best",
+            "Lookahead/<SGD>: slow_step_size and sync_period",
+        ];
+        assert_eq!(titles, wanted);
+        assert!(all.iter().all(|figure| figure.svg.starts_with("<svg ")));
+    }
+}

@@ -1,0 +1,162 @@
+//! Accuracy over two settings, as a grid of coloured cells.
+
+use std::fmt::Write as _;
+
+use super::{StudyRow, Trial};
+use crate::escape::escaped;
+
+/// Width and height of a cell, pixels.
+const CELL: (f64, f64) = (74.0, 34.0);
+/// Left and top margins, and the strip below for the title of x.
+const MARGIN: (f64, f64, f64) = (92.0, 14.0, 44.0);
+
+/// A grid over two keys: the best trial at each place.
+#[derive(Debug)]
+pub(super) struct Heatmap<'a> {
+    x: (&'a str, Vec<f64>),
+    y: (&'a str, Vec<f64>),
+    /// Row by row.
+    cells: Vec<Option<&'a Trial>>,
+    /// The best trial that is the identity.
+    identity: Option<&'a Trial>,
+}
+
+impl<'a> Heatmap<'a> {
+    /// The map of `row` over the keys `x` and `y`; `None` where either has fewer than two values, or so many that no grid was meant.
+    pub(super) fn of(row: &'a StudyRow, x: &'a str, y: &'a str) -> Option<Self> {
+        const MOST: usize = 12;
+        let values = |key: &str| {
+            let mut values: Vec<f64> = row.trials.iter().filter_map(|trial| trial.number(key)).collect();
+            values.sort_by(f64::total_cmp);
+            values.dedup();
+            Some(values).filter(|values| (2..=MOST).contains(&values.len()))
+        };
+        let (xs, ys) = (values(x)?, values(y)?);
+        let best = |is_at: &dyn Fn(&Trial) -> bool| {
+            row.trials.iter().filter(|trial| is_at(trial)).max_by(|a, b| a.mean().total_cmp(&b.mean()))
+        };
+        let mut cells = Vec::new();
+        for at_y in &ys {
+            for at_x in &xs {
+                cells.push(best(&|trial| trial.number(x) == Some(*at_x) && trial.number(y) == Some(*at_y)));
+            }
+        }
+        let identity = best(&|trial| trial.number("slow_step_size") == Some(1.0));
+        Some(Self { x: (x, xs), y: (y, ys), cells, identity })
+    }
+
+    /// Whether it is known how a cell stands to the identity.
+    pub(super) fn has_identity(&self) -> bool {
+        self.identity.is_some()
+    }
+
+    /// As an SVG document. A ring marks cells that do not differ from the identity, or of which nobody can tell.
+    pub(super) fn to_svg(&self, title: &str) -> String {
+        let (columns, rows) = (self.x.1.len(), self.y.1.len());
+        let (width, height) = (MARGIN.0 + CELL.0 * columns as f64 + 14.0, MARGIN.1 + CELL.1 * rows as f64 + MARGIN.2);
+        let means = || self.cells.iter().flatten().map(|trial| trial.mean());
+        let (low, high) = (means().fold(f64::INFINITY, f64::min), means().fold(f64::NEG_INFINITY, f64::max));
+        let mut svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
+             font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\" fill=\"#222\">\n<title>{}</title>\n\
+             <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n",
+            escaped(title)
+        );
+        for (position, trial) in self.cells.iter().enumerate() {
+            let (x, y) = (
+                MARGIN.0 + CELL.0 * (position % columns) as f64,
+                // The lowest value of y is at the bottom, as on any axis.
+                MARGIN.1 + CELL.1 * (rows - 1 - position / columns) as f64,
+            );
+            let Some(trial) = trial else { continue };
+            let share = if high > low { (trial.mean() - low) / (high - low) } else { 1.0 };
+            let ink = if share > 0.55 { "#fff" } else { "#222" };
+            let _ = writeln!(
+                svg,
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{}\"/>\
+                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{ink}\">{:.1}</text>",
+                CELL.0 - 2.0,
+                CELL.1 - 2.0,
+                colour(share),
+                x + CELL.0 / 2.0 - 1.0,
+                y + CELL.1 / 2.0 + 3.0,
+                trial.mean(),
+            );
+            if self.is_like_identity(trial) {
+                let _ = writeln!(
+                    svg,
+                    "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"none\" stroke=\"{ink}\" stroke-width=\"1.4\"/>",
+                    x + CELL.0 - 11.0,
+                    y + 9.0
+                );
+            }
+        }
+        self.draw_ticks(&mut svg, height);
+        svg.push_str("</svg>\n");
+        svg
+    }
+
+    fn is_like_identity(&self, trial: &Trial) -> bool {
+        self.identity.is_some_and(|identity| !trial.minus(identity).is_some_and(|found| found.is_distinguishable()))
+    }
+
+    fn draw_ticks(&self, svg: &mut String, height: f64) {
+        let rows = self.y.1.len();
+        for (position, value) in self.x.1.iter().enumerate() {
+            let x = MARGIN.0 + CELL.0 * (position as f64 + 0.5) - 1.0;
+            let _ = writeln!(
+                svg,
+                "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{value}</text>",
+                height - MARGIN.2 + 16.0
+            );
+        }
+        for (position, value) in self.y.1.iter().enumerate() {
+            let y = MARGIN.1 + CELL.1 * ((rows - 1 - position) as f64 + 0.5) + 3.0;
+            let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{y:.1}\" text-anchor=\"end\">{value}</text>", MARGIN.0 - 8.0);
+        }
+        let middle = MARGIN.0 + CELL.0 * self.x.1.len() as f64 / 2.0;
+        let _ = writeln!(
+            svg,
+            "<text x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+            height - 8.0,
+            escaped(self.x.0)
+        );
+        let centre = MARGIN.1 + CELL.1 * rows as f64 / 2.0;
+        let _ = writeln!(
+            svg,
+            "<text transform=\"translate(14 {centre:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+            escaped(self.y.0)
+        );
+    }
+}
+
+/// From near white to a dark blue.
+fn colour(share: f64) -> String {
+    let mix = |from: f64, to: f64| (from + (to - from) * share).round() as u8;
+    format!("#{:02x}{:02x}{:02x}", mix(236.0, 10.0), mix(243.0, 74.0), mix(250.0, 134.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::study;
+    use super::*;
+
+    #[test]
+    fn a_map_shows_the_best_trial_at_each_place_and_who_is_like_the_identity() {
+        let study = study();
+        let map = Heatmap::of(&study.rows[1], "slow_step_size", "sync_period").unwrap();
+        let means: Vec<f64> = map.cells.iter().map(|cell| cell.unwrap().mean()).collect();
+        assert_eq!(means, [67.75, 69.25, 68.25, 71.25]);
+        // The identity is the best of step size 1: 71.25. The differences of 0.5 at period 5 to it are -2 and -5.
+        assert_eq!(map.identity.unwrap().mean(), 71.25);
+        assert!(map.is_like_identity(map.cells[0].unwrap()));
+        let svg = map.to_svg("a & b");
+        assert!(svg.contains("<title>a &amp; b</title>") && svg.matches("<rect").count() == 5, "{svg}");
+    }
+
+    #[test]
+    fn one_value_makes_no_map() {
+        let study = study();
+        assert!(Heatmap::of(&study.rows[0], "learning_rate", "sync_period").is_none());
+    }
+}

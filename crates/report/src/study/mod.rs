@@ -1,0 +1,170 @@
+//! A study: what was tried, what was chosen by held-out images, and what the chosen settings do with seeds that tuning never saw.
+
+mod figures;
+mod heatmap;
+mod page;
+mod tables;
+
+use lookahead_runs::{PairedDifference, by_seed};
+
+pub use page::{study_markdown, study_page};
+
+/// A study, ready to be shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StudyReport {
+    /// Its name.
+    pub name: String,
+    /// What a reader must know: data, protocol, budgets, commit, machine; a sentence each.
+    pub about: Vec<String>,
+    /// The rows; others are compared with the optimizer inside them, and with the first.
+    pub rows: Vec<StudyRow>,
+}
+
+/// A row of a study.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StudyRow {
+    /// Its name for people.
+    pub title: String,
+    /// Position of the row that it is compared with; `None` for one that others are compared with.
+    pub baseline: Option<usize>,
+    /// What was tried.
+    pub trials: Vec<Trial>,
+    /// Position of the chosen trial.
+    pub chosen: usize,
+    /// Axes on whose edge the chosen trial lies.
+    pub edges: Vec<String>,
+    /// The final runs of the chosen trial, by seed.
+    pub finals: Vec<FinalRun>,
+}
+
+/// A setting that was tried.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// What it sets, as numbers where they are some: the axes of figures.
+    pub values: Vec<(String, String)>,
+    /// Accuracy on the held-out images of each seed, percent; 0 where it diverged.
+    pub top1: Vec<(u64, f64)>,
+    /// Mean loss there; infinite where a seed diverged.
+    pub loss: f64,
+    /// Seeds that diverged.
+    pub diverged: usize,
+}
+
+/// A final run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FinalRun {
+    /// Its seed.
+    pub seed: u64,
+    /// What the test images gave; `None` where it diverged.
+    pub figures: Option<FinalFigures>,
+}
+
+/// What a final run ended with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FinalFigures {
+    /// Accuracy on the test images, percent.
+    pub top1: f64,
+    /// Loss there, nats an image.
+    pub loss: f64,
+    /// Seconds, where the run had the machine to itself.
+    pub seconds: Option<f64>,
+    /// Peak memory, MiB; 0 where the system does not tell.
+    pub peak_rss_mb: u64,
+}
+
+impl Trial {
+    /// Mean accuracy over its seeds, percent.
+    pub fn mean(&self) -> f64 {
+        self.top1.iter().map(|(_, top1)| top1).sum::<f64>() / self.top1.len().max(1) as f64
+    }
+
+    /// The number that `key` has; `None` for a word, and where it is not set.
+    pub(crate) fn number(&self, key: &str) -> Option<f64> {
+        self.values.iter().find(|(own, _)| own == key)?.1.parse().ok()
+    }
+
+    /// What it sets, in words.
+    pub(crate) fn words(&self) -> String {
+        self.values.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The differences in accuracy to another trial, paired by seed.
+    pub(crate) fn minus(&self, other: &Self) -> Option<PairedDifference> {
+        PairedDifference::of(&by_seed(&self.top1, &other.top1))
+    }
+}
+
+impl StudyRow {
+    /// Accuracy on the test images of each final run, percent; 0 where it diverged.
+    pub(crate) fn accuracies(&self) -> Vec<(u64, f64)> {
+        self.finals.iter().map(|run| (run.seed, run.figures.map_or(0.0, |figures| figures.top1))).collect()
+    }
+
+    /// What is taken of the final runs that did not diverge.
+    pub(crate) fn of_finals<T>(&self, of: impl Fn(&FinalFigures) -> Option<T>) -> Vec<T> {
+        self.finals.iter().filter_map(|run| run.figures.as_ref().and_then(&of)).collect()
+    }
+
+    /// Final runs that diverged.
+    pub(crate) fn diverged(&self) -> usize {
+        self.finals.iter().filter(|run| run.figures.is_none()).count()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// Two rows: SGD over three rates, and Lookahead over step size and period, whose step size 1 is the identity.
+    pub(crate) fn study() -> StudyReport {
+        let trial = |values: &[(&str, &str)], top1: f64| Trial {
+            values: values.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            top1: vec![(1, top1), (2, top1 + 0.5)],
+            loss: if top1 == 0.0 { f64::INFINITY } else { 3.0 - top1 / 50.0 },
+            diverged: usize::from(top1 == 0.0),
+        };
+        let finals = |base: f64, count: u64| -> Vec<FinalRun> {
+            (101..101 + count)
+                .map(|seed| FinalRun {
+                    seed,
+                    figures: Some(FinalFigures {
+                        top1: base + 0.1 * (seed % 3) as f64,
+                        loss: 1.0,
+                        seconds: (seed % 2 == 0).then_some(10.0 + seed as f64),
+                        peak_rss_mb: 200,
+                    }),
+                })
+                .collect()
+        };
+        let sgd = StudyRow {
+            title: "SGD".to_owned(),
+            baseline: None,
+            trials: vec![
+                trial(&[("learning_rate", "0.1")], 60.0),
+                trial(&[("learning_rate", "0.3")], 70.0),
+                trial(&[("learning_rate", "1")], 0.0),
+            ],
+            chosen: 1,
+            edges: Vec::new(),
+            finals: finals(70.0, 4),
+        };
+        let mut last = finals(72.0, 4);
+        last[3].figures = None;
+        let mut tried = Vec::new();
+        for (step, base) in [("0.5", 66.0), ("1", 69.0)] {
+            for (period, more) in [("5", 0.0), ("10", 2.0)] {
+                tried.push(trial(&[("slow_step_size", step), ("sync_period", period)], base + more));
+            }
+        }
+        tried[0].top1[0].1 += 3.0;
+        let lookahead = StudyRow {
+            title: "Lookahead/<SGD>".to_owned(),
+            baseline: Some(0),
+            trials: tried,
+            chosen: 1,
+            edges: vec!["sync_period".to_owned()],
+            finals: last,
+        };
+        StudyReport { name: "shapes".to_owned(), about: vec!["Drawn & small.".to_owned()], rows: vec![sgd, lookahead] }
+    }
+}
