@@ -128,6 +128,10 @@ pub(crate) fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
     on_the_cpu!(weight, embedding(weight, ids))
 }
 
+pub(crate) fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    on_the_cpu!(x, masked(x, mask))
+}
+
 pub(crate) fn lstm(x: &Tensor, plan: LstmPlan) -> Result<(Tensor, LstmState)> {
     on_the_cpu!(x, lstm(x, plan))
 }

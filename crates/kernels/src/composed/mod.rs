@@ -12,7 +12,7 @@ use candle_core::{D, Result, Tensor};
 use crate::plan::{BlockPlan, ConvShape, Input, LayerPlan, NormPlan, PoolShape, RowNormPlan, Shortcut, Window};
 use crate::{Activation, BatchNorm, Mode};
 
-pub(crate) use sequences::{embedding, linear, lstm};
+pub(crate) use sequences::{embedding, linear, lstm, masked};
 
 /// [`conv2d`](crate::conv2d()) of checked, contiguous arguments.
 ///

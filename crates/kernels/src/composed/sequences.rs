@@ -19,6 +19,11 @@ pub(crate) fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
     weight.index_select(ids, 0)
 }
 
+/// A product with a constant.
+pub(crate) fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    x.broadcast_mul(mask)
+}
+
 /// An LSTM layer, step by step.
 pub(crate) fn lstm(x: &Tensor, plan: LstmPlan) -> Result<(Tensor, LstmState)> {
     let LstmPlan { steps, batch, inputs, hidden, layer, mut state } = plan;

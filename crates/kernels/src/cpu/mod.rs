@@ -122,6 +122,10 @@ pub(crate) fn embedding(weight: &Tensor, ids: &Tensor) -> crate::Result<Tensor> 
     by_float!(weight, embedding(weight, ids))
 }
 
+pub(crate) fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    by_float!(x, masked(x, mask))
+}
+
 pub(crate) fn lstm(x: &Tensor, plan: LstmPlan) -> Result<(Tensor, LstmState)> {
     by_float!(x, lstm(x, plan))
 }

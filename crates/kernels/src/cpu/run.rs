@@ -180,12 +180,12 @@ pub(crate) fn product_of_columns<T: Kernels + Element<Accumulator = T>>(
     unsafe { written(shape.rows * shape.columns, Place::Tensor, kernel) }.into_vec()
 }
 
-/// The outputs with the last cell state behind them, and the cells; `gates` becomes the gates' values.
+/// The outputs and the cells; `gates` becomes the gates' values.
 pub(crate) fn lstm_forward<T: Kernels + Element<Accumulator = T>>(
     recurrence: &Recurrence<'_, T>,
     gates: &mut [T],
 ) -> (Vec<T>, Buffer<T>) {
-    let (all, state) = (recurrence.extents.states_len(), recurrence.extents.state_len());
+    let all = recurrence.extents.states_len();
     let mut cells = Buffer::take(all);
     let kernel = |y: &mut [_]| {
         // SAFETY: the kernel stores elements only.
@@ -193,7 +193,7 @@ pub(crate) fn lstm_forward<T: Kernels + Element<Accumulator = T>>(
         T::lstm_forward(recurrence, Written { gates, cells, y });
     };
     // SAFETY: the kernel writes all of its output.
-    let y = unsafe { written(all + state, Place::Tensor, kernel) }.into_vec();
+    let y = unsafe { written(all, Place::Tensor, kernel) }.into_vec();
     (y, cells)
 }
 

@@ -68,13 +68,16 @@ impl LstmPlan {
     pub(crate) fn checked(x: &Tensor, layer: &Lstm, state: &LstmState) -> Result<Self> {
         let op = "lstm";
         let (steps, batch, inputs) = x.dims3().map_err(|_| wrong_shape(op, "x", "(T, B, I)".into(), x))?;
-        let (rows, hidden) = layer
-            .weight_hh
-            .dims2()
-            .map_err(|_| wrong_shape(op, "weight_hh", "(4 H, H)".into(), &layer.weight_hh))?;
+        let (rows, hidden) =
+            layer.weight_hh.dims2().map_err(|_| wrong_shape(op, "weight_hh", "(4 H, H)".into(), &layer.weight_hh))?;
         if [steps, batch, inputs, hidden].contains(&0) {
             let value = format!("{steps} steps of {batch} sequences of {inputs}, {hidden} units");
-            return Err(Error::Argument { op, argument: "x", rule: "of at least one step, sequence, input and unit", value });
+            return Err(Error::Argument {
+                op,
+                argument: "x",
+                rule: "of at least one step, sequence, input and unit",
+                value,
+            });
         }
         if rows != 4 * hidden {
             return Err(wrong_shape(op, "weight_hh", format!("({}, {hidden})", 4 * hidden), &layer.weight_hh));

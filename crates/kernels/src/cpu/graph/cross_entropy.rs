@@ -82,7 +82,15 @@ impl<T: Kernels> CustomOp1 for CrossEntropy<T> {
         let upstream = gradient.to_dtype(DType::F64)?.to_scalar::<f64>()? / count as f64;
         let d_logits = with_elements::<T, _>(logits, |logits| {
             self.with_targets(|targets| {
-                Ok(run::cross_entropy_backward(logits, targets, classes, self.smoothing, upstream, &rows, Place::Tensor))
+                Ok(run::cross_entropy_backward(
+                    logits,
+                    targets,
+                    classes,
+                    self.smoothing,
+                    upstream,
+                    &rows,
+                    Place::Tensor,
+                ))
             })
         })?;
         Ok(Some(tensor(d_logits.into_vec(), logits.shape())))

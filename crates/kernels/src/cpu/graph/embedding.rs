@@ -42,9 +42,8 @@ impl<T: Element> CustomOp1 for Embedding<T> {
 
     fn bwd(&self, token: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let (count, width) = self.weight.dims2()?;
-        let table = with_elements::<T, _>(&dy.contiguous()?, |dy| {
-            Ok(on_the_pool(|| gradient(dy, (count, width), &self.ids)))
-        })?;
+        let table =
+            with_elements::<T, _>(&dy.contiguous()?, |dy| Ok(on_the_pool(|| gradient(dy, (count, width), &self.ids))))?;
         self.slot.put(vec![Some(tensor(table, self.weight.shape())), None]);
         bundle::gradient(token)
     }

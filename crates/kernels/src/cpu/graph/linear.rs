@@ -70,7 +70,9 @@ impl Layer {
         T: Kernels + Element<Accumulator = T>,
     {
         let shape = self.shape(x.len());
-        let product = |weight: &[T], bias: Option<&[T]>| on_the_pool(|| run::product(shape, (x, weight, Order::Columns), bias, place));
+        let product = |weight: &[T], bias: Option<&[T]>| {
+            on_the_pool(|| run::product(shape, (x, weight, Order::Columns), bias, place))
+        };
         with_elements::<T, _>(&self.weight, |weight| match &self.bias {
             Some(bias) => with_elements::<T, _>(bias, |bias| Ok(product(weight, Some(bias)))),
             None => Ok(product(weight, None)),

@@ -1,6 +1,6 @@
 //! An LSTM layer: forward keeps gates and cells; backward forms the gradients of all sums, of which the rest is products.
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
 use crate::LstmState;
 use crate::bundle::{self, Slot};
@@ -31,11 +31,17 @@ where
     }
     let parameters = Tensor::cat(&tokens, 0)?;
     let tracked = x.track_op() || parameters.track_op();
-    let node = LstmNode::<T> { plan, of_weights, of_state, of_biases, tracked, saved: Kept::default() };
-    // A node has one result: behind the outputs lies the last cell state.
-    let all = x.apply_op2(&parameters, node)?;
-    let at = |step| all.narrow(0, step, 1)?.reshape((batch, hidden));
-    Ok((all.narrow(0, 0, steps)?, LstmState { hidden: at(steps - 1)?, cell: at(steps)? }))
+    let (saved, of_cell) = (Kept::default(), Slot::between_nodes());
+    let last = LastCell::<T> { shape: (batch, hidden), saved: saved.clone(), of_cell: of_cell.clone() };
+    let y = x.apply_op2(
+        &parameters,
+        LstmNode::<T> { plan, of_weights, of_state, of_biases, of_cell, saved: saved.clone() },
+    )?;
+    let state = LstmState { hidden: y.narrow(0, steps - 1, 1)?.reshape((batch, hidden))?, cell: y.apply_op1(last)? };
+    if !tracked {
+        saved.clear();
+    }
+    Ok((y, state))
 }
 
 struct LstmNode<T: Kernels> {
@@ -43,8 +49,8 @@ struct LstmNode<T: Kernels> {
     of_weights: Slot,
     of_state: Slot,
     of_biases: Option<Slot>,
-    /// Whether anything will be asked for backward.
-    tracked: bool,
+    /// Where the gradient of the last cell state comes from.
+    of_cell: Slot,
     /// Gates and cells of all steps.
     saved: Kept<(Values<T>, Buffer<T>)>,
 }
@@ -87,9 +93,7 @@ impl<T: Kernels + Element<Accumulator = T>> LstmNode<T> {
         })?;
         let (y, cells) =
             self.with_recurrence(|recurrence| Ok(on_the_pool(|| run::lstm_forward(recurrence, &mut gates))))?;
-        if self.tracked {
-            self.saved.set((gates, cells));
-        }
+        self.saved.set((gates, cells));
         Ok(y)
     }
 
@@ -100,8 +104,14 @@ impl<T: Kernels + Element<Accumulator = T>> LstmNode<T> {
         let LstmPlan { layer, state, .. } = &self.plan;
         let (rows, inputs, sums) = self.sizes();
         let (d_sums, d_hidden, d_cell) = with_elements::<T, _>(&dy.contiguous()?, |dy| {
-            let passed = Passed { gates, cells, dy };
-            self.with_recurrence(|recurrence| Ok(on_the_pool(|| run::lstm_backward(recurrence, &passed))))
+            let run = |d_cell: Option<&[T]>| {
+                let passed = Passed { gates, cells, dy, d_cell };
+                self.with_recurrence(|recurrence| Ok(on_the_pool(|| run::lstm_backward(recurrence, &passed))))
+            };
+            match self.of_cell.take_any().and_then(|mut gradients| gradients.pop().flatten()) {
+                Some(d_cell) => with_elements::<T, _>(&d_cell, |d_cell| run(Some(d_cell))),
+                None => run(None),
+            }
         })?;
         let (d_hidden, d_cell) = (tensor(d_hidden, state.hidden.shape()), tensor(d_cell, state.cell.shape()));
         self.of_state.put(vec![Some(d_hidden), Some(d_cell)]);
@@ -160,10 +170,36 @@ impl<T: Kernels + Element<Accumulator = T>> CustomOp2 for LstmNode<T> {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         let y = self.forward(elements::<T>(x, layout)?)?;
-        Ok((T::to_cpu_storage_owned(y), (self.plan.steps + 1, self.plan.batch, self.plan.hidden).into()))
+        Ok((T::to_cpu_storage_owned(y), (self.plan.steps, self.plan.batch, self.plan.hidden).into()))
     }
 
     fn bwd(&self, x: &Tensor, token: &Tensor, y: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         Ok((self.backward(x, y, dy)?, bundle::gradient(token)?))
+    }
+}
+
+/// The last cell state, as a node behind the outputs. It hands its gradient to the layer's node, which candle reaches later.
+struct LastCell<T: Kernels> {
+    shape: (usize, usize),
+    saved: Kept<(Values<T>, Buffer<T>)>,
+    of_cell: Slot,
+}
+
+impl<T: Kernels> CustomOp1 for LastCell<T> {
+    fn name(&self) -> &'static str {
+        "lstm"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        let Some(saved) = self.saved.get() else { candle_core::bail!("lstm: a cell state without a layer") };
+        let cells = &saved.1;
+        let last = cells[cells.len() - self.shape.0 * self.shape.1..].to_vec();
+        Ok((T::to_cpu_storage_owned(last), self.shape.into()))
+    }
+
+    fn bwd(&self, y: &Tensor, _: &Tensor, d_cell: &Tensor) -> Result<Option<Tensor>> {
+        self.of_cell.put(vec![Some(d_cell.contiguous()?)]);
+        // Of the outputs it is no function, but candle is to go on to their node.
+        y.zeros_like().map(Some)
     }
 }

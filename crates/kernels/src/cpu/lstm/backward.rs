@@ -22,7 +22,8 @@ pub(crate) fn backward(
     let Extents { batch, hidden, .. } = extents;
     let (states, state) = (extents.states_len(), extents.state_len());
     assert!(passed.gates.len() == 4 * states && passed.cells.len() == states, "lengths");
-    assert!(passed.dy.len() == states + state && gradients.gates.len() == 4 * states, "lengths");
+    assert!(passed.dy.len() == states && gradients.gates.len() == 4 * states, "lengths");
+    assert!(passed.d_cell.is_none_or(|d_cell| d_cell.len() == state), "lengths");
     assert!(gradients.hidden.len() == state && gradients.cell.len() == state, "lengths");
     if batch == 0 || hidden == 0 {
         return;
@@ -66,9 +67,11 @@ unsafe fn run_body<V: Vector>(task: &Task<'_>, first: usize, last: usize, carrie
     // SAFETY: rows and units lie within the extents; `carried` holds two rows of padded units for each sequence.
     unsafe {
         let cell = carried.from(count * padded);
-        let from = task.passed.dy.as_ptr().add((steps * batch + first) * hidden);
-        for row in 0..count {
-            std::ptr::copy_nonoverlapping(from.add(row * hidden), cell.at(row * padded), hidden);
+        if let Some(d_cell) = task.passed.d_cell {
+            for row in 0..count {
+                let from = d_cell.as_ptr().add((first + row) * hidden);
+                std::ptr::copy_nonoverlapping(from, cell.at(row * padded), hidden);
+            }
         }
         for step in (0..steps).rev() {
             for row in 0..count {
@@ -136,13 +139,7 @@ unsafe fn cells_of<V: Vector>(task: &Task<'_>, step: usize, row: usize, unit: us
 
 /// A panel of what goes to the outputs of the step before: the gradients of the sums times the weight.
 #[inline(always)]
-unsafe fn carry<V: Vector, const NR: usize>(
-    task: &Task<'_>,
-    row: usize,
-    count: usize,
-    column: usize,
-    carried: Shared,
-) {
+unsafe fn carry<V: Vector, const NR: usize>(task: &Task<'_>, row: usize, count: usize, column: usize, carried: Shared) {
     let inner = 4 * task.recurrence.extents.hidden;
     for index in 0..count.div_ceil(V::TILE_ROWS) {
         let tile = share(count, count.div_ceil(V::TILE_ROWS), index);

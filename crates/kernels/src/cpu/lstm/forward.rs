@@ -17,7 +17,7 @@ pub(crate) fn forward(set: InstructionSet, recurrence: &Recurrence<'_, f32>, wri
     let Extents { batch, hidden, .. } = extents;
     let Written { gates, cells, y } = written;
     assert!(gates.len() == 4 * extents.states_len() && cells.len() == extents.states_len(), "lengths");
-    assert!(y.len() == extents.states_len() + extents.state_len(), "lengths");
+    assert!(y.len() == extents.states_len(), "lengths");
     if batch == 0 || hidden == 0 {
         return;
     }
@@ -90,16 +90,6 @@ unsafe fn run_body<V: Vector>(task: &Task<'_>, first: usize, last: usize) {
                 tile_of!(tile.len(), most, tile);
             }
             unit += V::LANES;
-        }
-    }
-    // The last cell state goes behind the outputs.
-    for at in first * hidden..last * hidden {
-        // SAFETY: the caller's contract; there is a step at least, or the cell before it is the last.
-        unsafe {
-            *task.y.at(steps * batch * hidden + at) = match steps {
-                0 => task.recurrence.cell[at],
-                _ => *task.cells.at((steps - 1) * batch * hidden + at),
-            };
         }
     }
 }

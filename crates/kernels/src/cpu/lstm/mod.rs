@@ -59,15 +59,16 @@ pub(crate) struct Written<'a, T> {
     pub(crate) gates: &'a mut [T],
     /// (steps, batch, hidden).
     pub(crate) cells: &'a mut [MaybeUninit<T>],
-    /// (steps + 1, batch, hidden): the outputs, and behind them the last cell state.
+    /// (steps, batch, hidden): the outputs.
     pub(crate) y: &'a mut [MaybeUninit<T>],
 }
 
-/// What the backward pass reads of the forward pass, and the gradient it starts from, as `y` lies.
+/// What the backward pass reads of the forward pass, and the gradients it starts from: of the outputs, and of the last cell state.
 pub(crate) struct Passed<'a, T> {
     pub(crate) gates: &'a [T],
     pub(crate) cells: &'a [T],
     pub(crate) dy: &'a [T],
+    pub(crate) d_cell: Option<&'a [T]>,
 }
 
 /// What the backward pass writes.

@@ -17,7 +17,7 @@ pub(crate) fn forward<T: Element>(recurrence: &Recurrence<'_, T>, written: Writt
     let (steps, batch, width) = (extents.steps, extents.batch, extents.hidden);
     let Written { gates, cells, y } = written;
     assert!(gates.len() == 4 * extents.states_len() && cells.len() == extents.states_len(), "lengths");
-    assert!(y.len() == extents.states_len() + extents.state_len(), "lengths");
+    assert!(y.len() == extents.states_len(), "lengths");
     let (gates, cells, y) = (Shared::new(gates), Shared::output(cells), Shared::output(y));
     (0..batch).into_par_iter().for_each(|row| {
         let start = row * width..(row + 1) * width;
@@ -49,10 +49,6 @@ pub(crate) fn forward<T: Element>(recurrence: &Recurrence<'_, T>, written: Writt
                 }
             }
         }
-        for (unit, c) in c.iter().enumerate() {
-            // SAFETY: as above: the row behind the last step.
-            unsafe { *y.at((steps * batch + row) * width + unit) = T::from_f64(*c) };
-        }
     });
 }
 
@@ -67,15 +63,18 @@ pub(crate) fn backward<T: Element>(
     let (steps, batch, width) = (extents.steps, extents.batch, extents.hidden);
     let (states, state) = (extents.states_len(), extents.state_len());
     assert!(passed.gates.len() == 4 * states && passed.cells.len() == states, "lengths");
-    assert!(passed.dy.len() == states + state && gradients.gates.len() == 4 * states, "lengths");
+    assert!(passed.dy.len() == states && gradients.gates.len() == 4 * states, "lengths");
+    assert!(passed.d_cell.is_none_or(|d_cell| d_cell.len() == state), "lengths");
     assert!(gradients.hidden.len() == state && gradients.cell.len() == state, "lengths");
     let to_gates = Shared::output(gradients.gates);
     let (to_hidden, to_cell) = (Shared::output(gradients.hidden), Shared::output(gradients.cell));
     (0..batch).into_par_iter().for_each(|row| {
         // What comes back from the step behind: of the output, and of the cell.
         let mut dh = vec![0.0; width];
-        let last = (steps * batch + row) * width;
-        let mut dc: Vec<f64> = passed.dy[last..last + width].iter().map(|value| value.to_f64()).collect();
+        let mut dc = vec![0.0; width];
+        if let Some(d_cell) = passed.d_cell {
+            dc.iter_mut().zip(&d_cell[row * width..]).for_each(|(dc, value)| *dc = value.to_f64());
+        }
         for step in (0..steps).rev() {
             let at = (step * batch + row) * width;
             let mut sums = vec![0.0; 4 * width];
@@ -124,19 +123,15 @@ mod tests {
         // All sums are 0, the cell before is 2: i = f = o = 1/2, g = 0, c = 1, h = tanh(1) / 2.
         let extents = Extents { steps: 1, batch: 1, hidden: 1 };
         let recurrence = Recurrence { extents, weight: &[0.0, 0.0, 0.0, 4.0], hidden: &[0.0], cell: &[2.0] };
-        let (mut gates, mut cells, mut y) = ([0.0; 4], [f64::NAN; 1], [f64::NAN; 2]);
+        let (mut gates, mut cells, mut y) = ([0.0; 4], [f64::NAN; 1], [f64::NAN; 1]);
         let written = Written { gates: &mut gates, cells: as_output(&mut cells), y: as_output(&mut y) };
         forward(&recurrence, written);
         let tanh = 1f64.tanh();
-        assert_eq!((gates, cells, y), ([0.5, 0.5, 0.0, 0.5], [1.0], [tanh / 2.0, 1.0]));
+        assert_eq!((gates, cells, y), ([0.5, 0.5, 0.0, 0.5], [1.0], [tanh / 2.0]));
         // dh = 1: do = tanh(1) / 4, dc = (1 - tanh(1)^2) / 2, of which half goes to g, half on to the cell before, and to f with 2 / 4.
         let (mut d_gates, mut dh, mut dc) = ([f64::NAN; 4], [f64::NAN], [f64::NAN]);
-        let passed = Passed { gates: &gates, cells: &cells, dy: &[1.0, 0.0] };
-        let to = Gradients {
-            gates: as_output(&mut d_gates),
-            hidden: as_output(&mut dh),
-            cell: as_output(&mut dc),
-        };
+        let passed = Passed { gates: &gates, cells: &cells, dy: &[1.0], d_cell: None };
+        let to = Gradients { gates: as_output(&mut d_gates), hidden: as_output(&mut dh), cell: as_output(&mut dc) };
         backward(&recurrence, &passed, to);
         let d = (1.0 - tanh * tanh) / 2.0;
         assert_eq!(d_gates, [0.0, d / 2.0, d / 2.0, tanh / 4.0]);

@@ -42,7 +42,8 @@ pub(crate) fn product_of_columns(
             for (row, to) in slab.chunks_exact_mut(SLAB).take(len).enumerate() {
                 to[..count].copy_from_slice(&a[(block + row) * rows + index * SLAB..][..count]);
             }
-            let sum = Sum { inner, columns, padded, count, slab: &slab, packed: &packed, y: Shared::output(y), block, len };
+            let sum =
+                Sum { inner, columns, padded, count, slab: &slab, packed: &packed, y: Shared::output(y), block, len };
             // SAFETY: lengths were asserted: the slab holds `len` rows, the panels `inner`, and `y` is this task's own.
             unsafe { sum_block(set, &sum) };
             block += len;
