@@ -88,6 +88,14 @@ pub enum Error {
         /// What the parquet reader said.
         problem: String,
     },
+    /// A text that cannot be one.
+    #[error("{path}: {problem}")]
+    Text {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
     /// A label that names no class.
     #[error("{path}: label {label} in row {row}, but the classes are 0 to {last}", last = .classes - 1)]
     Label {

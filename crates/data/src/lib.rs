@@ -30,6 +30,7 @@ mod report;
 mod rng;
 mod shapes;
 mod subset;
+mod text;
 mod turn;
 
 pub use augment::{
@@ -62,3 +63,4 @@ pub use report::Report;
 pub use rng::SampleRng;
 pub use shapes::{Shapes, ShapesConfig};
 pub use subset::{Subset, limit};
+pub use text::{TextCorpus, TextFiles, TextUnit, TextWindow, TextWindows, Vocabulary};

@@ -102,6 +102,14 @@ pub(crate) fn require_float(op: &'static str, argument: &'static str, x: &Tensor
     }
 }
 
+/// Refuses element types other than the two whose sums are of their own type.
+pub(crate) fn require_two_floats(op: &'static str, argument: &'static str, x: &Tensor) -> Result<()> {
+    match x.dtype() {
+        DType::F32 | DType::F64 => Ok(()),
+        got => Err(Error::DType { op, argument, expected: "F32 or F64".into(), got }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,8 +7,8 @@
 
 use candle_core::Tensor;
 
-use crate::plan::{BlockPlan, ConvShape, Input, NormPlan, PlainPlan, PoolShape, RowNormPlan};
-use crate::{Activation, Mode, Result};
+use crate::plan::{BlockPlan, ConvShape, Input, LstmPlan, NormPlan, PlainPlan, PoolShape, RowNormPlan};
+use crate::{Activation, LstmState, Mode, Result};
 
 /// Calls the function of that name on the side that `$x`'s device belongs to.
 macro_rules! route {
@@ -19,6 +19,17 @@ macro_rules! route {
         }
         #[cfg(feature = "metal")]
         if $x.device().is_metal() {
+            return Ok(crate::composed::$function($($argument),*)?);
+        }
+        Ok(crate::cpu::$function($($argument),*)?)
+    }};
+}
+
+/// Calls the function of that name: a node of its own on the CPU, candle's operations elsewhere.
+macro_rules! on_the_cpu {
+    ($x:expr, $function:ident($($argument:expr),*)) => {{
+        #[cfg(any(feature = "cuda", feature = "metal"))]
+        if !$x.device().is_cpu() {
             return Ok(crate::composed::$function($($argument),*)?);
         }
         Ok(crate::cpu::$function($($argument),*)?)
@@ -94,4 +105,33 @@ pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -
 
 pub(crate) fn cross_entropy_indices(logits: &Tensor, classes: &Tensor, smoothing: f64) -> Result<Tensor> {
     route!(logits, cross_entropy_indices(logits, classes, smoothing))
+}
+
+pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    on_the_cpu!(x, linear(x, weight, bias))
+}
+
+pub(crate) fn linear_cross_entropy(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    targets: &Tensor,
+    smoothing: f64,
+) -> Result<Tensor> {
+    if x.device().is_cpu() {
+        return crate::cpu::linear_cross_entropy(x, weight, bias, targets, smoothing);
+    }
+    cross_entropy_indices(&linear(x, weight, bias)?, targets, smoothing)
+}
+
+pub(crate) fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
+    on_the_cpu!(weight, embedding(weight, ids))
+}
+
+pub(crate) fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    on_the_cpu!(x, masked(x, mask))
+}
+
+pub(crate) fn lstm(x: &Tensor, plan: LstmPlan) -> Result<(Tensor, LstmState)> {
+    on_the_cpu!(x, lstm(x, plan))
 }

@@ -11,6 +11,10 @@ impl<S> Kept<S> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(saved));
     }
 
+    pub(crate) fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     pub(crate) fn get(&self) -> Option<Arc<S>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -4,7 +4,7 @@
 mod allocator;
 mod bundle;
 mod check;
-#[cfg(any(feature = "metal", test))]
+#[cfg(any(feature = "metal", feature = "cuda", test))]
 mod composed;
 mod cpu;
 #[cfg(any(feature = "cuda", all(test, target_os = "linux")))]
@@ -24,11 +24,12 @@ pub use cuda::{cuda_device, set_tf32};
 pub use error::{Error, Result};
 pub use ops::{
     activate, avg_pool2d, batch_norm, conv2d, conv2d_batch_norm, conv2d_batch_norm_with, conv2d_with, cross_entropy,
-    cross_entropy_indices, global_avg_pool, layer_norm, max_pool2d, plain_network, relu, residual_blocks,
-    residual_network, rms_norm, to_channels_first, to_channels_last,
+    cross_entropy_indices, embedding, global_avg_pool, layer_norm, linear, linear_cross_entropy, lstm, masked,
+    max_pool2d, plain_network, relu, residual_blocks, residual_network, rms_norm, to_channels_first, to_channels_last,
 };
 pub use plan::{
-    Activation, After, BatchNorm, Conv2dOptions, ConvBatchNorm, LayerNorm, Mode, PlainLayer, ResidualBlock, RmsNorm,
+    Activation, After, BatchNorm, Conv2dOptions, ConvBatchNorm, LayerNorm, Lstm, LstmState, Mode, PlainLayer,
+    ResidualBlock, RmsNorm,
 };
 pub use settings::{
     ConvAlgorithm, InstructionSet, conv_algorithm, instruction_set, set_conv_algorithm, set_instruction_set,

@@ -274,3 +274,23 @@ fn losses() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn layers_of_language_models() -> Result<()> {
+    agrees("lstm", false, |side| {
+        if side.dtype == DType::BF16 {
+            return Ok(Vec::new());
+        }
+        let (x, ih, hh) = (side.numbers((4, 3, 5), 1)?, side.numbers((28, 5), 2)?, side.numbers((28, 7), 3)?);
+        let (hidden, cell) = (side.numbers((3, 7), 4)?, side.numbers((3, 7), 5)?);
+        let tensor = |var: &Var| var.as_tensor().clone();
+        let layer = kernels::Lstm { weight_ih: tensor(&ih), weight_hh: tensor(&hh), biases: None };
+        let state = kernels::LstmState { hidden: tensor(&hidden), cell: tensor(&cell) };
+        let (y, _) = kernels::lstm(&x, &layer, &state)?;
+        let mut all = side.all(&y, &[&x, &ih, &hh, &hidden, &cell])?;
+        let ids = Tensor::from_iter((0..12u32).map(|at| at * 5 % 28), &side.device)?;
+        all.extend(side.all(&kernels::embedding(&ih, &ids)?, &[&ih])?);
+        all.extend(side.all(&kernels::linear_cross_entropy(&y, &hh, None, &ids, 0.1)?, &[&x, &hh])?);
+        Ok(all)
+    })
+}

@@ -5,6 +5,7 @@
 mod batch_norm;
 mod error;
 mod init;
+mod language;
 mod layers;
 mod resnet;
 mod speed_net;
@@ -13,6 +14,8 @@ mod weights;
 
 pub use batch_norm::BatchNormConfig;
 pub use error::{Error, Result};
+pub use language::{LanguageDropout, LanguageFeatures, LanguageModel, LanguageModelConfig, LanguageState};
+pub use lookahead_kernels::LstmState;
 pub use resnet::{BlockKind, Head, ResNet, ResNetConfig, Stem};
 pub use speed_net::{SpeedNet, SpeedNetConfig};
 pub use weights::{Loaded, Mismatch, Misshapen, Naming, Weights};

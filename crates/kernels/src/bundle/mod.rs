@@ -29,7 +29,7 @@ pub(crate) struct Slot {
     direct: Option<Vec<Tensor>>,
 }
 
-type Gradients = Vec<Option<Tensor>>;
+pub(crate) type Gradients = Vec<Option<Tensor>>;
 
 /// Gradients of passes that ended in an error half-way wait in vain: beyond so many the oldest go.
 const MOST_WAITING: usize = 256;
@@ -60,6 +60,19 @@ impl Slot {
             candle_core::bail!("lookahead-kernels: {count} bundled parameters, but {} gradients", gradients.len());
         }
         Ok(gradients)
+    }
+
+    /// A slot between two nodes of this crate, of which the one that takes comes after the one that puts.
+    pub(crate) fn between_nodes() -> Self {
+        Self { reached: true, ..Self::default() }
+    }
+
+    /// What this thread put last, if it put anything.
+    pub(crate) fn take_any(&self) -> Option<Gradients> {
+        let mut waiting = self.lock();
+        let own = std::thread::current().id();
+        let index = waiting.iter().rposition(|(thread, _)| *thread == own)?;
+        Some(waiting.remove(index).1)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(ThreadId, Gradients)>> {

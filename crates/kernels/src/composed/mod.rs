@@ -3,11 +3,16 @@
 //! candle's gradients of convolution and pooling are what this crate exists to replace, so none of them is used here. A
 //! convolution is one matrix product over gathered windows, and every operand of every product is contiguous. None of this
 //! knows its device; the tests compare it with the kernels of the CPU.
+#![cfg_attr(not(any(feature = "metal", test)), allow(dead_code, reason = "of these CUDA uses the sequences alone"))]
+
+mod sequences;
 
 use candle_core::{D, Result, Tensor};
 
 use crate::plan::{BlockPlan, ConvShape, Input, LayerPlan, NormPlan, PoolShape, RowNormPlan, Shortcut, Window};
 use crate::{Activation, BatchNorm, Mode};
+
+pub(crate) use sequences::{embedding, linear, lstm, masked};
 
 /// [`conv2d`](crate::conv2d()) of checked, contiguous arguments.
 ///

@@ -166,3 +166,32 @@ fn losses_with_and_without_smoothing() {
         equal("indices", &[&logits], &composed, &kernel);
     }
 }
+
+#[test]
+fn layers_of_language_models() {
+    let x = numbers((3, 2, 4), 1);
+    let weights = [numbers((12, 4), 2), numbers((12, 3), 3)];
+    let (biases, start) = ([numbers(12, 4), numbers(12, 5)], [numbers((2, 3), 6), numbers((2, 3), 7)]);
+    let tensor = |var: &Var| var.as_tensor().clone();
+    let layer = crate::Lstm {
+        weight_ih: tensor(&weights[0]),
+        weight_hh: tensor(&weights[1]),
+        biases: Some((tensor(&biases[0]), tensor(&biases[1]))),
+    };
+    let state = crate::LstmState { hidden: tensor(&start[0]), cell: tensor(&start[1]) };
+    let plan = crate::plan::LstmPlan::checked(&x, &layer, &state).unwrap();
+    let (composed, kernel) = (lstm(&x, plan).unwrap(), crate::lstm(&x, &layer, &state).unwrap());
+    let all: Vec<&Var> = std::iter::once(&x).chain(&weights).chain(&biases).chain(&start).collect();
+    equal("lstm", &all, &composed.0, &kernel.0);
+    equal("lstm's output", &all, &composed.1.hidden, &kernel.1.hidden);
+    equal("lstm's cell", &all, &composed.1.cell, &kernel.1.cell);
+
+    let ids = Tensor::new(&[3u32, 0, 3], &Device::Cpu).unwrap();
+    let rows = crate::embedding(&weights[0], &ids).unwrap();
+    equal("embedding", &[&weights[0]], &embedding(&weights[0], &ids).unwrap(), &rows);
+    let (input, bias) = (numbers((5, 4), 8), Some(biases[0].as_tensor()));
+    let kernel = crate::linear(&input, &weights[0], bias).unwrap();
+    equal("linear", &[&input, &weights[0], &biases[0]], &linear(&input, &weights[0], bias).unwrap(), &kernel);
+    let mask = numbers((1, 4), 9).as_detached_tensor();
+    equal("masked", &[&input], &masked(&input, &mask).unwrap(), &crate::masked(&input, &mask).unwrap());
+}

@@ -7,6 +7,8 @@ use crate::cpu::batch_norm::{self, Affine, GradientTerms, Mask, Moments, Sums};
 use crate::cpu::conv::{depthwise, direct, reference, winograd};
 use crate::cpu::cross_entropy::{self, Row, Targets};
 use crate::cpu::element::Element;
+use crate::cpu::lstm::{self, Gradients, Passed, Recurrence, Written};
+use crate::cpu::product::{self, Order, ProductShape};
 use crate::cpu::row_norm::{self, Layer, ParameterGradients, RowMoments};
 use crate::cpu::simd::Stored;
 use crate::plan::ConvShape;
@@ -124,6 +126,38 @@ pub(crate) trait Kernels: Element {
         dx: &mut [MaybeUninit<Self>],
     ) -> ParameterGradients {
         row_norm::reference::backward(layer, x, moments, dy, dx)
+    }
+
+    /// `a b + bias`.
+    fn product(
+        shape: ProductShape,
+        factors: (&[Self::Accumulator], &[Self::Accumulator], Order),
+        bias: Option<&[Self::Accumulator]>,
+        y: &mut [MaybeUninit<Self::Accumulator>],
+    ) {
+        product::reference::product(shape, factors, bias, y);
+    }
+
+    /// `a^T b`.
+    fn product_of_columns(
+        shape: ProductShape,
+        a: &[Self::Accumulator],
+        b: &[Self::Accumulator],
+        y: &mut [MaybeUninit<Self::Accumulator>],
+    ) {
+        product::reference::product_of_columns(shape, a, b, y);
+    }
+
+    fn lstm_forward(recurrence: &Recurrence<'_, Self::Accumulator>, written: Written<'_, Self::Accumulator>) {
+        lstm::reference::forward(recurrence, written);
+    }
+
+    fn lstm_backward(
+        recurrence: &Recurrence<'_, Self::Accumulator>,
+        passed: &Passed<'_, Self::Accumulator>,
+        gradients: Gradients<'_, Self::Accumulator>,
+    ) {
+        lstm::reference::backward(recurrence, passed, gradients);
     }
 }
 
@@ -272,6 +306,39 @@ impl<S: Stored> Kernels for S {
         match vectors() {
             Some(set) => row_norm::vectors::backward(set, layer, x, moments, dy, dx),
             None => row_norm::reference::backward(layer, x, moments, dy, dx),
+        }
+    }
+
+    fn product(
+        shape: ProductShape,
+        factors: (&[f32], &[f32], Order),
+        bias: Option<&[f32]>,
+        y: &mut [MaybeUninit<f32>],
+    ) {
+        match vectors() {
+            Some(set) => product::product(set, shape, factors, bias, y),
+            None => product::reference::product(shape, factors, bias, y),
+        }
+    }
+
+    fn product_of_columns(shape: ProductShape, a: &[f32], b: &[f32], y: &mut [MaybeUninit<f32>]) {
+        match vectors() {
+            Some(set) => product::product_of_columns(set, shape, a, b, y),
+            None => product::reference::product_of_columns(shape, a, b, y),
+        }
+    }
+
+    fn lstm_forward(recurrence: &Recurrence<'_, f32>, written: Written<'_, f32>) {
+        match vectors() {
+            Some(set) => lstm::forward(set, recurrence, written),
+            None => lstm::reference::forward(recurrence, written),
+        }
+    }
+
+    fn lstm_backward(recurrence: &Recurrence<'_, f32>, passed: &Passed<'_, f32>, gradients: Gradients<'_, f32>) {
+        match vectors() {
+            Some(set) => lstm::backward(set, recurrence, passed, gradients),
+            None => lstm::reference::backward(recurrence, passed, gradients),
         }
     }
 }

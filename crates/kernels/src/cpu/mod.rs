@@ -10,10 +10,13 @@ mod choose;
 mod conv;
 mod cross_entropy;
 mod element;
+mod embedding;
 mod graph;
 mod layer;
+mod lstm;
 mod memory;
 mod pool;
+mod product;
 #[cfg(test)]
 mod roofline;
 mod row_norm;
@@ -26,10 +29,20 @@ mod twins;
 use candle_core::{DType, Result, Tensor};
 use half::bf16;
 
-use crate::plan::{BlockPlan, ConvShape, NormPlan, PlainPlan, PoolShape, RowNormPlan};
-use crate::{Activation, Mode};
+use crate::plan::{BlockPlan, ConvShape, LstmPlan, NormPlan, PlainPlan, PoolShape, RowNormPlan};
+use crate::{Activation, LstmState, Mode};
 
 pub use memory::release_workspace;
+
+/// Calls the node of the element type that `$x` has, of the two that have sums of their own type.
+macro_rules! by_float {
+    ($x:expr, $node:ident($($argument:expr),*)) => {
+        match $x.dtype() {
+            DType::F64 => graph::$node::<f64>($($argument),*),
+            _ => graph::$node::<f32>($($argument),*),
+        }
+    };
+}
 
 /// Calls the node of the element type that `$x` has.
 macro_rules! by_dtype {
@@ -89,4 +102,30 @@ pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -
 
 pub(crate) fn cross_entropy_indices(logits: &Tensor, classes: &Tensor, smoothing: f64) -> crate::Result<Tensor> {
     by_dtype!(logits, cross_entropy_indices(logits, classes, smoothing))
+}
+
+pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    by_float!(x, linear(x, weight, bias))
+}
+
+pub(crate) fn linear_cross_entropy(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    targets: &Tensor,
+    smoothing: f64,
+) -> crate::Result<Tensor> {
+    by_float!(x, linear_cross_entropy(x, weight, bias, targets, smoothing))
+}
+
+pub(crate) fn embedding(weight: &Tensor, ids: &Tensor) -> crate::Result<Tensor> {
+    by_float!(weight, embedding(weight, ids))
+}
+
+pub(crate) fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    by_float!(x, masked(x, mask))
+}
+
+pub(crate) fn lstm(x: &Tensor, plan: LstmPlan) -> Result<(Tensor, LstmState)> {
+    by_float!(x, lstm(x, plan))
 }

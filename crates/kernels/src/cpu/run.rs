@@ -9,7 +9,10 @@ use crate::Activation;
 use crate::cpu::batch_norm::{Affine, GradientTerms, Mask, mask_bytes};
 use crate::cpu::choose::Kernels;
 use crate::cpu::cross_entropy::{Row, Targets};
+use crate::cpu::element::Element;
+use crate::cpu::lstm::{Gradients, Passed, Recurrence, Written};
 use crate::cpu::memory::{Buffer, Place, Pooled, Values, as_uninit, assume_init, uninit};
+use crate::cpu::product::{Order, ProductShape};
 use crate::cpu::row_norm::{Layer, ParameterGradients, RowMoments};
 use crate::plan::ConvShape;
 
@@ -123,10 +126,11 @@ pub(crate) fn cross_entropy_backward<T: Kernels>(
     smoothing: f64,
     upstream: f64,
     rows: &[Row],
-) -> Vec<T> {
+    place: Place,
+) -> Values<T> {
     let kernel = |d: &mut [_]| T::cross_entropy_backward(logits, targets, classes, smoothing, upstream, rows, d);
     // SAFETY: the kernel writes all of its output.
-    unsafe { written(logits.len(), Place::Tensor, kernel) }.into_vec()
+    unsafe { written(logits.len(), place, kernel) }
 }
 
 pub(crate) fn row_norm<T: Kernels>(
@@ -152,6 +156,62 @@ pub(crate) fn row_norm_backward<T: Kernels>(
     // SAFETY: the kernel writes all of its output.
     let dx = unsafe { written(x.len(), Place::Tensor, kernel) }.into_vec();
     (dx, parameters.unwrap_or_default())
+}
+
+/// `a b + bias`.
+pub(crate) fn product<T: Kernels + Element<Accumulator = T>>(
+    shape: ProductShape,
+    factors: (&[T], &[T], Order),
+    bias: Option<&[T]>,
+    place: Place,
+) -> Values<T> {
+    // SAFETY: the kernel writes all of its output.
+    unsafe { written(shape.rows * shape.columns, place, |y| T::product(shape, factors, bias, y)) }
+}
+
+/// `a^T b`.
+pub(crate) fn product_of_columns<T: Kernels + Element<Accumulator = T>>(
+    shape: ProductShape,
+    a: &[T],
+    b: &[T],
+) -> Vec<T> {
+    let kernel = |y: &mut [_]| T::product_of_columns(shape, a, b, y);
+    // SAFETY: the kernel writes all of its output.
+    unsafe { written(shape.rows * shape.columns, Place::Tensor, kernel) }.into_vec()
+}
+
+/// The outputs and the cells; `gates` becomes the gates' values.
+pub(crate) fn lstm_forward<T: Kernels + Element<Accumulator = T>>(
+    recurrence: &Recurrence<'_, T>,
+    gates: &mut [T],
+) -> (Vec<T>, Buffer<T>) {
+    let all = recurrence.extents.states_len();
+    let mut cells = Buffer::take(all);
+    let kernel = |y: &mut [_]| {
+        // SAFETY: the kernel stores elements only.
+        let cells = unsafe { as_uninit(&mut cells) };
+        T::lstm_forward(recurrence, Written { gates, cells, y });
+    };
+    // SAFETY: the kernel writes all of its output.
+    let y = unsafe { written(all, Place::Tensor, kernel) }.into_vec();
+    (y, cells)
+}
+
+/// The gradients of the sums, and of the state before the first step.
+pub(crate) fn lstm_backward<T: Kernels + Element<Accumulator = T>>(
+    recurrence: &Recurrence<'_, T>,
+    passed: &Passed<'_, T>,
+) -> (Values<T>, Vec<T>, Vec<T>) {
+    let (all, state) = (recurrence.extents.states_len(), recurrence.extents.state_len());
+    let (mut of_hidden, mut of_cell) = (uninit(state), uninit(state));
+    let kernel = |gates: &mut [_]| {
+        T::lstm_backward(recurrence, passed, Gradients { gates, hidden: &mut of_hidden, cell: &mut of_cell });
+    };
+    // SAFETY: the kernel writes all of its outputs.
+    unsafe {
+        let gates = written(4 * all, Place::Workspace, kernel);
+        (gates, assume_init(of_hidden), assume_init(of_cell))
+    }
 }
 
 /// Memory of `len` elements, written by `kernel`.

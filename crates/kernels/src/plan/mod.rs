@@ -3,6 +3,7 @@
 mod activation;
 mod batch_norm;
 mod block;
+mod lstm;
 mod mode;
 mod options;
 mod plain;
@@ -13,6 +14,8 @@ pub use activation::Activation;
 pub use batch_norm::BatchNorm;
 pub(crate) use block::{BlockPlan, Input, LayerPlan, NormPlan, Shortcut};
 pub use block::{ConvBatchNorm, ResidualBlock};
+pub(crate) use lstm::LstmPlan;
+pub use lstm::{Lstm, LstmState};
 pub use mode::{After, Mode};
 pub use options::Conv2dOptions;
 pub use plain::PlainLayer;

@@ -8,6 +8,7 @@ use crate::Error;
 use crate::cpu::choose::Kernels;
 use crate::cpu::cross_entropy::{Row, Targets};
 use crate::cpu::graph::kept::Kept;
+use crate::cpu::memory::Place;
 use crate::cpu::run;
 use crate::cpu::tensors::{elements, tensor, with_elements};
 
@@ -81,9 +82,17 @@ impl<T: Kernels> CustomOp1 for CrossEntropy<T> {
         let upstream = gradient.to_dtype(DType::F64)?.to_scalar::<f64>()? / count as f64;
         let d_logits = with_elements::<T, _>(logits, |logits| {
             self.with_targets(|targets| {
-                Ok(run::cross_entropy_backward(logits, targets, classes, self.smoothing, upstream, &rows))
+                Ok(run::cross_entropy_backward(
+                    logits,
+                    targets,
+                    classes,
+                    self.smoothing,
+                    upstream,
+                    &rows,
+                    Place::Tensor,
+                ))
             })
         })?;
-        Ok(Some(tensor(d_logits, logits.shape())))
+        Ok(Some(tensor(d_logits.into_vec(), logits.shape())))
     }
 }

@@ -6,6 +6,8 @@ mod any_conv;
 mod batch_norm;
 mod conv;
 mod cross_entropy;
+mod lstm;
+mod product;
 mod row_norm;
 
 use std::mem::MaybeUninit;

@@ -1,0 +1,150 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::read;
+use crate::fingerprint::Fingerprint;
+use crate::{Error, Result, TextUnit, Vocabulary};
+
+/// The embedded text: forty thousand lines of Shakespeare, in the public domain, as the `char-rnn` project cut them.
+const SHAKESPEARE: &[u8] = include_bytes!("shakespeare.txt.gz");
+
+/// A text as numbered tokens, in its parts; the vocabulary is that of the training part.
+///
+/// ```
+/// use lookahead_data::TextCorpus;
+///
+/// let shakespeare = TextCorpus::shakespeare()?;
+/// assert_eq!((shakespeare.train.len(), shakespeare.valid.len()), (1_003_854, 111_540));
+/// assert_eq!(shakespeare.vocabulary.len(), 66); // 65 characters and <unk>
+/// # Ok::<(), lookahead_data::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct TextCorpus {
+    /// What it is called.
+    pub name: String,
+    /// The tokens of the training part.
+    pub vocabulary: Arc<Vocabulary>,
+    /// What is trained on.
+    pub train: Arc<[u32]>,
+    /// What selects.
+    pub valid: Arc<[u32]>,
+    /// What is read once, by a run that is done; none where nobody cut it.
+    pub test: Option<Arc<[u32]>>,
+}
+
+/// The files of a corpus: UTF-8, one sentence a line with spaces between its tokens, or any text for characters; `.gz` is unpacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextFiles {
+    /// What is trained on; without `valid`, its first nine tenths.
+    pub train: PathBuf,
+    /// What selects; without it, the last tenth of `train`.
+    pub valid: Option<PathBuf>,
+    /// What is read once.
+    pub test: Option<PathBuf>,
+}
+
+impl TextCorpus {
+    /// Shakespeare, character by character: the embedded corpus. Nine tenths are for training, one for validation.
+    ///
+    /// # Errors
+    /// None but for a program that was damaged.
+    pub fn shakespeare() -> Result<Self> {
+        let text = read::unpacked(SHAKESPEARE, "shakespeare.txt.gz")?;
+        Self::cut("shakespeare", &text, TextUnit::Characters, 1)
+    }
+
+    /// One text, of whose tokens the first nine tenths are for training; tokens that occur there less than `least` times become `<unk>`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] as for [`Vocabulary::of`].
+    pub fn cut(name: &str, text: &str, unit: TextUnit, least: usize) -> Result<Self> {
+        let tokens = unit.tokens(text);
+        let before = tokens.len() * 9 / 10;
+        let vocabulary = Vocabulary::counted(&tokens[..before], unit, least)?;
+        let numbers = |tokens: &[&str]| tokens.iter().map(|token| vocabulary.number(token)).collect();
+        let (train, valid) = (numbers(&tokens[..before]), numbers(&tokens[before..]));
+        Ok(Self { name: name.to_string(), train, valid, test: None, vocabulary: Arc::new(vocabulary) })
+    }
+
+    /// A corpus in files, all of whose parts are numbered by the training part's vocabulary.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Text`] with the file; [`Error::Setting`] as for [`Vocabulary::of`].
+    pub fn read(name: &str, files: &TextFiles, unit: TextUnit, least: usize) -> Result<Self> {
+        let train = read::text(&files.train)?;
+        let part = |path: &PathBuf, vocabulary: &Vocabulary| -> Result<Arc<[u32]>> {
+            let numbers = vocabulary.numbers(&read::text(path)?);
+            if numbers.is_empty() {
+                return Err(Error::Text { path: path.clone(), problem: "no tokens; give a text".to_string() });
+            }
+            Ok(numbers.into())
+        };
+        let mut corpus = match &files.valid {
+            None => Self::cut(name, &train, unit, least)?,
+            Some(valid) => {
+                let vocabulary = Arc::new(Vocabulary::of(&train, unit, least)?);
+                let (train, valid) = (vocabulary.numbers(&train).into(), part(valid, &vocabulary)?);
+                Self { name: name.to_string(), vocabulary, train, valid, test: None }
+            }
+        };
+        if let Some(test) = &files.test {
+            corpus.test = Some(part(test, &corpus.vocabulary)?);
+        }
+        Ok(corpus)
+    }
+
+    /// SHA-256 over vocabulary and all parts: equal digests mean equal data.
+    pub fn digest(&self) -> String {
+        let mut hash = Fingerprint::new("text");
+        hash.text(&self.vocabulary.digest());
+        for part in [Some(&self.train), Some(&self.valid), self.test.as_ref()] {
+            let bytes: Vec<u8> = part.into_iter().flat_map(|part| part.iter()).flat_map(|n| n.to_le_bytes()).collect();
+            hash.bytes(&bytes);
+        }
+        hash.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_text_is_the_one_that_is_meant() {
+        let corpus = TextCorpus::shakespeare().unwrap();
+        assert!(corpus.vocabulary.text(&corpus.train[..30]).starts_with("First Citizen:\nBefore we proce"));
+        assert!(!corpus.valid.contains(&0), "every character of the last tenth occurs before");
+        assert_eq!(corpus.digest(), TextCorpus::shakespeare().unwrap().digest());
+    }
+
+    #[test]
+    fn a_text_is_cut_by_tokens() {
+        let corpus = TextCorpus::cut("t", "a b a b a b a b c\n", TextUnit::Words, 1).unwrap();
+        assert_eq!((corpus.train.len(), corpus.valid.len()), (9, 1));
+        assert_eq!((corpus.vocabulary.len(), &corpus.valid[..]), (4, &[0][..]));
+    }
+
+    #[test]
+    fn files_are_plain_or_gzip_and_what_is_wrong_is_named() {
+        use std::io::Write as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("train.txt"), "a b c\na b\n").unwrap();
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        packed.write_all(b"c a x\n").unwrap();
+        std::fs::write(path("valid.txt.gz"), packed.finish().unwrap()).unwrap();
+        let files = |valid: &str| TextFiles { train: path("train.txt"), valid: Some(path(valid)), test: None };
+        let corpus = TextCorpus::read("t", &files("valid.txt.gz"), TextUnit::Words, 2).unwrap();
+        assert_eq!(corpus.vocabulary.tokens(), ["<unk>", "<eos>", "a", "b"]);
+        assert_eq!((&corpus.train[..], &corpus.valid[..]), (&[2, 3, 0, 1, 2, 3, 1][..], &[0, 2, 0, 1][..]));
+
+        std::fs::write(path("latin"), b"abc\xe9d").unwrap();
+        std::fs::write(path("empty"), b" \t").unwrap();
+        std::fs::write(path("cut.gz"), &std::fs::read(path("valid.txt.gz")).unwrap()[..12]).unwrap();
+        let cases = [("latin", "byte 3 is no UTF-8"), ("empty", "no tokens"), ("cut.gz", "cut.gz"), ("none", "none")];
+        for (name, words) in cases {
+            let error = TextCorpus::read("t", &files(name), TextUnit::Words, 1).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(words), "{error}");
+        }
+    }
+}

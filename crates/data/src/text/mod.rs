@@ -1,0 +1,10 @@
+//! Text as streams of numbered tokens, for language models.
+
+mod corpus;
+mod read;
+mod vocabulary;
+mod windows;
+
+pub use corpus::{TextCorpus, TextFiles};
+pub use vocabulary::{TextUnit, Vocabulary};
+pub use windows::{TextWindow, TextWindows};

@@ -1,0 +1,48 @@
+//! What language models are made of, in candle's operations: for every device but the CPU.
+
+use candle_core::{Result, Tensor};
+
+use crate::LstmState;
+use crate::plan::LstmPlan;
+
+/// `x W^T + b` of rows.
+pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let y = x.matmul(&weight.t()?.contiguous()?)?;
+    match bias {
+        Some(bias) => y.broadcast_add(bias),
+        None => Ok(y),
+    }
+}
+
+/// Rows of a table.
+pub(crate) fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
+    weight.index_select(ids, 0)
+}
+
+/// A product with a constant.
+pub(crate) fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    x.broadcast_mul(mask)
+}
+
+/// An LSTM layer, step by step.
+pub(crate) fn lstm(x: &Tensor, plan: LstmPlan) -> Result<(Tensor, LstmState)> {
+    let LstmPlan { steps, batch, inputs, hidden, layer, mut state } = plan;
+    let bias = layer.biases.as_ref().map(|(ih, hh)| ih + hh).transpose()?;
+    let sums = linear(&x.reshape((steps * batch, inputs))?, &layer.weight_ih, bias.as_ref())?;
+    let mut outputs = Vec::with_capacity(steps);
+    for step in 0..steps {
+        let sums = (sums.narrow(0, step * batch, batch)? + linear(&state.hidden, &layer.weight_hh, None)?)?;
+        let gate = |index: usize| sums.narrow(1, index * hidden, hidden)?.contiguous();
+        let (input, forget) = (logistic(&gate(0)?)?, logistic(&gate(1)?)?);
+        let (new, output) = (gate(2)?.tanh()?, logistic(&gate(3)?)?);
+        let cell = ((forget * &state.cell)? + (input * new)?)?;
+        state = LstmState { hidden: (output * cell.tanh()?)?, cell };
+        outputs.push(state.hidden.clone());
+    }
+    Ok((Tensor::stack(&outputs, 0)?, state))
+}
+
+/// `1 / (1 + e^-x) = (1 + tanh(x / 2)) / 2`, which does not overflow.
+fn logistic(x: &Tensor) -> Result<Tensor> {
+    ((x * 0.5)?.tanh()? + 1.0)? * 0.5
+}

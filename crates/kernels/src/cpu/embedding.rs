@@ -1,0 +1,54 @@
+//! Rows of a table by number, and their gradients added up.
+
+use rayon::prelude::*;
+
+use crate::cpu::element::Element;
+
+/// Elements that a thread takes at least.
+const TASK_ELEMENTS: usize = 1 << 14;
+
+/// The rows that `ids` name, one after the other.
+pub(crate) fn rows<T: Element>(table: &[T], width: usize, ids: &[u32]) -> Vec<T> {
+    let mut rows = Vec::with_capacity(ids.len() * width);
+    for &id in ids {
+        rows.extend_from_slice(&table[id as usize * width..][..width]);
+    }
+    rows
+}
+
+/// The gradient of a table of (`count`, `width`): each row of `dy` added to the row its id names, in the order of the ids.
+pub(crate) fn gradient<T: Element>(dy: &[T], (count, width): (usize, usize), ids: &[u32]) -> Vec<T> {
+    let mut table = vec![T::zero(); count * width];
+    if width == 0 {
+        return table;
+    }
+    // Each task has a stretch of the table, and looks for the ids in it.
+    let stretch = count.div_ceil((ids.len() * width / TASK_ELEMENTS).clamp(1, 64)).max(1);
+    table.par_chunks_mut(stretch * width).enumerate().for_each(|(index, rows)| {
+        let first = index * stretch;
+        let own = first..first + rows.len() / width;
+        for (dy, &id) in dy.chunks_exact(width).zip(ids).filter(|(_, id)| own.contains(&(**id as usize))) {
+            let row = &mut rows[(id as usize - first) * width..][..width];
+            for (sum, dy) in row.iter_mut().zip(dy) {
+                *sum += *dy;
+            }
+        }
+    });
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_worked_by_hand() {
+        assert_eq!(rows(&[1.0, 2.0, 3.0, 4.0], 2, &[1, 0, 1]), [3.0, 4.0, 1.0, 2.0, 3.0, 4.0]);
+        let table = gradient(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], (3, 2), &[1, 0, 1]);
+        assert_eq!(table, [3.0, 4.0, 6.0, 8.0, 0.0, 0.0]);
+        // Many stretches.
+        let ids: Vec<u32> = (0..9000).map(|at| at % 70).collect();
+        let table = gradient(&vec![1f32; 9000 * 5], (71, 5), &ids);
+        assert_eq!((table[0], table[69 * 5], table[70 * 5]), (129.0, 128.0, 0.0));
+    }
+}

@@ -1,0 +1,50 @@
+//! Rows of a table by number.
+
+use std::marker::PhantomData;
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+use crate::Error;
+use crate::bundle::{self, Slot};
+use crate::cpu::element::Element;
+use crate::cpu::embedding::{gradient, rows};
+use crate::cpu::graph::pass::on_the_pool;
+use crate::cpu::tensors::{tensor, with_elements};
+
+pub(crate) fn embedding<T: Element>(weight: &Tensor, ids: &Tensor) -> crate::Result<Tensor> {
+    let count = weight.dims()[0];
+    let ids = ids.to_vec1::<u32>()?;
+    if let Some(&id) = ids.iter().find(|&&id| id as usize >= count) {
+        let (op, argument, rule) = ("embedding", "ids", "below the number of rows");
+        return Err(Error::Argument { op, argument, rule, value: format!("{id} of {count}") });
+    }
+    let (token, slot) = bundle::pair(weight, weight)?;
+    Ok(token.apply_op1(Embedding::<T> { weight: weight.clone(), ids, slot, element: PhantomData })?)
+}
+
+struct Embedding<T> {
+    weight: Tensor,
+    ids: Vec<u32>,
+    slot: Slot,
+    element: PhantomData<fn() -> T>,
+}
+
+impl<T: Element> CustomOp1 for Embedding<T> {
+    fn name(&self) -> &'static str {
+        "embedding"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (_, width) = self.weight.dims2()?;
+        let rows = with_elements::<T, _>(&self.weight, |weight| Ok(rows(weight, width, &self.ids)))?;
+        Ok((T::to_cpu_storage_owned(rows), (self.ids.len(), width).into()))
+    }
+
+    fn bwd(&self, token: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let (count, width) = self.weight.dims2()?;
+        let table =
+            with_elements::<T, _>(&dy.contiguous()?, |dy| Ok(on_the_pool(|| gradient(dy, (count, width), &self.ids))))?;
+        self.slot.put(vec![Some(tensor(table, self.weight.shape())), None]);
+        bundle::gradient(token)
+    }
+}

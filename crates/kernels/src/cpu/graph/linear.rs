@@ -1,0 +1,174 @@
+//! A linear layer, and one with the loss behind it. The parameters' gradients are formed as they will be stored.
+
+use std::marker::PhantomData;
+
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType};
+
+use crate::Error;
+use crate::bundle::{self, Slot};
+use crate::cpu::choose::Kernels;
+use crate::cpu::cross_entropy::{Row, Targets};
+use crate::cpu::element::Element;
+use crate::cpu::graph::kept::Kept;
+use crate::cpu::graph::pass::on_the_pool;
+use crate::cpu::memory::{Place, Values};
+use crate::cpu::product::{Order, ProductShape, column_sums};
+use crate::cpu::run;
+use crate::cpu::tensors::{elements, tensor, with_elements};
+
+pub(crate) fn linear<T>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor>
+where
+    T: Kernels + Element<Accumulator = T>,
+{
+    let (token, layer) = Layer::new(weight, bias)?;
+    x.apply_op2(&token, Linear::<T> { layer, element: PhantomData })
+}
+
+pub(crate) fn linear_cross_entropy<T>(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    targets: &Tensor,
+    smoothing: f64,
+) -> crate::Result<Tensor>
+where
+    T: Kernels + Element<Accumulator = T>,
+{
+    let classes = weight.dims()[0];
+    let numbers = targets.to_vec1::<u32>()?;
+    if let Some(&index) = numbers.iter().find(|&&index| index as usize >= classes) {
+        let (op, argument, rule) = ("linear_cross_entropy", "targets", "below the number of classes");
+        return Err(Error::Argument { op, argument, rule, value: format!("{index} of {classes}") });
+    }
+    let (token, layer) = Layer::new(weight, bias)?;
+    let tracked = x.track_op() || token.track_op();
+    let node = LinearCrossEntropy::<T> { layer, classes: numbers, smoothing, tracked, saved: Kept::default() };
+    Ok(x.apply_op2(&token, node)?)
+}
+
+/// The parameters, and where their gradients go.
+struct Layer {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    slot: Slot,
+}
+
+impl Layer {
+    fn new(weight: &Tensor, bias: Option<&Tensor>) -> Result<(Tensor, Self)> {
+        let (token, slot) = bundle::pair(weight, bias.unwrap_or(weight))?;
+        Ok((token, Self { weight: weight.clone(), bias: bias.cloned(), slot }))
+    }
+
+    /// Rows in, inputs and outputs.
+    fn shape(&self, elements: usize) -> ProductShape {
+        let (columns, inner) = (self.weight.dims()[0], self.weight.dims()[1]);
+        ProductShape { rows: elements / inner, inner, columns }
+    }
+
+    fn forward<T>(&self, x: &[T], place: Place) -> Result<Values<T>>
+    where
+        T: Kernels + Element<Accumulator = T>,
+    {
+        let shape = self.shape(x.len());
+        let product = |weight: &[T], bias: Option<&[T]>| {
+            on_the_pool(|| run::product(shape, (x, weight, Order::Columns), bias, place))
+        };
+        with_elements::<T, _>(&self.weight, |weight| match &self.bias {
+            Some(bias) => with_elements::<T, _>(bias, |bias| Ok(product(weight, Some(bias)))),
+            None => Ok(product(weight, None)),
+        })
+    }
+
+    /// The gradient of the input; those of the parameters are put in the slot.
+    fn backward<T>(&self, x: &Tensor, dy: &[T]) -> Result<Option<Tensor>>
+    where
+        T: Kernels + Element<Accumulator = T>,
+    {
+        let ProductShape { rows, inner, columns } = self.shape(x.elem_count());
+        let dx = match x.track_op() {
+            true => Some(with_elements::<T, _>(&self.weight, |weight| {
+                let shape = ProductShape { rows, inner: columns, columns: inner };
+                let product = || run::product(shape, (dy, weight, Order::Rows), None, Place::Tensor);
+                Ok(tensor(on_the_pool(product).into_vec(), x.shape()))
+            })?),
+            false => None,
+        };
+        let weight = match self.weight.track_op() {
+            true => Some(with_elements::<T, _>(x, |x| {
+                let shape = ProductShape { rows: columns, inner: rows, columns: inner };
+                Ok(tensor(on_the_pool(|| run::product_of_columns(shape, dy, x)), self.weight.shape()))
+            })?),
+            false => None,
+        };
+        let bias = self.bias.as_ref().filter(|bias| bias.track_op());
+        let bias = bias.map(|_| tensor(on_the_pool(|| column_sums(dy, columns)), columns));
+        self.slot.put(vec![weight, bias]);
+        Ok(dx)
+    }
+}
+
+struct Linear<T> {
+    layer: Layer,
+    element: PhantomData<fn() -> T>,
+}
+
+impl<T: Kernels + Element<Accumulator = T>> CustomOp2 for Linear<T> {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = elements::<T>(x, layout)?;
+        let shape = self.layer.shape(x.len());
+        let y = self.layer.forward(x, Place::Tensor)?.into_vec();
+        Ok((T::to_cpu_storage_owned(y), (shape.rows, shape.columns).into()))
+    }
+
+    fn bwd(&self, x: &Tensor, token: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let dx = with_elements::<T, _>(&dy.contiguous()?, |dy| self.layer.backward(x, dy))?;
+        Ok((dx, bundle::gradient(token)?))
+    }
+}
+
+struct LinearCrossEntropy<T: Kernels> {
+    layer: Layer,
+    classes: Vec<u32>,
+    smoothing: f64,
+    /// Whether anything will be asked for backward.
+    tracked: bool,
+    /// The logits, and what the loss found out about each row.
+    saved: Kept<(Values<T>, Vec<Row>)>,
+}
+
+impl<T: Kernels + Element<Accumulator = T>> CustomOp2 for LinearCrossEntropy<T> {
+    fn name(&self) -> &'static str {
+        "linear_cross_entropy"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = elements::<T>(x, layout)?;
+        let ProductShape { rows: count, columns, .. } = self.layer.shape(x.len());
+        let logits = self.layer.forward(x, Place::Workspace)?;
+        let mut rows = vec![Row::EMPTY; count];
+        let targets = Targets::Classes(&self.classes);
+        on_the_pool(|| T::cross_entropy(&logits, targets, columns, self.smoothing, &mut rows));
+        let sum: f64 = rows.iter().map(|row| row.loss).sum();
+        if self.tracked {
+            self.saved.set((logits, rows));
+        }
+        Ok((T::to_cpu_storage_owned(vec![<T as WithDType>::from_f64(sum / count as f64)]), Shape::from(())))
+    }
+
+    fn bwd(&self, x: &Tensor, token: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let Some(saved) = self.saved.get() else {
+            candle_core::bail!("linear_cross_entropy: backward without forward");
+        };
+        let (logits, rows) = &*saved;
+        let upstream = dy.to_dtype(DType::F64)?.to_scalar::<f64>()? / rows.len() as f64;
+        let (classes, targets) = (self.layer.weight.dims()[0], Targets::Classes(&self.classes));
+        let d_logits = on_the_pool(|| {
+            run::cross_entropy_backward(logits, targets, classes, self.smoothing, upstream, rows, Place::Workspace)
+        });
+        Ok((self.layer.backward(x, &d_logits)?, bundle::gradient(token)?))
+    }
+}

@@ -1,0 +1,51 @@
+//! A product with a constant.
+
+use std::marker::PhantomData;
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use rayon::prelude::*;
+
+use crate::cpu::element::Element;
+use crate::cpu::tensors::{elements, tensor, with_elements};
+
+pub(crate) fn masked<T: Element>(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    x.apply_op1(Masked::<T> { mask: mask.clone(), element: PhantomData })
+}
+
+struct Masked<T> {
+    mask: Tensor,
+    element: PhantomData<fn() -> T>,
+}
+
+/// Elements of a task.
+const TASK: usize = 1 << 15;
+
+impl<T: Element> Masked<T> {
+    /// The mask is as long as `x`, or as a part of it that repeats.
+    fn times(&self, x: &[T]) -> Result<Vec<T>> {
+        with_elements::<T, _>(&self.mask, |mask| {
+            let product = |(x, mask): (&T, &T)| *x * *mask;
+            Ok(match mask.len() {
+                0 => Vec::new(),
+                len if len == x.len() => x.par_iter().with_min_len(TASK).zip(mask).map(product).collect(),
+                len => x.par_iter().with_min_len(TASK).enumerate().map(|(at, x)| *x * mask[at % len]).collect(),
+            })
+        })
+    }
+}
+
+impl<T: Element> CustomOp1 for Masked<T> {
+    fn name(&self) -> &'static str {
+        "masked"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let y = self.times(elements::<T>(x, layout)?)?;
+        Ok((T::to_cpu_storage_owned(y), layout.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let dx = with_elements::<T, _>(&dy.contiguous()?, |dy| self.times(dy))?;
+        Ok(Some(tensor(dx, x.shape())))
+    }
+}

@@ -1,0 +1,142 @@
+//! Forward on vectors: a tile of sequences and a vector of units has its four sums in registers, and leaves them as a cell's new state.
+
+use rayon::prelude::*;
+
+use crate::InstructionSet;
+use crate::cpu::lstm::{Extents, Recurrence, Written};
+use crate::cpu::memory::Buffer;
+use crate::cpu::product::{share, tile_of};
+use crate::cpu::simd::functions::logistic;
+use crate::cpu::simd::microkernel::reduce;
+use crate::cpu::simd::{Shared, Stored, Vector, dispatch, lanes};
+
+/// See [`crate::cpu::lstm::reference::forward`].
+pub(crate) fn forward(set: InstructionSet, recurrence: &Recurrence<'_, f32>, written: Written<'_, f32>) {
+    recurrence.check();
+    let extents = recurrence.extents;
+    let Extents { batch, hidden, .. } = extents;
+    let Written { gates, cells, y } = written;
+    assert!(gates.len() == 4 * extents.states_len() && cells.len() == extents.states_len(), "lengths");
+    assert!(y.len() == extents.states_len(), "lengths");
+    if batch == 0 || hidden == 0 {
+        return;
+    }
+    let padded = hidden.next_multiple_of(lanes(set));
+    let mut packed = Buffer::<f32>::take(4 * hidden * padded);
+    pack(recurrence.weight, hidden, lanes(set), &mut packed);
+    let (gates, cells, y) = (Shared::new(gates), Shared::output(cells), Shared::output(y));
+    let task = Task { recurrence, packed: &packed, gates, cells, y };
+    let tasks = rayon::current_num_threads().min(batch);
+    (0..tasks).into_par_iter().with_max_len(1).for_each(|index| {
+        let rows = share(batch, tasks, index);
+        // SAFETY: lengths were asserted; no other task has these sequences.
+        unsafe { run(set, &task, rows.start, rows.end) };
+    });
+}
+
+/// The weight in panels of a vector of units: (panel, unit before, gate, lane), zeros beyond the units.
+fn pack(weight: &[f32], hidden: usize, lanes: usize, packed: &mut [f32]) {
+    packed.par_chunks_mut(4 * hidden * lanes).enumerate().for_each(|(panel, packed)| {
+        let units = panel * lanes..hidden.min((panel + 1) * lanes);
+        if units.len() < lanes {
+            packed.fill(0.0);
+        }
+        for (block, to) in packed.chunks_mut(16 * 4 * lanes).enumerate() {
+            let count = to.len() / (4 * lanes);
+            for gate in 0..4 {
+                for unit in units.clone() {
+                    let from = &weight[(gate * hidden + unit) * hidden + 16 * block..][..count];
+                    let to = to[gate * lanes + unit - units.start..].iter_mut().step_by(4 * lanes);
+                    for (from, to) in from.iter().zip(to) {
+                        *to = *from;
+                    }
+                }
+            }
+        }
+    });
+}
+
+struct Task<'a> {
+    recurrence: &'a Recurrence<'a, f32>,
+    packed: &'a [f32],
+    gates: Shared,
+    cells: Shared,
+    y: Shared,
+}
+
+dispatch! {
+    /// Sequences `first` to `last` through all steps.
+    fn run(task: &Task<'_>, first: usize, last: usize) = run_body
+}
+
+#[inline(always)]
+unsafe fn run_body<V: Vector>(task: &Task<'_>, first: usize, last: usize) {
+    let Extents { steps, batch, hidden } = task.recurrence.extents;
+    // Four sums a row, four vectors of the weight and one value stay in registers.
+    let most = if V::REGISTERS >= 32 { 6 } else { 2 };
+    let count = last - first;
+    for step in 0..steps {
+        let mut unit = 0;
+        while unit < hidden {
+            for index in 0..count.div_ceil(most) {
+                let tile = share(count, count.div_ceil(most), index);
+                let row = first + tile.start;
+                macro_rules! tile {
+                    ($rows:literal) => {
+                        // SAFETY: the caller's contract.
+                        unsafe { cells_of::<V, $rows>(task, step * batch, row, step == 0, unit) }
+                    };
+                }
+                tile_of!(tile.len(), most, tile);
+            }
+            unit += V::LANES;
+        }
+    }
+}
+
+/// A vector of units of `MR` sequences, from `row` on, at one step, of whose rows the first is `start`.
+#[inline(always)]
+unsafe fn cells_of<V: Vector, const MR: usize>(task: &Task<'_>, start: usize, row: usize, initial: bool, unit: usize) {
+    let Extents { batch, hidden, .. } = task.recurrence.extents;
+    let left = hidden - unit;
+    // SAFETY: rows and units lie within the extents; lanes beyond the units are neither read nor written.
+    unsafe {
+        let mut acc = [[V::splat(0.0); 4]; MR];
+        let mut before = [task.recurrence.hidden.as_ptr(); MR];
+        for i in 0..MR {
+            let sums = task.gates.at((start + row + i) * 4 * hidden + unit);
+            for gate in 0..4 {
+                acc[i][gate] = f32::load_left::<V>(sums.add(gate * hidden), left);
+            }
+            before[i] = match initial {
+                true => task.recurrence.hidden.as_ptr().add((row + i) * hidden),
+                false => task.y.at((start - batch + row + i) * hidden),
+            };
+        }
+        reduce::<V, MR, 4>(&mut acc, before, task.packed.as_ptr().add(4 * hidden * unit), hidden);
+        for i in 0..MR {
+            let at = (start + row + i) * hidden + unit;
+            let c = match initial {
+                true => task.recurrence.cell.as_ptr().add((row + i) * hidden + unit),
+                false => task.cells.at(at - batch * hidden),
+            };
+            let (input, forget) = (logistic(acc[i][0]).0, logistic(acc[i][1]).0);
+            let (new, output) = (tanh(acc[i][2]), logistic(acc[i][3]).0);
+            let c = forget.mul(f32::load_left::<V>(c, left));
+            let c = input.fma(new, c);
+            let gates = task.gates.at((start + row + i) * 4 * hidden + unit);
+            for (gate, value) in [input, forget, new, output].into_iter().enumerate() {
+                f32::store_left(value, gates.add(gate * hidden), left);
+            }
+            f32::store_left(c, task.cells.at(at), left);
+            f32::store_left(output.mul(tanh(c)), task.y.at(at), left);
+        }
+    }
+}
+
+/// `tanh(x) = 2 s(2 x) - 1`.
+#[inline(always)]
+pub(super) unsafe fn tanh<V: Vector>(x: V) -> V {
+    // SAFETY: the caller has the instructions.
+    unsafe { logistic(x.add(x)).0.fma(V::splat(2.0), V::splat(-1.0)) }
+}

@@ -1,0 +1,130 @@
+//! `y = a^T b` on vectors, which weight gradients are: an outer product for every row of both, summed over all of them.
+
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+use crate::InstructionSet;
+use crate::cpu::memory::Buffer;
+use crate::cpu::product::{Order, ProductShape, pack, share, tile_of};
+use crate::cpu::simd::microkernel::outer;
+use crate::cpu::simd::{Shared, Stored, Vector, dispatch, lanes};
+
+/// Rows of the result that a task forms: a multiple of the tiles' rows.
+const SLAB: usize = 48;
+/// Outer products that are summed in registers before the sums go to memory.
+const BLOCK: usize = 512;
+
+/// See [`crate::cpu::product::reference::product_of_columns`].
+pub(crate) fn product_of_columns(
+    set: InstructionSet,
+    shape: ProductShape,
+    a: &[f32],
+    b: &[f32],
+    y: &mut [MaybeUninit<f32>],
+) {
+    let ProductShape { rows, inner, columns } = shape;
+    assert!(a.len() == rows * inner && b.len() == inner * columns && y.len() == rows * columns, "lengths");
+    if y.is_empty() {
+        return;
+    }
+    let lanes = lanes(set);
+    let padded = columns.next_multiple_of(lanes);
+    let mut packed = Buffer::<f32>::take(inner * padded);
+    pack(b, Order::Rows, (inner, columns, padded), 2 * lanes, &mut packed);
+    y.par_chunks_mut(SLAB * columns).enumerate().with_max_len(1).for_each(|(index, y)| {
+        let count = y.len() / columns;
+        let mut slab = Buffer::<f32>::take(BLOCK * SLAB);
+        let mut block = 0;
+        loop {
+            let len = BLOCK.min(inner - block);
+            // These columns of a block of `a`, side by side.
+            for (row, to) in slab.chunks_exact_mut(SLAB).take(len).enumerate() {
+                to[..count].copy_from_slice(&a[(block + row) * rows + index * SLAB..][..count]);
+            }
+            let sum =
+                Sum { inner, columns, padded, count, slab: &slab, packed: &packed, y: Shared::output(y), block, len };
+            // SAFETY: lengths were asserted: the slab holds `len` rows, the panels `inner`, and `y` is this task's own.
+            unsafe { sum_block(set, &sum) };
+            block += len;
+            if block >= inner {
+                break;
+            }
+        }
+    });
+}
+
+/// One block of a task.
+struct Sum<'a> {
+    inner: usize,
+    columns: usize,
+    padded: usize,
+    /// Rows of `y`.
+    count: usize,
+    /// (len, `SLAB`).
+    slab: &'a [f32],
+    packed: &'a [f32],
+    y: Shared,
+    /// First row of both factors, and how many; sums are added to what is there from the second block on.
+    block: usize,
+    len: usize,
+}
+
+dispatch! {
+    /// All tiles of a block.
+    fn sum_block(sum: &Sum<'_>) = sum_block_body
+}
+
+#[inline(always)]
+unsafe fn sum_block_body<V: Vector>(sum: &Sum<'_>) {
+    let mut column = 0;
+    while column < sum.padded {
+        // SAFETY: the caller's contract.
+        unsafe {
+            if sum.padded - column >= 2 * V::LANES {
+                sum_panel::<V, 2>(sum, column);
+                column += 2 * V::LANES;
+            } else {
+                sum_panel::<V, 1>(sum, column);
+                column += V::LANES;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn sum_panel<V: Vector, const NR: usize>(sum: &Sum<'_>, column: usize) {
+    for index in 0..sum.count.div_ceil(V::TILE_ROWS) {
+        let tile = share(sum.count, sum.count.div_ceil(V::TILE_ROWS), index);
+        macro_rules! tile {
+            ($rows:literal) => {
+                // SAFETY: the tile's rows lie within the slab and `y`, its panel within the packed columns; only lanes within
+                // the columns are read from and written to the output.
+                unsafe {
+                    let y = sum.y.at(tile.start * sum.columns + column);
+                    let left = sum.columns - column;
+                    let mut acc = [[V::splat(0.0); NR]; $rows];
+                    if sum.block > 0 {
+                        for i in 0..$rows {
+                            for j in 0..NR {
+                                let from = y.add(i * sum.columns + j * V::LANES);
+                                acc[i][j] = f32::load_left::<V>(from, left - j * V::LANES);
+                            }
+                        }
+                    }
+                    let a = sum.slab.as_ptr().add(tile.start);
+                    let width = NR * V::LANES;
+                    let b = sum.packed.as_ptr().add(column * sum.inner + sum.block * width);
+                    outer::<V, $rows, NR>(&mut acc, a, SLAB, b, width, sum.len);
+                    for i in 0..$rows {
+                        for j in 0..NR {
+                            let to = y.add(i * sum.columns + j * V::LANES);
+                            f32::store_left(acc[i][j], to, left - j * V::LANES);
+                        }
+                    }
+                }
+            };
+        }
+        tile_of!(tile.len(), V::TILE_ROWS, tile);
+    }
+}

@@ -1,0 +1,46 @@
+//! Rows of a table by number.
+
+use candle_core::{DType, Tensor};
+
+use crate::check::{require_device, require_dtype, require_same_device, require_two_floats, wrong_shape};
+use crate::{Error, Result, device};
+
+/// The rows of `weight` (V, E), f32 or f64, that `ids`, u32 of any shape, name: (.., E), as one node of the graph.
+///
+/// The gradient of the table is as large as the table. Rows that occur more than once are added up in the order of the ids:
+/// the same bits on any number of threads. On CUDA and Metal this is candle's `index_select`.
+///
+/// # Errors
+///
+/// Shapes, types and devices that do not fit, each named; on the CPU, [`Error::Argument`] for an id that the table lacks.
+///
+/// ```
+/// use candle_core::{Device, Tensor, Var};
+/// use lookahead_kernels::embedding;
+///
+/// let weight = Var::new(&[[1f32, 2.], [3., 4.]], &Device::Cpu)?;
+/// let ids = Tensor::new(&[1u32, 1], &Device::Cpu)?;
+/// let rows = embedding(&weight, &ids)?;
+/// assert_eq!(rows.to_vec2::<f32>()?, [[3., 4.], [3., 4.]]);
+/// let gradients = rows.sum_all()?.backward()?;
+/// assert_eq!(gradients.get(&weight).unwrap().to_vec2::<f32>()?, [[0., 0.], [2., 2.]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
+    let op = "embedding";
+    require_device(op, "weight", weight)?;
+    require_two_floats(op, "weight", weight)?;
+    let (_, width) = weight.dims2().map_err(|_| wrong_shape(op, "weight", "(V, E)".into(), weight))?;
+    require_same_device(op, "ids", ids, weight.device(), "weight")?;
+    require_dtype(op, "ids", ids, DType::U32).map_err(|_| Error::DType {
+        op,
+        argument: "ids",
+        expected: "U32 numbers of rows".into(),
+        got: ids.dtype(),
+    })?;
+    let flat = ids.detach().flatten_all()?.contiguous()?;
+    let rows = device::embedding(&weight.contiguous()?, &flat)?;
+    let mut shape = ids.dims().to_vec();
+    shape.push(width);
+    Ok(rows.reshape(shape)?)
+}

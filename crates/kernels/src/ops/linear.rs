@@ -1,0 +1,125 @@
+//! A linear layer, and the loss of a classifier whose last layer is one.
+
+use candle_core::{DType, Tensor};
+
+use crate::check::{require_device, require_dtype, require_same_device, require_two_floats, wrong_shape};
+use crate::{Error, Result, device};
+
+/// `x W^T + b` over the last axis of `x`, as one node of the graph.
+///
+/// `x` is (.., I), f32 or f64; `weight` (O, I) and `bias` (O) are of its type, as in PyTorch. The result is (.., O). Gradients go
+/// to all three. Results have the same bits on any number of threads.
+///
+/// # Errors
+///
+/// Shapes, types and devices that do not fit, each named; [`Error::Argument`] if there are no inputs or no outputs.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+///
+/// let x = Tensor::new(&[[1f32, 2.]], &Device::Cpu)?;
+/// let weight = Tensor::new(&[[1f32, 1.], [0., 3.], [2., 0.]], &Device::Cpu)?;
+/// let y = lookahead_kernels::linear(&x, &weight, None)?;
+/// assert_eq!(y.to_vec2::<f32>()?, [[3., 6., 2.]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (rows, weight, bias) = check("linear", x, weight, bias)?;
+    let outputs = weight.dims()[0];
+    let y = device::linear(&rows, &weight, bias.as_ref())?;
+    let mut shape = x.dims().to_vec();
+    if let Some(last) = shape.last_mut() {
+        *last = outputs;
+    }
+    Ok(y.reshape(shape)?)
+}
+
+/// The mean cross-entropy of `linear(x, weight, bias)` against class indices, as one node: for large vocabularies.
+///
+/// As [`linear`] and [`cross_entropy_indices`](crate::cross_entropy_indices) one after the other, but the logits, (N, K) numbers,
+/// stay with the node: they become no tensor, and neither does their gradient.
+///
+/// | argument | shape | meaning |
+/// | --- | --- | --- |
+/// | `x` | (.., I) | f32 or f64, N rows together |
+/// | `weight`, `bias` | (K, I), (K) | of the same type |
+/// | `targets` | N elements, in any shape | u32 class indices |
+/// | `label_smoothing` | in \[0, 1\] | share of each target spread over all classes |
+///
+/// Returns a scalar in nats. Gradients go to `x`, `weight` and `bias`.
+///
+/// # Errors
+///
+/// Those of both.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+///
+/// let x = Tensor::new(&[[1f32, 2.]], &Device::Cpu)?;
+/// let weight = Tensor::zeros((4, 2), DType::F32, &Device::Cpu)?;
+/// let targets = Tensor::new(&[3u32], &Device::Cpu)?;
+/// let loss = lookahead_kernels::linear_cross_entropy(&x, &weight, None, &targets, 0.0)?;
+/// assert!((loss.to_scalar::<f32>()? - 4f32.ln()).abs() < 1e-6);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn linear_cross_entropy(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    targets: &Tensor,
+    label_smoothing: f64,
+) -> Result<Tensor> {
+    let op = "linear_cross_entropy";
+    let (x, weight, bias) = check(op, x, weight, bias)?;
+    let rows = x.dims()[0];
+    require_same_device(op, "targets", targets, x.device(), "x")?;
+    require_dtype(op, "targets", targets, DType::U32).map_err(|_| Error::DType {
+        op,
+        argument: "targets",
+        expected: "U32 class indices".into(),
+        got: targets.dtype(),
+    })?;
+    if rows == 0 {
+        return Err(Error::Argument { op, argument: "x", rule: "of at least one row", value: "0".into() });
+    }
+    if targets.elem_count() != rows {
+        return Err(wrong_shape(op, "targets", format!("({rows})"), targets));
+    }
+    if !(0.0..=1.0).contains(&label_smoothing) {
+        let value = label_smoothing.to_string();
+        return Err(Error::Argument { op, argument: "label_smoothing", rule: "in [0, 1]", value });
+    }
+    let targets = targets.detach().flatten_all()?.contiguous()?;
+    device::linear_cross_entropy(&x, &weight, bias.as_ref(), &targets, label_smoothing)
+}
+
+/// `x` as rows, and the parameters, all contiguous.
+fn check(
+    op: &'static str,
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+) -> Result<(Tensor, Tensor, Option<Tensor>)> {
+    require_device(op, "x", x)?;
+    require_two_floats(op, "x", x)?;
+    let Some(&inputs) = x.dims().last() else { return Err(wrong_shape(op, "x", "(.., I)".into(), x)) };
+    let expected = || format!("(O, {inputs}) to match x");
+    let (outputs, of_weight) = weight.dims2().map_err(|_| wrong_shape(op, "weight", expected(), weight))?;
+    if of_weight != inputs {
+        return Err(wrong_shape(op, "weight", expected(), weight));
+    }
+    if inputs == 0 || outputs == 0 {
+        let value = format!("{inputs} to {outputs}");
+        return Err(Error::Argument { op, argument: "weight", rule: "of at least one input and output", value });
+    }
+    for (argument, tensor) in [("weight", Some(weight)), ("bias", bias)] {
+        let Some(tensor) = tensor else { continue };
+        require_same_device(op, argument, tensor, x.device(), "x")?;
+        require_dtype(op, argument, tensor, x.dtype())?;
+    }
+    if let Some(bias) = bias.filter(|bias| bias.dims() != [outputs]) {
+        return Err(wrong_shape(op, "bias", format!("({outputs})"), bias));
+    }
+    let rows = x.elem_count() / inputs;
+    Ok((x.contiguous()?.reshape((rows, inputs))?, weight.contiguous()?, bias.map(Tensor::contiguous).transpose()?))
+}

@@ -1,0 +1,56 @@
+//! A layer of an LSTM as one node.
+
+use candle_core::Tensor;
+
+use crate::check::{require_device, require_two_floats};
+use crate::plan::LstmPlan;
+use crate::{Lstm, LstmState, Result, device};
+
+/// An LSTM layer over all steps of `x`, as one node of the graph: its outputs, and the state behind the last step.
+///
+/// | tensor | shape | |
+/// | --- | --- | --- |
+/// | `x` | (T, B, I) | f32 or f64; steps first, so that a step lies together |
+/// | `state` | (B, H) each | the state before the first step, of the same type |
+/// | outputs | (T, B, H) | |
+/// | last state | (B, H) each | as a part of the graph, like the outputs |
+///
+/// `i = s(a1)`, `f = s(a2)`, `g = tanh(a3)`, `o = s(a4)`, `c = f c' + i g`, `h = o tanh(c)`, with
+/// `a = W_ih x + b_ih + W_hh h' + b_hh`. Gradients go to `x`, both weights, both biases and the state before the first step.
+///
+/// On the CPU the inputs of all steps are multiplied at once, so are the weights' gradients; the gates and cells of each step are
+/// kept for backward, 5 H numbers a step and sequence. Results have the same bits on any number of threads.
+/// On CUDA and Metal it is composed of candle's operations, step by step: right, slow, and quadratic in the steps going backward.
+///
+/// # Errors
+///
+/// Shapes, types and devices that do not fit, each named; [`Error::Argument`](crate::Error::Argument) if there is no step,
+/// sequence, input or unit.
+///
+/// # References
+///
+/// Hochreiter, Schmidhuber: Long Short-Term Memory, 1997; Gers, Schmidhuber, Cummins: Learning to Forget, 2000, for the forget gate.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use lookahead_kernels::{Lstm, LstmState, lstm};
+///
+/// let device = Device::Cpu;
+/// let layer = Lstm {
+///     weight_ih: Tensor::randn(0f32, 0.1, (12, 5), &device)?,
+///     weight_hh: Tensor::randn(0f32, 0.1, (12, 3), &device)?,
+///     biases: None,
+/// };
+/// let x = Tensor::randn(0f32, 1., (7, 2, 5), &device)?; // seven steps of two sequences
+/// let state = LstmState::zeros(2, 3, DType::F32, &device)?;
+/// let (y, state) = lstm(&x, &layer, &state)?;
+/// assert_eq!((y.dims(), state.cell.dims()), (&[7, 2, 3][..], &[2, 3][..]));
+/// let (y, _) = lstm(&x, &layer, &state.detach())?; // goes on where it ended
+/// # assert_eq!(y.dims(), [7, 2, 3]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn lstm(x: &Tensor, layer: &Lstm, state: &LstmState) -> Result<(Tensor, LstmState)> {
+    require_device("lstm", "x", x)?;
+    require_two_floats("lstm", "x", x)?;
+    device::lstm(&x.contiguous()?, LstmPlan::checked(x, layer, state)?)
+}

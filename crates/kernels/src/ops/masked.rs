@@ -1,0 +1,36 @@
+//! A product with a mask.
+
+use candle_core::Tensor;
+
+use crate::check::{require_device, require_dtype, require_same_device, require_two_floats, wrong_shape};
+use crate::{Result, device};
+
+/// `x * mask`, the mask being a constant: dropout, whose masks the caller draws.
+///
+/// `mask` has the shape of `x`, f32 or f64, or 1 on the first axis, where all of `x` along that axis shares it. The gradient goes to `x`
+/// alone; a product of candle's would form one for the mask too.
+///
+/// # Errors
+///
+/// Shapes, types and devices that do not fit, each named.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+///
+/// let x = Tensor::new(&[[1f32, 2.], [3., 4.]], &Device::Cpu)?;
+/// let mask = Tensor::new(&[[0f32, 2.]], &Device::Cpu)?;
+/// assert_eq!(lookahead_kernels::masked(&x, &mask)?.to_vec2::<f32>()?, [[0., 4.], [0., 8.]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    let op = "masked";
+    require_device(op, "x", x)?;
+    require_two_floats(op, "x", x)?;
+    require_same_device(op, "mask", mask, x.device(), "x")?;
+    require_dtype(op, "mask", mask, x.dtype())?;
+    let shared = mask.rank() == x.rank() && mask.rank() > 0 && mask.dims()[0] == 1 && mask.dims()[1..] == x.dims()[1..];
+    if mask.dims() != x.dims() && !shared {
+        return Err(wrong_shape(op, "mask", format!("{:?}, or 1 on the first axis", x.dims()), mask));
+    }
+    device::masked(&x.contiguous()?, &mask.detach().contiguous()?)
+}

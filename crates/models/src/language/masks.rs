@@ -1,0 +1,91 @@
+//! Dropout whose masks are numbered, so that a pass that is done again drops the same.
+
+use candle_core::{DType, Device, Tensor};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+
+use crate::{Pass, Result};
+
+/// The masks of one pass: of every place its own stream, which depends on (seed, step, place) alone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Masks {
+    pub(super) seed: u64,
+    pub(super) pass: Pass,
+    /// Places there are in a pass.
+    pub(super) places: u64,
+}
+
+impl Masks {
+    /// `shape` numbers, each 0 with probability `rate` and else `1 / (1 - rate)`; none where nothing is dropped.
+    pub(super) fn mask(
+        &self,
+        place: u64,
+        rate: f64,
+        shape: &[usize],
+        (dtype, device): (DType, &Device),
+    ) -> Result<Option<Tensor>> {
+        let Pass::Train { step } = self.pass else { return Ok(None) };
+        if rate == 0.0 {
+            return Ok(None);
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        // The top bit keeps these streams apart from those of the initial weights by more than chance.
+        rng.set_stream((1 << 63) | (self.places * step + place));
+        // Two bytes decide over a number: the rate is met within 1 / 131,072.
+        let threshold = (rate * 65_536.0).round() as u32;
+        let scale = (1.0 / (1.0 - rate)) as f32;
+        let mut drawn = vec![0u8; 2 * shape.iter().product::<usize>()];
+        rng.fill_bytes(&mut drawn);
+        let kept = |pair: &[u8]| u32::from(u16::from_le_bytes([pair[0], pair[1]])) >= threshold;
+        let mask: Vec<f32> = drawn.chunks_exact(2).map(|pair| if kept(pair) { scale } else { 0.0 }).collect();
+        Ok(Some(Tensor::from_vec(mask, shape, device)?.to_dtype(dtype)?))
+    }
+
+    /// Activations (T, B, F) with elements dropped, or with the same units at all steps.
+    pub(super) fn drop(&self, x: &Tensor, place: u64, rate: f64, locked: bool) -> Result<Tensor> {
+        let (steps, batch, features) = x.dims3()?;
+        let shape = [if locked { 1 } else { steps }, batch, features];
+        match self.mask(place, rate, &shape, (x.dtype(), x.device()))? {
+            Some(mask) => Ok(lookahead_kernels::masked(x, &mask)?),
+            None => Ok(x.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask(seed: u64, step: u64, place: u64) -> Vec<f32> {
+        let masks = Masks { seed, pass: Pass::Train { step }, places: 3 };
+        let mask = masks.mask(place, 0.25, &[4000], (DType::F32, &Device::Cpu)).unwrap();
+        mask.unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn masks_are_numbered_and_keep_what_they_should() {
+        let first = mask(1, 7, 2);
+        assert_eq!(first, mask(1, 7, 2));
+        for other in [mask(2, 7, 2), mask(1, 8, 2), mask(1, 7, 1)] {
+            assert_ne!(first, other);
+        }
+        assert!(first.iter().all(|value| *value == 0.0 || *value == 4.0 / 3.0));
+        let dropped = first.iter().filter(|value| **value == 0.0).count();
+        // Five standard deviations of 4,000 draws.
+        assert!((dropped as f64 - 1000.0).abs() < 5.0 * 750f64.sqrt(), "{dropped}");
+    }
+
+    #[test]
+    fn nothing_is_dropped_in_evaluation_and_locked_masks_hold_for_all_steps() {
+        let x = Tensor::ones((5, 2, 40), DType::F32, &Device::Cpu).unwrap();
+        let masks = Masks { seed: 1, pass: Pass::Eval, places: 1 };
+        assert_eq!(masks.drop(&x, 0, 0.5, true).unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap(), 400.0);
+        let masks = Masks { pass: Pass::Train { step: 0 }, ..masks };
+        let steps = masks.drop(&x, 0, 0.5, true).unwrap().to_vec3::<f32>().unwrap();
+        assert!(steps.iter().all(|step| *step == steps[0]) && steps[0][0] != steps[0][1]);
+        let steps = masks.drop(&x, 0, 0.5, false).unwrap().to_vec3::<f32>().unwrap();
+        assert_ne!(steps[0], steps[1]);
+    }
+}

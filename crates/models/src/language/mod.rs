@@ -1,0 +1,299 @@
+//! Language models: an embedding, LSTM layers, and a softmax over the vocabulary.
+
+mod config;
+mod masks;
+mod state;
+
+use std::{collections::HashMap, path::Path};
+
+use candle_core::{DType, Device, Tensor, Var};
+use lookahead_kernels::{Lstm, LstmState, embedding, linear, linear_cross_entropy, lstm, masked};
+
+pub use self::config::{LanguageDropout, LanguageModelConfig};
+use self::masks::Masks;
+pub use self::state::LanguageState;
+use crate::{
+    BatchNormConfig, Error, Loaded, Pass, Result, Weights,
+    init::Init,
+    layers::weight,
+    store::{Store, StoreBuilder},
+};
+
+/// An LSTM language model: what token comes next?
+///
+/// | parameter | shape | |
+/// | --- | --- | --- |
+/// | `embedding.weight` | (V, E) | of the output too, if tied |
+/// | `lstm.weight_ih_l0`, `lstm.weight_hh_l0` | (4 H, E), (4 H, H) | PyTorch's names and order of gates, `l1` and so on above |
+/// | `lstm.bias_ih_l0`, `lstm.bias_hh_l0` | (4 H) each | |
+/// | `decoder.weight` | (V, H) | if the output is free |
+/// | `decoder.bias` | (V) | |
+///
+/// Tokens are u32 (T, B): step t of B texts side by side, of which each goes on in the next window. The state in between is a value of the
+/// caller's.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use lookahead_models::{LanguageModel, LanguageModelConfig, Pass};
+///
+/// let config = LanguageModelConfig { embedding: 16, hidden: 16, ..LanguageModelConfig::words(50) };
+/// let model = LanguageModel::new(&config, 1, DType::F32, &Device::Cpu)?;
+/// let tokens = Tensor::zeros((5, 2), DType::U32, &Device::Cpu)?; // five steps of two texts
+/// let mut state = model.begin(2)?;
+/// for step in 0..2 {
+///     let (loss, after) = model.loss(&tokens, &tokens, &state, Pass::Train { step })?;
+///     let gradients = loss.backward()?;
+///     state = after.detach();
+/// #   assert!(model.parameters().iter().all(|(_, var)| gradients.get(var).is_some()));
+/// }
+/// # Ok::<(), lookahead_models::Error>(())
+/// ```
+///
+/// # References
+///
+/// Zaremba et al. 2014, *Recurrent Neural Network Regularization*; Inan et al. 2017 and Press and Wolf 2017 for the tied output;
+/// Merity et al. 2018, *Regularizing and Optimizing LSTM Language Models*.
+#[derive(Debug)]
+pub struct LanguageModel {
+    config: LanguageModelConfig,
+    seed: u64,
+    dtype: DType,
+    device: Device,
+    embedding: Var,
+    layers: Vec<Layer>,
+    /// Where the output is free.
+    decoder: Option<Var>,
+    bias: Var,
+    store: Store,
+}
+
+#[derive(Debug)]
+struct Layer {
+    weight_ih: Var,
+    weight_hh: Var,
+    bias_ih: Var,
+    bias_hh: Var,
+}
+
+/// What the layers make of a window of text.
+#[derive(Debug, Clone)]
+pub struct LanguageFeatures {
+    /// The last layer's outputs after dropout, (T, B, units): what the softmax sees.
+    pub dropped: Tensor,
+    /// The same before dropout: AWD-LSTM's regularisers take both.
+    pub raw: Tensor,
+    /// The state behind the last step, with its graph.
+    pub state: LanguageState,
+}
+
+impl LanguageModel {
+    /// A model with fresh weights, which depend on `seed` and the parameters' names alone; `seed` is also that of the dropout masks.
+    ///
+    /// `dtype` is f32 or f64.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where the configuration describes no model.
+    pub fn new(config: &LanguageModelConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
+        config.validate()?;
+        if ![DType::F32, DType::F64].contains(&dtype) {
+            return Err(Error::Config { field: "dtype", value: format!("{dtype:?}"), rule: "F32 or F64" });
+        }
+        let batch_norm = BatchNormConfig::default();
+        let mut store =
+            StoreBuilder { seed, dtype, device: device.clone(), batch_norm, source: None, store: Store::default() };
+        let init = |bound: f64| Init::Uniform(config.uniform.unwrap_or(bound));
+        let (vocabulary, width) = (config.vocabulary, config.embedding);
+        let table = store.parameter("embedding.weight".into(), &[vocabulary, width], init(0.1))?;
+        let (mut inputs, mut layers) = (width, Vec::with_capacity(config.layers));
+        for (index, units) in config.units().into_iter().enumerate() {
+            let init = init(1.0 / (units as f64).sqrt());
+            let mut of = |name: &str, shape: &[usize]| store.parameter(format!("lstm.{name}_l{index}"), shape, init);
+            layers.push(Layer {
+                weight_ih: of("weight_ih", &[4 * units, inputs])?,
+                weight_hh: of("weight_hh", &[4 * units, units])?,
+                bias_ih: of("bias_ih", &[4 * units])?,
+                bias_hh: of("bias_hh", &[4 * units])?,
+            });
+            inputs = units;
+        }
+        let decoder = match config.tied {
+            true => None,
+            false => Some(store.parameter("decoder.weight".into(), &[vocabulary, inputs], init(0.1))?),
+        };
+        let bias = config.uniform.map_or(Init::Constant(0.0), Init::Uniform);
+        let bias = store.parameter("decoder.bias".into(), &[vocabulary], bias)?;
+        let (config, device, store) = (config.clone(), device.clone(), store.store);
+        Ok(Self { config, seed, dtype, device, embedding: table, layers, decoder, bias, store })
+    }
+
+    /// The state that `batch` texts begin with: zeros.
+    ///
+    /// # Errors
+    ///
+    /// candle's, if there is no memory for it.
+    pub fn begin(&self, batch: usize) -> Result<LanguageState> {
+        let zeros = |units| Ok(LstmState::zeros(batch, units, self.dtype, &self.device)?);
+        Ok(LanguageState { layers: self.config.units().into_iter().map(zeros).collect::<Result<_>>()? })
+    }
+
+    /// The state whose [tensors](LanguageState::tensors) these are, of a checkpoint as a rule; others are left out of account.
+    ///
+    /// # Errors
+    ///
+    /// A tensor that is missing, or not (B, units) with one B for all.
+    pub fn resume(&self, tensors: &HashMap<String, Tensor>) -> Result<LanguageState> {
+        let (op, mut batch, mut layers) = ("LanguageModel::resume", None, Vec::with_capacity(self.layers.len()));
+        for (layer, units) in self.config.units().into_iter().enumerate() {
+            let (hidden, cell) = state::names(layer);
+            let mut find = |name: String| -> Result<Tensor> {
+                let Some(tensor) = tensors.get(&name) else {
+                    return Err(Error::Config { field: "state", value: format!("without {name}"), rule: "whole" });
+                };
+                let rows = *batch.get_or_insert(tensor.dims().first().copied().unwrap_or(0));
+                if tensor.dims() != [rows, units] {
+                    let (expected, got) = (format!("({rows}, {units})"), tensor.dims().to_vec());
+                    return Err(lookahead_kernels::Error::Shape { op, argument: "state", expected, got }.into());
+                }
+                Ok(tensor.to_device(&self.device)?.to_dtype(self.dtype)?)
+            };
+            layers.push(LstmState { hidden: find(hidden)?, cell: find(cell)? });
+        }
+        Ok(LanguageState { layers })
+    }
+
+    /// What the layers make of `tokens`, u32 (T, B), from `state` on.
+    ///
+    /// In training the graph is kept and dropout drops; its masks are numbered by the pass's step.
+    ///
+    /// # Errors
+    ///
+    /// Tokens of another shape or type, or beyond the vocabulary; a state of another model or batch.
+    pub fn features(&self, tokens: &Tensor, state: &LanguageState, pass: Pass) -> Result<LanguageFeatures> {
+        let (op, argument) = ("LanguageModel::features", "tokens");
+        if tokens.rank() != 2 {
+            let (expected, got) = ("(T, B)".to_string(), tokens.dims().to_vec());
+            return Err(lookahead_kernels::Error::Shape { op, argument, expected, got }.into());
+        }
+        if state.layers.len() != self.layers.len() {
+            let (field, value) = ("state", format!("of {} layers", state.layers.len()));
+            return Err(Error::Config { field, value, rule: "one of this model's" });
+        }
+        let dropout = self.config.dropout;
+        // Places of masks: rows, input, and two of each layer: its recurrent weights, and what leaves it.
+        let masks = Masks { seed: self.seed, pass, places: 2 + 2 * self.layers.len() as u64 };
+        let mut x = embedding(&weight(&self.embedding, pass), tokens)?;
+        if let Some(rows) = masks.mask(0, dropout.rows, &[self.config.vocabulary, 1], (self.dtype, &self.device))? {
+            let (steps, batch) = tokens.dims2()?;
+            let of_tokens = rows.index_select(&tokens.flatten_all()?, 0)?.reshape((steps, batch, 1))?;
+            x = x.broadcast_mul(&of_tokens)?;
+        }
+        let mut x = masks.drop(&x, 1, dropout.input, dropout.locked)?;
+        let (mut raw, mut after) = (x.clone(), Vec::with_capacity(self.layers.len()));
+        for (index, (layer, state)) in self.layers.iter().zip(&state.layers).enumerate() {
+            let place = 2 + 2 * index as u64;
+            let mut weight_hh = weight(&layer.weight_hh, pass);
+            let (shape, of) = (weight_hh.dims().to_vec(), (self.dtype, &self.device));
+            if let Some(mask) = masks.mask(place, dropout.recurrent, &shape, of)? {
+                weight_hh = masked(&weight_hh, &mask)?;
+            }
+            let parameters = Lstm {
+                weight_ih: weight(&layer.weight_ih, pass),
+                weight_hh,
+                biases: Some((weight(&layer.bias_ih, pass), weight(&layer.bias_hh, pass))),
+            };
+            let (y, state) = lstm(&x, &parameters, state)?;
+            after.push(state);
+            let rate = if index + 1 == self.layers.len() { dropout.output } else { dropout.between };
+            x = masks.drop(&y, place + 1, rate, dropout.locked)?;
+            raw = y;
+        }
+        Ok(LanguageFeatures { dropped: x, raw, state: LanguageState { layers: after } })
+    }
+
+    /// Logits (T, B, V) of what comes after each of `tokens`, u32 (T, B), and the state behind them.
+    ///
+    /// # Errors
+    ///
+    /// As [`features`](Self::features).
+    pub fn forward(&self, tokens: &Tensor, state: &LanguageState, pass: Pass) -> Result<(Tensor, LanguageState)> {
+        let features = self.features(tokens, state, pass)?;
+        let (output, bias) = self.output(pass);
+        Ok((linear(&features.dropped, &output, Some(&bias))?, features.state))
+    }
+
+    /// The mean cross-entropy of `targets`, u32 (T, B), in nats a token, and the state behind the window.
+    ///
+    /// # Errors
+    ///
+    /// As [`features`](Self::features), of targets too.
+    pub fn loss(
+        &self,
+        tokens: &Tensor,
+        targets: &Tensor,
+        state: &LanguageState,
+        pass: Pass,
+    ) -> Result<(Tensor, LanguageState)> {
+        let features = self.features(tokens, state, pass)?;
+        Ok((self.loss_of(&features.dropped, targets, pass)?, features.state))
+    }
+
+    /// The same of features that were computed before.
+    ///
+    /// # Errors
+    ///
+    /// Targets of another number or type, or beyond the vocabulary.
+    pub fn loss_of(&self, features: &Tensor, targets: &Tensor, pass: Pass) -> Result<Tensor> {
+        let (output, bias) = self.output(pass);
+        Ok(linear_cross_entropy(features, &output, Some(&bias), targets, 0.0)?)
+    }
+
+    fn output(&self, pass: Pass) -> (Tensor, Tensor) {
+        (weight(self.decoder.as_ref().unwrap_or(&self.embedding), pass), weight(&self.bias, pass))
+    }
+
+    /// What is trained, sorted by name.
+    pub fn parameters(&self) -> Vec<(String, Var)> {
+        self.store.parameters()
+    }
+
+    /// How many numbers are trained.
+    pub fn parameter_count(&self) -> usize {
+        self.store.parameter_count()
+    }
+
+    /// The type of its numbers, as given to [`new`](Self::new).
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The shape this model was built with.
+    pub fn config(&self) -> &LanguageModelConfig {
+        &self.config
+    }
+
+    /// The parameters by name: the live tensors, not copies. The carried state is not among them.
+    #[doc(alias = "state_dict")]
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        self.store.state()
+    }
+
+    /// Takes the weights of a model of the same shape, as [`ResNet::load`](crate::ResNet::load).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Weights`] with every name that is missing, not of this model, of another shape or no float; the model is then as it was.
+    #[doc(alias = "load_state_dict")]
+    pub fn load(&self, weights: impl Into<Weights>) -> Result<Loaded> {
+        self.store.load(weights.into(), false)
+    }
+
+    /// Writes the parameters to a safetensors file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] where the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.store.save(path.as_ref())
+    }
+}
