@@ -1,6 +1,6 @@
 //! `original-effective`: akashpalrecha/Lookahead, 2019, as it ran under fastai 1.0.59.
 
-use lookahead_data::{Pipeline, Transform};
+use lookahead_data::Transform;
 use lookahead_models::{Head, Stem};
 use lookahead_optim::{Momentum, WeightDecay};
 

@@ -32,7 +32,7 @@ fn a_study_worked_by_hand() {
         ]
     );
     let run = study.settings[2].run(2);
-    assert_eq!((run.row.inner.learning_rate(), run.seed, run.config.train.epochs), (0.2, 2, 3));
+    assert_eq!((run.row.inner.learning_rate(), run.seed, run.config.train.epochs), (0.2, 2, 3.0));
     assert_eq!(run.row.title, "SGD, learning_rate 0.2");
     // What tunes has no test images; the same setting as a final run does.
     assert!(study.cells().all(|(setting, seed)| !setting.run(seed).config.data.test));
