@@ -175,7 +175,7 @@ fn paths_that_are_not_utf8_work() {
     let config = folder.path().join(OsStr::from_bytes(b"\xff.toml"));
     fs::write(&config, "[train]\nepochs = 0\n").unwrap();
     let output = Command::new(DEMO).arg("--config").arg(config).current_dir(folder.path()).output().unwrap();
-    assert!(fails_with(&output, 2).contains("`train.epochs` must be 1 or more"));
+    assert!(fails_with(&output, 2).contains("`train.epochs` must be above 0"));
     let output = Command::new(env!("CARGO_BIN_EXE_cifar10"))
         .arg("--data")
         .arg(OsStr::from_bytes(b"\xfe"))
