@@ -17,9 +17,9 @@ mod train;
 static ALLOCATOR: lookahead_kernels::PageCache = lookahead_kernels::PageCache::new();
 
 pub use config::{
-    Around, Config, ConfigError, DataConfig, EvaluationConfig, Experiment, Inner, ModelConfig, ModelName, MomentumCycle,
-    Normalization, OneCycleConfig, Overrides, Protocol, ResNetParts, Row, RunConfig, ScheduleConfig, SpeedNetParts,
-    StepsConfig, TrainConfig, TriangleConfig, Views, states_of,
+    Around, Config, ConfigError, DataConfig, EvaluationConfig, Experiment, Inner, ModelConfig, ModelName,
+    MomentumCycle, Normalization, OneCycleConfig, Overrides, Protocol, ResNetParts, Row, RunConfig, ScheduleConfig,
+    SpeedNetParts, StepsConfig, TrainConfig, TriangleConfig, Views, states_of,
 };
 pub use error::{Error, LossOf, Result};
 pub use parts::{Data, MomentsZeroed, Network, Schedules, TestImages, model, open_device, optimizer};

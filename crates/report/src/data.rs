@@ -13,8 +13,8 @@ use crate::reference::{Reference, Source};
 use crate::report::Report;
 use crate::row::Row;
 use crate::settings::{Origin, Settings};
-use crate::target::TimeToTarget;
 use crate::sums::{Classes, clock, mean_time};
+use crate::target::TimeToTarget;
 use crate::thin::{Curve, of_epochs, of_steps};
 
 /// Buckets of all curves of one kind together: what keeps fifty runs well under two megabytes.

@@ -34,9 +34,9 @@ mod row;
 mod settings;
 mod study;
 mod sums;
+mod target;
 #[cfg(test)]
 mod testing;
-mod target;
 mod text;
 mod thin;
 

@@ -79,10 +79,8 @@ mod tests {
             finished("rmsprop-s1", 80.0),
         ];
         let sentences: Vec<String> = report(runs).times_to_target().iter().map(TimeToTarget::sentence).collect();
-        let wanted = [
-            "SGD: 86 % top-1 in 2 of 3 runs, after 102.0 \u{b1} 2.8 s of training",
-            "AdamW: 86 % top-1 in 0 of 1 run",
-        ];
+        let wanted =
+            ["SGD: 86 % top-1 in 2 of 3 runs, after 102.0 \u{b1} 2.8 s of training", "AdamW: 86 % top-1 in 0 of 1 run"];
         assert_eq!(sentences, wanted);
     }
 }

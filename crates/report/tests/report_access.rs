@@ -136,7 +136,8 @@ fn on_paper(session: &Session<'_>, name: &str) {
     session.emulate_paper(718);
     session.eval("window.dispatchEvent(new Event('beforeprint'))");
     fits(session);
-    let colours = session.eval("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]");
+    let colours =
+        session.eval("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]");
     assert_eq!(colours, serde_json::json!(["rgb(27, 34, 44)", "rgb(255, 255, 255)"]), "{name}");
     let shown = session.eval("[...document.querySelectorAll('button, select, input, nav')].filter(control => control.offsetParent && !control.closest('th, .legend')).map(control => control.outerHTML.slice(0, 80))");
     assert_eq!(shown, Value::Array(vec![]), "{name}");

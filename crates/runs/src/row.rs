@@ -82,7 +82,8 @@ impl RowId {
         let (inner, _) = kind(row.get("inner")?)?;
         let (around, settings) = row.get("around").map_or(Some((NOTHING, None)), kind)?;
         let pulls_back = |settings: &&Table| settings.get("pulls_back").and_then(Value::as_bool) != Some(false);
-        let state = settings.filter(pulls_back).and_then(|settings| settings.get("state_policy")).and_then(Value::as_str);
+        let state =
+            settings.filter(pulls_back).and_then(|settings| settings.get("state_policy")).and_then(Value::as_str);
         let name = text("name")?;
         Some(Self {
             name: name.to_owned(),

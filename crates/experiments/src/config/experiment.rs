@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use super::model::ModelConfig;
 use super::names::{Experiment, Protocol};
 use super::row::Row;
-use super::model::ModelConfig;
 use super::sections::{DataConfig, EvaluationConfig, ScheduleConfig, TrainConfig};
 
 /// Everything the results of an experiment depend on.

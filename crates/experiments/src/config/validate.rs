@@ -7,9 +7,9 @@ use lookahead_optim::Error as OptimError;
 
 use super::error::ConfigError;
 use super::experiment::Config;
+use super::model::{ModelConfig, SpeedNetParts};
 use super::names::Experiment;
 use super::row::Row;
-use super::model::{ModelConfig, SpeedNetParts};
 use super::sections::{DataConfig, OneCycleConfig, ScheduleConfig, TrainConfig};
 
 /// An error unless `holds`; comparisons are written so that NaN breaks them.

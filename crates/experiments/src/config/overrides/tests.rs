@@ -52,7 +52,13 @@ fn wrong_values_name_key_and_origin() {
     let message = with(&["train.epochs=many"]).unwrap_err().to_string();
     assert_eq!(message, "`train.epochs`: expected a number, got text (\"many\") (from --set)");
     assert!(with(&["train.epochs"]).unwrap_err().to_string().contains("expected key=value"));
-    for wrong in ["train=1", "train.batch_size=-1", "train.batch_size=1.5", "sgd.momentum.nesterov.momentum=fast", "data.train=blur"] {
+    for wrong in [
+        "train=1",
+        "train.batch_size=-1",
+        "train.batch_size=1.5",
+        "sgd.momentum.nesterov.momentum=fast",
+        "data.train=blur",
+    ] {
         let message = with(&[wrong]).unwrap_err().to_string();
         let key = wrong.split('=').next().unwrap();
         assert!(message.starts_with(&format!("`{key}`: ")) && message.contains("--set"), "{message}");

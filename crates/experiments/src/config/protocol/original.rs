@@ -10,9 +10,7 @@ use crate::config::inner::Inner;
 use crate::config::model::ModelConfig;
 use crate::config::names::{Experiment, ModelName, Protocol};
 use crate::config::row::Row;
-use crate::config::sections::{
-    DataConfig, Normalization, OneCycleConfig, ScheduleConfig, StepsConfig, TrainConfig,
-};
+use crate::config::sections::{DataConfig, Normalization, OneCycleConfig, ScheduleConfig, StepsConfig, TrainConfig};
 
 /// The hyper-parameters written in the notebooks, with the network and the augmentation that the slides name: the
 /// paper's, 4 pixels of zero padding, random crop, random flip. Lookahead's SGD has no momentum, and its AdamW has a

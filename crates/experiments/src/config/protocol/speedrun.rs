@@ -101,7 +101,8 @@ fn rows() -> Vec<Row> {
         around: Around::LookaheadFalling(config),
         ..Row::plain(inner.clone())
     };
-    let ema = LookaheadConfig { sync_period: 1.into(), slow_step_size: 0.02.into(), pulls_back: false, ..falling.clone() };
+    let ema =
+        LookaheadConfig { sync_period: 1.into(), slow_step_size: 0.02.into(), pulls_back: false, ..falling.clone() };
     vec![
         around(&sgd, falling.clone()).named("lookahead", "Lookahead"),
         Row::plain(sgd.clone()).named("plain", "Plain"),

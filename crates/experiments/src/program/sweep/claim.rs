@@ -122,7 +122,11 @@ impl<'a> Claim<'a> {
         let config = &self.cells.runs[0].config;
         let mut facts = vec![format!(
             "Experiment {}, protocol {}, {}, {} epochs, batches of {}.",
-            file.experiment, file.protocol, config.model.name(), config.train.epochs, config.train.batch_size
+            file.experiment,
+            file.protocol,
+            config.model.name(),
+            config.train.epochs,
+            config.train.batch_size
         )];
         if let Some(data) = finals.iter().find_map(|run| run.data.as_ref()) {
             facts.push(format!(

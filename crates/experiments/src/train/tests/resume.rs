@@ -90,11 +90,7 @@ fn with_dropout() {
 fn with_the_sprints_recipe() {
     let mut sprint = Config::for_protocol(Experiment::Demo, Protocol::Sprint);
     (sprint.train.epochs, sprint.train.batch_size) = (1.5, 8);
-    sprint.model = ModelConfig::SpeedNet(SpeedNetParts {
-        width: 0.25,
-        whitening_images: 20,
-        whitening_bias_epochs: 1,
-    });
+    sprint.model = ModelConfig::SpeedNet(SpeedNetParts { width: 0.25, whitening_images: 20, whitening_bias_epochs: 1 });
     for row in Config::all_rows(Experiment::Demo, Protocol::Sprint) {
         let run = RunConfig { config: sprint.clone(), row, seed: 1 };
         let data = || data(&run, shapes(64, 8));

@@ -46,7 +46,8 @@ fn trained(name: &str, fixture: &Named) -> (Vec<f64>, Tensor, Box<dyn Network>) 
     (config.train.epochs, config.train.batch_size) = (3.0, 4);
     let parts = SpeedNetParts { width: 1.0 / 16.0, whitening_images: 8, whitening_bias_epochs: 1 };
     config.model = ModelConfig::SpeedNet(parts);
-    let row = Config::all_rows(Experiment::Cifar10, Protocol::SpeedRun).into_iter().find(|row| row.name == name).unwrap();
+    let row =
+        Config::all_rows(Experiment::Cifar10, Protocol::SpeedRun).into_iter().find(|row| row.name == name).unwrap();
     let run = RunConfig { config, row, seed: 1 };
     let data = data(&run, splits);
     let mut setup = Setup::new(&run, &data, &CPU).unwrap();

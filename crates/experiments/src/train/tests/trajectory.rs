@@ -39,7 +39,8 @@ fn the_first_ten_losses_are_what_they_were() {
     let folder = open(root.path(), &run, &data);
     let mut setup = Setup::new(&run, &data, &CPU).unwrap();
     setup.model = Box::new(ResNet::new(&ResNetConfig::resnet20(10), run.seed, DType::F64, &CPU).unwrap());
-    setup.optimizer = parts::optimizer(&run.row, setup.model.parameters(), setup.model.buffers(), setup.total_steps).unwrap();
+    setup.optimizer =
+        parts::optimizer(&run.row, setup.model.parameters(), setup.model.buffers(), setup.total_steps).unwrap();
     train_from(setup, &folder, &options(), &mut Unwatched).unwrap();
     let log = lookahead_runs::Log::read(&folder.path().join("metrics.jsonl")).unwrap();
     let losses: Vec<f64> = log.steps.iter().map(|step| step.train_loss).collect();
