@@ -7,6 +7,7 @@ mod checkpoint;
 mod claims;
 mod confusion;
 mod dataset;
+mod details;
 mod difference;
 pub mod digest;
 mod environment;
@@ -29,6 +30,7 @@ pub use checkpoint::{Checkpoints, Found};
 pub use claims::{Improvement, expected_best, holm};
 pub use confusion::Confusion;
 pub use dataset::{DataPart, DataSet};
+pub use details::{HeldOutFigures, Reached, RunDetails, Target, TimeSplit};
 pub use environment::Environment;
 pub use error::{Error, Result};
 pub use folder::{Divergence, Opened, RunFolder};
@@ -41,8 +43,5 @@ pub use row::RowId;
 pub use run::{Run, Status};
 pub use settings::flat;
 pub use stats::{PairedDifference, Spread, by_seed};
-pub use summary::{
-    ExperimentSummary, Figures, HeldOutFigures, Reached, RunDetails, RunSummary, SCHEMA, Split, SummaryRow, Target,
-    TimeSplit,
-};
+pub use summary::{ExperimentSummary, Figures, RunSummary, SCHEMA, Split, SummaryRow};
 pub use tensorboard::EventWriter;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::summary::{Reached, TimeSplit};
+use crate::details::{Reached, TimeSplit};
 
 /// Where a run stands, and the sums it carries.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

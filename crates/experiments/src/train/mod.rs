@@ -3,11 +3,13 @@
 mod evaluate;
 mod gradients;
 mod interrupt;
+mod judge;
 mod losses;
 mod memory;
 mod run;
 mod setup;
 mod sheet;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod views;

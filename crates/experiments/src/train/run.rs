@@ -3,24 +3,22 @@
 use std::iter::Peekable;
 use std::time::{Duration, Instant};
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use lookahead_data::Batches;
-use lookahead_optim::evaluation::EvaluationWeights;
-use lookahead_runs::{
-    Checkpoints, EpochRecord, Figures, HeldOutFigures, Position, Reached, Record, RunDetails, RunFolder, RunSummary,
-    Split, StepRecord, Target,
-};
+use lookahead_runs::{Checkpoints, EpochRecord, Position, Record, RunFolder, RunSummary, StepRecord};
 
-use super::evaluate::{Evaluation, evaluate};
+use super::evaluate::Evaluation;
 use super::interrupt::Interrupt;
+use super::judge::{test, validate};
 use super::losses::PendingLosses;
 use super::setup::Setup;
+use super::summary::{note_target, summary};
 use super::watch::Watch;
 use super::{memory, sheet};
 use crate::config::{RunConfig, Views};
 use crate::error::{Error, LossOf, Result};
 use crate::parts::Data;
-use crate::run::{self, Journal, weights_digest};
+use crate::run::{self, Journal};
 
 /// What does not change a run's result.
 #[derive(Debug, Clone)]
@@ -159,54 +157,6 @@ pub fn train_from(
     Ok(summary)
 }
 
-/// What validation found, and the weights it was at.
-#[derive(Debug)]
-struct Validated {
-    evaluation: Evaluation,
-    weights: Vec<(String, Tensor)>,
-}
-
-/// Validates at the weights meant for evaluation, slow ones or averages, whatever the step modulo the sync period; `None` where
-/// `interrupt` asked to stop.
-fn validate(
-    setup: &mut Setup<'_>,
-    at: &mut Position,
-    views: Views,
-    interrupt: &Interrupt,
-) -> Result<Option<Validated>> {
-    let clock = Instant::now();
-    let (model, valid, device, normalize) = (&*setup.model, &setup.valid, setup.device, &setup.normalize);
-    let in_place = EvaluationWeights::of(&mut *setup.optimizer)?;
-    let evaluation = evaluate(model, valid, device, normalize, views, interrupt)?;
-    // Copies that do not follow the variables when the optimizer goes on.
-    let copy = |(name, tensor): (String, Tensor)| Ok((name, tensor.detach().copy()?));
-    let weights = model.state().into_iter().map(copy).collect::<candle_core::Result<_>>()?;
-    in_place.restore()?;
-    let Some(evaluation) = evaluation else { return Ok(None) };
-    at.time.validation += clock.elapsed().as_secs_f64();
-    match evaluation.loss {
-        loss if loss.is_finite() => Ok(Some(Validated { evaluation, weights })),
-        loss => Err(Error::NotFinite { of: LossOf::Validation(at.step), loss }),
-    }
-}
-
-/// Reads the test images of a run that is done, where it has any: the one place that does. `None` where `interrupt` asked to stop.
-fn test(setup: &mut Setup<'_>, at: &mut Position, interrupt: &Interrupt) -> Result<Option<Option<Evaluation>>> {
-    let Some(images) = &setup.test else { return Ok(Some(None)) };
-    let clock = Instant::now();
-    let loader = images.open(&setup.run.config, at)?;
-    let in_place = EvaluationWeights::of(&mut *setup.optimizer)?;
-    let views = setup.run.config.evaluation.views;
-    let evaluation = evaluate(&*setup.model, &loader, setup.device, &setup.normalize, views, interrupt)?;
-    in_place.restore()?;
-    at.time.validation += clock.elapsed().as_secs_f64();
-    match evaluation {
-        None => Ok(None),
-        Some(found) if found.loss.is_finite() => Ok(Some(Some(found))),
-        Some(found) => Err(Error::NotFinite { of: LossOf::Validation(at.step), loss: found.loss }),
-    }
-}
-
 /// TensorBoard shows the first images of the run as they were augmented. What is wrong with the batch is for the step to say.
 fn first_batch(batches: &mut Peekable<Batches>, journal: &mut Journal, at: &mut Position) -> Result<()> {
     let clock = Instant::now();
@@ -236,14 +186,6 @@ fn step_record(setup: &Setup<'_>, at: &mut Position) -> StepRecord {
     }
 }
 
-/// Writes down when an accuracy of `top1` percent reached the target, where it is the first that does.
-fn note_target(run: &RunConfig, at: &mut Position, top1: f64) {
-    let target = run.config.evaluation.target;
-    if target > 0.0 && top1 >= target && at.target.is_none() {
-        at.target = Some(Reached { step: at.step as u64, seconds: at.time.training() });
-    }
-}
-
 /// Ends the epoch under way.
 fn epoch_record(setup: &Setup<'_>, at: &mut Position, valid: &Evaluation) -> EpochRecord {
     at.train_loss = at.epoch_loss / at.step_in_epoch.max(1) as f64;
@@ -261,62 +203,8 @@ fn epoch_record(setup: &Setup<'_>, at: &mut Position, valid: &Evaluation) -> Epo
     }
 }
 
-fn images_per_second(setup: &Setup<'_>, at: &Position) -> f64 {
+pub(super) fn images_per_second(setup: &Setup<'_>, at: &Position) -> f64 {
     (at.step * setup.run.config.train.batch_size) as f64 / at.time.training()
-}
-
-/// The figures are those of the test images, where they were read; those that the run was validated on are test images too where
-/// nothing is held out.
-fn summary(
-    setup: &Setup<'_>,
-    folder: &RunFolder,
-    at: &Position,
-    last: Validated,
-    test: Option<Evaluation>,
-) -> Result<RunSummary> {
-    let Validated { evaluation: of_valid, weights } = last;
-    let held_out = setup.run.config.data.held_out > 0.0;
-    let split = if held_out && test.is_none() { Split::Valid } else { Split::Test };
-    let valid =
-        test.is_some().then_some(HeldOutFigures { loss: of_valid.loss, top1: of_valid.top1, top5: of_valid.top5 });
-    let evaluation = test.unwrap_or(of_valid);
-    let id = setup.run.row.id();
-    let details = RunDetails {
-        data_sha256: folder.data().sha256.clone(),
-        best_top1: at.best_top1,
-        best_epoch: at.best_epoch as u64,
-        time: at.time,
-        classes: setup.train.dataset().classes().to_vec(),
-        ece: evaluation.ece,
-        views: setup.run.config.evaluation.views.into(),
-        target: target(setup.run, at),
-        valid,
-        ..RunDetails::default()
-    };
-    Ok(RunSummary {
-        optimizer: id.name,
-        state: id.state,
-        seed: setup.run.seed,
-        split,
-        figures: Figures {
-            train_loss: at.train_loss,
-            valid_loss: evaluation.loss,
-            top1: evaluation.top1,
-            top5: evaluation.top5,
-            seconds: at.time.total(),
-            images_per_second: images_per_second(setup, at),
-        },
-        steps: at.step as u64,
-        peak_rss_mb: at.peak_rss_mb.max(memory::peak_mib()),
-        weights_sha256: weights_digest(&weights)?,
-        details: Some(details.with_confusion(&evaluation.confusion)),
-    })
-}
-
-/// The target and when it was reached, of a run that has one.
-fn target(run: &RunConfig, at: &Position) -> Option<Target> {
-    let top1 = run.config.evaluation.target;
-    (top1 > 0.0).then_some(Target { top1, reached: at.target })
 }
 
 /// Writes the end down and says what to try.
