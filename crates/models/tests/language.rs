@@ -93,9 +93,10 @@ fn bits(model: &LanguageModel, step: u64) -> Vec<u32> {
     let tokens = text(7, 3);
     let (loss, _) = model.loss(&tokens, &tokens, &model.begin(3).unwrap(), Pass::Train { step }).unwrap();
     let gradients = loss.backward().unwrap();
-    let all = model.parameters().into_iter().flat_map(|(_, var)| {
-        gradients.get(&var).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
-    });
+    let all = model
+        .parameters()
+        .into_iter()
+        .flat_map(|(_, var)| gradients.get(&var).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap());
     all.map(f32::to_bits).collect()
 }
 

@@ -43,8 +43,7 @@ fn recurrences_agree_with_the_definition() {
         for d_cell in [Some(&d_cell[..]), None] {
             let (wide_dy, wide_d_cell) = (wide(&dy), d_cell.map(wide));
             let passed = Passed { gates, cells, dy: &wide_dy, d_cell: wide_d_cell.as_deref() };
-            let expected_backward =
-                backward(extents, f64::NAN, |to| lstm::reference::backward(&expected, &passed, to));
+            let expected_backward = backward(extents, f64::NAN, |to| lstm::reference::backward(&expected, &passed, to));
             for set in sets() {
                 let name = format!("{extents:?} {set:?}");
                 let all = forward(extents, &sums, f32::NAN, |written| lstm::forward(set, &recurrence, written));

@@ -8,7 +8,16 @@ fn products_agree_with_the_definition() {
     let shapes: &[(usize, usize, usize)] = if SMALL {
         &[(3, 5, 21)]
     } else {
-        &[(1, 1, 1), (1, 300, 7), (12, 16, 32), (13, 257, 33), (20, 200, 800), (193, 70, 45), (700, 513, 67), (3, 1025, 49)]
+        &[
+            (1, 1, 1),
+            (1, 300, 7),
+            (12, 16, 32),
+            (13, 257, 33),
+            (20, 200, 800),
+            (193, 70, 45),
+            (700, 513, 67),
+            (3, 1025, 49),
+        ]
     };
     for &(rows, inner, columns) in shapes {
         let shape = ProductShape { rows, inner, columns };
@@ -21,9 +30,8 @@ fn products_agree_with_the_definition() {
                     product::reference::product(shape, (&wide_a, &wide_b, order), wide_bias, y);
                 });
                 for set in sets() {
-                    let kernel = || {
-                        run(rows * columns, f32::NAN, |y| product::product(set, shape, (&a, &b, order), bias, y))
-                    };
+                    let kernel =
+                        || run(rows * columns, f32::NAN, |y| product::product(set, shape, (&a, &b, order), bias, y));
                     let off = error(&in_pools(kernel), &expected);
                     assert!(off < 5e-6, "{shape:?} {order:?} {set:?}: {off:e}");
                 }
