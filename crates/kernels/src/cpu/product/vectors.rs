@@ -61,6 +61,9 @@ pub(crate) fn pack(
     packed: &mut [f32],
 ) {
     assert!(b.len() == inner * columns && packed.len() == inner * padded, "panels");
+    if packed.is_empty() {
+        return;
+    }
     packed.par_chunks_mut(inner * panel).enumerate().for_each(|(index, packed)| {
         let width = panel.min(padded - index * panel);
         let (first, taken) = (index * panel, width.min(columns - index * panel));
