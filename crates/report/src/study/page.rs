@@ -138,7 +138,7 @@ mod tests {
         );
         assert_eq!((page.matches("<table>").count(), page.matches("<svg ").count()), (2, 3));
         let text = study_markdown(&study());
-        for part in ["# Study: shapes", "## Differences", "Lookahead/\\<SGD> \u{2212} SGD", "### SGD", "| infinite |"] {
+        for part in ["# Study: shapes", "## Differences", "Lookahead/\\<SGD> \u{2212} SGD", "### SGD", " infinite |"] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }
