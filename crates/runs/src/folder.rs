@@ -40,7 +40,7 @@ pub struct Divergence {
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    data: DataSet,
+    data: Box<DataSet>,
     lock: Lock,
 }
 
@@ -95,7 +95,7 @@ impl RunFolder {
         atomic::write(&path.join(CONFIG), text.as_bytes())?;
         atomic::write_json(&path.join(ENVIRONMENT), environment)?;
         atomic::write_json(&path.join(DATA), data)?;
-        Ok(Opened::ToDo(Self { path, data: data.clone(), lock }))
+        Ok(Opened::ToDo(Self { path, data: Box::new(data.clone()), lock }))
     }
 
     /// The folder.

@@ -94,7 +94,7 @@ mod tests {
             ("lookahead-sgd.sync_period", Value::Integer(9)),
             ("lookahead-sgd.state_policy", "reset".into()),
             ("lookahead-sgd.weight_decay", Value::Float(0.25)),
-            ("train.epochs", Value::Integer(4)),
+            ("train.epochs", Value::Integer(7)),
         ] {
             let patch = Patch::of(&base(), key, &value).unwrap().unwrap();
             let mut table = base().to_table();
