@@ -254,11 +254,12 @@ mod tests {
     #[test]
     fn every_line_fits_and_the_accuracy_stays() {
         let mut runs = vec![];
-        for seed in 1..=3 {
-            for (row, top1) in [("sgd", 80.0), ("lookahead-adamw-interpolate", 81.5), ("adamw", 79.0)] {
-                // Differences of their own in each seed.
-                let luck = 0.37 * f64::from(seed * seed) + 0.2 * top1 * f64::from(seed % 2);
-                let mut run = finished(&format!("{row}-s{seed}"), top1 + luck);
+        for (seed, luck) in [(1, 2.0), (2, -3.0), (3, 0.5)] {
+            // The luck of a seed differs from row to row, so that no difference can be told from noise.
+            for (row, top1, share) in
+                [("sgd", 80.0, 0.0), ("lookahead-adamw-interpolate", 81.5, 1.0), ("adamw", 79.0, 2.0)]
+            {
+                let mut run = finished(&format!("{row}-s{seed}"), top1 + share * luck);
                 run.summary.as_mut().unwrap().figures.train_loss = 150.4 + 21.0 * f64::from(seed);
                 runs.push(run);
             }
@@ -272,7 +273,7 @@ mod tests {
             for line in text.lines() {
                 assert!(line.chars().count() <= width, "{width}: {line}");
             }
-            assert!(text.contains("top-1 %") && text.contains("94.09"), "{width}: {text}");
+            assert!(text.contains("top-1 %") && text.contains("81.33"), "{width}: {text}");
             assert_eq!(text.contains("images/s"), width > 120, "{width}: {text}");
             for whole in ["Lookahead/AdamW", "(interpolate)", "distinguishable", "difference"] {
                 assert!(text.contains(whole), "{width}: `{whole}` is broken in {text}");

@@ -21,27 +21,27 @@ const DEMO: [(&str, &str); 5] =
     [("sgd", ""), ("lookahead-sgd", "keep"), ("adamw", ""), ("lookahead-adamw", "keep"), ("rmsprop", "")];
 
 fn one_run(root: &Path) -> PathBuf {
-    Synthetic { rows: vec![("sgd", "")], seeds: 1, ..Synthetic::small("demo") }.write(root)
+    Synthetic { rows: vec![("sgd", "")], seeds: 1, ..Synthetic::small("demo") }.write_with_data(root)
 }
 
 fn demo(root: &Path) -> PathBuf {
-    Synthetic { rows: DEMO.to_vec(), seeds: 1, ..Synthetic::small("demo") }.write(root)
+    Synthetic { rows: DEMO.to_vec(), seeds: 1, ..Synthetic::small("demo") }.write_with_data(root)
 }
 
 fn thousand_classes(root: &Path) -> PathBuf {
     let rows = vec![("sgd", ""), ("lookahead-sgd", "keep"), ("adamw", "")];
     let classes = (0..1000).map(|class| format!("class {class}")).collect();
-    Synthetic { rows, classes, ..Synthetic::small("imagenette") }.write(root)
+    Synthetic { rows, classes, ..Synthetic::small("imagenette") }.write_with_data(root)
 }
 
 fn thirty_seeds(root: &Path) -> PathBuf {
     let rows = [&DEMO[..], &[("lookahead-sgd", "reset"), ("lookahead-rmsprop", "keep"), ("polyak", "")]].concat();
-    Synthetic { rows, seeds: 30, ..Synthetic::small("cifar10") }.write(root)
+    Synthetic { rows, seeds: 30, ..Synthetic::small("cifar10") }.write_with_data(root)
 }
 
 /// The first run is done, the second at work, the third not begun.
 fn live(root: &Path) -> PathBuf {
-    let folder = Synthetic { rows: DEMO[..2].to_vec(), seeds: 1, ..Synthetic::small("demo") }.write(root);
+    let folder = Synthetic { rows: DEMO[..2].to_vec(), seeds: 1, ..Synthetic::small("demo") }.write_with_data(root);
     let runs = ["sgd-s1", "lookahead-sgd-keep-s1", "adamw-s1"].map(str::to_owned);
     Plan { runs: runs.to_vec() }.write(&folder).unwrap();
     fs::remove_file(folder.join("summary.json")).unwrap();
@@ -55,7 +55,7 @@ fn live(root: &Path) -> PathBuf {
 
 fn two_classes(root: &Path) -> PathBuf {
     let classes = vec!["ants".to_owned(), "bees".to_owned()];
-    Synthetic { rows: DEMO[..2].to_vec(), classes, ..Synthetic::small("imagenette") }.write(root)
+    Synthetic { rows: DEMO[..2].to_vec(), classes, ..Synthetic::small("imagenette") }.write_with_data(root)
 }
 
 type Kind = (&'static str, fn(&Path) -> PathBuf);

@@ -89,7 +89,11 @@ fn two_classes_make_a_small_figure() {
         assert_eq!(session.eval("document.querySelectorAll('[data-key=top5]').length"), 0);
         let heads = text(session.eval("document.querySelector('#results-table thead').textContent"));
         assert!(!heads.contains("Top-5"), "{heads}");
-        assert_eq!(session.eval("document.querySelector('#title').textContent"), "photos", "not Imagenette");
+        assert_eq!(
+            session.eval("document.querySelector('#title').textContent"),
+            "A folder of images",
+            "not Imagenette"
+        );
         assert_eq!(session.eval("document.querySelector('#theirs')"), Value::Null);
         let names =
             session.eval("[...document.querySelectorAll('#results-table thead th')].map(head => head.textContent)");

@@ -83,6 +83,21 @@ impl Synthetic {
         folder
     }
 
+    /// Writes the experiment with what the run folders say of their data.
+    #[allow(dead_code, reason = "each test file is a crate of its own, and most need no such file")]
+    pub(crate) fn write_with_data(&self, root: &Path) -> PathBuf {
+        let folder = self.write(root);
+        // The program for Imagenette is the one for folders of photographs too.
+        let name = if self.experiment == "imagenette" { "photos" } else { self.experiment };
+        let part = |part: &str, images: u64| json!({ "name": format!("{name}/{part}"), "images": images });
+        let data = json!({ "name": name, "sha256": "00", "train": part("train", 128 * self.steps_per_epoch),
+            "valid": part("valid", 10_000), "classes": self.classes });
+        for run in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+            write_json(&run.join("data.json"), &data);
+        }
+        folder
+    }
+
     fn summary(&self, runs: &[Value]) -> Value {
         let rows: Vec<Value> = runs
             .chunks(self.seeds as usize)
@@ -150,15 +165,6 @@ impl Synthetic {
         let environment = json!({ "version": if self.is_old { "0.1.0" } else { "0.2.0" }, "commit": "0123456789ab", "rustc": "rustc 1.95.0", "candle": "0.11.1", "device": "cpu",
             "threads": 2, "cpu": "Made-up CPU", "os": "linux x86_64", "dirty": false, "command": format!("{} --epochs {}", self.experiment, self.epochs) });
         write_json(&folder.join("env.json"), &environment);
-        if !self.is_old {
-            let images = 128 * self.steps_per_epoch;
-            let part = |name: &str, images: u64| json!({ "name": name, "images": images });
-            // The program for Imagenette is the one for folders of photographs too.
-            let name = if self.experiment == "imagenette" { "photos" } else { self.experiment };
-            let data = json!({ "name": name, "sha256": "00", "train": part("train", images),
-                "valid": part("valid", 10_000), "classes": self.classes });
-            write_json(&folder.join("data.json"), &data);
-        }
         let [train_loss, valid_loss, top1, top5] = last;
         let seconds = seconds_at(total) * 1.06;
         let mut summary = json!({ "optimizer": optimizer, "state": self.state(state), "seed": seed,
