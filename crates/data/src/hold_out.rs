@@ -18,7 +18,7 @@ use crate::{Dataset, Error, Result, SampleRng, Subset};
 ///
 /// let shapes = Shapes::draw(&ShapesConfig { train: 100, ..ShapesConfig::default() })?;
 /// let (train, valid) = hold_out(shapes.train, 0.1)?;
-/// assert_eq!((train.len(), valid.len()), (90, 10));
+/// assert_eq!((train.len(), valid.len()), (89, 11)); // rounded class by class
 /// # Ok::<(), lookahead_data::Error>(())
 /// ```
 #[doc(alias = "train_test_split")]

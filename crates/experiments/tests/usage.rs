@@ -41,7 +41,7 @@ fn configuration_errors_name_the_key_and_the_rule() {
         (&["--dataset-dir", "."], "business of `imagenette`"),
         (&["--lr", "-1"], "`--lr` must be above 0 and finite, but is -1"),
         (&["--lr", "0"], "`--lr` must be above 0 and finite, but is 0"),
-        (&["--epochs", "-1"], "invalid value '-1' for '--epochs <N>'"),
+        (&["--epochs", "-1"], "`train.epochs` must be above 0, but is -1"),
         (&["--epochs", "18446744073709551615"], "`train.epochs` must be at most 1000000"),
         (&["--seeds", "18446744073709551615"], "18446744073709551615 is not in 0..=9223372036854775807"),
         (&["--seeds", "-1"], "invalid value '-1' for '--seeds <1,2,3>'"),

@@ -278,7 +278,8 @@ fn losses() -> Result<()> {
 #[test]
 fn layers_of_language_models() -> Result<()> {
     agrees("lstm", false, |side| {
-        if side.dtype == DType::BF16 {
+        // bf16 is refused; on the other side of that comparison there is nothing to compare either.
+        if side.rounded {
             return Ok(Vec::new());
         }
         let (x, ih, hh) = (side.numbers((4, 3, 5), 1)?, side.numbers((28, 5), 2)?, side.numbers((28, 7), 3)?);

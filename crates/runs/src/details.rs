@@ -32,23 +32,15 @@ pub struct RunDetails {
     pub per_class: Vec<f64>,
     /// Expected calibration error, 0 to 1.
     pub ece: f64,
-    /// Views of each image behind the final figures; the epochs' have one.
-    #[serde(default = "one_view", skip_serializing_if = "is_one_view")]
-    pub views: u8,
+    /// Views of each image behind the final figures, where they are several; the epochs' figures have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub views: Option<u8>,
     /// The accuracy to be reached and when it was, of a run that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
     /// Where the figures are from test images: what the held-out images gave after the last epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid: Option<HeldOutFigures>,
-}
-
-fn one_view() -> u8 {
-    1
-}
-
-fn is_one_view(views: &u8) -> bool {
-    *views <= 1
 }
 
 /// An accuracy to be reached.

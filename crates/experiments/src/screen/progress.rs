@@ -92,6 +92,7 @@ impl Progress {
         let columns = columns();
         bar.set_style(style(&of_run(columns)));
         bar.set_prefix(name.to_owned());
+        self.runs.set_style(style(of_all(columns)));
         RunProgress { progress: self, bar, name: name.to_owned(), epochs: 0, columns }
     }
 

@@ -42,7 +42,7 @@ pub(super) fn summary(
         time: at.time,
         classes: setup.train.dataset().classes().to_vec(),
         ece: evaluation.ece,
-        views: setup.run.config.evaluation.views.into(),
+        views: Some(setup.run.config.evaluation.views.into()).filter(|&views| views > 1),
         target: target(setup.run, at),
         valid,
         ..RunDetails::default()

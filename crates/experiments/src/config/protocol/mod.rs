@@ -33,7 +33,7 @@ impl Config {
     /// use lookahead_experiments::{Config, Experiment, Protocol};
     /// let paper = Config::for_protocol(Experiment::Cifar10, Protocol::Paper);
     /// let rows: Vec<&str> = paper.rows.iter().map(|row| row.name.as_str()).collect();
-    /// assert_eq!((paper.train.epochs, rows), (200, vec!["sgd", "polyak", "adamw", "lookahead-sgd"]));
+    /// assert_eq!((paper.train.epochs, rows), (200.0, vec!["sgd", "polyak", "adamw", "lookahead-sgd"]));
     /// ```
     pub fn for_protocol(experiment: Experiment, protocol: Protocol) -> Self {
         let config = with_all_rows(experiment, protocol);

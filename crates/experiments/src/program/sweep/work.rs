@@ -201,5 +201,5 @@ pub(in crate::program) fn estimate(run: &RunConfig, data: &Data, device: &Device
     let step = clock.elapsed().as_secs_f64() / TIMED as f64;
     // A forward pass is a third of a step.
     let evaluated = data.valid.len() as f64 / run.config.train.batch_size as f64 / 3.0;
-    Some(run.config.train.epochs as f64 * step * (setup.steps_per_epoch as f64 + evaluated))
+    Some(run.config.train.epochs * step * (setup.steps_per_epoch as f64 + evaluated))
 }
