@@ -61,16 +61,7 @@ impl ImageFolder {
         classes: Option<&[String]>,
         report: &mut Report<'_>,
     ) -> Result<Self> {
-        let list::Listing { classes, files, left_out } = list::list(dir, classes, report)?;
-        Ok(Self {
-            name: name.into(),
-            dir: dir.to_path_buf(),
-            classes,
-            files,
-            left_out,
-            kept: None,
-            digests: Arc::default(),
-        })
+        Ok(Self::of(name.into(), dir, list::list(dir, classes, report)?))
     }
 
     /// Lists the images of `dir` itself as one class, named like the folder: for what nobody has sorted yet, as ImageNet's validation
@@ -79,16 +70,12 @@ impl ImageFolder {
     /// # Errors
     /// [`Error::Io`] where the folder cannot be read; [`Error::Layout`] where it holds no image or has a name that is not UTF-8.
     pub fn open_unsorted(name: impl Into<String>, dir: &Path) -> Result<Self> {
-        let list::Listing { classes, files, left_out } = list::unsorted(dir)?;
-        Ok(Self {
-            name: name.into(),
-            dir: dir.to_path_buf(),
-            classes,
-            files,
-            left_out,
-            kept: None,
-            digests: Arc::default(),
-        })
+        Ok(Self::of(name.into(), dir, list::unsorted(dir)?))
+    }
+
+    fn of(name: String, dir: &Path, listing: list::Listing) -> Self {
+        let list::Listing { classes, files, left_out } = listing;
+        Self { name, dir: dir.to_path_buf(), classes, files, left_out, kept: None, digests: Arc::default() }
     }
 
     /// The file of sample `index`.

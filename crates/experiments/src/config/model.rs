@@ -61,7 +61,7 @@ impl Default for SpeedNetParts {
 impl ModelConfig {
     /// The network of `name` with the usual parts: for small images, with a linear head.
     pub fn of(name: ModelName) -> Self {
-        Self::ResNet20(ResNetParts { stem: Stem::Cifar, head: Head::Linear }).renamed(name)
+        Self::SpeedNet(SpeedNetParts::default()).renamed(name)
     }
 
     /// The same with these ends, where it is a ResNet; a speed network has none.

@@ -91,8 +91,7 @@ impl Data {
     /// # Errors
     /// As [`Data::train_loader`].
     pub fn valid_loader(&self, config: &Config) -> Result<Loader> {
-        let loader = LoaderConfig::evaluation(config.train.batch_size / config.train.accumulate);
-        Ok(Loader::new(Arc::clone(&self.valid), config.data.valid.clone(), loader)?)
+        in_order(&self.valid, config, config.train.batch_size / config.train.accumulate)
     }
 
     /// The first `count` training images, or all where there are fewer, as validation would see them: (N, 3, H, W), normalised.
@@ -100,11 +99,15 @@ impl Data {
     /// # Errors
     /// As [`Data::train_loader`].
     pub fn first_images(&self, config: &Config, count: usize, device: &Device) -> Result<Tensor> {
-        let loader = LoaderConfig::evaluation(count.min(self.train.len()).max(1));
-        let loader = Loader::new(Arc::clone(&self.train), config.data.valid.clone(), loader)?;
+        let loader = in_order(&self.train, config, count.min(self.train.len()).max(1))?;
         match loader.epoch(0, 0).next() {
             Some(batch) => Ok(batch?.to_device(device, &self.normalize)?.images),
             None => Ok(Tensor::zeros((0, 3, 0, 0), DType::F32, device)?),
         }
     }
+}
+
+/// The loader of images that are judged: in order, as the configuration prepares them for that.
+pub(super) fn in_order(images: &Arc<dyn Dataset>, config: &Config, batch_size: usize) -> Result<Loader> {
+    Ok(Loader::new(Arc::clone(images), config.data.valid.clone(), LoaderConfig::evaluation(batch_size))?)
 }

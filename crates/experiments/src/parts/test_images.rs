@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use lookahead_data::{Dataset, Loader, LoaderConfig};
+use lookahead_data::{Dataset, Loader};
 use lookahead_runs::Position;
 
+use super::data::in_order;
 use crate::config::Config;
 use crate::error::{Error, Result};
 
@@ -28,7 +29,6 @@ impl TestImages {
         if at.epoch < epochs {
             return Err(Error::TestTooEarly { done: at.epoch, epochs });
         }
-        let loader = LoaderConfig::evaluation(config.train.batch_size / config.train.accumulate);
-        Ok(Loader::new(Arc::clone(&self.0), config.data.valid.clone(), loader)?)
+        in_order(&self.0, config, config.train.batch_size / config.train.accumulate)
     }
 }

@@ -84,11 +84,13 @@ impl<'a> Setup<'a> {
 
     /// What step `step` leaves as it is: the bias of a whitening, once it has been trained for its epochs.
     fn frozen(&self, step: usize) -> Vec<Var> {
-        let ModelConfig::SpeedNet(parts) = self.run.config.model else { return Vec::new() };
-        let is_bias = |(name, _): &(String, Var)| {
-            name == "whiten.bias" && step >= parts.whitening_bias_epochs * self.steps_per_epoch
-        };
-        self.model.parameters().into_iter().filter(is_bias).map(|(_, var)| var).collect()
+        match self.run.config.model {
+            ModelConfig::SpeedNet(parts) if step >= parts.whitening_bias_epochs * self.steps_per_epoch => {
+                let is_bias = |(name, _): &(String, Var)| name == "whiten.bias";
+                self.model.parameters().into_iter().filter(is_bias).map(|(_, var)| var).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// The gradients of step `step`, from 0, over the next of `batches`; see [`Task::gradients`].
