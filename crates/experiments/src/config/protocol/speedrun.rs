@@ -44,14 +44,14 @@ pub(super) fn config(experiment: Experiment) -> Config {
     }
 }
 
-/// The instrument for comparisons: half the width, half the epochs.
+/// The instrument for comparisons: half the width, six epochs.
 pub(super) fn sprint(experiment: Experiment) -> Config {
     let config = config(experiment);
     Config {
         protocol: Protocol::Sprint,
         seeds: vec![1, 2, 3],
         model: ModelConfig::SpeedNet(SpeedNetParts { width: 0.5, ..SpeedNetParts::default() }),
-        train: TrainConfig { epochs: 5.0, ..config.train },
+        train: TrainConfig { epochs: 6.0, ..config.train },
         evaluation: EvaluationConfig { target: 86.0, ..config.evaluation },
         ..config
     }
