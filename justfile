@@ -26,7 +26,7 @@ imagenette *args:
 speedrun *args:
     @{{run}} cifar10 -- --protocol speedrun --out runs/speedrun "$@"
 
-# the same at half the width and length, for many seeds: some three minutes a run on two cores
+# half as wide and seven epochs, for many seeds: some four minutes a run on two cores
 sprint *args:
     @{{run}} cifar10 -- --protocol sprint --out runs/sprint "$@"
 
