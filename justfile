@@ -30,6 +30,10 @@ speedrun *args:
 sprint *args:
     @{{run}} cifar10 -- --protocol sprint --out runs/sprint "$@"
 
+# LSTM language models, scored by perplexity: Shakespeare without a download, Penn Treebank, any text (--dataset-dir)
+language *args:
+    @{{run}} language -- "$@"
+
 # download, verify and unpack a data set, say what to put where, or check the images of a folder (--check DIR)
 data *args:
     @{{run}} data -- "$@"

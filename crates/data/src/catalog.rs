@@ -30,7 +30,7 @@ pub fn open(root: &Path, name: &str) -> Result<Splits> {
     }
 }
 
-/// True where [`open`] would find files for `name` below `root`; whether they are sound, only reading tells.
+/// True where there are files for `name` below `root`, a data set for [`open`] or the text `ptb`; whether they are sound, only reading tells.
 ///
 /// # Errors
 /// [`Error::Name`] for a name that is no plain folder name, [`Error::Io`] where a folder cannot be listed.
@@ -38,6 +38,7 @@ pub fn is_present(root: &Path, name: &str) -> Result<bool> {
     match name {
         "shapes" => Ok(true),
         "cifar10" | "cifar100" | "cifar100-coarse" => crate::cifar::is_present(&folder(root, name)?, name),
+        "ptb" => Ok(folder(root, name)?.join("ptb.train.txt").is_file()),
         _ => Ok(folder(root, name)?.join("train").is_dir()),
     }
 }
@@ -47,6 +48,7 @@ pub(crate) fn belongs_there(name: &str) -> String {
     match name {
         "cifar10" => "cifar-10-batches-bin/data_batch_1.bin to data_batch_5.bin and test_batch.bin".to_string(),
         "cifar100" | "cifar100-coarse" => "cifar-100-binary/train.bin and test.bin".to_string(),
+        "ptb" => "ptb.train.txt, ptb.valid.txt and ptb.test.txt".to_string(),
         _ => "the folders train and val, each with a folder of images for each class".to_string(),
     }
 }

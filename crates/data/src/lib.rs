@@ -45,7 +45,10 @@ pub use cifar::{CifarLabels, cifar10, cifar100};
 pub use dataset::{Dataset, Sample, Splits};
 pub use decode::MAX_PIXELS;
 #[cfg(feature = "download")]
-pub use download::{Phase, Progress, Published, download, download_from, published, unpack_archive};
+pub use download::{
+    Phase, Progress, Published, PublishedText, download, download_from, download_text, published, published_texts,
+    unpack_archive,
+};
 pub use error::{Error, Result};
 pub use examples::{ExampleBatch, ExampleLoader, Examples};
 pub use folder::{ImageFolder, LeftOut, image_folder, image_folder_parts};

@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use lookahead_data::{Error, Phase, Progress, Published, download, download_from, is_present};
+use lookahead_data::{
+    Error, Phase, Progress, Published, PublishedText, download, download_from, download_text, is_present,
+};
 use md5::{Digest as _, Md5};
 
 /// How the server misbehaves.
@@ -138,7 +140,7 @@ fn cifar_archive() -> Vec<u8> {
     tgz(&members.iter().map(|(path, bytes)| (path.as_str(), bytes.clone())).collect::<Vec<_>>())
 }
 
-fn set(server: &Server, archive: &[u8]) -> Published {
+fn set(server: &Server, archive: &[u8]) -> Published<'static> {
     Published { name: "cifar10", url: server.url, md5: md5_of(archive), bytes: None, hub: None }
 }
 
@@ -440,4 +442,28 @@ fn unknown_names_are_refused() {
     let server = serve(Vec::new(), Manner::Plain);
     let outside = Published { name: "../cifar10", ..set(&server, b"") };
     assert!(matches!(download_from(&outside, root.path(), &mut |_| {}), Err(Error::Name { .. })));
+}
+
+/// A text comes file by file and is there as a whole or not at all.
+#[test]
+fn the_files_of_a_text_come_together() {
+    let body = b"a b c\n".to_vec();
+    let server = serve(body.clone(), Manner::Plain);
+    let files = |train, valid| -> &'static [(&'static str, &'static str)] {
+        Box::leak(Box::new([("ptb.train.txt", train), ("ptb.valid.txt", valid)]))
+    };
+    let text = |files| PublishedText { name: "ptb", url: server.url, files };
+    let root = tempfile::tempdir().unwrap();
+    let damaged = text(files(md5_of(&body), md5_of(b"other")));
+    let error = download_text(&damaged, root.path(), &mut |_| ()).unwrap_err();
+    assert!(matches!(error, Error::Checksum { .. }), "{error}");
+    assert!(!root.path().join("ptb").exists());
+    let whole = text(files(md5_of(&body), md5_of(&body)));
+    let folder = download_text(&whole, root.path(), &mut |_| ()).unwrap();
+    assert_eq!(names(&folder), ["ptb.train.txt", "ptb.valid.txt"]);
+    assert_eq!(std::fs::read(folder.join("ptb.valid.txt")).unwrap(), body);
+    let requests = server.requests.load(Ordering::SeqCst);
+    download_text(&whole, root.path(), &mut |_| ()).unwrap();
+    assert_eq!(server.requests.load(Ordering::SeqCst), requests, "it is there");
+    assert!(!names(root.path()).iter().any(|name| name.ends_with("part")), "{:?}", names(root.path()));
 }

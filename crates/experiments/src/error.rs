@@ -9,12 +9,12 @@ use crate::study::StudyError;
 /// Result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Which loss: of a step, or of the validation images.
+/// Which loss: of a step, or of validation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LossOf {
     /// Of this step, from 0.
     Step(usize),
-    /// Of the validation images, after so many steps.
+    /// Of validation, after so many steps.
     Validation(usize),
 }
 
@@ -158,8 +158,8 @@ pub enum Error {
         loss: f64,
     },
 
-    /// Somebody wants the test images of a run that is not done.
-    #[error("the test images are read by a run that is done; this one has done {done} of {epochs} epochs")]
+    /// Somebody wants the test part of a run that is not done.
+    #[error("the test part is read by a run that is done; this one has done {done} of {epochs} epochs")]
     TestTooEarly {
         /// Epochs done.
         done: usize,
@@ -167,8 +167,12 @@ pub enum Error {
         epochs: usize,
     },
 
+    /// Somebody wants a test part where there is none.
+    #[error("there is no test part: the data have none, or `data.test` is false")]
+    NoTest,
+
     /// The loader ended before the step had all of its parts.
-    #[error("the images ended before step {step} had all of its batch")]
+    #[error("the epoch ended before step {step} had all of its batch")]
     EndOfData {
         /// The step, from 0.
         step: usize,
@@ -254,6 +258,7 @@ impl Error {
             Self::Interrupted { .. } => 130,
             Self::CellsFailed { .. }
             | Self::TestTooEarly { .. }
+            | Self::NoTest
             | Self::EndOfData { .. }
             | Self::Kernels(_)
             | Self::Optim(_)

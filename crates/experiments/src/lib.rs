@@ -17,12 +17,14 @@ mod train;
 static ALLOCATOR: lookahead_kernels::PageCache = lookahead_kernels::PageCache::new();
 
 pub use config::{
-    Around, Config, ConfigError, DataConfig, EvaluationConfig, Experiment, Inner, ModelConfig, ModelName,
-    MomentumCycle, Normalization, OneCycleConfig, Overrides, Protocol, ResNetParts, Row, RunConfig, ScheduleConfig,
-    SpeedNetParts, StepsConfig, TrainConfig, TriangleConfig, Views, states_of,
+    Around, Config, ConfigError, Corpus, DataConfig, EvaluationConfig, Experiment, ImagesConfig, Inner, LstmParts,
+    ModelConfig, ModelName, MomentumCycle, Normalization, OneCycleConfig, Overrides, Protocol, ResNetParts, Row,
+    RunConfig, ScheduleConfig, SpeedNetParts, StepsConfig, TextConfig, TrainConfig, TriangleConfig, Views, states_of,
 };
 pub use error::{Error, LossOf, Result};
-pub use parts::{Data, MomentsZeroed, Network, Schedules, TestImages, model, open_device, optimizer};
+pub use parts::{
+    Data, ImageData, MomentsZeroed, Network, Schedules, Sealed, TextData, language_model, model, open_device, optimizer,
+};
 pub use program::{
     BenchFlags, FetchFlags, Flags, Place, PuzzleFlags, RangeFlags, Shard, SweepFlags, bench_step, data_root, exit_with,
     fetch, lr_find, main, open_data, puzzle, run, sweep,
@@ -31,5 +33,6 @@ pub use run::{environment, weights_digest};
 pub use screen::{Progress, RunProgress, tui};
 pub use study::{Axis, Range, RowFile, Scale, Setting, SlurmFile, Study, StudyError, StudyFile};
 pub use train::{
-    Evaluation, Gradients, Interrupt, LoopOptions, Setup, Task, Unwatched, Watch, evaluate, train, train_from,
+    ByClass, Evaluation, Gradients, Images, Interrupt, Judge, Language, LoopOptions, Setup, Task, Unwatched, Watch,
+    task, train, train_from,
 };

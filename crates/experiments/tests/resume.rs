@@ -45,7 +45,7 @@ impl Case {
         let metrics = fs::read_to_string(self.folder(root).join("metrics.jsonl")).unwrap();
         let lines = metrics.lines().map(|line| {
             let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
-            for timed in ["seconds", "images_per_second"] {
+            for timed in ["seconds", "per_second"] {
                 line.as_object_mut().unwrap().remove(timed);
             }
             line.to_string()

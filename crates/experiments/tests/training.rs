@@ -7,19 +7,19 @@ use std::path::Path;
 use candle_core::Device;
 use lookahead_data::{Mixing, Pipeline, Shapes, ShapesConfig, Splits};
 use lookahead_experiments::{
-    Config, Data, Experiment, Interrupt, LoopOptions, Protocol, RunConfig, ScheduleConfig, Unwatched, environment,
-    train,
+    Config, Data, Experiment, ImageData, Interrupt, LoopOptions, Protocol, RunConfig, ScheduleConfig, Unwatched,
+    environment, train,
 };
-use lookahead_runs::{Opened, RunFolder, RunSummary};
+use lookahead_runs::{Measure, Opened, RunFolder, RunSummary};
 
 fn splits(train: usize, valid: usize) -> Splits {
     Shapes::draw(&ShapesConfig { train, valid, ..ShapesConfig::default() }).unwrap()
 }
 
 fn train_in(root: &Path, run: &RunConfig, splits: Splits) -> RunSummary {
-    let data = Data::new(splits, &run.config).unwrap();
+    let data: Data = ImageData::new(splits, run.config.images().unwrap()).unwrap().into();
     let environment = environment("cpu", 1).unwrap();
-    let opened = RunFolder::open(root, &run.name(), &run.to_table(), &data.about, &environment, false).unwrap();
+    let opened = RunFolder::open(root, &run.name(), &run.to_table(), data.about(), &environment, false).unwrap();
     let Opened::ToDo(folder) = opened else { panic!("done before") };
     let options = LoopOptions { log_every: 10, checkpoint_every: None, interrupt: Interrupt::default() };
     train(run, &data, &Device::Cpu, &folder, &options, &mut Unwatched).unwrap()
@@ -28,7 +28,7 @@ fn train_in(root: &Path, run: &RunConfig, splits: Splits) -> RunSummary {
 /// A run of the demo's row `name`, with no image held out.
 fn run(name: &str, change: impl FnOnce(&mut Config)) -> RunConfig {
     let mut config = Config::for_protocol(Experiment::Demo, Protocol::Quick);
-    config.data.held_out = 0.0;
+    config.data.images_mut().unwrap().held_out = 0.0;
     change(&mut config);
     let all = Config::all_rows(Experiment::Demo, Protocol::Quick);
     let row = all.into_iter().find(|row| row.name == name).unwrap();
@@ -42,14 +42,14 @@ fn one_batch_is_overfitted() {
         let mut run = run(name, |config| {
             config.train.epochs = 60.0;
             config.train.batch_size = 64;
-            config.data.train = Pipeline::default();
+            config.data.images_mut().unwrap().train = Pipeline::default();
         });
         run.row.inner.set_learning_rate(rate);
         let mut splits = splits(64, 10);
         splits.valid = splits.train.clone();
         let root = tempfile::tempdir().unwrap();
         let summary = train_in(root.path(), &run, splits);
-        assert_eq!(summary.figures.top1, 100.0, "{name}: training loss {}", summary.figures.train_loss);
+        assert_eq!(summary.figures.scores.top1, Some(100.0), "{name}: training loss {}", summary.figures.train_loss);
     }
 }
 
@@ -61,7 +61,7 @@ fn one_seed_gives_one_result_and_another_seed_another() {
             let mut run = run("lookahead-sgd", |config| {
                 config.train.epochs = 2.0;
                 config.train.batch_size = 16;
-                config.data.mixing = Mixing::Mixup { alpha: 0.4 };
+                config.data.images_mut().unwrap().mixing = Mixing::Mixup { alpha: 0.4 };
             });
             run.seed = seed;
             train_in(tempfile::tempdir().unwrap().path(), &run, splits(64, 16)).weights_sha256
@@ -123,7 +123,7 @@ fn a_summary_tells_where_the_time_went_and_what_was_confused() {
     assert_eq!((counted, details.classes.len(), details.per_class.len()), (20, 10, 10));
     assert!(details.time.forward > 0.0 && details.time.backward > 0.0 && details.time.optimizer > 0.0);
     assert!(summary.figures.seconds >= details.time.training());
-    assert!((0.0..=1.0).contains(&details.ece));
+    assert!((0.0..=1.0).contains(&details.ece.unwrap()));
     let folder = root.path().join("sgd-s1");
     for file in ["config.toml", "env.json", "metrics.jsonl", "data.json", "summary.json"] {
         assert!(folder.join(file).exists(), "{file} is missing");
@@ -140,7 +140,7 @@ fn a_summary_tells_where_the_time_went_and_what_was_confused() {
 fn averages_hold_their_own_at_the_length_of_the_demo() {
     let [sgd, polyak, ema] = ["sgd", "polyak", "ema"].map(|name| {
         let root = tempfile::tempdir().unwrap();
-        let top1 = train_in(root.path(), &run(name, |_| ()), splits(4000, 1000)).figures.top1;
+        let top1 = train_in(root.path(), &run(name, |_| ()), splits(4000, 1000)).figures.scores.get(Measure::Top1);
         println!("{name} {top1:.1} %");
         top1
     });

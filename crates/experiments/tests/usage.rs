@@ -38,7 +38,7 @@ fn configuration_errors_name_the_key_and_the_rule() {
         (&["--device", "cuda"], "no CUDA support"),
         (&["--device", "abacus"], "expected auto, cpu"),
         (&["--config", "absent.toml"], "cannot read absent.toml"),
-        (&["--dataset-dir", "."], "business of `imagenette`"),
+        (&["--dataset-dir", "."], "it has its own data"),
         (&["--lr", "-1"], "`--lr` must be above 0 and finite, but is -1"),
         (&["--lr", "0"], "`--lr` must be above 0 and finite, but is 0"),
         (&["--epochs", "-1"], "`train.epochs` must be above 0, but is -1"),

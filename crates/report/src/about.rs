@@ -1,16 +1,23 @@
 //! What a report says of its data: name, classes, counts, and whose published figures they can be set beside.
 
-use lookahead_runs::{DataSet, Run, Split, Status};
+use lookahead_runs::{DataSet, Run, Split, Status, TaskKind};
 
 use crate::reference::{Reference, references};
 use crate::report::Report;
 use crate::row::{Row, main_data};
+use crate::words::noun;
 
 impl Report {
+    /// What its runs learn.
+    pub fn task(&self) -> TaskKind {
+        self.data.task
+    }
+
     /// The published figures for the data set; none for a name that is not one of a published experiment, nor for a folder of
     /// photographs that is not Imagenette.
     pub fn references(&self) -> Vec<Reference> {
-        if self.is_other_folder() { Vec::new() } else { references(&self.name) }
+        let has_none = self.task() != TaskKind::Images || self.is_other_folder();
+        if has_none { Vec::new() } else { references(&self.name) }
     }
 
     /// What is trained on, for headings: the experiment's name, or that of the folder of photographs.
@@ -22,11 +29,11 @@ impl Report {
         }
     }
 
-    /// Classes, images and parts, and which of them the figures are from, in words; empty where no run folder says.
+    /// Classes, images or tokens, and parts, and which of them the figures are from, in words; empty where no run folder says.
     pub fn about_data(&self) -> String {
-        let DataSet { train, valid, test, held_out, classes, .. } = &self.data;
+        let DataSet { task, train, valid, test, held_out, classes, .. } = &self.data;
         let counted =
-            |count: u64, noun: &str| format!("{} {noun}{}", thousands(count), if count == 1 { "" } else { "s" });
+            |count: u64| format!("{} {}", thousands(count), if count == 1 { task.unit() } else { task.units() });
         let mut facts = Vec::new();
         if !classes.is_empty() {
             let noun = if classes.len() == 1 { "class" } else { "classes" };
@@ -34,8 +41,8 @@ impl Report {
         }
         let chosen_by = if *held_out { "chosen by" } else { "validated on" };
         for (verb, part) in [("trained on", train), (chosen_by, valid), ("tested once on", test)] {
-            if part.images > 0 {
-                facts.push(format!("{verb} {} ({})", counted(part.images, "image"), part.name));
+            if !part.is_empty() {
+                facts.push(format!("{verb} {} ({})", counted(part.count), part.name));
             }
         }
         let text = facts.join(", ");
@@ -45,16 +52,21 @@ impl Report {
         }
     }
 
-    /// Which images the figures of the table are from; `None` while no run has any.
-    fn figures_from(&self) -> Option<&'static str> {
+    /// Which images or tokens the figures of the table are from; `None` while no run has any.
+    fn figures_from(&self) -> Option<String> {
         let done =
             |run: &&Run| run.status == Status::Done && run.data_sha256().is_none_or(|data| data == self.data.sha256);
         let summary = self.runs.iter().find(done)?.summary.as_ref()?;
+        let (score, units) = (noun(self.task()), self.task().units());
         Some(match (summary.split, self.data.held_out) {
-            (Split::Valid, _) => "loss and accuracy are of the held-out images, the test images were not read",
-            (Split::Test, true) => "loss and accuracy are of the test images, the curves of the held-out ones",
+            (Split::Valid, _) => {
+                format!("loss and {score} are of the held-out {units}, the test {units} were not read")
+            }
+            (Split::Test, true) => {
+                format!("loss and {score} are of the test {units}, the curves of the held-out ones")
+            }
             (Split::Test, false) => {
-                "nothing was held out, so loss and accuracy are of the images that each epoch was validated on"
+                format!("nothing was held out, so loss and {score} are of the {units} that each epoch was validated on")
             }
         })
     }
@@ -86,7 +98,7 @@ const IMAGENETTE_CLASSES: [&str; 10] = [
     "n03888257",
 ];
 
-/// The data of most runs, pieced together from what each says.
+/// The data and the task of most runs, pieced together from what each says.
 pub(crate) fn data(runs: &[Run]) -> DataSet {
     let main = main_data(runs);
     let on_it = || runs.iter().filter(|run| run.data_sha256().is_none_or(|data| Some(data) == main));
@@ -123,7 +135,7 @@ mod tests {
     use lookahead_runs::DataPart;
 
     use super::*;
-    use crate::testing::{finished, report};
+    use crate::testing::{finished, language, report};
 
     #[test]
     fn a_folder_of_photographs_is_imagenette_only_when_it_is() {
@@ -132,8 +144,8 @@ mod tests {
         report.data = DataSet {
             name: "photos".to_owned(),
             classes: vec!["ants".to_owned(), "bees".to_owned()],
-            train: DataPart { name: "photos/train".to_owned(), images: 1244 },
-            valid: DataPart { name: "photos/valid".to_owned(), images: 1 },
+            train: DataPart { name: "photos/train".to_owned(), count: 1244 },
+            valid: DataPart { name: "photos/valid".to_owned(), count: 1 },
             ..DataSet::default()
         };
         assert!(report.references().is_empty() && report.title() == "photos");
@@ -146,7 +158,7 @@ mod tests {
         assert_eq!(report.title(), "A folder of images");
         report.data.held_out = true;
         report.data.valid.name = "photos/train, held out".to_owned();
-        report.data.test = DataPart { name: "photos/val".to_owned(), images: 2 };
+        report.data.test = DataPart { name: "photos/val".to_owned(), count: 2 };
         let about = report.about_data();
         assert!(
             about.contains("chosen by 1 image (photos/train, held out), tested once on 2 images (photos/val)"),
@@ -159,5 +171,19 @@ mod tests {
         assert!(!report.references().is_empty() && report.title() == IMAGENETTE);
         report.data = DataSet::default();
         assert_eq!((report.title(), report.about_data().as_str()), (IMAGENETTE, ""), "old folders say nothing");
+    }
+
+    #[test]
+    fn a_text_is_counted_in_tokens_and_has_no_published_figures() {
+        let mut report = report(vec![language("sgd-s1", 90.0)]);
+        report.data.train = DataPart { name: "text/train".to_owned(), count: 2_000_000 };
+        report.data.valid = DataPart { name: "text/valid".to_owned(), count: 200_000 };
+        report.data.held_out = true;
+        assert_eq!(
+            report.about_data(),
+            "trained on 2,000,000 tokens (text/train), chosen by 200,000 tokens (text/valid); loss and perplexity are of the \
+             test tokens, the curves of the held-out ones"
+        );
+        assert!(report.name == "cifar10" && report.references().is_empty());
     }
 }

@@ -1,14 +1,10 @@
 //! Differences between rows, paired by seed, and which of them are printed.
 
-use lookahead_runs::{Figures, PairedDifference, Run, by_seed};
+use lookahead_runs::{PairedDifference, Run, TaskKind, by_seed};
 
-use crate::metric::{METRICS, TOP1};
-use crate::number::{interval, signed};
+use crate::metric::{Metric, compared};
 use crate::report::Report;
 use crate::row::Row;
-
-/// The keys of the metrics that are compared.
-pub const COMPARED: [&str; 3] = ["top1", "valid_loss", "train_loss"];
 
 /// One row minus another in one metric, over the seeds that both have finished.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,8 +13,8 @@ pub struct Comparison {
     pub row: usize,
     /// Position of the row that is taken away.
     pub baseline: usize,
-    /// Key of the metric, one of [`COMPARED`].
-    pub metric: &'static str,
+    /// The number, one of [`compared`].
+    pub metric: Metric,
     /// Seeds that both have.
     pub pairs: usize,
     /// Mean difference.
@@ -29,6 +25,12 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// Whether the row is better than the baseline; `None` where the two cannot be told apart.
+    pub fn is_better(&self) -> Option<bool> {
+        let of = self.interval.filter(PairedDifference::is_distinguishable)?;
+        Some((of.mean > 0.0) == self.metric.is_higher_better())
+    }
+
     /// The other way round: the baseline minus the row.
     fn turned(self) -> Self {
         let interval = self.interval.map(|of| PairedDifference {
@@ -41,24 +43,28 @@ impl Comparison {
         Self { row: self.baseline, baseline: self.row, mean: -self.mean, interval, ..self }
     }
 
-    /// A word on whether the difference can be told from noise; empty where it can.
+    /// A word on whether the difference can be told from noise. Where it can, its sign says the rest, but for a minus that is an
+    /// improvement.
     pub(crate) fn verdict(&self) -> &'static str {
-        match self.interval {
-            None if self.pairs > 1 => "the same in all seeds",
-            None => "one seed",
-            Some(of) if of.is_distinguishable() => "",
-            Some(_) => "not distinguishable",
+        match (self.interval, self.is_better()) {
+            (None, _) if self.pairs > 1 => "the same in all seeds",
+            (None, _) => "one seed",
+            (_, None) => "not distinguishable",
+            (_, Some(_)) if self.metric.is_higher_better() => "",
+            (_, Some(true)) => "better",
+            (_, Some(false)) => "worse",
         }
     }
 }
 
-/// The differences in top-1 accuracy that tables and sentences tell, in the order of the rows: each row that has a row
+/// The differences in score that tables and sentences tell, in the order of the rows: each row that has a row
 /// inside against that one, each other row against the first. Rows that share no finished seed, and rows on different data, are
 /// passed over.
 pub fn differences(report: &Report) -> Vec<Comparison> {
+    let score = Metric::Score(report.task().score());
     let of = |row: usize| {
         let baseline = baseline(&report.rows, row)?;
-        let mut found = report.comparisons.iter().filter(|found| found.metric == METRICS[TOP1].key);
+        let mut found = report.comparisons.iter().filter(|found| found.metric == score);
         found.find_map(|found| match (found.row, found.baseline) {
             pair if pair == (row, baseline) => Some(*found),
             pair if pair == (baseline, row) => Some(found.turned()),
@@ -81,79 +87,40 @@ pub(crate) fn baseline(rows: &[Row], row: usize) -> Option<usize> {
 }
 
 /// All pairs of rows on the same data, each once: the later row minus the earlier one.
-pub(crate) fn compare(runs: &[Run], rows: &[Row]) -> Vec<Comparison> {
+pub(crate) fn compare(runs: &[Run], rows: &[Row], task: TaskKind) -> Vec<Comparison> {
     let mut comparisons = Vec::new();
     for row in 0..rows.len() {
         for baseline in (0..row).filter(|&baseline| rows[baseline].data == rows[row].data) {
-            for metric in METRICS.iter().filter(|metric| COMPARED.contains(&metric.key)) {
-                let pairs = pairs(runs, &rows[row], &rows[baseline], metric.of);
+            for metric in compared(task) {
+                let pairs = pairs(runs, &rows[row], &rows[baseline], metric);
                 if pairs.is_empty() {
                     continue;
                 }
                 let mean = pairs.iter().map(|(ours, theirs)| ours - theirs).sum::<f64>() / pairs.len() as f64;
                 let interval = PairedDifference::of(&pairs);
-                comparisons.push(Comparison { row, baseline, metric: metric.key, pairs: pairs.len(), mean, interval });
+                comparisons.push(Comparison { row, baseline, metric, pairs: pairs.len(), mean, interval });
             }
         }
     }
     comparisons
 }
 
-fn pairs(runs: &[Run], ours: &Row, theirs: &Row, of: fn(&Figures) -> f64) -> Vec<(f64, f64)> {
+/// Of the seeds that both have with a number.
+fn pairs(runs: &[Run], ours: &Row, theirs: &Row, metric: Metric) -> Vec<(f64, f64)> {
     let of_row = |row: &Row| -> Vec<(u64, f64)> {
         let summaries = row.runs.iter().filter_map(|&run| Some((runs[run].seed, runs[run].summary.as_ref()?)));
-        summaries.map(|(seed, summary)| (seed, of(&summary.figures))).collect()
+        let numbers = summaries.map(|(seed, summary)| (seed, metric.of(&summary.figures)));
+        numbers.filter(|(_, number)| number.is_finite()).collect()
     };
     by_seed(&of_row(ours), &of_row(theirs))
 }
 
-/// What [`differences`] says, one plain sentence each. Where nothing can be compared, what each row reaches and how sure that is.
-pub(crate) fn findings(report: &Report) -> Vec<String> {
-    let found = differences(report);
-    if found.is_empty() {
-        return report.rows.iter().filter_map(|row| alone(report, row)).collect();
-    }
-    let sentence = |found: &Comparison| {
-        let [row, baseline] = [found.row, found.baseline].map(|position| &report.rows[position]);
-        let verdict = match found.interval {
-            None if found.pairs > 1 => format!("the same in all {} paired seeds, so the noise is unknown", found.pairs),
-            None => "one seed, so noise cannot be told from effect".to_owned(),
-            Some(of) => format!(
-                "95 % interval {} over {} paired seeds: {}",
-                interval(of.low, of.high),
-                found.pairs,
-                if of.is_distinguishable() { "more than noise" } else { "not distinguishable from noise" }
-            ),
-        };
-        Some(format!(
-            "{} reaches {:.2} %, {} {:.2} %: {} points ({verdict}).",
-            row.id.label(),
-            row.numbers[TOP1]?.mean,
-            baseline.id.label(),
-            baseline.numbers[TOP1]?.mean,
-            signed(found.mean)
-        ))
-    };
-    found.iter().filter_map(sentence).collect()
-}
-
-/// The accuracy of one row by itself; `None` without a finished run.
-fn alone(report: &Report, row: &Row) -> Option<String> {
-    let figures = report.finished(row).filter_map(|run| Some(run.summary.as_ref()?.figures.top1));
-    // Its difference from nothing: the same interval.
-    let pairs: Vec<(f64, f64)> = figures.map(|top1| (top1, 0.0)).collect();
-    let sure = match PairedDifference::of(&pairs) {
-        Some(of) => format!("95 % interval of the mean {:.2} to {:.2} over {} seeds", of.low, of.high, of.pairs),
-        None if pairs.len() > 1 => format!("the same in all {} seeds, so the noise is unknown", pairs.len()),
-        None => "one seed, so how far another would be from it is unknown".to_owned(),
-    };
-    Some(format!("{} reaches {:.2} % ({sure}).", row.id.label(), row.numbers[TOP1]?.mean))
-}
-
 #[cfg(test)]
 mod tests {
+    use lookahead_runs::Measure;
+
     use super::*;
-    use crate::testing::{finished, report};
+    use crate::testing::{finished, language, report};
 
     #[test]
     fn seeds_are_matched_and_seeds_of_one_row_alone_are_left_out() {
@@ -167,9 +134,8 @@ mod tests {
         assert_eq!(report.comparisons.len(), 3);
         // Differences 3 and 1.
         let found = differences(&report)[0];
-        assert_eq!((found.metric, found.pairs, found.mean), ("top1", 2, 2.0));
-        let sentence = &findings(&report)[0];
-        assert!(sentence.contains("+2.00 points") && sentence.contains("not distinguishable from noise"), "{sentence}");
+        assert_eq!((found.metric, found.pairs, found.mean), (Metric::Score(Measure::Top1), 2, 2.0));
+        assert_eq!((found.is_better(), found.verdict()), (None, "not distinguishable"));
     }
 
     #[test]
@@ -177,21 +143,6 @@ mod tests {
         let report = report(vec![finished("sgd-s1", 90.0), finished("lookahead-sgd-keep-s1", 89.5)]);
         let found = differences(&report)[0];
         assert_eq!((found.mean, found.interval, found.verdict()), (-0.5, None, "one seed"));
-        assert!(findings(&report)[0].contains("one seed"));
-    }
-
-    /// Without another row the claim is the accuracy: 2 +- 4.3027 / sqrt(3) around 80.
-    #[test]
-    fn one_row_says_what_it_reaches_and_how_sure_that_is() {
-        let of = |accuracies: &[f64]| {
-            let runs = accuracies.iter().zip(1..).map(|(&top1, seed)| finished(&format!("sgd-s{seed}"), top1));
-            findings(&report(runs.collect()))
-        };
-        let interval = "95 % interval of the mean 77.52 to 82.48 over 3 seeds";
-        assert_eq!(of(&[79.0, 80.0, 81.0]), [format!("SGD reaches 80.00 % ({interval}).")]);
-        assert_eq!(of(&[80.0]), ["SGD reaches 80.00 % (one seed, so how far another would be from it is unknown)."]);
-        assert!(of(&[80.0, 80.0])[0].contains("the same in all 2 seeds"));
-        assert!(findings(&report(vec![crate::testing::unfinished("sgd-s1")])).is_empty());
     }
 
     /// On 30 images each seed gains one image: no interval, and no claim.
@@ -205,11 +156,8 @@ mod tests {
         let report = report(runs);
         let found = differences(&report)[0];
         assert_eq!((found.interval, found.verdict()), (None, "the same in all seeds"));
-        assert!(
-            findings(&report)[0].contains("+3.33 points (the same in all 3 paired seeds"),
-            "{:?}",
-            findings(&report)
-        );
+        let said = &crate::findings::findings(&report)[0];
+        assert!(said.contains("+3.33 points (the same in all 3 paired seeds"), "{said}");
     }
 
     /// What has an optimizer inside stands against it, everything else against the first row, and nothing twice.
@@ -229,7 +177,6 @@ mod tests {
             ("Polyak", "SGD"),
         ];
         assert_eq!(found, wanted.map(|(row, baseline)| (row.to_owned(), baseline.to_owned())));
-        assert_eq!(findings(&report).len(), wanted.len());
     }
 
     /// An average stands before optimizers of other kinds, so the row inside may come after it.
@@ -248,5 +195,25 @@ mod tests {
         assert_eq!((found[0].row, found[0].baseline, found[0].mean), (0, 1, 1.25));
         let of = found[0].interval.unwrap();
         assert!(of.low < 1.25 && of.high > 1.25 && of.mean == 1.25 && of.effect_size > 0.0, "{of:?}");
+    }
+
+    #[test]
+    fn a_lower_perplexity_and_a_higher_accuracy_are_better() {
+        let of = |run: fn(&str, f64) -> Run, row: f64, baseline: f64| {
+            let runs = [("sgd-s1", baseline), ("sgd-s2", baseline + 2.0), ("adamw-s1", row), ("adamw-s2", row + 2.2)];
+            differences(&report(runs.map(|(name, score)| run(name, score)).to_vec()))[0]
+        };
+        let [up, down] = [of(finished, 85.0, 80.0), of(finished, 75.0, 80.0)];
+        assert_eq!([up.is_better(), down.is_better()], [Some(true), Some(false)]);
+        assert_eq!([up.verdict(), down.verdict()], ["", ""]);
+        let [up, down] = [of(language, 85.0, 80.0), of(language, 75.0, 80.0)];
+        assert!(up.mean > 0.0 && down.mean < 0.0);
+        assert_eq!([up.verdict(), down.verdict()], ["worse", "better"]);
+        // A run that has no score is in no pair.
+        let mut runs = ["sgd-s1", "sgd-s2", "adamw-s1", "adamw-s2"].map(|name| language(name, 80.0)).to_vec();
+        runs[3].summary.as_mut().unwrap().figures.scores.perplexity = None;
+        let report = report(runs);
+        assert_eq!(differences(&report)[0].pairs, 1);
+        assert_eq!(report.rows[1].number(Metric::Score(Measure::Perplexity)), None);
     }
 }

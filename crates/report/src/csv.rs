@@ -2,17 +2,17 @@
 
 use std::fmt::Write as _;
 
-use lookahead_runs::{EpochRecord, Run, Status, StepRecord};
+use lookahead_runs::{EpochRecord, Run, Status, StepRecord, TaskKind};
 
-use crate::metric::METRICS;
+use crate::metric::metrics;
 use crate::report::Report;
 
 /// The table as CSV, one line a row: `_mean` and `_std` of each number with all its digits; one seed has no `_std`. `title` is the row's label, as
 /// tables and legends have it.
 pub fn csv(report: &Report) -> String {
     let mut text = "experiment,protocol,model,device,optimizer,state,title,seeds".to_owned();
-    for metric in METRICS {
-        let _ = write!(text, ",{0}_mean,{0}_std", metric.key);
+    for metric in metrics(report.task()) {
+        let _ = write!(text, ",{0}_mean,{0}_std", metric.key());
     }
     text.push_str("\r\n");
     for row in &report.rows {
@@ -22,7 +22,7 @@ pub fn csv(report: &Report) -> String {
         let names = [name, protocol, model, device, &row.id.name, &row.id.state, &label];
         let mut cells: Vec<String> = names.map(|name| quoted(name)).to_vec();
         cells.push(seeds.join(" "));
-        for number in &row.numbers {
+        for (_, number) in &row.numbers {
             cells.extend(number.map_or_else(
                 || [String::new(), String::new()],
                 |s| [s.mean.to_string(), s.std.map_or_else(String::new, |std| std.to_string())],
@@ -35,24 +35,39 @@ pub fn csv(report: &Report) -> String {
 }
 
 /// Columns of [`metrics_csv`].
-const COLUMNS: &str = "run,optimizer,state,seed,done,kind,step,epoch,train_loss,valid_loss,top1,top5,ece,learning_rate,\
-                       momentum,images_per_second,seconds";
+fn columns(task: TaskKind) -> Vec<&'static str> {
+    let mut columns =
+        vec!["run", "optimizer", "state", "seed", "done", "kind", "step", "epoch", "train_loss", "valid_loss"];
+    columns.extend(of_scores(task));
+    columns.extend(["learning_rate", "momentum", "per_second", "seconds"]);
+    columns
+}
+
+/// The columns of what an epoch is scored by; only classes have a calibration error.
+fn of_scores(task: TaskKind) -> Vec<&'static str> {
+    let mut columns: Vec<&str> = task.measures().iter().map(|measure| measure.key()).collect();
+    if task == TaskKind::Images {
+        columns.push("ece");
+    }
+    columns
+}
 
 /// All of `metrics.jsonl` of all runs as one CSV, every line that could be read, for pandas and R: one line a logged step
 /// or epoch, a column that a line does not have is empty.
 ///
-/// Columns: `run, optimizer, state, seed, done, kind, step, epoch, train_loss, valid_loss, top1, top5, ece, learning_rate,
-/// momentum, images_per_second, seconds`. `step` and `epoch` are those of the file: the last step done, from 0, and the
-/// epoch under way, from 0, of a step or the epochs done of an epoch.
+/// Columns: `run, optimizer, state, seed, done, kind, step, epoch, train_loss, valid_loss`, the scores (`top1, top5, ece` of images,
+/// `perplexity` of language), `learning_rate, momentum, per_second, seconds`. `step` and `epoch` are those of the file: the last step
+/// done, from 0, and the epoch under way, from 0, of a step or the epochs done of an epoch.
 pub fn metrics_csv(report: &Report) -> String {
-    let mut text = format!("{COLUMNS}\r\n");
+    let task = report.task();
+    let mut text = format!("{}\r\n", columns(task).join(","));
     for run in &report.runs {
         let who = who(run);
         for record in &run.log.steps {
-            step(&mut text, &who, record);
+            step(&mut text, task, &who, record);
         }
         for record in &run.log.epochs {
-            epoch(&mut text, &who, record);
+            epoch(&mut text, task, &who, record);
         }
     }
     text
@@ -64,18 +79,23 @@ fn who(run: &Run) -> String {
 }
 
 /// Taken apart by name, so that a new field cannot be forgotten here.
-fn step(text: &mut String, who: &str, record: &StepRecord) {
-    let StepRecord { step, epoch, learning_rate, momentum, train_loss, images_per_second, seconds } = *record;
+fn step(text: &mut String, task: TaskKind, who: &str, record: &StepRecord) {
+    let StepRecord { step, epoch, learning_rate, momentum, train_loss, per_second, seconds } = *record;
     let [loss, rate, momentum, speed, seconds] =
-        [train_loss, learning_rate, momentum.unwrap_or(f64::NAN), images_per_second, seconds].map(number);
-    let _ = write!(text, "{who},step,{step},{epoch},{loss},,,,,{rate},{momentum},{speed},{seconds}\r\n");
+        [train_loss, learning_rate, momentum.unwrap_or(f64::NAN), per_second, seconds].map(number);
+    let scores = ",".repeat(of_scores(task).len());
+    let _ = write!(text, "{who},step,{step},{epoch},{loss},{scores},{rate},{momentum},{speed},{seconds}\r\n");
 }
 
-fn epoch(text: &mut String, who: &str, record: &EpochRecord) {
-    let EpochRecord { epoch, step, learning_rate, train_loss, valid_loss, top1, top5, ece, seconds } = *record;
-    let [train, valid, top1, top5, ece, rate, seconds] =
-        [train_loss, valid_loss, top1, top5, ece, learning_rate, seconds].map(number);
-    let _ = write!(text, "{who},epoch,{step},{epoch},{train},{valid},{top1},{top5},{ece},{rate},,,{seconds}\r\n");
+fn epoch(text: &mut String, task: TaskKind, who: &str, record: &EpochRecord) {
+    let EpochRecord { epoch, step, learning_rate, train_loss, valid_loss, scores, ece, seconds } = *record;
+    let [train, valid, rate, seconds] = [train_loss, valid_loss, learning_rate, seconds].map(number);
+    let mut cells: Vec<String> = task.measures().iter().map(|measure| number(scores.get(*measure))).collect();
+    if cells.len() < of_scores(task).len() {
+        cells.push(number(ece.unwrap_or(f64::NAN)));
+    }
+    let scores = cells.join(",");
+    let _ = write!(text, "{who},epoch,{step},{epoch},{train},{valid},{scores},{rate},,,{seconds}\r\n");
 }
 
 fn number(value: f64) -> String {
@@ -88,19 +108,17 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lookahead_runs::Scores;
     use serde::Serialize;
 
     use super::*;
-    use crate::testing::{report, unfinished};
-
-    fn row(line: &str) -> Vec<(&str, &str)> {
-        COLUMNS.split(',').zip(line.split(',')).collect()
-    }
+    use crate::testing::{finished, language, report, unfinished};
 
     /// Each field of the record is a column, and nothing else of the file's columns is filled.
-    fn holds(line: &str, kind: &str, record: &impl Serialize) {
-        let cells = row(line);
+    fn holds(task: TaskKind, line: &str, kind: &str, record: &impl Serialize) {
+        let cells: Vec<(&str, &str)> = columns(task).into_iter().zip(line.split(',')).collect();
         let cell = |name: &str| cells.iter().find(|(column, _)| *column == name).unwrap_or_else(|| panic!("{name}")).1;
+        assert_eq!(line.split(',').count(), cells.len());
         let fields = serde_json::to_value(record).unwrap();
         let fields = fields.as_object().unwrap();
         for (key, value) in fields {
@@ -119,29 +137,42 @@ mod tests {
             learning_rate: 1e-7,
             momentum: Some(0.9),
             train_loss: 2.25,
-            images_per_second: 812.5,
+            per_second: 812.5,
             seconds: 3.5,
         };
-        let epoch = EpochRecord {
+        let of_images = EpochRecord {
             epoch: 2,
             step: 9,
             learning_rate: 0.05,
             train_loss: 2.0,
             valid_loss: 1.75,
-            top1: 41.5,
-            top5: 88.0,
-            ece: 0.04,
+            scores: Scores::of_images(41.5, 88.0),
+            ece: Some(0.04),
             seconds: 4.25,
         };
-        let mut run = unfinished("lookahead-sgd-keep-s3");
-        run.log.steps.push(step);
-        run.log.epochs.push(epoch);
-        let text = metrics_csv(&report(vec![run]));
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], COLUMNS);
-        assert!(lines[1].starts_with("lookahead-sgd-keep-s3,lookahead-sgd,keep,3,false,"), "{}", lines[1]);
-        holds(lines[1], "step", &step);
-        holds(lines[2], "epoch", &epoch);
+        let of_language = EpochRecord { scores: Scores::of_language(1.75), ece: None, ..of_images };
+        for (task, epoch) in [(TaskKind::Images, of_images), (TaskKind::Language, of_language)] {
+            let mut run = unfinished("lookahead-sgd-keep-s3");
+            run.data = language("", 1.0).data.filter(|data| data.task == task);
+            run.log.steps.push(step);
+            run.log.epochs.push(epoch);
+            let text = metrics_csv(&report(vec![run]));
+            let lines: Vec<&str> = text.lines().collect();
+            assert_eq!(lines[0], columns(task).join(","));
+            assert!(lines[1].starts_with("lookahead-sgd-keep-s3,lookahead-sgd,keep,3,false,"), "{}", lines[1]);
+            holds(task, lines[1], "step", &step);
+            holds(task, lines[2], "epoch", &epoch);
+        }
+    }
+
+    #[test]
+    fn the_table_has_the_scores_of_its_task() {
+        let head = |run| csv(&report(vec![run])).lines().next().unwrap_or_default().to_owned();
+        let of_images = "top1_mean,top1_std,top5_mean,top5_std,seconds_mean,seconds_std,per_second_mean,per_second_std";
+        assert!(head(finished("sgd-s1", 80.0)).ends_with(of_images));
+        let of_language =
+            "valid_loss_std,perplexity_mean,perplexity_std,seconds_mean,seconds_std,per_second_mean,per_second_std";
+        assert!(head(language("sgd-s1", 80.0)).ends_with(of_language));
     }
 
     #[test]

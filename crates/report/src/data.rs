@@ -2,18 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lookahead_runs::{Run, Spread};
+use lookahead_runs::{Run, Spread, TaskKind};
 use serde::Serialize;
 
 use crate::LeftOut;
-use crate::compare::{Comparison, baseline, findings};
-use crate::metric::METRICS;
+use crate::compare::{Comparison, baseline};
+use crate::findings::findings;
+use crate::metric::metrics;
 use crate::palette::Ink;
 use crate::reference::{Reference, Source};
 use crate::report::Report;
 use crate::row::Row;
+use crate::scored::Scored;
 use crate::settings::{Origin, Settings};
-use crate::sums::{Classes, clock, mean_time};
+use crate::sums::{Classes, Sample, clock, mean_time, sample};
 use crate::target::TimeToTarget;
 use crate::thin::{Curve, of_epochs, of_steps};
 
@@ -39,7 +41,8 @@ pub(crate) struct Data {
     findings: Vec<String>,
     /// How long each row took to its target, a sentence each.
     targets: Vec<String>,
-    metrics: Vec<MetricData>,
+    #[serde(flatten)]
+    scored: Scored,
     rows: Vec<RowData>,
     runs: Vec<RunData>,
     /// Curves, each once: seeds share their learning rate.
@@ -56,13 +59,6 @@ pub(crate) struct Data {
 }
 
 #[derive(Debug, Serialize)]
-struct MetricData {
-    key: &'static str,
-    title: &'static str,
-    digits: usize,
-}
-
-#[derive(Debug, Serialize)]
 struct RowData {
     title: String,
     state: String,
@@ -76,8 +72,9 @@ struct RowData {
     runs: Vec<usize>,
     numbers: Vec<Option<Spread>>,
     references: Vec<Reference>,
-    /// Sums over finished runs.
-    classes: Classes,
+    /// Sums over finished runs; `None` where there are no classes.
+    classes: Option<Classes>,
+    sample: Option<Sample>,
     time: Vec<(&'static str, f64)>,
 }
 
@@ -88,7 +85,7 @@ struct RunData {
     status: &'static str,
     /// In the order of `metrics`; empty for an unfinished run.
     numbers: Vec<f64>,
-    best_top1: Option<f64>,
+    best_score: Option<f64>,
     best_epoch: Option<u64>,
     ece: Option<f64>,
     peak_rss_mb: Option<u64>,
@@ -103,6 +100,7 @@ struct RunData {
 struct ComparisonData {
     row: usize,
     baseline: usize,
+    /// Key of a metric.
     metric: &'static str,
     pairs: usize,
     mean: f64,
@@ -124,12 +122,11 @@ impl Data {
         let last_step = runs.iter().map(|run| run.log.steps_done()).max().unwrap_or(0);
         let buckets = (BUCKETS / runs.len().max(1)).clamp(FEWEST_BUCKETS, MOST_BUCKETS);
         let mut pool = Pool::default();
-        let run_data = runs.iter().map(|run| run_data(run, last_step, buckets, &mut pool)).collect();
+        let run_data = runs.iter().map(|run| run_data(run, report.task(), last_step, buckets, &mut pool)).collect();
         let inks = Ink::of_rows(report.rows.iter().map(|row| &row.id));
         let theirs = report.references();
         let used = |source: &Source| theirs.iter().any(|row| row.source == *source);
         let rows = report.rows.iter().zip(inks).enumerate();
-        let metrics = METRICS.iter();
         let sources = Source::ALL.into_iter().filter(used);
         Self {
             title: report.title().to_owned(),
@@ -144,7 +141,7 @@ impl Data {
             classes: report.data.classes.clone(),
             findings: findings(report),
             targets: report.times_to_target().iter().map(TimeToTarget::sentence).collect(),
-            metrics: metrics.map(|of| MetricData { key: of.key, title: of.title, digits: of.digits }).collect(),
+            scored: Scored::of(report),
             rows: rows.map(|(position, (row, ink))| row_data(report, position, row, ink, &theirs)).collect(),
             runs: run_data,
             curves: pool.curves,
@@ -168,7 +165,7 @@ impl ComparisonData {
         Self {
             row,
             baseline,
-            metric,
+            metric: metric.key(),
             pairs,
             mean,
             low: interval.map(|of| of.low),
@@ -207,14 +204,15 @@ fn row_data(report: &Report, position: usize, row: &Row, ink: Ink, theirs: &[Ref
         strong: ink.strong,
         dash: ink.dash,
         runs: row.runs.clone(),
-        numbers: row.numbers.clone(),
+        numbers: row.numbers.iter().map(|(_, number)| *number).collect(),
         references: beside.copied().collect(),
         classes: Classes::of(report.finished(row), report.data.classes.len()),
+        sample: sample(report.finished(row)),
         time: mean_time(report.finished(row)),
     }
 }
 
-fn run_data(run: &Run, last_step: u64, buckets: usize, pool: &mut Pool) -> RunData {
+fn run_data(run: &Run, task: TaskKind, last_step: u64, buckets: usize, pool: &mut Pool) -> RunData {
     let mut curves = BTreeMap::new();
     // A short run may log fewer steps than it has epochs.
     let train_loss = if run.log.steps.len() < run.log.epochs.len() {
@@ -222,30 +220,30 @@ fn run_data(run: &Run, last_step: u64, buckets: usize, pool: &mut Pool) -> RunDa
     } else {
         of_steps(run, |record| record.train_loss)
     };
-    let all: [(&str, Vec<(u64, f64)>); 6] = [
+    let all = [
         ("train_loss", train_loss),
         ("valid_loss", of_epochs(run, |record| record.valid_loss)),
-        ("top1", of_epochs(run, |record| record.top1)),
-        ("top5", of_epochs(run, |record| record.top5)),
         ("learning_rate", of_steps(run, |record| record.learning_rate)),
         ("momentum", of_steps(run, |record| record.momentum.unwrap_or(f64::NAN))),
     ];
-    for (name, points) in all {
+    let scores = task.measures().iter();
+    let scores = scores.map(|measure| (measure.key(), of_epochs(run, |record| record.scores.get(*measure))));
+    for (name, points) in all.into_iter().chain(scores) {
         if let Some(curve) = Curve::thin(&points, last_step, buckets) {
             curves.insert(name, pool.position(curve));
         }
     }
     let summary = run.summary.as_ref();
     let details = summary.and_then(|summary| summary.details.as_ref());
-    let numbers = summary.map(|summary| METRICS.iter().map(|metric| (metric.of)(&summary.figures)).collect());
+    let numbers = summary.map(|summary| metrics(task).iter().map(|metric| metric.of(&summary.figures)).collect());
     RunData {
         name: run.name.clone(),
         seed: run.seed,
         status: run.status.name(),
         numbers: numbers.unwrap_or_default(),
-        best_top1: details.map(|details| details.best_top1),
+        best_score: details.map(|details| details.best_score),
         best_epoch: details.map(|details| details.best_epoch),
-        ece: details.map(|details| details.ece),
+        ece: details.and_then(|details| details.ece),
         // Zero where the system did not tell.
         peak_rss_mb: summary.map(|summary| summary.peak_rss_mb).filter(|&peak| peak > 0),
         steps_per_epoch: run.steps_per_epoch(),

@@ -3,21 +3,30 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use lookahead_runs::Run;
+use lookahead_runs::{Run, TaskKind};
 
 use crate::markdown::{in_cell, markdown, markdown_differences};
 use crate::reference::Source;
 use crate::report::Report;
 use crate::settings::origin;
+use crate::words::{a_unit, noun};
 
 /// The tables of all `reports` as one Markdown page: for each its table, the differences paired by seed, what it was made
 /// with and on, and whose the other figures are. Meant to be written by `just report --results` and never by hand.
 pub fn results(reports: &[Report]) -> String {
-    let mut text = "# Results\n\nWritten by `just report --results`, from run folders; not edited by hand.\n\
-        Mean \u{b1} sample standard deviation over seeds. Losses are nats an image; accuracy is that of the last epoch, at the slow \
+    let tasks = if reports.is_empty() { vec![TaskKind::default()] } else { reports.iter().map(Report::task).collect() };
+    let listed = |word: fn(TaskKind) -> &'static str, between: &str| -> String {
+        let words: BTreeSet<&str> = tasks.iter().map(|task| word(*task)).collect();
+        words.into_iter().collect::<Vec<_>>().join(between)
+    };
+    let (units, scores) = (listed(a_unit, " or "), listed(noun, " and "));
+    let mut text = format!(
+        "# Results\n\nWritten by `just report --results`, from run folders; not edited by hand.\n\
+        Mean \u{b1} sample standard deviation over seeds. Losses are nats {units}; {scores} {} of the last epoch, at the slow \
         weights where there are any. Differences are paired by seed, with a 95 % interval (Student's t) and the mean over the standard \
-        deviation of the differences as effect size; where the interval holds zero they are not distinguishable from noise.\n"
-        .to_owned();
+        deviation of the differences as effect size; where the interval holds zero they are not distinguishable from noise.\n",
+        if scores.contains(' ') { "are those" } else { "is that" }
+    );
     for report in reports {
         let _ = write!(text, "\n## {}\n\n", in_cell(report.title()));
         for fact in report.facts() {

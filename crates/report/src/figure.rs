@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_runs::{Run, Spread};
+use lookahead_runs::{Run, Spread, TaskKind};
 
 use crate::chart::{Chart, Line, Stroke};
 use crate::palette::Ink;
@@ -15,23 +15,58 @@ use crate::thin::{Curve, of_epochs, of_steps};
 /// Points of a curve.
 const BUCKETS: usize = 300;
 
-type Values = fn(&Run) -> Vec<(u64, f64)>;
+/// The points of a run: steps done, and the value then.
+type Values = dyn Fn(&Run) -> Vec<(u64, f64)>;
 
-/// Name, title, whether the axis is logarithmic, and what is drawn.
-const CHARTS: [(&str, &str, bool, Values); 5] = [
-    ("train-loss", "Training loss (nats)", true, |run| of_steps(run, |record| record.train_loss)),
-    ("valid-loss", "Validation loss (nats)", true, |run| of_epochs(run, |record| record.valid_loss)),
-    ("top1", "Validation accuracy (%)", false, |run| of_epochs(run, |record| record.top1)),
-    ("learning-rate", "Learning rate", false, |run| of_steps(run, |record| record.learning_rate)),
-    ("momentum", "Momentum", false, |run| of_steps(run, |record| record.momentum.unwrap_or(f64::NAN))),
-];
+/// What is drawn of each run.
+struct Drawn {
+    /// The file's name, without its ending.
+    name: &'static str,
+    title: &'static str,
+    y_is_logarithmic: bool,
+    y_range: Option<(f64, f64)>,
+    values: Box<Values>,
+}
+
+impl Drawn {
+    fn new(
+        name: &'static str,
+        title: &'static str,
+        y_is_logarithmic: bool,
+        values: impl Fn(&Run) -> Vec<(u64, f64)> + 'static,
+    ) -> Self {
+        Self { name, title, y_is_logarithmic, y_range: None, values: Box::new(values) }
+    }
+
+    /// All figures of an experiment.
+    fn all(task: TaskKind) -> [Self; 5] {
+        [
+            Self::new("train-loss", "Training loss (nats)", true, |run| of_steps(run, |record| record.train_loss)),
+            Self::new("valid-loss", "Validation loss (nats)", true, |run| of_epochs(run, |record| record.valid_loss)),
+            Self::of_score(task),
+            Self::new("learning-rate", "Learning rate", false, |run| of_steps(run, |record| record.learning_rate)),
+            Self::new("momentum", "Momentum", false, |run| of_steps(run, |record| record.momentum.unwrap_or(f64::NAN))),
+        ]
+    }
+
+    fn of_score(task: TaskKind) -> Self {
+        let score = task.score();
+        let (title, is_logarithmic) = match task {
+            TaskKind::Images => ("Validation accuracy (%)", false),
+            // Like the losses, it falls by factors.
+            TaskKind::Language => ("Validation perplexity", true),
+        };
+        let values = move |run: &Run| of_epochs(run, |record| record.scores.get(score));
+        Self { y_range: Some(score.range()), ..Self::new(score.key(), title, is_logarithmic, values) }
+    }
+}
 
 /// The figures of an experiment: file name and SVG text. A figure that no run has values for is left out.
 pub fn figures(report: &Report) -> Vec<(String, String)> {
     let inks = Ink::of_rows(report.rows.iter().map(|row| &row.id));
     let last_step = report.runs.iter().map(|run| run.log.steps_done()).max().unwrap_or(0);
     let mut figures = Vec::new();
-    for (name, title, y_is_logarithmic, values) in CHARTS {
+    for Drawn { name, title, y_is_logarithmic, y_range, values } in Drawn::all(report.task()) {
         let lines: Vec<Line> = report
             .rows
             .iter()
@@ -54,6 +89,7 @@ pub fn figures(report: &Report) -> Vec<(String, String)> {
             y_title: title,
             x_is_logarithmic: false,
             y_is_logarithmic,
+            y_range,
             lines,
             mark: None,
         };
@@ -77,7 +113,34 @@ fn mean_over_seeds(curves: impl Iterator<Item = Curve>) -> Vec<(f64, Spread)> {
 
 #[cfg(test)]
 mod tests {
+    use lookahead_runs::{EpochRecord, Scores};
+
     use super::*;
+    use crate::testing::{finished, language, report};
+
+    #[test]
+    fn the_score_is_drawn_whatever_it_is() {
+        for (run, scores, name, title) in [
+            (finished("sgd-s1", 80.0), Scores::of_images(80.0, 99.0), "top1.svg", "Validation accuracy (%)"),
+            (language("sgd-s1", 90.0), Scores::of_language(4.5), "perplexity.svg", "Validation perplexity"),
+        ] {
+            let mut run = run;
+            let record = EpochRecord {
+                epoch: 1,
+                step: 9,
+                learning_rate: f64::NAN,
+                train_loss: f64::NAN,
+                valid_loss: f64::NAN,
+                scores,
+                ece: None,
+                seconds: f64::NAN,
+            };
+            run.log.epochs.push(record);
+            let all = figures(&report(vec![run]));
+            assert_eq!(all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), [name]);
+            assert!(all[0].1.contains(title), "{}", all[0].1);
+        }
+    }
 
     #[test]
     fn seeds_are_averaged_where_they_share_a_step() {

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod about;
+mod cells;
 pub mod chart;
 #[cfg(feature = "cli")]
 pub mod command;
@@ -23,6 +24,7 @@ mod document;
 mod escape;
 mod figure;
 mod find;
+mod findings;
 mod markdown;
 mod metric;
 mod number;
@@ -31,6 +33,7 @@ mod palette;
 mod reference;
 mod report;
 mod row;
+mod scored;
 mod settings;
 mod study;
 mod sums;
@@ -39,6 +42,7 @@ mod target;
 mod testing;
 mod text;
 mod thin;
+mod words;
 
 use std::fmt;
 use std::path::Path;
@@ -46,14 +50,14 @@ use std::path::Path;
 use lookahead_runs::{Error, atomic};
 use serde::Serialize;
 
-pub use compare::{COMPARED, Comparison, differences};
+pub use compare::{Comparison, differences};
 pub use csv::{csv, metrics_csv};
 pub use document::results;
 pub use escape::escaped;
 pub use figure::figures;
 pub use find::{Found, find};
 pub use markdown::{markdown, markdown_differences};
-pub use metric::{METRICS, Metric};
+pub use metric::{Metric, compared, metrics};
 pub use number::{clock, interval, signed};
 pub use page::page;
 pub use reference::{Reference, Source, references};

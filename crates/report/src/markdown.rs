@@ -3,11 +3,12 @@
 use lookahead_runs::Spread;
 
 use crate::compare::differences;
-use crate::metric::{METRICS, Metric};
+use crate::metric::{Metric, metrics};
 use crate::number::{ABSENT, interval, signed};
 use crate::reference::{Reference, Source};
 use crate::report::Report;
 use crate::row::Row;
+use crate::words::{direction, in_full};
 
 /// The table as Markdown: mean and standard deviation over seeds, published accuracies in the last columns.
 pub fn markdown(report: &Report) -> String {
@@ -16,13 +17,13 @@ pub fn markdown(report: &Report) -> String {
         Source::ALL.into_iter().filter(|source| theirs.iter().any(|row| row.source == *source)).collect();
     let mut lines: Vec<Vec<String>> = Vec::new();
     let mut head: Vec<String> = ["Optimizer", "Seeds"].map(str::to_owned).to_vec();
-    head.extend(METRICS.iter().map(|metric| metric.title.to_owned()));
+    head.extend(metrics(report.task()).iter().map(|metric| metric.title().to_owned()));
     head.extend(sources.iter().map(|source| format!("{} top-1 %", source.title())));
     lines.push(head);
     for row in &report.rows {
         let seeds = report.finished(row).count();
         let mut cells = vec![in_cell(&row.id.label()), seeds_cell(seeds, row.runs.len())];
-        cells.extend(METRICS.iter().zip(&row.numbers).map(|(metric, number)| spread_cell(metric, *number)));
+        cells.extend(row.numbers.iter().map(|(metric, number)| spread_cell(*metric, *number)));
         cells.extend(sources.iter().map(|&source| their_cell(&theirs, source, row)));
         lines.push(cells);
     }
@@ -31,8 +32,10 @@ pub fn markdown(report: &Report) -> String {
 
 /// The [`differences`] as Markdown; empty where there are none.
 pub fn markdown_differences(report: &Report) -> String {
-    let head =
-        ["Top-1 accuracy, paired by seed", "Points", "95 % interval", "Effect size", "Pairs", ""].map(str::to_owned);
+    let score = report.task().score();
+    let what = format!("{}, paired by seed{}", in_full(score), direction(score));
+    let difference = Metric::Score(score).title_of_difference();
+    let head = [&what, difference, "95 % interval", "Effect size", "Pairs", ""].map(str::to_owned);
     let mut lines = vec![head.to_vec()];
     let label = |position: usize| report.rows[position].id.label();
     let absent = || ABSENT.to_owned();
@@ -54,8 +57,8 @@ fn seeds_cell(done: usize, all: usize) -> String {
     if done == all { done.to_string() } else { format!("{done} of {all}") }
 }
 
-fn spread_cell(metric: &Metric, number: Option<Spread>) -> String {
-    let digits = metric.digits;
+fn spread_cell(metric: Metric, number: Option<Spread>) -> String {
+    let digits = metric.digits();
     match number {
         None => ABSENT.to_owned(),
         Some(Spread { mean, std: None }) => format!("{mean:.digits$}"),
@@ -107,7 +110,10 @@ pub(crate) fn aligned(lines: &[Vec<String>], numbers: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lookahead_runs::Measure;
+
     use super::*;
+    use crate::testing::{language, report};
 
     #[test]
     fn columns_line_up() {
@@ -122,8 +128,32 @@ mod tests {
 
     #[test]
     fn one_seed_has_no_spread() {
-        assert_eq!(spread_cell(&METRICS[2], Some(Spread { mean: 76.125, std: None })), "76.12");
-        assert_eq!(spread_cell(&METRICS[2], Some(Spread { mean: 76.126, std: Some(0.5) })), "76.13 \u{b1} 0.50");
-        assert_eq!(spread_cell(&METRICS[2], None), ABSENT);
+        assert_eq!(spread_cell(Metric::Score(Measure::Top1), Some(Spread { mean: 76.125, std: None })), "76.12");
+        assert_eq!(
+            spread_cell(Metric::Score(Measure::Top1), Some(Spread { mean: 76.126, std: Some(0.5) })),
+            "76.13 \u{b1} 0.50"
+        );
+        assert_eq!(spread_cell(Metric::Score(Measure::Top1), None), ABSENT);
+    }
+
+    #[test]
+    fn a_language_model_has_a_perplexity_and_a_minus_is_better() {
+        let runs = [("sgd-s1", 90.0), ("sgd-s2", 92.0), ("adamw-s1", 85.0), ("adamw-s2", 87.2)];
+        let report = report(runs.map(|(name, perplexity)| language(name, perplexity)).to_vec());
+        let cells = |table: &str, line: usize| -> Vec<String> {
+            let line = table.lines().nth(line).unwrap().trim_matches('|');
+            line.split(" | ").map(|cell| cell.trim().to_owned()).collect()
+        };
+        let table = markdown(&report);
+        let head = ["Optimizer", "Seeds", "Train loss", "Loss", "Perplexity", "Seconds", "Tokens/s"];
+        assert_eq!(cells(&table, 0), head);
+        assert_eq!(cells(&table, 2)[4], "91.00 \u{b1} 1.41");
+        let differences = markdown_differences(&report);
+        assert_eq!(cells(&differences, 0)[..2], ["Perplexity, paired by seed (lower is better)", "Difference"]);
+        let found = cells(&differences, 2);
+        assert_eq!(
+            (found[0].as_str(), found[1].as_str(), found[5].as_str()),
+            ("AdamW \u{2212} SGD", "\u{2212}4.90", "better")
+        );
     }
 }

@@ -1,58 +1,141 @@
-//! The numbers of the table.
+//! The numbers of the table: which there are depends on what runs learn.
 
-use lookahead_runs::Figures;
+use lookahead_runs::{Figures, Measure, TaskKind};
 
-/// A number of the table: its key in `summary.json`, its title, and how to take it from a run.
-#[derive(Debug, Clone, Copy)]
-pub struct Metric {
-    /// Key in `summary.json`.
-    pub key: &'static str,
-    /// Title of the column, with its unit.
-    pub title: &'static str,
-    /// Digits after the point.
-    pub digits: usize,
-    /// The number of one run.
-    pub of: fn(&Figures) -> f64,
+/// A number of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    /// Mean training loss of the last epoch.
+    TrainLoss,
+    /// Final loss on what the run is judged by.
+    Loss,
+    /// A final score there.
+    Score(Measure),
+    /// Seconds of a run.
+    Seconds,
+    /// Training images or tokens a second.
+    Speed(TaskKind),
 }
 
-/// The numbers of the table, in the order of its columns.
-pub const METRICS: [Metric; 6] = [
-    Metric { key: "train_loss", title: "Train loss", digits: 4, of: |figures| figures.train_loss },
-    Metric { key: "valid_loss", title: "Loss", digits: 4, of: |figures| figures.valid_loss },
-    Metric { key: "top1", title: "Top-1 %", digits: 2, of: |figures| figures.top1 },
-    Metric { key: "top5", title: "Top-5 %", digits: 2, of: |figures| figures.top5 },
-    Metric { key: "seconds", title: "Seconds", digits: 1, of: |figures| figures.seconds },
-    Metric { key: "images_per_second", title: "Images/s", digits: 1, of: |figures| figures.images_per_second },
-];
+/// The numbers of the table for runs of `task`, in the order of its columns.
+///
+/// ```
+/// use lookahead_report::metrics;
+/// use lookahead_runs::TaskKind;
+/// let titles: Vec<&str> = metrics(TaskKind::Language).iter().map(|metric| metric.title()).collect();
+/// assert_eq!(titles, ["Train loss", "Loss", "Perplexity", "Seconds", "Tokens/s"]);
+/// ```
+pub fn metrics(task: TaskKind) -> Vec<Metric> {
+    let scores = task.measures().iter().map(|measure| Metric::Score(*measure));
+    let losses = [Metric::TrainLoss, Metric::Loss].into_iter();
+    losses.chain(scores).chain([Metric::Seconds, Metric::Speed(task)]).collect()
+}
 
-/// Positions in [`METRICS`], for tables that name their columns.
-pub(crate) const TRAIN_LOSS: usize = 0;
-pub(crate) const VALID_LOSS: usize = 1;
-pub(crate) const TOP1: usize = 2;
-pub(crate) const TOP5: usize = 3;
-pub(crate) const SECONDS: usize = 4;
-pub(crate) const IMAGES_PER_SECOND: usize = 5;
+/// The numbers that rows are compared in, the score first.
+pub fn compared(task: TaskKind) -> [Metric; 3] {
+    [Metric::Score(task.score()), Metric::Loss, Metric::TrainLoss]
+}
+
+impl Metric {
+    /// Key in `summary.json` and in CSV.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::TrainLoss => "train_loss",
+            Self::Loss => "valid_loss",
+            Self::Score(measure) => measure.key(),
+            Self::Seconds => "seconds",
+            Self::Speed(_) => "per_second",
+        }
+    }
+
+    /// Title of the column, with its unit.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::TrainLoss => "Train loss",
+            Self::Loss => "Loss",
+            Self::Score(measure) => measure.title(),
+            Self::Seconds => "Seconds",
+            Self::Speed(TaskKind::Images) => "Images/s",
+            Self::Speed(TaskKind::Language) => "Tokens/s",
+        }
+    }
+
+    /// Digits after the point.
+    pub fn digits(self) -> usize {
+        match self {
+            Self::TrainLoss | Self::Loss => 4,
+            Self::Score(_) => 2,
+            Self::Seconds | Self::Speed(_) => 1,
+        }
+    }
+
+    /// The number of one run; NaN where it has none.
+    pub fn of(self, figures: &Figures) -> f64 {
+        match self {
+            Self::TrainLoss => figures.train_loss,
+            Self::Loss => figures.valid_loss,
+            Self::Score(measure) => figures.scores.get(measure),
+            Self::Seconds => figures.seconds,
+            Self::Speed(_) => figures.per_second,
+        }
+    }
+
+    /// Whether larger is better.
+    pub fn is_higher_better(self) -> bool {
+        match self {
+            Self::TrainLoss | Self::Loss | Self::Seconds => false,
+            Self::Score(measure) => measure.is_higher_better(),
+            Self::Speed(_) => true,
+        }
+    }
+
+    /// Whether it says more of the machine than of the optimizer.
+    pub(crate) fn is_of_machine(self) -> bool {
+        matches!(self, Self::Seconds | Self::Speed(_))
+    }
+
+    /// Title of a column of differences.
+    pub(crate) fn title_of_difference(self) -> &'static str {
+        match self {
+            Self::TrainLoss | Self::Loss => "Nats",
+            Self::Score(Measure::Top1 | Measure::Top5) => "Points",
+            Self::Score(Measure::Perplexity) | Self::Seconds | Self::Speed(_) => "Difference",
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
+    use lookahead_runs::Scores;
+
     use super::*;
 
     /// Each of a run's figures is a column, under its name in `summary.json` and from its own field.
     #[test]
     fn every_figure_is_a_metric() {
-        let figures =
-            Figures { train_loss: 1.0, valid_loss: 2.0, top1: 3.0, top5: 4.0, seconds: 5.0, images_per_second: 6.0 };
-        let written = serde_json::to_value(figures).unwrap();
-        assert_eq!(written.as_object().unwrap().len(), METRICS.len());
-        for metric in METRICS {
-            assert_eq!(written[metric.key], (metric.of)(&figures), "{}", metric.key);
+        for (task, scores) in
+            [(TaskKind::Images, Scores::of_images(3.0, 4.0)), (TaskKind::Language, Scores::of_language(2.0))]
+        {
+            let figures = Figures { train_loss: 1.0, valid_loss: 2.0, scores, seconds: 5.0, per_second: 6.0 };
+            let written = serde_json::to_value(figures).unwrap();
+            assert_eq!(written.as_object().unwrap().len(), metrics(task).len());
+            for metric in metrics(task) {
+                assert_eq!(written[metric.key()], metric.of(&figures), "{}", metric.key());
+            }
+            assert!(compared(task).iter().all(|metric| metrics(task).contains(metric)));
         }
     }
 
     #[test]
-    fn positions_have_their_names() {
-        let keys =
-            [TRAIN_LOSS, VALID_LOSS, TOP1, TOP5, SECONDS, IMAGES_PER_SECOND].map(|position| METRICS[position].key);
-        assert_eq!(keys, ["train_loss", "valid_loss", "top1", "top5", "seconds", "images_per_second"]);
+    fn the_columns_of_images_are_those_of_their_tables() {
+        let titles: Vec<&str> = metrics(TaskKind::Images).iter().map(|metric| metric.title()).collect();
+        assert_eq!(titles, ["Train loss", "Loss", "Top-1 %", "Top-5 %", "Seconds", "Images/s"]);
+    }
+
+    #[test]
+    fn better_is_a_low_loss_and_perplexity_and_a_high_accuracy_and_speed() {
+        let better = |task| -> Vec<bool> { metrics(task).iter().map(|metric| metric.is_higher_better()).collect() };
+        assert_eq!(better(TaskKind::Images), [false, false, true, true, false, true]);
+        assert_eq!(better(TaskKind::Language), [false, false, false, false, true]);
     }
 }

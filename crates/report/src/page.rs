@@ -20,6 +20,7 @@ const SCRIPT: &[&str] = &[
     include_str!("page/results.js"),
     include_str!("page/differences.js"),
     include_str!("page/classes.js"),
+    include_str!("page/sample.js"),
     include_str!("page/details.js"),
     include_str!("page/main.js"),
 ];
@@ -81,6 +82,8 @@ fn base64(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lookahead_runs::Measure;
+
     use super::*;
 
     /// The examples of RFC 4648, section 10.
@@ -99,5 +102,13 @@ mod tests {
         assert!(!SCRIPT.concat().to_lowercase().contains("</script"));
         assert!(!STYLE.to_lowercase().contains("</style"));
         assert!(!SCRIPT.concat().contains("innerHTML"), "data go onto the page as text alone");
+    }
+
+    #[test]
+    fn no_script_knows_a_measure_by_its_name() {
+        let script = SCRIPT.concat().to_lowercase();
+        for measure in [Measure::Top1, Measure::Top5, Measure::Perplexity] {
+            assert!(!script.contains(measure.key()) && !script.contains(measure.name()), "{measure:?}");
+        }
     }
 }

@@ -67,6 +67,7 @@ pub struct Reference {
     /// Validation loss, nats an image, where they give it.
     pub valid_loss: Option<f64>,
     /// Accuracy, percent.
+    #[serde(rename = "score")]
     pub top1: f64,
     /// Top-5, percent, where they give it.
     pub top5: Option<f64>,

@@ -3,14 +3,13 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use lookahead_runs::{DataSet, Error, ExperimentSummary, Plan, Run, RunSummary, SCHEMA, Status, SummaryRow};
+use lookahead_runs::{DataSet, Error, ExperimentSummary, Plan, Run, RunSummary, SCHEMA, Status, SummaryRow, TaskKind};
 use rayon::prelude::*;
 
 use crate::LeftOut;
 use crate::about::{data, warnings};
 use crate::compare::{Comparison, compare};
 use crate::find::Found;
-use crate::metric::METRICS;
 use crate::row::{Row, rows};
 
 /// The runs of one experiment as rows of a table.
@@ -24,7 +23,7 @@ pub struct Report {
     pub model: String,
     /// The device.
     pub device: String,
-    /// The data of most runs: name, digest, class names and counts, as far as the run folders say.
+    /// The data of most runs: task, name, digest, class names and counts, as far as the run folders say.
     pub data: DataSet,
     /// What a reader must know before comparing rows, a sentence each: that some are on other data.
     pub warnings: Vec<String>,
@@ -49,6 +48,11 @@ impl Report {
         let mut runs: Vec<Run> = found.runs.par_iter().map(|path| Run::read(path)).collect();
         let mut left_out = Vec::new();
         let summary = own_summary(&found.folder, &mut left_out);
+        let mut data = data(&runs);
+        if let Some(summary) = summary.as_ref().filter(|_| runs.iter().all(|run| run.data.is_none())) {
+            data.task = summary.task;
+        }
+        leave_out_other_tasks(&mut runs, data.task, &mut left_out);
         for run in &mut runs {
             // Run folders of version 0.1 did not say themselves that they diverged.
             let diverged = summary.as_ref().is_some_and(|summary| summary.diverged.contains(&run.name));
@@ -69,15 +73,15 @@ impl Report {
             from_runs.or(summary.as_ref().map(of)).cloned().unwrap_or_default()
         };
         let name = known("experiment", |summary| &summary.experiment);
-        let rows = rows(&runs);
+        let rows = rows(&runs, data.task);
         Self {
-            data: data(&runs),
+            comparisons: compare(&runs, &rows, data.task),
+            data,
             warnings: warnings(&rows),
             name: if name.is_empty() { folder_name(&found.folder) } else { name },
             protocol: known("protocol", |summary| &summary.protocol),
             model: known("model.name", |summary| &summary.model),
             device: known("device", |summary| &summary.device),
-            comparisons: compare(&runs, &rows),
             runs,
             rows,
             left_out,
@@ -106,6 +110,7 @@ impl Report {
             protocol: self.protocol.clone(),
             device: self.device.clone(),
             model: self.model.clone(),
+            task: self.task(),
             rows: with_runs.map(|row| self.summary_row(row)).collect(),
             runs: self.rows.iter().flat_map(|row| self.finished(row)).filter_map(short).collect(),
             diverged: diverged.map(|run| run.name.clone()).collect(),
@@ -113,16 +118,34 @@ impl Report {
     }
 
     fn summary_row(&self, row: &Row) -> SummaryRow {
-        let numbers = METRICS.iter().zip(&row.numbers);
         SummaryRow {
             optimizer: row.id.name.clone(),
             state: row.id.state.clone(),
             seeds: self.finished(row).map(|run| run.seed).collect(),
             epochs: epochs(|| self.finished(row)),
             split: row.split,
-            numbers: numbers.filter_map(|(metric, number)| Some((metric.key.to_owned(), (*number)?))).collect(),
+            numbers: row
+                .numbers
+                .iter()
+                .filter_map(|(metric, number)| Some((metric.key().to_owned(), (*number)?)))
+                .collect(),
         }
     }
+}
+
+/// Runs of another task have other columns, in other units: no table holds both. A run that does not say its task is one of the
+/// others.
+fn leave_out_other_tasks(runs: &mut Vec<Run>, task: TaskKind, left_out: &mut Vec<LeftOut>) {
+    runs.retain(|run| {
+        let other = run.data.as_ref().map(|data| data.task).filter(|other| *other != task);
+        if let Some(other) = other {
+            left_out.push(LeftOut::new(
+                &run.name,
+                format!("learns from {} where the others learn from {}", other.units(), task.units()),
+            ));
+        }
+        other.is_none()
+    });
 }
 
 /// A run's summary as an experiment's holds it, with its row's name as every table has it: version 0.1 gave each
@@ -172,6 +195,7 @@ fn folder_name(folder: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metric::metrics;
     use crate::testing::{finished, report, unfinished};
 
     #[test]
@@ -188,7 +212,7 @@ mod tests {
             .map(|row| (row.optimizer.as_str(), row.state.as_str(), row.seeds.as_slice(), row.numbers["top1"].mean))
             .collect();
         assert_eq!(rows, [("sgd", "", &[1, 2][..], 80.0), ("lookahead-sgd", "keep", &[1], 82.0)]);
-        assert_eq!(summary.rows[0].numbers.len(), METRICS.len());
+        assert_eq!(summary.rows[0].numbers.len(), metrics(TaskKind::Images).len());
         let runs: Vec<(&str, &str, u64)> =
             summary.runs.iter().map(|run| (run.optimizer.as_str(), run.state.as_str(), run.seed)).collect();
         assert_eq!(runs, [("sgd", "", 1), ("sgd", "", 2), ("lookahead-sgd", "keep", 1)]);

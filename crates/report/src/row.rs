@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use lookahead_runs::{RowId, Run, Split, Spread};
+use lookahead_runs::{RowId, Run, Split, Spread, TaskKind};
 
-use crate::metric::METRICS;
+use crate::metric::{Metric, metrics};
 
 /// A row of the table.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,14 +13,21 @@ pub struct Row {
     pub id: RowId,
     /// Digest of the data of its runs; `None` where no run says. Runs of one optimizer on other data are a row of their own.
     pub data: Option<String>,
-    /// The images that its loss and accuracies are from.
+    /// What its loss and scores are from.
     pub split: Split,
     /// Its runs, as positions in [`Report::runs`](crate::Report::runs), by seed.
     pub runs: Vec<usize>,
     /// The row of the optimizer inside, where this one has something around it and the experiment has that row.
     pub inner: Option<usize>,
-    /// One entry for each of [`METRICS`], over the finished runs; `None` where none is.
-    pub numbers: Vec<Option<Spread>>,
+    /// Each of [`metrics`], over the finished runs; `None` where none is, and where one lacks the number.
+    pub numbers: Vec<(Metric, Option<Spread>)>,
+}
+
+impl Row {
+    /// The number of `metric`; `None` where no finished run has it.
+    pub fn number(&self, metric: Metric) -> Option<Spread> {
+        self.numbers.iter().find(|(own, _)| *own == metric)?.1
+    }
 }
 
 /// The digest of the data that most of `runs` are on, the first of several; `None` where no run says.
@@ -30,15 +37,15 @@ pub(crate) fn main_data(runs: &[Run]) -> Option<&str> {
     all.iter().copied().rev().max_by_key(|data| count(data))
 }
 
-/// The rows that `runs` make: by inner optimizer, the plain one first. A run that does not say its data is taken to be on
+/// The rows that `runs` of `task` make: by inner optimizer, the plain one first. A run that does not say its data is taken to be on
 /// those of most runs.
-pub(crate) fn rows(runs: &[Run]) -> Vec<Row> {
+pub(crate) fn rows(runs: &[Run], task: TaskKind) -> Vec<Row> {
     let main = main_data(runs);
     let mut groups: BTreeMap<(&str, &str, Option<&str>), Vec<usize>> = BTreeMap::new();
     for (position, run) in runs.iter().enumerate() {
         groups.entry((&run.row.name, &run.row.state, run.data_sha256().or(main))).or_default().push(position);
     }
-    let mut rows: Vec<Row> = groups.into_iter().map(|((_, _, data), own)| row(runs, own, data)).collect();
+    let mut rows: Vec<Row> = groups.into_iter().map(|((_, _, data), own)| row(runs, task, own, data)).collect();
     for row in rows.iter_mut().filter(|row| row.data.as_deref() != main) {
         // Two rows of one name must not look alike.
         let data = row.data.as_deref().unwrap_or_default();
@@ -52,17 +59,17 @@ pub(crate) fn rows(runs: &[Run]) -> Vec<Row> {
     rows
 }
 
-fn row(runs: &[Run], mut own: Vec<usize>, data: Option<&str>) -> Row {
+fn row(runs: &[Run], task: TaskKind, mut own: Vec<usize>, data: Option<&str>) -> Row {
     own.sort_by_key(|&run| runs[run].seed);
     // A run whose configuration is lost knows its row by name alone; the others know its title too.
     let id = own.iter().find(|&&run| !runs[run].config.is_empty()).or(own.first());
     let id = id.map(|&run| runs[run].row.clone()).unwrap_or_default();
     let summaries = || own.iter().filter_map(|&run| runs[run].summary.as_ref());
-    let numbers = METRICS.iter().map(|metric| {
-        let values: Vec<f64> = summaries().map(|summary| (metric.of)(&summary.figures)).collect();
-        Spread::of(&values)
-    });
-    let numbers = numbers.collect();
+    let number = |metric: Metric| {
+        let values: Vec<f64> = summaries().map(|summary| metric.of(&summary.figures)).collect();
+        Spread::of(&values).filter(|spread| spread.mean.is_finite())
+    };
+    let numbers = metrics(task).into_iter().map(|metric| (metric, number(metric))).collect();
     let split = summaries().next().map_or_else(Split::default, |summary| summary.split);
     Row { id, data: data.map(str::to_owned), split, runs: own, inner: None, numbers }
 }
@@ -108,7 +115,7 @@ fn settings<'a>(row: &Row, runs: &'a [Run]) -> Option<&'a toml::Value> {
 
 #[cfg(test)]
 mod tests {
-    use lookahead_runs::DataSet;
+    use lookahead_runs::{DataSet, Measure};
 
     use super::*;
     use crate::testing::{finished, unfinished};
@@ -128,7 +135,7 @@ mod tests {
             "sgd-s1",
             "beta-s1",
         ];
-        let rows = rows(&names.map(unfinished));
+        let rows = rows(&names.map(unfinished), TaskKind::Images);
         let wanted = ["SGD", "Lookahead/SGD (keep)", "Lookahead/SGD (reset)", "AdamW", "Polyak", "beta", "zeta"]
             .map(str::to_owned);
         assert_eq!(labels(&rows), wanted);
@@ -145,7 +152,7 @@ mod tests {
             run.row.inner = "sgd".to_owned();
         }
         runs[3].row.around = "lookahead".to_owned();
-        let rows = rows(&runs);
+        let rows = rows(&runs, TaskKind::Images);
         let inner: Vec<(&str, Option<usize>)> = rows.iter().map(|row| (row.id.name.as_str(), row.inner)).collect();
         assert_eq!(inner, [("heavy", None), ("nesterov", None), ("lookahead-nesterov", Some(1)), ("slow", Some(0))]);
     }
@@ -159,7 +166,7 @@ mod tests {
             let text = format!("rows = [{{ inner = {{ adamw = {{ learning_rate = {rate} }} }} }}]");
             (run.config, run.row.inner) = (text.parse().unwrap(), "adamw".to_owned());
         }
-        let rows = rows(&runs);
+        let rows = rows(&runs, TaskKind::Images);
         let of = |name: &str| rows.iter().position(|row| row.id.name == name);
         assert_eq!(rows[of("lookahead-adamw").unwrap()].inner, of("adamw-high"));
     }
@@ -167,9 +174,9 @@ mod tests {
     #[test]
     fn only_finished_runs_are_in_the_numbers_and_seeds_are_in_order() {
         let runs = [finished("sgd-s10", 50.0), finished("sgd-s2", 60.0), unfinished("sgd-s3")];
-        let rows = rows(&runs);
+        let rows = rows(&runs, TaskKind::Images);
         assert_eq!(rows[0].runs, [1, 2, 0]);
-        assert_eq!(rows[0].numbers[2].unwrap().mean, 55.0);
+        assert_eq!(rows[0].number(Metric::Score(Measure::Top1)).unwrap().mean, 55.0);
     }
 
     /// A folder that was filled twice, the second time on other pixels: nothing is averaged or paired across.
@@ -188,7 +195,7 @@ mod tests {
             on("adamw-s1", "aaaaaaaa"),
             unfinished("adamw-s2"),
         ];
-        let rows = rows(&runs);
+        let rows = rows(&runs, TaskKind::Images);
         let wanted = [
             "SGD",
             "Lookahead/SGD (keep)",
@@ -206,6 +213,6 @@ mod tests {
         let mut runs = [finished("slow-s1", 50.0), finished("slow-s2", 60.0)];
         runs[1].config.insert("experiment".to_owned(), "demo".into());
         runs[1].row.title = "Slow SGD".to_owned();
-        assert_eq!(labels(&rows(&runs)), ["Slow SGD"]);
+        assert_eq!(labels(&rows(&runs, TaskKind::Images)), ["Slow SGD"]);
     }
 }

@@ -22,8 +22,8 @@ pub(crate) fn clock(run: &Run) -> (Vec<u64>, Vec<f64>) {
     kept.map(|(_, &(step, seconds))| (step, rounded(seconds))).unzip()
 }
 
-/// The classes of a row over its finished runs; all empty where no run says.
-#[derive(Debug, Default, PartialEq, Serialize)]
+/// The classes of a row over its finished runs.
+#[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Classes {
     /// Images of each class.
     images: Vec<u64>,
@@ -39,8 +39,8 @@ impl Classes {
     /// Most confusions that are listed.
     const LARGEST: usize = 300;
 
-    /// Sums over `runs`. Those of another number of classes are passed over.
-    pub(crate) fn of<'a>(runs: impl Iterator<Item = &'a Run>, classes: usize) -> Self {
+    /// Sums over `runs`. Those of another number of classes are passed over; `None` where none is left.
+    pub(crate) fn of<'a>(runs: impl Iterator<Item = &'a Run>, classes: usize) -> Option<Self> {
         let (mut confusion, mut images) = (Confusion::new(classes), vec![0u64; classes]);
         for details in details(runs).filter(|_| classes > 0) {
             let of_run = details.confusion();
@@ -51,10 +51,10 @@ impl Classes {
             }
         }
         if images.iter().all(|&images| images == 0) {
-            return Self::default();
+            return None;
         }
         let matrix = if classes <= RunDetails::MATRIX_CLASSES { sparse(&confusion) } else { Vec::new() };
-        Self { images, hits: confusion.hits(), largest: confusion.largest(Self::LARGEST), matrix }
+        Some(Self { images, hits: confusion.hits(), largest: confusion.largest(Self::LARGEST), matrix })
     }
 }
 
@@ -67,6 +67,21 @@ fn sparse(confusion: &Confusion) -> Vec<u64> {
         }
     }
     sparse
+}
+
+/// The text that the first finished run wrote that has one.
+pub(crate) fn sample<'a>(mut runs: impl Iterator<Item = &'a Run>) -> Option<Sample> {
+    runs.find_map(|run| {
+        let text = &run.summary.as_ref()?.details.as_ref()?.sample;
+        (!text.is_empty()).then(|| Sample { run: run.name.clone(), text: text.clone() })
+    })
+}
+
+/// A text and the run that wrote it.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct Sample {
+    run: String,
+    text: String,
 }
 
 /// Mean seconds by part of the work, in the order in which a step does them; empty where no run says.
@@ -110,10 +125,10 @@ mod tests {
             unfinished("a-s5"),
         ];
         // 9 0 / 1 10; the run of one class is left out, and what points beyond two classes too.
-        let classes = Classes::of(runs.iter(), 2);
+        let classes = Classes::of(runs.iter(), 2).unwrap();
         assert_eq!((classes.images, classes.hits), (vec![9, 11], vec![9, 10]));
         assert_eq!((classes.matrix, classes.largest), (vec![0, 9, 1, 1, 0, 10], vec![[1, 0, 1]]));
-        assert_eq!(Classes::of(runs.iter(), 0), Classes::default());
+        assert_eq!(Classes::of(runs.iter(), 0), None);
     }
 
     #[test]
@@ -122,6 +137,18 @@ mod tests {
         let parts = [("data", 1.0), ("forward", 4.0), ("backward", 0.0), ("optimizer", 0.0), ("validation", 0.0)];
         assert_eq!(mean_time(runs.iter()), parts);
         assert!(mean_time(runs[2..].iter()).is_empty());
+    }
+
+    #[test]
+    fn a_sample_is_that_of_the_first_run_that_has_one() {
+        let wrote = |name: &str, text: &str| {
+            let mut run = run(name, &[], 0.0);
+            run.summary.as_mut().unwrap().details.as_mut().unwrap().sample = text.to_owned();
+            run
+        };
+        let runs = [unfinished("a-s1"), wrote("a-s2", ""), wrote("a-s3", "Once"), wrote("a-s4", "Twice")];
+        let wanted = Sample { run: "a-s3".to_owned(), text: "Once".to_owned() };
+        assert_eq!((sample(runs.iter()), sample(runs[..2].iter())), (Some(wanted), None));
     }
 
     #[test]

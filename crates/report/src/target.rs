@@ -1,6 +1,6 @@
-//! How long runs took to an accuracy that was asked for.
+//! How long runs took to a score that was asked for.
 
-use lookahead_runs::{Run, Spread, Target};
+use lookahead_runs::{Measure, Run, Spread, Target};
 
 use crate::report::Report;
 use crate::row::Row;
@@ -10,8 +10,10 @@ use crate::row::Row;
 pub struct TimeToTarget {
     /// The row, as tables write it.
     pub row: String,
-    /// The accuracy, percent.
-    pub top1: f64,
+    /// What the target is in.
+    pub measure: Measure,
+    /// The score to be reached.
+    pub score: f64,
     /// Runs that have the target.
     pub runs: usize,
     /// Those of them that reached it.
@@ -23,20 +25,26 @@ pub struct TimeToTarget {
 impl Report {
     /// The time to target of each row whose runs have one.
     pub fn times_to_target(&self) -> Vec<TimeToTarget> {
-        self.rows.iter().filter_map(|row| time_to_target(row, &self.runs)).collect()
+        let measure = self.task().score();
+        self.rows.iter().filter_map(|row| time_to_target(measure, row, &self.runs)).collect()
     }
 }
 
 impl TimeToTarget {
-    /// As one sentence: `Lookahead: 86 % top-1 in 2 of 3 runs, after 151.2 ± 3.0 s of training`.
+    /// As one sentence: `Lookahead: 86 % top-1 in 2 of 3 runs, after 151.2 ± 3.0 s of training`, or `Lookahead: perplexity
+    /// 90 in 2 of 3 runs`.
     pub fn sentence(&self) -> String {
-        let Self { row, top1, runs, reached, seconds } = self;
+        let Self { row, measure, score, runs, reached, seconds } = self;
+        let target = match measure.unit() {
+            "" => format!("{} {score}", measure.name()),
+            unit => format!("{score}{unit} {}", measure.name()),
+        };
         let after = match seconds {
             None => String::new(),
             Some(Spread { mean, std: Some(std) }) => format!(", after {mean:.1} \u{b1} {std:.1} s of training"),
             Some(Spread { mean, std: None }) => format!(", after {mean:.1} s of training"),
         };
-        format!("{row}: {top1} % top-1 in {reached} of {runs} run{}{after}", if *runs == 1 { "" } else { "s" })
+        format!("{row}: {target} in {reached} of {runs} run{}{after}", if *runs == 1 { "" } else { "s" })
     }
 }
 
@@ -45,13 +53,13 @@ fn target(run: &Run) -> Option<Target> {
 }
 
 /// Runs that were given another target are not counted: it is that of the first.
-fn time_to_target(row: &Row, runs: &[Run]) -> Option<TimeToTarget> {
+fn time_to_target(measure: Measure, row: &Row, runs: &[Run]) -> Option<TimeToTarget> {
     let targets: Vec<Target> = row.runs.iter().filter_map(|&run| target(&runs[run])).collect();
-    let top1 = targets.first()?.top1;
-    let targets: Vec<&Target> = targets.iter().filter(|target| target.top1 == top1).collect();
+    let score = targets.first()?.score;
+    let targets: Vec<&Target> = targets.iter().filter(|target| target.score == score).collect();
     let seconds: Vec<f64> = targets.iter().filter_map(|target| Some(target.reached?.seconds)).collect();
     let (runs, reached) = (targets.len(), seconds.len());
-    Some(TimeToTarget { row: row.id.label(), top1, runs, reached, seconds: Spread::of(&seconds) })
+    Some(TimeToTarget { row: row.id.label(), measure, score, runs, reached, seconds: Spread::of(&seconds) })
 }
 
 #[cfg(test)]
@@ -59,12 +67,15 @@ mod tests {
     use lookahead_runs::{Reached, RunDetails};
 
     use super::*;
-    use crate::testing::{finished, report};
+    use crate::testing::{finished, language, report};
 
     fn timed(name: &str, seconds: Option<f64>) -> Run {
-        let mut run = finished(name, 86.5);
+        with_target(finished(name, 86.5), 86.0, seconds)
+    }
+
+    fn with_target(mut run: Run, score: f64, seconds: Option<f64>) -> Run {
         let reached = seconds.map(|seconds| Reached { step: 240, seconds });
-        let details = RunDetails { target: Some(Target { top1: 86.0, reached }), ..RunDetails::default() };
+        let details = RunDetails { target: Some(Target { score, reached }), ..RunDetails::default() };
         run.summary.as_mut().unwrap().details = Some(details);
         run
     }
@@ -82,5 +93,13 @@ mod tests {
         let wanted =
             ["SGD: 86 % top-1 in 2 of 3 runs, after 102.0 \u{b1} 2.8 s of training", "AdamW: 86 % top-1 in 0 of 1 run"];
         assert_eq!(sentences, wanted);
+    }
+
+    #[test]
+    fn a_language_model_is_to_reach_a_perplexity() {
+        let runs = [("sgd-s1", Some(100.0)), ("sgd-s2", None)];
+        let runs = runs.map(|(name, seconds)| with_target(language(name, 89.0), 90.0, seconds)).to_vec();
+        let found = report(runs).times_to_target();
+        assert_eq!(found[0].sentence(), "SGD: perplexity 90 in 1 of 2 runs, after 100.0 s of training");
     }
 }

@@ -2,17 +2,18 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use lookahead_runs::{Spread, Status};
 
+use crate::cells::{Cells, wrapped};
 use crate::compare::{Comparison, differences};
-use crate::metric::{IMAGES_PER_SECOND, SECONDS, TOP1, TOP5, TRAIN_LOSS, VALID_LOSS};
+use crate::metric::Metric;
 use crate::number::{ABSENT, clock, interval, signed};
 use crate::reference::{Reference, Source};
 use crate::report::Report;
+use crate::words::direction;
 
 /// What a program prints at the end of an experiment: our table, the differences paired by seed, the published tables. Tables
-/// leave out what `width` columns have no room for, the accuracy last.
+/// leave out what `width` columns have no room for, the score last.
 pub fn text(report: &Report, width: usize) -> String {
     let mut text = format!("{}\n", heading(report));
     for fact in report.facts() {
@@ -54,126 +55,38 @@ fn heading(report: &Report) -> String {
     if facts.is_empty() { name.to_owned() } else { format!("{name}: {}", facts.join(", ")) }
 }
 
-/// `text` with its lines broken between words where they are longer than `width`.
-fn wrapped(text: &str, width: usize) -> String {
-    let mut lines = String::new();
-    for line in text.lines() {
-        let mut used = 0;
-        for word in line.split(' ') {
-            let letters = word.chars().count();
-            let gap = match used {
-                0 => "",
-                used if used + 1 + letters > width => "\n",
-                _ => " ",
-            };
-            used = if gap == "\n" { letters } else { used + gap.len() + letters };
-            lines.extend([gap, word]);
-        }
-        lines.push('\n');
-    }
-    lines
-}
-
-/// Columns that a cell takes besides its text: a space on either side, and the rule between two cells.
-const PADDING: usize = 3;
-
-/// A table of rows of texts under their headings.
-struct Cells<'a> {
-    head: &'a [&'a str],
-    rows: Vec<Vec<String>>,
-    /// Columns that may be left out, in the order in which they are.
-    spare: &'a [usize],
-}
-
-impl Cells<'_> {
-    /// With as many columns as fit. Where the others alone do not, their texts are broken between words, and where a word is too long
-    /// for that, rows are lists.
-    fn fitted(&self, width: usize) -> String {
-        let with = |left_out: usize| {
-            let gone = &self.spare[..left_out];
-            (0..self.head.len()).filter(|column| !gone.contains(column)).collect::<Vec<_>>()
-        };
-        let fits = |table: &Table| table.lines().all(|line| line.chars().count() <= width);
-        let tables = (0..=self.spare.len()).map(|left_out| self.table(&with(left_out)));
-        if let Some(table) = tables.into_iter().find(fits) {
-            return table.to_string();
-        }
-        let columns = with(self.spare.len());
-        if columns.iter().map(|&column| self.longest_word(column) + PADDING).sum::<usize>() > width {
-            return self.listed(width);
-        }
-        let mut table = self.table(&columns);
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
-        for (cells, &column) in table.column_iter_mut().zip(&columns) {
-            let room = u16::try_from(self.longest_word(column) + 2).unwrap_or(u16::MAX);
-            cells.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(room)));
-        }
-        table.to_string()
-    }
-
-    fn longest_word(&self, column: usize) -> usize {
-        let cells = self.rows.iter().map(|row| row[column].as_str()).chain([self.head[column]]);
-        cells.flat_map(|cell| cell.split(' ')).map(|word| word.chars().count()).max().unwrap_or(0)
-    }
-
-    /// Each row as its name and, below, every cell on a line of its own.
-    fn listed(&self, width: usize) -> String {
-        let mut text = String::new();
-        if !self.head[0].is_empty() {
-            text += &wrapped(self.head[0], width);
-        }
-        for row in &self.rows {
-            text += &wrapped(&row[0], width);
-            for (head, cell) in self.head.iter().zip(row).skip(1).filter(|(_, cell)| *cell != ABSENT) {
-                let gap = if head.is_empty() { "" } else { " " };
-                let line = wrapped(&format!("{head}{gap}{cell}"), width.saturating_sub(2));
-                line.lines().for_each(|line| text += &format!("  {line}\n"));
-            }
-        }
-        text.truncate(text.trim_end().len());
-        text
-    }
-
-    fn table(&self, columns: &[usize]) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(columns.iter().map(|&column| self.head[column]));
-        for (index, column) in table.column_iter_mut().enumerate() {
-            column.set_cell_alignment(if index == 0 { CellAlignment::Left } else { CellAlignment::Right });
-        }
-        for row in &self.rows {
-            table.add_row(columns.iter().map(|&column| row[column].as_str()));
-        }
-        table
-    }
-}
-
 /// The rows that have finished runs.
 fn ours(report: &Report, width: usize) -> String {
+    let task = report.task();
+    let scores: Vec<Metric> = task.measures().iter().map(|measure| Metric::Score(*measure)).collect();
+    let numbers: Vec<Metric> = [&[Metric::TrainLoss, Metric::Loss], &scores[..]].concat();
     let mut rows = Vec::new();
     for row in &report.rows {
         let seeds = report.finished(row).count();
-        let cell = |position: usize, digits: fn(f64) -> usize| match row.numbers[position] {
-            Some(Spread { mean, std: Some(std) }) => format!("{mean:.0$} \u{b1} {std:.0$}", digits(mean)),
-            Some(Spread { mean, std: None }) => format!("{mean:.0$}", digits(mean)),
+        let cell = |metric: &Metric| match row.number(*metric) {
+            Some(Spread { mean, std: Some(std) }) => format!("{mean:.0$} \u{b1} {std:.0$}", digits(*metric, mean)),
+            Some(Spread { mean, std: None }) => format!("{mean:.0$}", digits(*metric, mean)),
             None => ABSENT.to_owned(),
         };
-        let mean = |position: usize| row.numbers[position].map_or(f64::NAN, |number| number.mean);
+        let mean = |metric: Metric| row.number(metric).map_or(f64::NAN, |number| number.mean);
         if seeds > 0 {
-            rows.push(vec![
-                row.id.label(),
-                cell(TRAIN_LOSS, of_loss),
-                cell(VALID_LOSS, of_loss),
-                cell(TOP1, of_percent),
-                cell(TOP5, of_percent),
-                seeds.to_string(),
-                clock(mean(SECONDS)),
-                format!("{:.0}", mean(IMAGES_PER_SECOND)),
-            ]);
+            let mut cells = vec![row.id.label()];
+            cells.extend(numbers.iter().map(cell));
+            let speed = format!("{:.0}", mean(Metric::Speed(task)));
+            cells.extend([seeds.to_string(), clock(mean(Metric::Seconds)), speed]);
+            rows.push(cells);
         }
     }
-    let head = ["", "train loss", "loss", "top-1 %", "top-5 %", "seeds", "time a run", "images/s"];
-    Cells { head: &head, rows, spare: &[7, 6, 4, 1, 5, 2] }.fitted(width)
+    let mut head = vec![String::new()];
+    head.extend(numbers.iter().map(|metric| metric.title().to_lowercase()));
+    let seeds = head.len();
+    head.extend(["seeds".to_owned(), "time a run".to_owned(), Metric::Speed(task).title().to_lowercase()]);
+    // The score comes after the name and two losses; what else there is of scores is less than it.
+    let mut spare = vec![seeds + 2, seeds + 1];
+    spare.extend((4..seeds).rev());
+    spare.extend([1, seeds, 2]);
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    Cells { head: &head, rows, spare: &spare }.fitted(width)
 }
 
 /// The differences, or why there are none to tell.
@@ -198,7 +111,9 @@ fn told_apart(report: &Report, width: usize) -> String {
             found.verdict().to_owned(),
         ]);
     }
-    let head = ["top-1 %, paired by seed", "difference", "95 % interval", "effect size", ""];
+    let score = report.task().score();
+    let what = format!("{}, paired by seed{}", score.title().to_lowercase(), direction(score));
+    let head = [what.as_str(), "difference", "95 % interval", "effect size", ""];
     format!("{}\n", Cells { head: &head, rows, spare: &[3, 2] }.fitted(width))
 }
 
@@ -218,18 +133,15 @@ fn theirs(rows: &[&Reference], width: usize) -> String {
 }
 
 /// Digits after the point, of a mean and of its deviation alike.
-fn of_loss(mean: f64) -> usize {
-    if mean.abs() >= 100.0 { 1 } else { 4 }
-}
-
-fn of_percent(_mean: f64) -> usize {
-    2
+fn digits(metric: Metric, mean: f64) -> usize {
+    let is_loss = matches!(metric, Metric::TrainLoss | Metric::Loss);
+    if is_loss && mean.abs() >= 100.0 { 1 } else { metric.digits() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{finished, report, unfinished};
+    use crate::testing::{finished, language, report, unfinished};
 
     #[test]
     fn three_seeds_are_compared_pair_by_pair() {
@@ -300,5 +212,29 @@ mod tests {
         let text = text(&report, usize::MAX);
         assert!(text.starts_with("mine: on cpu\n") && text.ends_with("left out above: adamw-s1\n"), "{text}");
         assert!(!text.contains("AdamW") && !text.contains("RMSProp"), "{text}");
+    }
+
+    /// Differences of -5.0 and -4.8.
+    #[test]
+    fn a_language_model_is_judged_by_its_perplexity() {
+        let runs =
+            [("sgd-s1", 90.0), ("sgd-s2", 92.0), ("lookahead-sgd-keep-s1", 85.0), ("lookahead-sgd-keep-s2", 87.2)];
+        let report = report(runs.map(|(name, perplexity)| language(name, perplexity)).to_vec());
+        let wide = text(&report, 160);
+        let line =
+            |start: &str| wide.lines().find(|line| line.trim().starts_with(start)).unwrap_or_default().to_owned();
+        for part in ["train loss", " loss ", "perplexity", "seeds", "time a run", "tokens/s"] {
+            assert!(line("train loss").contains(part), "{part}: {wide}");
+        }
+        assert!(line("SGD").contains(" 91.00 \u{b1} 1.41 ") && line("SGD").trim_end().ends_with("800"), "{wide}");
+        let difference = line("Lookahead/SGD (keep) \u{2212} SGD");
+        assert!(difference.contains("\u{2212}4.90") && difference.trim_end().ends_with("better"), "{wide}");
+        assert!(wide.contains("perplexity, paired by seed (lower is better)"), "{wide}");
+        assert!(!wide.contains("top-") && !wide.contains("images") && !wide.contains("their figures"), "{wide}");
+        for width in [40, 60, 80] {
+            let text = text(&report, width);
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}: {text}");
+            assert!(text.contains("perplexity") && text.contains("91.00"), "{width}: {text}");
+        }
     }
 }

@@ -86,12 +86,12 @@ impl Curve {
 }
 
 /// A number of each logged step of a run, by steps done.
-pub(crate) fn of_steps(run: &Run, of: fn(&StepRecord) -> f64) -> Vec<(u64, f64)> {
+pub(crate) fn of_steps(run: &Run, of: impl Fn(&StepRecord) -> f64) -> Vec<(u64, f64)> {
     run.log.steps.iter().map(|record| (record.steps_done(), of(record))).collect()
 }
 
 /// A number of each epoch of a run, by steps done.
-pub(crate) fn of_epochs(run: &Run, of: fn(&EpochRecord) -> f64) -> Vec<(u64, f64)> {
+pub(crate) fn of_epochs(run: &Run, of: impl Fn(&EpochRecord) -> f64) -> Vec<(u64, f64)> {
     run.log.epochs.iter().map(|record| (record.steps_done(), of(record))).collect()
 }
 

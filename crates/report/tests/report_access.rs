@@ -58,15 +58,20 @@ fn two_classes(root: &Path) -> PathBuf {
     Synthetic { rows: DEMO[..2].to_vec(), classes, ..Synthetic::small("imagenette") }.write_with_data(root)
 }
 
+fn language(root: &Path) -> PathBuf {
+    Synthetic::language().write_with_data(root)
+}
+
 type Kind = (&'static str, fn(&Path) -> PathBuf);
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     ("one-run", one_run),
     ("demo", demo),
     ("thousand-classes", thousand_classes),
     ("thirty-seeds", thirty_seeds),
     ("live", live),
     ("two-classes", two_classes),
+    ("language", language),
 ];
 
 /// axe-core's text, of `$AXE` or where `just test-browser` puts it.

@@ -139,7 +139,7 @@ fn numbers_are_those_of_the_summaries(session: &Session<'_>, folder: &Path) {
         };
         let theirs = &summary["rows"][position];
         for (column, (key, digits)) in
-            [("train_loss", 4), ("valid_loss", 4), ("top1", 2), ("top5", 2), ("seconds", 1), ("images_per_second", 1)]
+            [("train_loss", 4), ("valid_loss", 4), ("top1", 2), ("top5", 2), ("seconds", 1), ("per_second", 1)]
                 .into_iter()
                 .enumerate()
         {

@@ -10,7 +10,8 @@ mod synthetic;
 use std::fs;
 
 use browser::{Driver, fits, page_of, screenshot, text};
-use lookahead_runs::Plan;
+use lookahead_report::Metric;
+use lookahead_runs::{Measure, Plan};
 use serde_json::Value;
 use synthetic::Synthetic;
 
@@ -151,7 +152,7 @@ fn one_row_that_explodes_does_not_flatten_the_others() {
             let mut record: Value = serde_json::from_str(line).unwrap();
             if record["kind"] == "epoch" {
                 record["valid_loss"] = (40_000.0 * record["epoch"].as_f64().unwrap()).into();
-                record["top1"] = (4.0 * seed as f64 - 3.9).into();
+                record["top1"] = if seed < 3 { 0.1 } else { 20.1 }.into();
             }
             record.to_string() + "\n"
         };
@@ -171,6 +172,80 @@ fn one_row_that_explodes_does_not_flatten_the_others() {
     let beyond = text(session.eval("document.querySelector('[data-key=valid_loss] .beyond').textContent"));
     assert!(beyond.starts_with("Beyond the axis: RMSProp, up to 320000"), "{beyond}");
     assert_eq!(session.eval("document.querySelectorAll('[data-key=valid_loss] .beyond-mark').length"), 1);
+    // Its band would go down to -5, were there such an accuracy: the axis ends at zero.
     assert!(!labels("top1").iter().any(|label| label.starts_with('\u{2212}')), "{:?}", labels("top1"));
+    let zero_is_lowest = session.eval(
+        "(chart => Number(chart.querySelector('.axes .grid').getAttribute('y1')) === Number(chart.querySelector('.axes .base').getAttribute('y1')))\
+         (document.querySelector('[data-key=top1]'))",
+    );
+    assert_eq!(zero_is_lowest, true);
+    assert_eq!(session.console(), [] as [String; 0]);
+}
+
+/// Two rows of a language model: what is there is of perplexity, and what is of classes is not there.
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn a_language_model_is_judged_by_its_perplexity() {
+    let Some(driver) = Driver::start() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let folder = Synthetic::language().write_with_data(root.path());
+    // Seeds so far apart that the band would reach below 1, which no perplexity is.
+    for (seed, perplexity) in [(1, 1.2), (2, 40.0)] {
+        let metrics = folder.join(format!("sgd-s{seed}/metrics.jsonl"));
+        let changed = |line: &str| {
+            let mut record: Value = serde_json::from_str(line).unwrap();
+            if record["kind"] == "epoch" {
+                record["perplexity"] = perplexity.into();
+            }
+            record.to_string() + "\n"
+        };
+        fs::write(&metrics, fs::read_to_string(&metrics).unwrap().lines().map(changed).collect::<String>()).unwrap();
+    }
+    let (page, report) = page_of(&folder);
+    let session = driver.session(&root.path().join("profile"));
+    for (width, scheme) in [(1400, "light"), (390, "dark")] {
+        session.emulate(width, 900, scheme);
+        session.open(&page);
+        let texts = |selector: &str| {
+            let found =
+                session.eval(&format!("[...document.querySelectorAll('{selector}')].map(found => found.textContent)"));
+            found.as_array().unwrap().iter().map(|found| text(found.clone())).collect::<Vec<_>>()
+        };
+        let heads = texts("#results-table thead th");
+        for head in ["Train loss", "Loss", "Perplexity", "Seconds", "Tokens/s"] {
+            assert!(heads.iter().any(|own| own == head), "{head}: {heads:?}");
+        }
+        let of_runs = texts("#runs-table thead th");
+        assert!(of_runs.contains(&"Best perplexity".to_owned()) && !of_runs.contains(&"Calibration error".to_owned()));
+        let shown = text(session.eval("document.body.innerText"));
+        for word in ["op-1", "op-5", "image", "ccuracy", "Classes", "onfusion"] {
+            assert!(!shown.contains(word), "{word}: {shown}");
+        }
+        // The lower mean is bold, and lower is better wherever that is said.
+        for (row, is_best) in [(0, false), (1, true)] {
+            let mean = report.rows[row].number(Metric::Score(Measure::Perplexity)).unwrap().mean;
+            let bold = texts(&format!("#results-table tbody tr:nth-child({}) b", row + 1));
+            assert_eq!(bold.contains(&format!("{mean:.2}")), is_best, "{bold:?}");
+        }
+        assert_eq!(texts(".differences thead th")[1..3], ["← better · worse →", "Difference"]);
+        let verdict = texts(".differences tbody td:last-child");
+        assert_eq!(verdict, ["better"]);
+        assert!(texts(".differences td.number")[0].starts_with('\u{2212}'));
+        let titles = texts("#charts .chart-title");
+        assert_eq!(titles[..3], ["Training loss, nats a token", "Validation loss, nats a token", "Perplexity"]);
+        // The ticks of y, from the lowest: an axis from 1 on has none at 0.
+        let ticks = texts("[data-key=perplexity] .axes .grid + text");
+        assert!(!ticks.is_empty() && ticks.iter().all(|tick| tick.parse::<f64>().unwrap() >= 1.0), "{ticks:?}");
+        // The lower edge of the band is the bottom of the axis, which is 1, or above it.
+        let lowest = session.eval("(chart => [Math.max(...[...chart.querySelectorAll('path.band')].flatMap(band => [...band.getAttribute('d').matchAll(/ ([\\d.]+)/g)].map(found => Number(found[1])))), Number(chart.querySelector('.axes .base').getAttribute('y1'))])(document.querySelector('[data-key=perplexity]'))");
+        assert!(lowest[0].as_f64().unwrap() <= lowest[1].as_f64().unwrap() + 0.06, "{lowest}");
+        assert_eq!(texts("#sample h2"), ["Sample"]);
+        let samples = texts("#sample pre");
+        assert!(samples.len() == 2 && samples[0].starts_with("sgd, seed 1\n\nThe <b>slow</b>"), "{samples:?}");
+        assert_eq!(session.eval("document.querySelector('#sample pre').getAttribute('aria-label')"), "Sample of SGD");
+        assert!(texts("#contents a").contains(&"Sample".to_owned()));
+        fits(&session);
+        screenshot(&session, &format!("language-model-{width}"));
+    }
     assert_eq!(session.console(), [] as [String; 0]);
 }

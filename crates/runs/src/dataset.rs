@@ -2,10 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::score::TaskKind;
+
 /// A data set as a run uses it, after limits.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DataSet {
+    /// What is learned of it.
+    pub task: TaskKind,
     /// Its name, such as `cifar10` or that of the folder.
     pub name: String,
     /// Digest of all parts.
@@ -14,12 +18,12 @@ pub struct DataSet {
     pub train: DataPart,
     /// What is validated on after each epoch: images held out of training, or the test images where none are.
     pub valid: DataPart,
-    /// What a finished run is tested on, once; without images where it is not, or where `valid` are the test images.
+    /// What a finished run is tested on, once; empty where it is not, or where `valid` are the test images.
     #[serde(skip_serializing_if = "DataPart::is_empty")]
     pub test: DataPart,
     /// Whether `valid` was held out of training.
     pub held_out: bool,
-    /// The class names, in the order of the labels.
+    /// The class names, in the order of the labels; none where there are no classes.
     pub classes: Vec<String>,
 }
 
@@ -29,13 +33,14 @@ pub struct DataSet {
 pub struct DataPart {
     /// Its name, such as `cifar10/test`.
     pub name: String,
-    /// Images.
-    pub images: u64,
+    /// Images or tokens.
+    #[serde(alias = "images")]
+    pub count: u64,
 }
 
 impl DataPart {
-    /// Whether it has no image.
+    /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
-        self.images == 0
+        self.count == 0
     }
 }

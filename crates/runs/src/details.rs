@@ -1,21 +1,24 @@
-//! The longer part of a run's summary: classes, confusions, time, target.
+//! The longer part of a run's summary: classes, confusions, time, target, sample.
 
 use serde::{Deserialize, Serialize};
 
 use crate::confusion::Confusion;
+use crate::score::Scores;
 
 /// The longer part of a run's summary.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunDetails {
     /// Digest of the data.
     pub data_sha256: String,
-    /// Best validation accuracy of any epoch, percent.
-    pub best_top1: f64,
+    /// Best validation score of any epoch.
+    #[serde(alias = "best_top1")]
+    pub best_score: f64,
     /// The epoch it was reached at, from 1.
     pub best_epoch: u64,
     /// Seconds by part.
     pub time: TimeSplit,
-    /// The class names.
+    /// The class names, of a task that has classes; so it is with all that is of classes below.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
     /// Images by true class (row) and predicted class (column), of the last evaluation; empty for more than
     /// [`MATRIX_CLASSES`](Self::MATRIX_CLASSES) classes, where `confusions` has the largest.
@@ -29,31 +32,37 @@ pub struct RunDetails {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_images: Vec<u64>,
     /// Accuracy of each class, percent; 0 for a class without images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub per_class: Vec<f64>,
     /// Expected calibration error, 0 to 1.
-    pub ece: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ece: Option<f64>,
+    /// Text that the final network wrote, of a language model.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sample: String,
     /// Views of each image behind the final figures, where they are several; the epochs' figures have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub views: Option<u8>,
-    /// The accuracy to be reached and when it was, of a run that has one.
+    /// The score to be reached and when it was, of a run that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// Where the figures are from test images: what the held-out images gave after the last epoch.
+    /// Where the figures are from the test part: what the held-out part gave after the last epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid: Option<HeldOutFigures>,
 }
 
-/// An accuracy to be reached.
+/// A score to be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Target {
-    /// The accuracy, percent.
-    pub top1: f64,
+    /// The score, in the measure of the run's task.
+    #[serde(alias = "top1")]
+    pub score: f64,
     /// When it was reached first; `None` for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reached: Option<Reached>,
 }
 
-/// When an accuracy was reached: at the validation of which step.
+/// When a score was reached: at the validation of which step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Reached {
     /// Steps done.
@@ -62,15 +71,14 @@ pub struct Reached {
     pub seconds: f64,
 }
 
-/// Figures of the images that were held out of training.
+/// Figures of what was held out of training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct HeldOutFigures {
-    /// Mean loss, nats an image.
+    /// Mean loss, nats an image or a token.
     pub loss: f64,
-    /// Accuracy, percent.
-    pub top1: f64,
-    /// Share of images whose class is among the five likeliest, percent.
-    pub top5: f64,
+    /// Scores.
+    #[serde(flatten)]
+    pub scores: Scores,
 }
 
 impl RunDetails {

@@ -151,7 +151,7 @@ mod tests {
     fn a_missing_value_is_nan_and_a_missing_file_is_empty() {
         let log = Log::parse(b"{\"kind\":\"epoch\",\"epoch\":1,\"step\":9,\"valid_loss\":null,\"top1\":50.5}\n");
         assert!(log.epochs[0].valid_loss.is_nan());
-        assert_eq!((log.epochs[0].top1, log.steps_done()), (50.5, 10));
+        assert_eq!((log.epochs[0].scores.top1, log.steps_done()), (Some(50.5), 10));
         assert_eq!(Log::read(Path::new("/nowhere/metrics.jsonl")).unwrap(), Log::default());
     }
 }

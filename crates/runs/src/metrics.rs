@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, Result};
 use crate::log::Log;
+use crate::score::Scores;
 
 /// One line of `metrics.jsonl`; its `kind` is `step` or `epoch`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -33,12 +34,12 @@ pub struct StepRecord {
     /// Its momentum, or Adam's beta1; `None` for an optimizer without.
     #[serde(default)]
     pub momentum: Option<f64>,
-    /// Mean training loss of the steps since the line before, nats an image.
+    /// Mean training loss of the steps since the line before, nats an image or a token.
     #[serde(default = "nan", deserialize_with = "number")]
     pub train_loss: f64,
-    /// Training images a second since the run's start.
-    #[serde(default = "nan", deserialize_with = "number")]
-    pub images_per_second: f64,
+    /// Training images or tokens a second since the run's start.
+    #[serde(default = "nan", deserialize_with = "number", alias = "images_per_second")]
+    pub per_second: f64,
     /// Seconds of training since the run's start, stops left out.
     #[serde(default = "nan", deserialize_with = "number")]
     pub seconds: f64,
@@ -54,21 +55,18 @@ pub struct EpochRecord {
     /// That step's learning rate.
     #[serde(default = "nan", deserialize_with = "number")]
     pub learning_rate: f64,
-    /// Mean training loss of the epoch's steps, nats an image.
+    /// Mean training loss of the epoch's steps, nats an image or a token.
     #[serde(default = "nan", deserialize_with = "number")]
     pub train_loss: f64,
-    /// Validation loss at the weights meant for evaluation, nats an image.
+    /// Validation loss at the weights meant for evaluation, nats an image or a token.
     #[serde(default = "nan", deserialize_with = "number")]
     pub valid_loss: f64,
-    /// Validation accuracy, percent.
-    #[serde(default = "nan", deserialize_with = "number")]
-    pub top1: f64,
-    /// Share of images whose class is among the five likeliest, percent.
-    #[serde(default = "nan", deserialize_with = "number")]
-    pub top5: f64,
-    /// Expected calibration error, 0 to 1.
-    #[serde(default = "nan", deserialize_with = "number")]
-    pub ece: f64,
+    /// Validation scores.
+    #[serde(flatten)]
+    pub scores: Scores,
+    /// Expected calibration error, 0 to 1, of a task with classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ece: Option<f64>,
     /// Seconds since the run's start, validation included, stops left out.
     #[serde(default = "nan", deserialize_with = "number")]
     pub seconds: f64,
@@ -163,7 +161,7 @@ mod tests {
             learning_rate: 0.1,
             momentum: None,
             train_loss: 2.5,
-            images_per_second: 9.0,
+            per_second: 9.0,
             seconds: 1.0,
         }
     }

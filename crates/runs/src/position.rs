@@ -21,8 +21,9 @@ pub struct Position {
     pub logged_steps: usize,
     /// Mean training loss of the last whole epoch.
     pub train_loss: f64,
-    /// Best validation accuracy so far, percent; means nothing while `best_epoch` is 0.
-    pub best_top1: f64,
+    /// Best validation score so far; means nothing while `best_epoch` is 0.
+    #[serde(alias = "best_top1")]
+    pub best_score: f64,
     /// The epoch it was reached at, from 1; 0 before the first validation.
     pub best_epoch: usize,
     /// Whole bytes of `metrics.jsonl`.

@@ -11,6 +11,7 @@ use crate::environment::Environment;
 use crate::folder::{CONFIG, DATA, DIVERGED, ENVIRONMENT, METRICS, SUMMARY};
 use crate::log::Log;
 use crate::row::RowId;
+use crate::score::TaskKind;
 use crate::summary::RunSummary;
 use crate::{atomic, settings};
 
@@ -112,6 +113,11 @@ impl Run {
     /// Whether a folder looks like a run's.
     pub fn is_at(path: &Path) -> bool {
         path.join(METRICS).is_file() || path.join(CONFIG).is_file()
+    }
+
+    /// What it learns; images, where its folder does not say.
+    pub fn task(&self) -> TaskKind {
+        self.data.as_ref().map(|data| data.task).unwrap_or_default()
     }
 
     /// Digest of the data the run is on; `None` where nothing says.

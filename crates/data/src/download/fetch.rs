@@ -20,7 +20,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 const CHUNK: usize = 1 << 20;
 
 /// Fetches `set` to `file`, going on from what is there.
-pub(super) fn fetch(set: &Published, file: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
+pub(super) fn fetch(set: &Published<'_>, file: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
     let failed = |problem: String| Error::Download {
         url: set.url.to_string(),
         problem: problem.split_whitespace().collect::<Vec<_>>().join(" "),
@@ -141,7 +141,7 @@ fn copy(
 }
 
 /// Compares `file` with the published checksum, and removes it where they differ.
-pub(super) fn verify(set: &Published, file: &Path, report: &mut Report<'_>) -> Result<()> {
+pub(super) fn verify(set: &Published<'_>, file: &Path, report: &mut Report<'_>) -> Result<()> {
     let io = |e| Error::io(file, e);
     let mut input = File::open(file).map_err(io)?;
     let total = input.metadata().map_err(io)?.len();

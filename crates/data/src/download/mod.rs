@@ -3,9 +3,12 @@
 mod fetch;
 #[cfg(feature = "hub")]
 mod hub;
+mod text;
 mod unpack;
 
 use std::path::{Path, PathBuf};
+
+pub use text::{PublishedText, published_texts};
 
 use crate::catalog::{folder, is_present};
 use crate::turn::Turn;
@@ -13,25 +16,25 @@ use crate::{Error, Result};
 
 /// A data set that its authors publish as an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Published {
+pub struct Published<'a> {
     /// Its name here, and that of its folder.
-    pub name: &'static str,
+    pub name: &'a str,
     /// Address of the archive (.tar.gz).
-    pub url: &'static str,
+    pub url: &'a str,
     /// MD5 sum of the archive in hexadecimal.
-    pub md5: &'static str,
+    pub md5: &'a str,
     /// Length of the archive in bytes, where it is published.
     pub bytes: Option<u64>,
     /// The same images on the hub, where [`download`] turns if the archive cannot be had (feature `hub`).
-    pub hub: Option<&'static str>,
+    pub hub: Option<&'a str>,
 }
 
-/// Every data set that [`download`] knows.
-pub fn published() -> &'static [Published] {
+/// Every archive that [`download`] knows; texts are [`published_texts`].
+pub fn published() -> &'static [Published<'static>] {
     &PUBLISHED
 }
 
-const PUBLISHED: [Published; 5] = [
+const PUBLISHED: [Published<'static>; 5] = [
     Published {
         name: "cifar10",
         url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
@@ -97,50 +100,39 @@ pub enum Phase {
 
 /// Makes sure that the data set `name` is below `root`, and gives its folder. Where it is there already, nothing is done.
 ///
-/// The archive is fetched to a hidden file (a cut download goes on where it stopped, also when called again), compared with its published
+/// An archive is fetched to a hidden file (a cut download goes on where it stopped, also when called again), compared with its published
 /// checksum, unpacked to a hidden folder and renamed, so that a half-written data set never looks like a whole one. Two processes that ask for the
 /// same data set take turns: the second waits and finds it done. `progress` hears of every megabyte or so. What is left in the end is the data
 /// set, or, where it failed, what came of the archive.
 ///
 /// # Errors
-/// [`Error::Unpublished`] for a name that is not [`published`]; [`Error::Occupied`], before anything is fetched, for a folder that holds
+/// [`Error::Unpublished`] for a name that is neither [`published`] nor one of [`published_texts`]; [`Error::Occupied`], before anything is fetched, for a folder that holds
 /// something else; [`Error::Download`] without a network, with what to put where by hand;
 /// [`Error::Checksum`], [`Error::Member`] or [`Error::Io`] for an archive that is damaged or cannot be stored.
 pub fn download(root: &Path, name: &str, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
     let name = if name == "cifar100-coarse" { "cifar100" } else { name };
+    if let Some(text) = published_texts().iter().find(|text| text.name == name) {
+        return download_text(text, root, progress);
+    }
     let set =
         PUBLISHED.iter().find(|set| set.name == name).ok_or_else(|| Error::Unpublished { name: name.to_string() })?;
     download_from(set, root, progress)
+}
+
+/// [`download`] of a text from anywhere.
+///
+/// # Errors
+/// As [`download_from`].
+pub fn download_text(text: &PublishedText, root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
+    placed(text.name, root, progress, |target, report| text::fetch_files(text, root, target, report))
 }
 
 /// [`download`] of any archive of the same kind, published or one's own.
 ///
 /// # Errors
 /// [`Error::Name`] for a name that is no plain folder name, and as [`download`].
-pub fn download_from(set: &Published, root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
-    let target = folder(root, set.name)?;
-    if is_present(root, set.name)? {
-        return Ok(target);
-    }
-    check_vacant(&target, set.name)?;
-    let new_root = !root.exists();
-    std::fs::create_dir_all(root).map_err(|e| Error::io(root, e))?;
-    let done = take_turn(set, root, &target, progress);
-    if done.is_err() && new_root {
-        // Nothing but an empty folder goes: what came of the archive is kept.
-        let _ = std::fs::remove_dir(root);
-    }
-    done.map(|()| target)
-}
-
-fn take_turn(set: &Published, root: &Path, target: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
-    let mut report = |phase, done, total| progress(Progress { name: set.name.to_string(), phase, done, total });
-    let lock = root.join(format!(".{}.lock", set.name));
-    let _turn = Turn::take(lock, &mut || report(Phase::Wait, 0, None))?;
-    if is_present(root, set.name)? {
-        return Ok(());
-    }
-    match fetch_archive(set, root, target, &mut report) {
+pub fn download_from(set: &Published<'_>, root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
+    placed(set.name, root, progress, |target, report| match fetch_archive(set, root, target, report) {
         #[cfg(feature = "hub")]
         Err(error @ Error::Download { .. }) => match set.hub {
             // Where the hub fails too, the archive's error says more: it names an address people can open.
@@ -148,7 +140,35 @@ fn take_turn(set: &Published, root: &Path, target: &Path, progress: &mut dyn FnM
             None => Err(error),
         },
         other => other,
+    })
+}
+
+/// The folder of `name` below `root`, filled by `fetch` where it is not there; who asks meanwhile waits for that.
+fn placed(
+    name: &str,
+    root: &Path,
+    progress: &mut dyn FnMut(Progress),
+    fetch: impl FnOnce(&Path, &mut Report<'_>) -> Result<()>,
+) -> Result<PathBuf> {
+    let target = folder(root, name)?;
+    if is_present(root, name)? {
+        return Ok(target);
     }
+    check_vacant(&target, name)?;
+    let new_root = !root.exists();
+    std::fs::create_dir_all(root).map_err(|e| Error::io(root, e))?;
+    let mut report = |phase, done, total| progress(Progress { name: name.to_string(), phase, done, total });
+    let take_turn = |report: &mut Report<'_>| {
+        let lock = root.join(format!(".{name}.lock"));
+        let _turn = Turn::take(lock, &mut || report(Phase::Wait, 0, None))?;
+        if is_present(root, name)? { Ok(()) } else { fetch(&target, report) }
+    };
+    let done = take_turn(&mut report);
+    if done.is_err() && new_root {
+        // Nothing but an empty folder goes: what came of the files is kept.
+        let _ = std::fs::remove_dir(root);
+    }
+    done.map(|()| target)
 }
 
 /// Before anything is fetched: a folder that already has something in it could not be filled in the end.
@@ -179,7 +199,7 @@ pub fn unpack_archive(name: &str, archive: &Path, root: &Path, progress: &mut dy
 
 type Report<'a> = dyn FnMut(Phase, u64, Option<u64>) + 'a;
 
-fn fetch_archive(set: &Published, root: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
+fn fetch_archive(set: &Published<'_>, root: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
     let archive = root.join(format!(".{}.part", set.name));
     fetch::fetch(set, &archive, target, report)?;
     fetch::verify(set, &archive, report)?;

@@ -49,8 +49,16 @@ impl TextCorpus {
     /// # Errors
     /// None but for a program that was damaged.
     pub fn shakespeare() -> Result<Self> {
+        Self::shakespeare_by(TextUnit::Characters, 1)
+    }
+
+    /// The same text in other tokens; those that occur less than `least` times become `<unk>`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] as for [`Vocabulary::of`].
+    pub fn shakespeare_by(unit: TextUnit, least: usize) -> Result<Self> {
         let text = read::unpacked(SHAKESPEARE, "shakespeare.txt.gz")?;
-        Self::cut("shakespeare", &text, TextUnit::Characters, 1)
+        Self::cut("shakespeare", &text, unit, least)
     }
 
     /// One text, of whose tokens the first nine tenths are for training; tokens that occur there less than `least` times become `<unk>`.

@@ -101,8 +101,8 @@ impl Vocabulary {
         self.unit.tokens(text).into_iter().map(|token| self.number(token)).collect()
     }
 
-    /// The number of a token.
-    pub(super) fn number(&self, token: &str) -> u32 {
+    /// The number of a token; 0, that of `<unk>`, where it is none.
+    pub fn number(&self, token: &str) -> u32 {
         self.numbers.get(token).copied().unwrap_or(0)
     }
 

@@ -66,6 +66,16 @@ impl TextWindows {
         (self.length - 1).div_ceil(self.steps)
     }
 
+    /// Texts side by side, as given to [`new`](Self::new).
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Most tokens of a text in a window, as given to [`new`](Self::new).
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
     /// Targets of an epoch: what a perplexity is a mean over.
     pub fn targets(&self) -> usize {
         (self.length - 1) * self.batch

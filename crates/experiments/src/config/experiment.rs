@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use super::data::{DataConfig, ImagesConfig, TextConfig};
+use super::error::ConfigError;
 use super::model::ModelConfig;
 use super::names::{Experiment, Protocol};
 use super::row::Row;
-use super::sections::{DataConfig, EvaluationConfig, ScheduleConfig, TrainConfig};
+use super::sections::{EvaluationConfig, ScheduleConfig, TrainConfig};
 
 /// Everything the results of an experiment depend on.
 ///
@@ -47,6 +49,25 @@ impl Config {
     /// As `--print-config` prints it and `--config` takes it.
     pub fn to_toml(&self) -> String {
         toml::to_string(&self.to_table()).unwrap_or_default()
+    }
+
+    /// The settings of its images.
+    ///
+    /// # Errors
+    /// [`ConfigError::WrongValue`] where its data are a text.
+    pub fn images(&self) -> Result<&ImagesConfig, ConfigError> {
+        self.data.images().ok_or_else(|| self.data.not("images"))
+    }
+
+    /// The settings of its text.
+    ///
+    /// # Errors
+    /// [`ConfigError::WrongValue`] where its data are images.
+    pub fn text(&self) -> Result<&TextConfig, ConfigError> {
+        match &self.data {
+            DataConfig::Text(text) => Ok(text),
+            DataConfig::Images(_) => Err(self.data.not("text")),
+        }
     }
 
     /// The runs, row by row, seed by seed.

@@ -4,6 +4,7 @@
 //! flags ([`Overrides`]), validated once and then never looked at with suspicion again. What does not change results
 //! (threads, folders, verbosity) is not in it.
 
+mod data;
 mod error;
 mod experiment;
 mod inner;
@@ -19,14 +20,14 @@ mod tables;
 mod validate;
 mod whole;
 
+pub use data::{DataConfig, ImagesConfig, Normalization, TextConfig};
 pub use error::ConfigError;
 pub use experiment::{Config, RunConfig};
 pub use inner::Inner;
-pub use model::{ModelConfig, ResNetParts, SpeedNetParts};
-pub use names::{Experiment, ModelName, Protocol};
+pub use model::{LstmParts, ModelConfig, ResNetParts, SpeedNetParts};
+pub use names::{Corpus, Experiment, ModelName, Protocol};
 pub use overrides::Overrides;
 pub use row::{Around, Row, states_of};
 pub use sections::{
-    DataConfig, EvaluationConfig, MomentumCycle, Normalization, OneCycleConfig, ScheduleConfig, StepsConfig,
-    TrainConfig, TriangleConfig, Views,
+    EvaluationConfig, MomentumCycle, OneCycleConfig, ScheduleConfig, StepsConfig, TrainConfig, TriangleConfig, Views,
 };

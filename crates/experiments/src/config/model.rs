@@ -1,9 +1,12 @@
 //! The network's table.
 
-use lookahead_models::{Head, Stem};
+use lookahead_models::{Head, LanguageDropout, LanguageModelConfig, Stem};
+use lookahead_runs::TaskKind;
 use serde::{Deserialize, Serialize};
 
+use super::error::ConfigError;
 use super::names::ModelName;
+use super::whole;
 
 /// The network. In a file: its `name`, and beside it the settings that this kind of network has.
 ///
@@ -28,6 +31,8 @@ pub enum ModelConfig {
     ResNet50(ResNetParts),
     /// [`ModelName::SpeedNet`].
     SpeedNet(SpeedNetParts),
+    /// [`ModelName::Lstm`].
+    Lstm(LstmParts),
 }
 
 /// The ends of a ResNet.
@@ -58,20 +63,59 @@ impl Default for SpeedNetParts {
     }
 }
 
+/// The shape of a language model; the vocabulary is that of the text. [`LanguageModelConfig`] explains the settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LstmParts {
+    /// Numbers that stand for a token.
+    pub embedding: usize,
+    /// Units of a layer.
+    pub hidden: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Whether the output multiplies by the embedding.
+    pub tied: bool,
+    /// The bound of all initial parameters; without it PyTorch's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uniform: Option<f64>,
+    /// How much is dropped where.
+    pub dropout: LanguageDropout,
+    /// Merity et al.'s activation regularisation: times the mean square of what leaves the last layer, dropped; at least 0.
+    #[serde(default, serialize_with = "whole::serialize")]
+    pub activation: f64,
+    /// Their temporal one: times the mean square of its change from step to step, before dropping; at least 0.
+    #[serde(default, serialize_with = "whole::serialize")]
+    pub slowness: f64,
+}
+
+impl LstmParts {
+    /// The parts of a model, without regularisation.
+    pub fn of(model: LanguageModelConfig) -> Self {
+        let LanguageModelConfig { embedding, hidden, layers, tied, uniform, dropout, .. } = model;
+        Self { embedding, hidden, layers, tied, uniform, dropout, activation: 0.0, slowness: 0.0 }
+    }
+
+    /// The model for a vocabulary.
+    pub fn model(&self, vocabulary: usize) -> LanguageModelConfig {
+        let Self { embedding, hidden, layers, tied, uniform, dropout, .. } = *self;
+        LanguageModelConfig { vocabulary, embedding, hidden, layers, tied, uniform, dropout }
+    }
+}
+
 impl ModelConfig {
     /// The network of `name` with the usual parts: for small images, with a linear head.
     pub fn of(name: ModelName) -> Self {
         Self::SpeedNet(SpeedNetParts::default()).renamed(name)
     }
 
-    /// The same with these ends, where it is a ResNet; a speed network has none.
+    /// The same with these ends, where it is a ResNet; others have none.
     #[must_use]
     pub fn with_ends(mut self, stem: Stem, head: Head) -> Self {
         match &mut self {
             Self::ResNet20(parts) | Self::ResNet18(parts) | Self::ResNet34(parts) | Self::ResNet50(parts) => {
                 *parts = ResNetParts { stem, head };
             }
-            Self::SpeedNet(_) => {}
+            Self::SpeedNet(_) | Self::Lstm(_) => {}
         }
         self
     }
@@ -84,6 +128,7 @@ impl ModelConfig {
             Self::ResNet34(_) => ModelName::ResNet34,
             Self::ResNet50(_) => ModelName::ResNet50,
             Self::SpeedNet(_) => ModelName::SpeedNet,
+            Self::Lstm(_) => ModelName::Lstm,
         }
     }
 
@@ -100,6 +145,10 @@ impl ModelConfig {
                 Self::SpeedNet(parts) => Self::SpeedNet(*parts),
                 _ => Self::SpeedNet(SpeedNetParts::default()),
             },
+            ModelName::Lstm => match self {
+                Self::Lstm(parts) => Self::Lstm(parts.clone()),
+                _ => Self::Lstm(LstmParts::of(LanguageModelConfig::characters(1))),
+            },
         }
     }
 
@@ -109,7 +158,24 @@ impl ModelConfig {
             Self::ResNet20(parts) | Self::ResNet18(parts) | Self::ResNet34(parts) | Self::ResNet50(parts) => {
                 Some(*parts)
             }
-            Self::SpeedNet(_) => None,
+            Self::SpeedNet(_) | Self::Lstm(_) => None,
+        }
+    }
+
+    /// What is wrong with it where the data are `what`.
+    pub(crate) fn not_for(&self, what: &str) -> ConfigError {
+        ConfigError::WrongValue {
+            key: "model.name".to_owned(),
+            origin: String::new(),
+            reason: format!("{} is no network for {what}", self.name()),
+        }
+    }
+
+    /// What such a network learns.
+    pub fn task(&self) -> TaskKind {
+        match self {
+            Self::Lstm(_) => TaskKind::Language,
+            _ => TaskKind::Images,
         }
     }
 }
@@ -123,7 +189,7 @@ mod tests {
         let read = |text: &str| toml::from_str::<ModelConfig>(text);
         let resnet = ModelConfig::of(ModelName::ResNet34);
         assert_eq!(toml::to_string(&resnet).unwrap(), "name = \"resnet34\"\nstem = \"cifar\"\nhead = \"linear\"\n");
-        for model in [resnet, ModelConfig::of(ModelName::SpeedNet)] {
+        for model in [resnet, ModelConfig::of(ModelName::SpeedNet), ModelConfig::of(ModelName::Lstm)] {
             assert_eq!(read(&toml::to_string(&model).unwrap()).unwrap(), model);
         }
         assert_eq!(read("name = \"speednet\"").unwrap(), ModelConfig::SpeedNet(SpeedNetParts::default()));

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use clap::ValueEnum;
+use lookahead_runs::TaskKind;
 use serde::{Deserialize, Serialize};
 
 /// Writes the name of a [`ValueEnum`] as the command line and the files spell it.
@@ -18,7 +19,7 @@ macro_rules! display_as_value {
         }
     )*};
 }
-display_as_value!(Experiment, Protocol, ModelName);
+display_as_value!(Experiment, Protocol, ModelName, Corpus);
 
 /// A set of runs that becomes one table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
@@ -32,6 +33,18 @@ pub enum Experiment {
     Cifar100,
     /// Imagenette, or any folder of class folders.
     Imagenette,
+    /// Language modelling: Shakespeare by characters, Penn Treebank by words, or any text.
+    Language,
+}
+
+/// A text that an experiment knows by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Corpus {
+    /// A million characters of Shakespeare; it is part of the program.
+    Shakespeare,
+    /// Penn Treebank as Mikolov prepared it: 929,589 words of training; `just data ptb` downloads it.
+    Ptb,
 }
 
 /// A full recipe: model, data, augmentation, schedule, hyper-parameters.
@@ -52,8 +65,40 @@ pub enum Protocol {
     #[serde(rename = "speedrun")]
     #[value(name = "speedrun")]
     SpeedRun,
-    /// The same at half the width and length, for many seeds.
+    /// The same at half the width, for many seeds.
     Sprint,
+    /// Zaremba et al.'s small LSTM, 13 epochs.
+    ZarembaSmall,
+    /// Zaremba et al.'s medium LSTM, 39 epochs.
+    ZarembaMedium,
+    /// Merity et al.'s AWD-LSTM, as the Lookahead paper trains it.
+    Awd,
+}
+
+impl Experiment {
+    /// What its runs learn.
+    pub fn task(self) -> TaskKind {
+        match self {
+            Self::Demo | Self::Cifar10 | Self::Cifar100 | Self::Imagenette => TaskKind::Images,
+            Self::Language => TaskKind::Language,
+        }
+    }
+
+    /// The protocols that it has.
+    pub fn protocols(self) -> &'static [Protocol] {
+        match self.task() {
+            TaskKind::Images => &[
+                Protocol::Quick,
+                Protocol::Standard,
+                Protocol::Paper,
+                Protocol::Original,
+                Protocol::OriginalEffective,
+                Protocol::SpeedRun,
+                Protocol::Sprint,
+            ],
+            TaskKind::Language => &[Protocol::Quick, Protocol::ZarembaSmall, Protocol::ZarembaMedium, Protocol::Awd],
+        }
+    }
 }
 
 /// A network.
@@ -71,6 +116,8 @@ pub enum ModelName {
     ResNet50,
     /// The network of the CIFAR-10 speed records.
     SpeedNet,
+    /// An LSTM language model.
+    Lstm,
 }
 
 #[cfg(test)]
@@ -83,6 +130,9 @@ mod tests {
             assert_eq!(serde_json::to_value(name).unwrap(), serde_json::json!(name.to_string()));
         }
         for name in ModelName::value_variants() {
+            assert_eq!(serde_json::to_value(name).unwrap(), serde_json::json!(name.to_string()));
+        }
+        for name in Corpus::value_variants() {
             assert_eq!(serde_json::to_value(name).unwrap(), serde_json::json!(name.to_string()));
         }
         for name in Protocol::value_variants() {

@@ -236,8 +236,15 @@ impl Overrides {
                 Err(ConfigError::WrongValue { key: key(), origin: origin.to_owned(), reason: error.to_string() })
             }
         };
-        config.data.train = resized(&config.data.train, "train")?;
-        config.data.valid = resized(&config.data.valid, "valid")?;
+        let Some(images) = config.data.images_mut() else {
+            return Err(ConfigError::Conflict {
+                first: "`data.image_size`".to_owned(),
+                second: "data.kind = \"text\"".to_owned(),
+                why: "a text has no images".to_owned(),
+            });
+        };
+        images.train = resized(&images.train, "train")?;
+        images.valid = resized(&images.valid, "valid")?;
         self.table = config.to_table();
         Ok(())
     }

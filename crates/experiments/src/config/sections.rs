@@ -1,64 +1,22 @@
 //! The tables of a configuration.
 
-use lookahead_data::{Mixing, Pipeline};
 use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
-use super::original_crop;
 use super::whole;
-
-/// How bytes become numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Normalization {
-    /// The data set's mean and standard deviation.
-    Dataset,
-    /// Between 0 and 1, as the original did.
-    UnitRange,
-}
-
-/// The data and what is done to them.
-///
-/// The side that images have in the network is where the pipelines put it; `--set data.image_size=96` sets it in both.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataConfig {
-    /// Training images used, those held out of them included; 0 means all.
-    pub limit_train: usize,
-    /// Images used of the part that is not trained on; 0 means all.
-    pub limit_valid: usize,
-    /// Share of each class's training images that is held out: what `best` and whoever tunes choose by, in [0, 1). With 0 all are
-    /// trained on, and each epoch is validated on the test images, as others did it.
-    pub held_out: f64,
-    /// Whether a run with held-out images reads the test images, once, when it is done. What tunes says no.
-    pub test: bool,
-    /// Shorter side, pixels, at which photographs are kept decoded in a file beside them, a little over what training crops
-    /// to; 0 decodes them anew each time. Folders of photographs only.
-    pub cache_side: usize,
-    /// What is done to training images, first to last.
-    #[serde(deserialize_with = "original_crop::pipeline")]
-    pub train: Pipeline,
-    /// What is done to validation images.
-    #[serde(deserialize_with = "original_crop::pipeline")]
-    pub valid: Pipeline,
-    /// Bytes to numbers.
-    pub normalize: Normalization,
-    /// Mixing of training images.
-    pub mixing: Mixing,
-}
 
 /// The loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Passes over the training images, above 0. The last may be a part: 9.9 epochs of 48 steps are 476 steps, rounded up.
+    /// Passes over the training data, above 0. The last may be a part: 9.9 epochs of 48 steps are 476 steps, rounded up.
     #[serde(serialize_with = "whole::serialize")]
     pub epochs: f64,
-    /// Images a step, over all of its parts.
+    /// Images a step, over all of its parts; of a text, places that are read side by side.
     pub batch_size: usize,
     /// Parts a batch is run in, one after another; must divide `batch_size`. Saves memory; batch statistics are per part.
     pub accumulate: usize,
-    /// Share of the target given to all classes alike, in [0, 1).
+    /// Share of the target given to all classes alike, in [0, 1); 0 for a text.
     pub label_smoothing: f64,
 }
 
@@ -91,7 +49,7 @@ impl TrainConfig {
 pub struct EvaluationConfig {
     /// Views of an image whose logits are averaged at the end of the run: 1, the image; 2, it and its mirror image; 6, airbench's.
     pub views: Views,
-    /// Accuracy, percent, whose first time is written down; 0 for none.
+    /// Score (accuracy in percent, perplexity) whose first time is written down; 0 for none.
     #[serde(serialize_with = "whole::serialize")]
     pub target: f64,
 }

@@ -2,15 +2,17 @@
 
 use std::borrow::Cow;
 
-use lookahead_models::Head;
+use lookahead_models::{Error as ModelError, Head};
 use lookahead_optim::Error as OptimError;
+use lookahead_runs::TaskKind;
 
+use super::data::{DataConfig, ImagesConfig, TextConfig};
 use super::error::ConfigError;
 use super::experiment::Config;
-use super::model::{ModelConfig, SpeedNetParts};
+use super::model::{LstmParts, ModelConfig, SpeedNetParts};
 use super::names::Experiment;
 use super::row::Row;
-use super::sections::{DataConfig, OneCycleConfig, ScheduleConfig, TrainConfig};
+use super::sections::{OneCycleConfig, ScheduleConfig, TrainConfig};
 
 /// An error unless `holds`; comparisons are written so that NaN breaks them.
 fn check(
@@ -53,10 +55,16 @@ impl Config {
         validate_train(&self.train)?;
         validate_head(self)?;
         validate_model(&self.model)?;
-        validate_data(&self.data, self.experiment)?;
+        validate_task(self)?;
+        match &self.data {
+            DataConfig::Images(images) => validate_images(images, self.experiment)?,
+            DataConfig::Text(text) => validate_text(text, self)?,
+        }
         validate_schedule(&self.schedule)?;
-        let target = self.evaluation.target;
-        check((0.0..=100.0).contains(&target), "evaluation.target", "a percentage, or 0 for none", target)
+        let (target, score) = (self.evaluation.target, self.data.task().score());
+        let (low, high) = score.range();
+        let holds = target == 0.0 || (low <= target && target <= high && target.is_finite());
+        check(holds, "evaluation.target", format!("a {} that there can be, or 0 for none", score.name()), target)
     }
 }
 
@@ -104,9 +112,53 @@ fn validate_head(config: &Config) -> Result<(), ConfigError> {
 }
 
 fn validate_model(model: &ModelConfig) -> Result<(), ConfigError> {
-    let ModelConfig::SpeedNet(SpeedNetParts { width, whitening_images, .. }) = *model else { return Ok(()) };
-    check(width > 0.0 && width <= 64.0, "model.width", "above 0 and at most 64", width)?;
-    check(whitening_images >= 1, "model.whitening_images", "1 or more", whitening_images)
+    match model {
+        ModelConfig::SpeedNet(SpeedNetParts { width, whitening_images, .. }) => {
+            check(*width > 0.0 && *width <= 64.0, "model.width", "above 0 and at most 64", width)?;
+            check(*whitening_images >= 1, "model.whitening_images", "1 or more", whitening_images)
+        }
+        ModelConfig::Lstm(parts) => validate_lstm(parts),
+        _ => Ok(()),
+    }
+}
+
+fn validate_lstm(parts: &LstmParts) -> Result<(), ConfigError> {
+    // What the model's own crate says of it, for any vocabulary.
+    parts.model(1).validate().map_err(|error| match error {
+        ModelError::Config { field, value, rule } => {
+            ConfigError::OutOfRange { key: format!("model.{field}"), rule: rule.into(), value }
+        }
+        other => ConfigError::WrongValue { key: "model".to_owned(), origin: String::new(), reason: other.to_string() },
+    })?;
+    for (key, value) in [("model.activation", parts.activation), ("model.slowness", parts.slowness)] {
+        check(value >= 0.0 && value.is_finite(), key, "0 or more", value)?;
+    }
+    Ok(())
+}
+
+/// Protocol, data and network are of one task: that of the experiment.
+fn validate_task(config: &Config) -> Result<(), ConfigError> {
+    let Config { experiment, protocol, .. } = config;
+    let conflict = |second: String, why: String| {
+        Err(ConfigError::Conflict { first: format!("the experiment {experiment}"), second, why })
+    };
+    let known = experiment.protocols();
+    if !known.contains(protocol) {
+        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+        return conflict(format!("the protocol {protocol}"), format!("its protocols are {}", known.join(", ")));
+    }
+    if config.data.task() != experiment.task() {
+        let why = "its data are of another kind".to_owned();
+        return conflict("`data.kind`".to_owned(), why);
+    }
+    if config.model.task() != experiment.task() {
+        let why = match experiment.task() {
+            TaskKind::Images => "it is a language model, which takes a text: `just language`",
+            TaskKind::Language => "it is for images; language has lstm",
+        };
+        return conflict(format!("the network {}", config.model.name()), why.to_owned());
+    }
+    Ok(())
 }
 
 fn validate_train(train: &TrainConfig) -> Result<(), ConfigError> {
@@ -122,7 +174,17 @@ fn validate_train(train: &TrainConfig) -> Result<(), ConfigError> {
     below_one("train.label_smoothing", train.label_smoothing)
 }
 
-fn validate_data(data: &DataConfig, experiment: Experiment) -> Result<(), ConfigError> {
+fn validate_text(text: &TextConfig, config: &Config) -> Result<(), ConfigError> {
+    check(text.least >= 1, "data.least", "1 or more", text.least)?;
+    check(text.steps >= 1, "data.steps", "1 or more", text.steps)?;
+    let TrainConfig { accumulate, label_smoothing, .. } = config.train;
+    check(accumulate == 1, "train.accumulate", "1 for a text, whose windows follow each other", accumulate)?;
+    check(label_smoothing == 0.0, "train.label_smoothing", "0 for a text", label_smoothing)?;
+    let views = u8::from(config.evaluation.views);
+    check(views == 1, "evaluation.views", "1 for a text", views)
+}
+
+fn validate_images(data: &ImagesConfig, experiment: Experiment) -> Result<(), ConfigError> {
     below_one("data.held_out", data.held_out)?;
     if data.held_out == 0.0 && !data.test {
         return Err(ConfigError::Conflict {
@@ -192,6 +254,35 @@ mod tests {
         config.rows[3].around.lookahead_mut().unwrap()
     }
 
+    fn images(config: &mut Config) -> &mut ImagesConfig {
+        config.data.images_mut().unwrap()
+    }
+
+    #[test]
+    fn a_task_is_one_thing() {
+        let language = |change: fn(&mut Config)| {
+            let mut config = Config::for_protocol(Experiment::Language, Protocol::Quick);
+            config.validate().unwrap();
+            change(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        let message = language(|c| c.model = c.model.renamed(crate::config::ModelName::ResNet18));
+        assert!(message.contains("the network resnet18") && message.contains("language has lstm"), "{message}");
+        let message = language(|c| c.protocol = Protocol::Sprint);
+        assert!(message.contains("quick, zaremba-small"), "{message}");
+        for (change, key) in [
+            ((|c: &mut Config| c.train.accumulate = 2) as fn(&mut Config), "train.accumulate"),
+            (|c| c.train.label_smoothing = 0.1, "train.label_smoothing"),
+            (|c| c.evaluation.views = crate::config::Views::Six, "evaluation.views"),
+            (|c| c.evaluation.target = 0.5, "evaluation.target"),
+        ] {
+            let message = language(change);
+            assert!(message.contains(key), "{message}");
+        }
+        assert!(broken(|c| c.model = c.model.renamed(crate::config::ModelName::Lstm)).contains("just language"));
+        assert!(broken(|c| c.evaluation.target = 100.5).contains("evaluation.target"));
+    }
+
     #[test]
     fn numbers_that_are_no_numbers_are_refused() {
         for change in [
@@ -211,7 +302,7 @@ mod tests {
             let message = broken(change);
             assert!(message.contains("but is NaN") || message.contains("but is inf"), "{message}");
         }
-        assert!(broken(|c| c.data.mixing = Mixing::Mixup { alpha: f64::NAN }).contains("data.mixing"));
+        assert!(broken(|c| images(c).mixing = Mixing::Mixup { alpha: f64::NAN }).contains("data.mixing"));
     }
 
     #[test]
@@ -225,7 +316,7 @@ mod tests {
             broken(|c| around(c).sync_period = 0.into()),
             "`lookahead-sgd.sync_period` must be in [1, inf), but is 0"
         );
-        assert!(broken(|c| c.data.cache_side = 40).contains("no photographs"));
+        assert!(broken(|c| images(c).cache_side = 40).contains("no photographs"));
     }
 
     /// A value that TOML cannot hold would make `config.toml` forget it.

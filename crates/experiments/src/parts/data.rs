@@ -1,113 +1,37 @@
-//! From data sets to loaders.
+//! The data of an experiment, of either kind.
 
-use std::sync::Arc;
+use lookahead_runs::DataSet;
 
-use candle_core::{DType, Device, Tensor};
-use lookahead_data::{Dataset, Loader, LoaderConfig, Normalize, Splits};
-use lookahead_runs::{DataPart, DataSet, digest};
+use super::images::ImageData;
+use super::text::TextData;
 
-use super::test_images::TestImages;
-use crate::config::{Config, Normalization};
-use crate::error::Result;
-
-/// Training and validation images as a configuration wants them.
+/// What a run trains on and is judged by.
 #[derive(Debug, Clone)]
-pub struct Data {
-    /// Training images.
-    pub train: Arc<dyn Dataset>,
-    /// Images to validate on after each epoch: held out of training or, where the configuration holds none out, the test images.
-    pub valid: Arc<dyn Dataset>,
-    /// The test images, sealed; `None` where the configuration does not test, or where they are [`valid`](Self::valid).
-    pub test: Option<TestImages>,
-    /// Bytes to numbers.
-    pub normalize: Normalize,
-    /// Their name, digest, classes and counts.
-    pub about: DataSet,
+pub enum Data {
+    /// Images in classes.
+    Images(ImageData),
+    /// A text.
+    Text(TextData),
 }
 
 impl Data {
-    /// Cuts `splits` to the limits of `config`, holds out its share, and takes the digest.
-    ///
-    /// Where `data.test` is false the part that is no training part is let go at once: nothing made of this value can read it.
-    ///
-    /// # Errors
-    /// Those of reading the data, and of a share that leaves nothing.
-    pub fn new(splits: Splits, config: &Config) -> Result<Self> {
-        let limited = |dataset: Arc<dyn Dataset>, count| match count {
-            0 => dataset,
-            count => lookahead_data::limit(dataset, count),
-        };
-        let whole = limited(splits.train, config.data.limit_train);
-        let held_out = config.data.held_out > 0.0;
-        let (train, valid, test) = if held_out {
-            let (train, valid) = lookahead_data::hold_out(whole, config.data.held_out)?;
-            let test = config.data.test.then(|| limited(splits.valid, config.data.limit_valid));
-            (train, limited(valid, config.data.limit_valid), test)
-        } else {
-            (whole, limited(splits.valid, config.data.limit_valid), None)
-        };
-        let normalize = match config.data.normalize {
-            Normalization::Dataset => splits.normalize,
-            Normalization::UnitRange => Normalize::UNIT,
-        };
-        let part = |part: &dyn Dataset| DataPart { name: part.name().to_owned(), images: part.len() as u64 };
-        let mut digests = vec![train.digest()?, valid.digest()?];
-        if let Some(test) = &test {
-            digests.push(test.digest()?);
-        }
-        let about_valid = part(&*valid);
-        let about = DataSet {
-            name: splits.name,
-            sha256: digest::of_pieces(digests.iter().map(String::as_bytes)),
-            train: part(&*train),
-            valid: if held_out {
-                DataPart { name: format!("{}, held out", about_valid.name), ..about_valid }
-            } else {
-                about_valid
-            },
-            test: test.as_deref().map(part).unwrap_or_default(),
-            held_out,
-            classes: train.classes().to_vec(),
-        };
-        Ok(Self { train, valid, test: test.map(TestImages::sealed), normalize, about })
-    }
-
-    /// The loader of training images for `seed`. A batch is one part of `train.accumulate`.
-    ///
-    /// # Errors
-    /// Those of the pipeline and the loader, such as an image size they cannot make.
-    pub fn train_loader(&self, config: &Config, seed: u64) -> Result<Loader> {
-        let loader = LoaderConfig {
-            batch_size: config.train.batch_size / config.train.accumulate,
-            seed,
-            mixing: config.data.mixing,
-            ..LoaderConfig::default()
-        };
-        Ok(Loader::new(Arc::clone(&self.train), config.data.train.clone(), loader)?)
-    }
-
-    /// The loader of validation images, in order.
-    ///
-    /// # Errors
-    /// As [`Data::train_loader`].
-    pub fn valid_loader(&self, config: &Config) -> Result<Loader> {
-        in_order(&self.valid, config, config.train.batch_size / config.train.accumulate)
-    }
-
-    /// The first `count` training images, or all where there are fewer, as validation would see them: (N, 3, H, W), normalised.
-    ///
-    /// # Errors
-    /// As [`Data::train_loader`].
-    pub fn first_images(&self, config: &Config, count: usize, device: &Device) -> Result<Tensor> {
-        let loader = in_order(&self.train, config, count.min(self.train.len()).max(1))?;
-        match loader.epoch(0, 0).next() {
-            Some(batch) => Ok(batch?.to_device(device, &self.normalize)?.images),
-            None => Ok(Tensor::zeros((0, 3, 0, 0), DType::F32, device)?),
+    /// Their name, digest and counts.
+    pub fn about(&self) -> &DataSet {
+        match self {
+            Self::Images(images) => &images.about,
+            Self::Text(text) => &text.about,
         }
     }
 }
 
-/// The loader of images that are judged: in order, as the configuration prepares them for that.
-pub(super) fn in_order(images: &Arc<dyn Dataset>, config: &Config, batch_size: usize) -> Result<Loader> {
-    Ok(Loader::new(Arc::clone(images), config.data.valid.clone(), LoaderConfig::evaluation(batch_size))?)
+impl From<ImageData> for Data {
+    fn from(images: ImageData) -> Self {
+        Self::Images(images)
+    }
+}
+
+impl From<TextData> for Data {
+    fn from(text: TextData) -> Self {
+        Self::Text(text)
+    }
 }

@@ -1,19 +1,20 @@
 //! From a network's table to the network.
 
 use candle_core::{DType, Device};
-use lookahead_models::{ResNet, ResNetConfig, SpeedNet, SpeedNetConfig};
+use lookahead_models::{LanguageModel, ResNet, ResNetConfig, SpeedNet, SpeedNetConfig};
 
-use super::data::Data;
+use super::images::ImageData;
 use super::network::Network;
+use super::text::TextData;
 use crate::config::{Config, ModelConfig};
 use crate::error::Result;
 
-/// The network of `config` for the classes of `data`, initialised from `seed`. The whitening of a speed network is made from the first
+/// The image network of `config` for the classes of `data`, initialised from `seed`. The whitening of a speed network is made from the first
 /// training images.
 ///
 /// # Errors
 /// Those of the model crate; those of reading the images that the whitening is made from.
-pub fn model(config: &Config, data: &Data, seed: u64, device: &Device) -> Result<Box<dyn Network>> {
+pub fn model(config: &Config, data: &ImageData, seed: u64, device: &Device) -> Result<Box<dyn Network>> {
     let classes = data.train.classes().len();
     match &config.model {
         ModelConfig::SpeedNet(parts) => {
@@ -30,5 +31,15 @@ pub fn model(config: &Config, data: &Data, seed: u64, device: &Device) -> Result
             let resnet = ResNetConfig { stem: parts.stem, head: parts.head, ..base };
             Ok(Box::new(ResNet::new(&resnet, seed, DType::F32, device)?))
         }
+        ModelConfig::Lstm(_) => Err(config.model.not_for("images").into()),
     }
+}
+
+/// The language model of `config` for the vocabulary of `data`, initialised from `seed`.
+///
+/// # Errors
+/// Those of the model crate.
+pub fn language_model(config: &Config, data: &TextData, seed: u64, device: &Device) -> Result<LanguageModel> {
+    let ModelConfig::Lstm(parts) = &config.model else { return Err(config.model.not_for("a text").into()) };
+    Ok(LanguageModel::new(&parts.model(data.vocabulary.len()), seed, DType::F32, device)?)
 }

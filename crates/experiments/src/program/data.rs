@@ -8,9 +8,10 @@ use lookahead_data::{
 };
 
 use super::download::download;
-use crate::config::{Config, Experiment};
+use super::text;
+use crate::config::{Config, Experiment, ImagesConfig};
 use crate::error::{Error, Result};
-use crate::parts::Data;
+use crate::parts::{Data, ImageData};
 use crate::screen::{Counting, Progress};
 
 /// Where data sets lie: `--data`, else `$LOOKAHEAD_DATA`, else `datasets`.
@@ -42,15 +43,25 @@ const KEPT_FROM: usize = 10_000;
 /// # Errors
 /// [`Error::DataMissing`], naming the path and the ways to get the data, where they are not there and cannot be fetched;
 /// [`Error::Data`] where they are damaged.
-pub fn open(config: &Config, place: Place<'_>, progress: &Progress) -> Result<Splits> {
-    let folder = match (config.experiment, place.dataset_dir) {
+pub fn open(config: &Config, place: Place<'_>, progress: &Progress) -> Result<Data> {
+    if config.experiment == Experiment::Language {
+        return Ok(text::open(config.text()?, place, progress)?.into());
+    }
+    let images = config.images()?;
+    Ok(ImageData::new(splits(config.experiment, images, place, progress)?, images)?.into())
+}
+
+fn splits(experiment: Experiment, images: &ImagesConfig, place: Place<'_>, progress: &Progress) -> Result<Splits> {
+    let folder = match (experiment, place.dataset_dir) {
         (_, Some(folder)) => existing(folder)?,
-        (Experiment::Demo, None) => return said(lookahead_data::open(place.root, "shapes")?, progress),
+        (Experiment::Demo | Experiment::Language, None) => {
+            return said(lookahead_data::open(place.root, "shapes")?, progress);
+        }
         (Experiment::Cifar10, None) => return published(place.root, "cifar10", progress),
         (Experiment::Cifar100, None) => return published(place.root, "cifar100", progress),
         (Experiment::Imagenette, None) => present(place.root, "imagenette2-320", progress)?,
     };
-    photographs(config, place, &folder, progress)
+    photographs(images, place, &folder, progress)
 }
 
 fn published(root: &Path, name: &str, progress: &Progress) -> Result<Splits> {
@@ -59,7 +70,7 @@ fn published(root: &Path, name: &str, progress: &Progress) -> Result<Splits> {
 }
 
 /// The folder of data set `name`, downloaded where it is missing.
-fn present(root: &Path, name: &str, progress: &Progress) -> Result<PathBuf> {
+pub(super) fn present(root: &Path, name: &str, progress: &Progress) -> Result<PathBuf> {
     let path = root.join(name);
     if lookahead_data::is_present(root, name)? {
         return Ok(path);
@@ -91,19 +102,19 @@ fn existing(folder: &Path) -> Result<PathBuf> {
 }
 
 /// A folder of class folders.
-fn photographs(config: &Config, place: Place<'_>, folder: &Path, progress: &Progress) -> Result<Splits> {
+fn photographs(images: &ImagesConfig, place: Place<'_>, folder: &Path, progress: &Progress) -> Result<Splits> {
     let mut listing = Counting::new(progress, format!("listing {}", folder.display()));
     let (train, valid) = image_folder_parts(folder, &mut |done, total| listing.at(done, total))?;
     drop(listing);
     let cache = place.cache.map_or_else(|| place.dataset_dir.unwrap_or(place.root).join(".cache"), Path::to_path_buf);
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let parts = [(train, config.data.limit_train), (valid, config.data.limit_valid)];
+    let parts = [(train, images.limit_train), (valid, images.limit_valid)];
     let [train, valid] = parts.map(|(part, count)| chosen(part, count, &cache, progress));
     let splits = Splits { name, train: train?, valid: valid?, normalize: Normalize::IMAGENET };
-    if config.data.cache_side == 0 {
+    if images.cache_side == 0 {
         return Ok(splits);
     }
-    let decoded = |part| decoded(part, &cache, config.data.cache_side, progress);
+    let decoded = |part| decoded(part, &cache, images.cache_side, progress);
     Ok(Splits { train: decoded(splits.train)?, valid: decoded(splits.valid)?, ..splits })
 }
 
@@ -179,6 +190,7 @@ const COUNTING: std::time::Duration = std::time::Duration::from_secs(60);
 /// Where training met an image that cannot be read, how many more there are.
 pub(super) fn count_broken(error: Error, data: &Data, progress: &Progress) -> Error {
     let Error::Data(first @ (DataError::Decode { row: None, .. } | DataError::Io { .. })) = error else { return error };
+    let Data::Images(data) = data else { return first.into() };
     if data.train.file(0).is_none() {
         return first.into();
     }

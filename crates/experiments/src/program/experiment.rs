@@ -14,7 +14,7 @@ use super::runs::{Ended, Shared, run_all, write_report};
 use super::threads::set_threads;
 use crate::config::{Experiment, RunConfig};
 use crate::error::Result;
-use crate::parts::{Data, open_device};
+use crate::parts::open_device;
 use crate::run::environment;
 use crate::screen::{Progress, width};
 use crate::train::{Interrupt, LoopOptions};
@@ -53,7 +53,7 @@ pub fn run(experiment: Experiment, flags: &Flags) -> Result<()> {
     let mut progress = Progress::new(names.len(), flags.quiet);
     let root = data_root(flags.data.as_deref());
     let place = Place { root: &root, dataset_dir: flags.dataset_dir.as_deref(), cache: flags.cache.as_deref() };
-    let data = Data::new(open(&config, place, &progress)?, &config)?;
+    let data = open(&config, place, &progress)?;
     let options = LoopOptions {
         log_every: flags.log_every,
         checkpoint_every: flags.checkpoint_every,
@@ -62,7 +62,7 @@ pub fn run(experiment: Experiment, flags: &Flags) -> Result<()> {
     if flags.tui {
         // The bars are taken away before the screen is: later they could not be reached.
         progress.close();
-        progress = Progress::on_screen(&experiment.to_string(), &names, &options.interrupt)?;
+        progress = Progress::on_screen(&experiment.to_string(), experiment.task(), &names, &options.interrupt)?;
     }
 
     let begun = Instant::now();

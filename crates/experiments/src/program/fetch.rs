@@ -19,7 +19,7 @@ use crate::screen::Progress;
     after_help = "Examples:\n  just data cifar10\n  just data imagenette2-160 --data /data\n  just data --list\n  just data --check photos"
 )]
 pub struct FetchFlags {
-    /// cifar10, cifar100, imagenette2-160, imagenette2-320 or imagenette2
+    /// cifar10, cifar100, imagenette2-160, imagenette2-320, imagenette2 or ptb
     #[arg(required_unless_present_any = ["list", "check"], value_name = "DATASET")]
     pub dataset: Option<String>,
     /// Where data sets lie [default: $LOOKAHEAD_DATA, else datasets]
@@ -60,9 +60,10 @@ pub fn fetch(flags: &FetchFlags) -> Result<()> {
 #[cfg(feature = "download")]
 fn list(root: &std::path::Path) -> Result<()> {
     let mut lines = String::new();
-    for set in lookahead_data::published() {
-        let there = if lookahead_data::is_present(root, set.name)? { "there" } else { "not there" };
-        lines += &format!("{:<16} {there:<10} {}\n", set.name, set.url);
+    let texts = lookahead_data::published_texts().iter().map(|text| (text.name, text.url));
+    for (name, url) in lookahead_data::published().iter().map(|set| (set.name, set.url)).chain(texts) {
+        let there = if lookahead_data::is_present(root, name)? { "there" } else { "not there" };
+        lines += &format!("{name:<16} {there:<10} {url}\n");
     }
     Ok(print(&lines)?)
 }

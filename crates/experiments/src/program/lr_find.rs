@@ -16,7 +16,7 @@ use super::range::{Range, RangeTest, range_test};
 use super::threads::set_threads;
 use crate::config::{ConfigError, Experiment};
 use crate::error::Result;
-use crate::parts::{Data, open_device};
+use crate::parts::open_device;
 use crate::screen::Progress;
 use crate::train::{Interrupt, Setup};
 
@@ -86,13 +86,13 @@ pub fn lr_find(flags: &RangeFlags) -> Result<()> {
     set_threads(flags.flags.threads);
     config.seeds.truncate(1);
     // What looks for a rate has no test images; where nothing is held out, no epoch ends and nothing is validated.
-    config.data.test = config.data.held_out == 0.0;
+    config.data.set_test(!config.data.has_valid());
     // The state policy does not matter to a test of some hundred steps: one test for the rows of a name.
     config.rows.dedup_by(|row, before| row.name == before.name);
     let progress = Progress::new(config.rows.len(), flags.flags.quiet);
     let root = data_root(flags.flags.data.as_deref());
     let (dataset_dir, cache) = (flags.flags.dataset_dir.as_deref(), flags.flags.cache.as_deref());
-    let data = Data::new(open(&config, Place { root: &root, dataset_dir, cache }, &progress)?, &config)?;
+    let data = open(&config, Place { root: &root, dataset_dir, cache }, &progress)?;
     let folder = flags.flags.out.join("lr-find");
     std::fs::create_dir_all(&folder).map_err(RunsError::output("create", &folder))?;
     let interrupt = Interrupt::listen();
@@ -134,6 +134,7 @@ fn write(test: &RangeTest, experiment: Experiment, stem: &Path) -> Result<()> {
         y_title: "Smoothed training loss (nats)",
         x_is_logarithmic: true,
         y_is_logarithmic: false,
+        y_range: Some((0.0, f64::INFINITY)),
         lines: vec![Line { name: test.optimizer.clone(), stroke, points: points.collect() }],
         mark: test.steepest.map(|rate| (rate, format!("steepest, {rate:.1e}"))),
     };

@@ -13,6 +13,7 @@ mod puzzle;
 mod range;
 mod runs;
 mod sweep;
+mod text;
 mod threads;
 
 pub use bench_step::{BenchFlags, bench_step};

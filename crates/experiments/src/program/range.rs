@@ -41,11 +41,6 @@ impl Range {
 
 /// Trains as the run would, while the learning rate goes through `range`; a loss that is not finite ends the test.
 pub(super) fn range_test(mut setup: Setup<'_>, range: Range, interrupt: &Interrupt) -> Result<RangeTest> {
-    let accumulate = setup.run.config.train.accumulate;
-    // As in training, parts that make no whole batch are left over at the end of an epoch.
-    let parts = setup.steps_per_epoch * accumulate;
-    let loader = &setup.train;
-    let mut batches = (0..).flat_map(|epoch| loader.epoch(epoch, 0).take(parts));
     let (mut curve, mut average, mut lowest) = (Vec::new(), 0.0, f64::INFINITY);
     let mut time = TimeSplit::default();
     for step in 0..range.steps {
@@ -54,7 +49,11 @@ pub(super) fn range_test(mut setup: Setup<'_>, range: Range, interrupt: &Interru
         }
         let rate = range.at(step);
         setup.optimizer.set_learning_rate(rate);
-        let gradients = setup.gradients(step, &mut batches, &mut time)?;
+        // As in training, parts that make no whole batch are left over at the end of an epoch.
+        if step % setup.steps_per_epoch == 0 {
+            setup.begin(step / setup.steps_per_epoch, 0)?;
+        }
+        let gradients = setup.gradients(step, &mut time)?;
         let value = gradients.loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
         if !value.is_finite() {
             break;
@@ -110,7 +109,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Experiment, Protocol};
-    use crate::parts::Data;
+    use crate::parts::{Data, ImageData};
 
     #[test]
     fn rates_rise_exponentially() {
@@ -123,13 +122,15 @@ mod tests {
     fn a_test_takes_the_steps_that_training_takes() {
         let mut config = Config::for_protocol(Experiment::Demo, Protocol::Quick);
         (config.train.batch_size, config.train.accumulate) = (8, 2);
-        config.data.held_out = 0.0;
+        let images = config.data.images_mut().unwrap();
+        images.held_out = 0.0;
         let shapes = Shapes::draw(&ShapesConfig { train: 16, valid: 8, ..ShapesConfig::default() }).unwrap();
-        let data = Data::new(shapes, &config).unwrap();
+        let data: Data = ImageData::new(shapes, images).unwrap().into();
         let run = config.runs().remove(0);
         let setup = || Setup::new(&run, &data, &candle_core::Device::Cpu).unwrap();
-        let first = setup();
-        let gradients = first.task().gradients(0, &mut first.train.epoch(0, 0), &mut TimeSplit::default()).unwrap();
+        let mut first = setup();
+        first.begin(0, 0).unwrap();
+        let gradients = first.gradients(0, &mut TimeSplit::default()).unwrap();
         let loss = f64::from(gradients.loss.to_scalar::<f32>().unwrap());
         // Twelve steps on two steps' images: six epochs.
         let range = Range { lowest: 1e-6, highest: 1e-5, steps: 12 };

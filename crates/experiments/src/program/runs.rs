@@ -77,7 +77,7 @@ fn run_one(run: &RunConfig, folder: &Path, fresh: bool, shared: &Shared<'_>, war
     if shared.options.interrupt.is_asked() {
         return Err(Error::Interrupted { run: name, step: 0 });
     }
-    match RunFolder::open(folder, &name, &run.to_table(), &shared.data.about, &shared.environment.now(), fresh)? {
+    match RunFolder::open(folder, &name, &run.to_table(), shared.data.about(), &shared.environment.now(), fresh)? {
         Opened::Done(_) => {
             shared.progress.note(&format!("{name}: done before, skipped"));
             shared.progress.run_found(&folder.join(name));
@@ -88,7 +88,7 @@ fn run_one(run: &RunConfig, folder: &Path, fresh: bool, shared: &Shared<'_>, war
                 shared.progress.note(&format!("note: {notice}"));
                 *warned = true;
             }
-            let mut watch = shared.progress.run(&name);
+            let mut watch = shared.progress.run(run.config.data.task(), &name);
             train(run, shared.data, shared.device, &run_folder, shared.options, &mut watch).map(drop)
         }
     }

@@ -1,15 +1,25 @@
 //! What a run writes while it trains: `metrics.jsonl`, and the same for TensorBoard.
 
-use lookahead_runs::{EventWriter, Log, MetricsFile, Position, Record, RunFolder};
+use lookahead_runs::{EventWriter, Log, Measure, MetricsFile, Position, Record, RunFolder};
 
 use crate::config::RunConfig;
 use crate::error::Result;
+
+fn tag(measure: Measure) -> &'static str {
+    match measure {
+        Measure::Top1 => "valid/top1",
+        Measure::Top5 => "valid/top5",
+        Measure::Perplexity => "valid/perplexity",
+    }
+}
 
 /// Appends records to a run's files.
 #[derive(Debug)]
 pub(crate) struct Journal {
     metrics: MetricsFile,
     events: EventWriter,
+    /// The tag of images or tokens a second.
+    speed: String,
 }
 
 impl Journal {
@@ -25,7 +35,8 @@ impl Journal {
             let indented: Vec<String> = config.lines().map(|line| format!("    {line}")).collect();
             events.text("config", 0, 0.0, &indented.join("\n"))?;
         }
-        Ok(Self { metrics: folder.metrics(position.metrics_bytes)?, events })
+        let speed = format!("train/{}_per_second", run.config.data.task().units());
+        Ok(Self { metrics: folder.metrics(position.metrics_bytes)?, events, speed })
     }
 
     /// What the run wrote before it was stopped.
@@ -55,19 +66,15 @@ impl Journal {
                 let mut scalars = vec![
                     ("train/loss", step.train_loss),
                     ("train/learning_rate", step.learning_rate),
-                    ("train/images_per_second", step.images_per_second),
+                    (self.speed.as_str(), step.per_second),
                 ];
                 scalars.extend(step.momentum.map(|momentum| ("train/momentum", momentum)));
                 (step.step, step.seconds, scalars)
             }
             Record::Epoch(epoch) => {
-                let scalars = vec![
-                    ("train/epoch_loss", epoch.train_loss),
-                    ("valid/loss", epoch.valid_loss),
-                    ("valid/top1", epoch.top1),
-                    ("valid/top5", epoch.top5),
-                    ("valid/calibration_error", epoch.ece),
-                ];
+                let mut scalars = vec![("train/epoch_loss", epoch.train_loss), ("valid/loss", epoch.valid_loss)];
+                scalars.extend(epoch.scores.all().map(|(measure, value)| (tag(measure), value)));
+                scalars.extend(epoch.ece.map(|ece| ("valid/calibration_error", ece)));
                 (epoch.step, epoch.seconds, scalars)
             }
         };
@@ -75,6 +82,16 @@ impl Journal {
             self.events.scalar(tag, step, seconds, value)?;
         }
         Ok(self.events.flush()?)
+    }
+
+    /// Text that the network wrote after `step`.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub(crate) fn sample(&mut self, step: u64, seconds: f64, text: &str) -> Result<()> {
+        // Indented, so that TensorBoard keeps its lines.
+        let indented: Vec<String> = text.lines().map(|line| format!("    {line}")).collect();
+        Ok(self.events.text("valid/sample", step, seconds, &indented.join("\n"))?)
     }
 
     /// Whole bytes of the metrics, for the checkpoint.

@@ -3,23 +3,23 @@
 use lookahead_report::clock;
 use lookahead_runs::EpochRecord;
 
-/// The run, the epoch and the accuracy, and as much of the rest as `width` columns have room for.
+/// The run, the epoch and the score, and as much of the rest as `width` columns have room for.
 pub(super) fn epoch_line(name: &str, at: &EpochRecord, epochs: usize, width: usize) -> String {
     let head = format!("{name:<16}  epoch {}/{epochs}", at.epoch);
     // From left to right, and how much each is wanted: the least first.
-    let parts = [
-        (2, format!("loss {}", loss(at.train_loss))),
-        (3, format!("valid {}", loss(at.valid_loss))),
-        (4, format!("top-1 {:.2} %", at.top1)),
-        (0, format!("top-5 {:.2} %", at.top5)),
-        (1, clock(at.seconds)),
-    ];
+    let mut parts = vec![(2, format!("loss {}", loss(at.train_loss))), (3, format!("valid {}", loss(at.valid_loss)))];
+    let mut wanted = [4, 0].into_iter();
+    for (measure, value) in at.scores.all() {
+        parts.push((wanted.next().unwrap_or(0), format!("{} {value:.2}{}", measure.name(), measure.unit())));
+    }
+    parts.push((1, clock(at.seconds)));
     let line = |least: usize| {
         let kept = parts.iter().filter(|(wanted, _)| *wanted >= least).map(|(_, part)| part.as_str());
         std::iter::once(head.as_str()).chain(kept).collect::<Vec<_>>().join("  ")
     };
     (0..5).map(line).find(|line| line.len() <= width).unwrap_or_else(|| {
-        let tail = format!(" {}/{epochs} {:.2} %", at.epoch, at.top1);
+        let score = at.scores.all().next().map(|(measure, value)| format!(" {value:.2}{}", measure.unit()));
+        let tail = format!(" {}/{epochs}{}", at.epoch, score.unwrap_or_default());
         shortened(name, width.saturating_sub(tail.len()).max(8)) + &tail
     })
 }
@@ -41,6 +41,8 @@ fn loss(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lookahead_runs::Scores;
+
     use super::*;
 
     fn at(epoch: u64) -> EpochRecord {
@@ -50,11 +52,18 @@ mod tests {
             learning_rate: 0.1,
             train_loss: 1.25,
             valid_loss: 1.5,
-            top1: 61.257,
-            top5: 95.0,
-            ece: 0.1,
+            scores: Scores::of_images(61.257, 95.0),
+            ece: Some(0.1),
             seconds: 75.0,
         }
+    }
+
+    #[test]
+    fn a_language_model_has_its_perplexity() {
+        let at = EpochRecord { scores: Scores::of_language(90.0f64.ln()), ..at(2) };
+        let line = |width| epoch_line("sgd-s1", &at, 3, width);
+        assert_eq!(line(80), "sgd-s1            epoch 2/3  loss 1.2500  valid 1.5000  perplexity 90.00  1:15");
+        assert_eq!(line(20), "sgd-s1 2/3 90.00");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lookahead_report::console;
-use lookahead_runs::{Log, Record, Run};
+use lookahead_runs::{Log, Record, Run, TaskKind};
 
 use super::line::epoch_line;
 use super::terminal::{can_draw, columns};
@@ -57,9 +57,9 @@ impl Progress {
     ///
     /// # Errors
     /// Where standard output is no terminal.
-    pub(crate) fn on_screen(experiment: &str, runs: &[String], interrupt: &Interrupt) -> Result<Self> {
+    pub(crate) fn on_screen(experiment: &str, task: TaskKind, runs: &[String], interrupt: &Interrupt) -> Result<Self> {
         let interrupt = interrupt.clone();
-        let view = View::start(experiment, runs, move || interrupt.ask())?;
+        let view = View::start(experiment, task, runs, move || interrupt.ask())?;
         let mut progress = Self::quiet();
         progress.view = Some(view);
         Ok(progress)
@@ -86,14 +86,14 @@ impl Progress {
         }
     }
 
-    /// What the run `name` is watched by.
-    pub fn run(&self, name: &str) -> RunProgress<'_> {
+    /// What the run `name`, which learns `task`, is watched by.
+    pub fn run(&self, task: TaskKind, name: &str) -> RunProgress<'_> {
         let bar = self.bars.insert_before(&self.runs, ProgressBar::new(0));
         let columns = columns();
         bar.set_style(style(&of_run(columns)));
         bar.set_prefix(name.to_owned());
         self.runs.set_style(style(of_all(columns)));
-        RunProgress { progress: self, bar, name: name.to_owned(), epochs: 0, columns }
+        RunProgress { progress: self, bar, task, name: name.to_owned(), epochs: 0, columns }
     }
 
     /// A bar for a download.
@@ -147,6 +147,7 @@ impl Drop for Progress {
 pub struct RunProgress<'a> {
     progress: &'a Progress,
     bar: ProgressBar,
+    task: TaskKind,
     name: String,
     epochs: usize,
     /// Those that the bars are made for.
@@ -194,7 +195,7 @@ impl Watch for RunProgress<'_> {
         }
         match record {
             Record::Step(step) => {
-                let text = format!("loss {:.3}, {:.0} images/s", step.train_loss, step.images_per_second);
+                let text = format!("loss {:.3}, {:.0} {}/s", step.train_loss, step.per_second, self.task.units());
                 self.bar.set_message(text);
             }
             // A log is read on a terminal too, later.

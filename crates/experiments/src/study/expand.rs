@@ -127,7 +127,7 @@ impl Setting {
     /// The same as a final run: it reads the test images once, when it is done.
     pub fn final_run(&self, seed: u64) -> RunConfig {
         let mut run = self.run(seed);
-        run.config.data.test = true;
+        run.config.data.set_test(true);
         run
     }
 
@@ -164,14 +164,15 @@ fn base(file: &StudyFile, row: &RowFile, device: &str) -> Result<Config, StudyEr
     }
     let mut config = overrides.finish()?;
     config.rows.truncate(1);
-    if config.data.held_out == 0.0 {
+    if !config.data.has_valid() {
         let reason = format!(
             "the protocol {} holds no images out, and a sweep needs some to choose by: \"data.held_out\" = 0.1 in [fixed]",
             file.protocol
         );
         return Err(StudyError::Key { key: "data.held_out".to_owned(), reason });
     }
-    (config.data.test, config.device, config.seeds) = (false, device.to_owned(), file.seeds.clone());
+    config.data.set_test(false);
+    (config.device, config.seeds) = (device.to_owned(), file.seeds.clone());
     Ok(config)
 }
 

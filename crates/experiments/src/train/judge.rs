@@ -1,24 +1,24 @@
-//! What a run is judged by: validation after each epoch, and the test images at its end.
+//! What a run is judged by: validation after each epoch, and the test part at its end.
 
 use std::time::Instant;
 
 use candle_core::Tensor;
-use lookahead_data::Loader;
 use lookahead_optim::evaluation::EvaluationWeights;
 use lookahead_runs::Position;
 
-use super::evaluate::{Evaluation, evaluate};
 use super::interrupt::Interrupt;
 use super::setup::Setup;
+use super::task::{Evaluation, Judge, Task};
 use crate::config::Views;
 use crate::error::{Error, LossOf, Result};
-use crate::parts::Network;
 
-/// What validation found, and the weights it was at.
+/// What validation found, and what there was at those weights.
 #[derive(Debug)]
 pub(super) struct Validated {
     pub(super) evaluation: Evaluation,
     pub(super) weights: Vec<(String, Tensor)>,
+    /// Text that they write.
+    pub(super) sample: Option<String>,
 }
 
 /// Validates at the weights meant for evaluation, slow ones or averages, whatever the step modulo the sync period; `None` where
@@ -31,43 +31,48 @@ pub(super) fn validate(
 ) -> Result<Option<Validated>> {
     // Copies that do not follow the variables when the optimizer goes on.
     let copy = |(name, tensor): (String, Tensor)| Ok((name, tensor.detach().copy()?));
-    let copies = |model: &dyn Network| model.state().into_iter().map(copy).collect::<candle_core::Result<_>>();
-    let found = evaluated(setup, None, at, views, interrupt, |model| Ok(copies(model)?))?;
-    Ok(found.map(|(evaluation, weights)| Validated { evaluation, weights }))
+    let keep = |task: &dyn Task| -> Result<_> {
+        let weights = task.state().into_iter().map(copy).collect::<candle_core::Result<_>>()?;
+        Ok((weights, task.sample()?))
+    };
+    let found = evaluated(setup, Judge::Valid(views), at.step, interrupt, keep)?;
+    let Some((seconds, evaluation, (weights, sample))) = found else { return Ok(None) };
+    at.time.validation += seconds;
+    Ok(Some(Validated { evaluation, weights, sample }))
 }
 
-/// Reads the test images of a run that is done, where it has any: the one place that does. `None` where `interrupt` asked to stop.
+/// Reads the test part of a run that is done, where it has one: the one place that does. `None` where `interrupt` asked to stop.
 pub(super) fn test(
     setup: &mut Setup<'_>,
     at: &mut Position,
     interrupt: &Interrupt,
 ) -> Result<Option<Option<Evaluation>>> {
-    let Some(images) = &setup.test else { return Ok(Some(None)) };
-    let (loader, views) = (images.open(&setup.run.config, at)?, setup.run.config.evaluation.views);
-    let found = evaluated(setup, Some(&loader), at, views, interrupt, |_| Ok(()))?;
-    Ok(found.map(|(evaluation, ())| Some(evaluation)))
+    if !setup.task.has_test() {
+        return Ok(Some(None));
+    }
+    let found = evaluated(setup, Judge::Test(at), at.step, interrupt, |_| Ok(()))?;
+    let Some((seconds, evaluation, ())) = found else { return Ok(None) };
+    at.time.validation += seconds;
+    Ok(Some(Some(evaluation)))
 }
 
-/// What the images of `loader`, by default those of validation, give at the weights meant for evaluation, and what `keep` takes of the
-/// network there.
+/// Seconds, what `part` gives at the weights meant for evaluation after `steps` steps, and what `keep` takes of the task there.
 fn evaluated<T>(
     setup: &mut Setup<'_>,
-    loader: Option<&Loader>,
-    at: &mut Position,
-    views: Views,
+    part: Judge<'_>,
+    steps: usize,
     interrupt: &Interrupt,
-    keep: impl FnOnce(&dyn Network) -> Result<T>,
-) -> Result<Option<(Evaluation, T)>> {
+    keep: impl FnOnce(&dyn Task) -> Result<T>,
+) -> Result<Option<(f64, Evaluation, T)>> {
     let clock = Instant::now();
-    let (model, loader) = (&*setup.model, loader.unwrap_or(&setup.valid));
+    let task = &*setup.task;
     let in_place = EvaluationWeights::of(&mut *setup.optimizer)?;
-    let evaluation = evaluate(model, loader, setup.device, &setup.normalize, views, interrupt)?;
-    let kept = keep(model)?;
+    let evaluation = task.judge(part, interrupt)?;
+    let kept = keep(task)?;
     in_place.restore()?;
     let Some(evaluation) = evaluation else { return Ok(None) };
-    at.time.validation += clock.elapsed().as_secs_f64();
     match evaluation.loss {
-        loss if loss.is_finite() => Ok(Some((evaluation, kept))),
-        loss => Err(Error::NotFinite { of: LossOf::Validation(at.step), loss }),
+        loss if loss.is_finite() => Ok(Some((clock.elapsed().as_secs_f64(), evaluation, kept))),
+        loss => Err(Error::NotFinite { of: LossOf::Validation(steps), loss }),
     }
 }

@@ -1,6 +1,5 @@
 //! Training: the loop, and what it is made of.
 
-mod evaluate;
 mod gradients;
 mod interrupt;
 mod judge;
@@ -8,17 +7,16 @@ mod losses;
 mod memory;
 mod run;
 mod setup;
-mod sheet;
 mod summary;
+mod task;
 #[cfg(test)]
 mod tests;
-mod views;
 mod watch;
 
-pub use evaluate::{Evaluation, evaluate};
-pub use gradients::{Gradients, Task};
+pub use gradients::Gradients;
 pub use interrupt::Interrupt;
 pub(crate) use memory::{peak_mib, reset_peak};
 pub use run::{LoopOptions, train, train_from};
 pub use setup::Setup;
+pub use task::{ByClass, Evaluation, Images, Judge, Language, Task, task};
 pub use watch::{Unwatched, Watch};

@@ -1,20 +1,18 @@
 //! The loop.
 
-use std::iter::Peekable;
 use std::time::{Duration, Instant};
 
 use candle_core::Device;
-use lookahead_data::Batches;
 use lookahead_runs::{Checkpoints, EpochRecord, Position, Record, RunFolder, RunSummary, StepRecord};
 
-use super::evaluate::Evaluation;
 use super::interrupt::Interrupt;
 use super::judge::{test, validate};
 use super::losses::PendingLosses;
+use super::memory;
 use super::setup::Setup;
 use super::summary::{note_target, summary};
+use super::task::Evaluation;
 use super::watch::Watch;
-use super::{memory, sheet};
 use crate::config::{RunConfig, Views};
 use crate::error::{Error, LossOf, Result};
 use crate::parts::Data;
@@ -69,9 +67,12 @@ pub fn train_from(
 ) -> Result<RunSummary> {
     let (epochs, steps) = (setup.run.config.train.epochs_begun(), setup.total_steps);
     let views = setup.run.config.evaluation.views;
+    let score = setup.run.config.data.task().score();
     let checkpoints = folder.checkpoints()?;
-    let buffers = setup.model.buffers();
+    let carried = setup.task.carried()?;
+    let buffers = [setup.task.buffers(), carried.clone()].concat();
     let (mut at, notice) = run::resume(&checkpoints, &mut *setup.optimizer, &buffers)?;
+    setup.task.carry_on(&carried)?;
     let mut journal = Journal::open(folder, setup.run, &at)?;
     if at.step == 0 {
         at.time.data += setup.seconds;
@@ -82,13 +83,13 @@ pub fn train_from(
     let (mut losses, mut saved, mut last) = (PendingLosses::default(), Instant::now(), None);
 
     while at.epoch < epochs {
-        let mut batches = setup.train.epoch(at.epoch, at.step_in_epoch * setup.run.config.train.accumulate).peekable();
+        setup.begin(at.epoch, at.step_in_epoch)?;
         if at.step == 0 {
-            first_batch(&mut batches, &mut journal, &mut at)?;
+            first_batch(&mut setup, &mut journal, &mut at)?;
         }
         while at.step_in_epoch < setup.steps_per_epoch && at.step < steps {
             setup.schedules.set(&mut *setup.optimizer, at.step)?;
-            let gradients = setup.gradients(at.step, &mut batches, &mut at.time)?;
+            let gradients = setup.gradients(at.step, &mut at.time)?;
             let clock = Instant::now();
             setup.optimizer.step(&gradients.store)?;
             at.time.optimizer += clock.elapsed().as_secs_f64();
@@ -100,7 +101,7 @@ pub fn train_from(
             let save = options.checkpoint_every.is_some_and(|steps| at.step.is_multiple_of(steps))
                 || saved.elapsed() > CHECKPOINT_INTERVAL
                 || stop;
-            if log || save || setup.device.is_cpu() {
+            if log || save || setup.is_on_cpu {
                 losses.read_into(&mut at)?; // waits for the device; only finite losses are logged or saved
                 watch.steps(at.step);
             }
@@ -117,19 +118,23 @@ pub fn train_from(
                 return Err(Error::Interrupted { run: setup.run.name(), step: at.step });
             }
         }
-        drop(batches);
+        setup.task.end();
 
         losses.read_into(&mut at)?;
         let Some(valid) = validate(&mut setup, &mut at, Views::One, &options.interrupt)? else {
             checkpoint(&checkpoints, &setup, &journal, &mut at)?; // to go on, validate the epoch again
             return Err(Error::Interrupted { run: setup.run.name(), step: at.step });
         };
-        if at.best_epoch == 0 || valid.evaluation.top1 > at.best_top1 {
-            (at.best_top1, at.best_epoch) = (valid.evaluation.top1, at.epoch + 1);
+        let value = valid.evaluation.scores.get(score);
+        if at.best_epoch == 0 || score.is_better(value, at.best_score) {
+            (at.best_score, at.best_epoch) = (value, at.epoch + 1);
             run::save_weights(&checkpoints, "best", &valid.weights)?;
         }
-        note_target(setup.run, &mut at, valid.evaluation.top1);
+        note_target(setup.run, &mut at, value);
         let record = Record::Epoch(epoch_record(&setup, &mut at, &valid.evaluation));
+        if let Some(sample) = &valid.sample {
+            journal.sample(at.step as u64 - 1, at.time.total(), sample)?;
+        }
         journal.record(&record)?;
         watch.record(&record);
         checkpoint(&checkpoints, &setup, &journal, &mut at)?;
@@ -146,7 +151,7 @@ pub fn train_from(
         None => validate(&mut setup, &mut at, views, &options.interrupt)?,
     };
     let Some(last) = last else { return Err(Error::Interrupted { run: setup.run.name(), step: at.step }) };
-    note_target(setup.run, &mut at, last.evaluation.top1);
+    note_target(setup.run, &mut at, last.evaluation.scores.get(score));
     run::save_weights(&checkpoints, "final", &last.weights)?;
     let Some(test) = test(&mut setup, &mut at, &options.interrupt)? else {
         return Err(Error::Interrupted { run: setup.run.name(), step: at.step });
@@ -157,10 +162,10 @@ pub fn train_from(
     Ok(summary)
 }
 
-/// TensorBoard shows the first images of the run as they were augmented. What is wrong with the batch is for the step to say.
-fn first_batch(batches: &mut Peekable<Batches>, journal: &mut Journal, at: &mut Position) -> Result<()> {
+/// TensorBoard shows the first images of the run as they were augmented.
+fn first_batch(setup: &mut Setup<'_>, journal: &mut Journal, at: &mut Position) -> Result<()> {
     let clock = Instant::now();
-    let picture = batches.peek().and_then(|batch| batch.as_ref().ok()).and_then(sheet::png);
+    let picture = setup.task.picture();
     at.time.data += clock.elapsed().as_secs_f64();
     picture.map_or(Ok(()), |picture| journal.first_batch(picture))
 }
@@ -168,7 +173,8 @@ fn first_batch(batches: &mut Peekable<Batches>, journal: &mut Journal, at: &mut 
 fn checkpoint(checkpoints: &Checkpoints, setup: &Setup<'_>, journal: &Journal, at: &mut Position) -> Result<()> {
     at.metrics_bytes = journal.bytes();
     at.peak_rss_mb = at.peak_rss_mb.max(memory::peak_mib());
-    run::save(checkpoints, &*setup.optimizer, &setup.model.buffers(), at)
+    let buffers = [setup.task.buffers(), setup.task.carried()?].concat();
+    run::save(checkpoints, &*setup.optimizer, &buffers, at)
 }
 
 /// The steps since the last such record.
@@ -181,7 +187,7 @@ fn step_record(setup: &Setup<'_>, at: &mut Position) -> StepRecord {
         learning_rate: setup.schedules.learning_rate.at(at.step - 1),
         momentum: setup.optimizer.momentum(),
         train_loss,
-        images_per_second: images_per_second(setup, at),
+        per_second: per_second(setup, at),
         seconds: at.time.training(),
     }
 }
@@ -196,15 +202,15 @@ fn epoch_record(setup: &Setup<'_>, at: &mut Position, valid: &Evaluation) -> Epo
         learning_rate: setup.schedules.learning_rate.at(at.step - 1),
         train_loss: at.train_loss,
         valid_loss: valid.loss,
-        top1: valid.top1,
-        top5: valid.top5,
-        ece: valid.ece,
+        scores: valid.scores,
+        ece: valid.classes.as_ref().map(|classes| classes.ece),
         seconds: at.time.total(),
     }
 }
 
-pub(super) fn images_per_second(setup: &Setup<'_>, at: &Position) -> f64 {
-    (at.step * setup.run.config.train.batch_size) as f64 / at.time.training()
+/// Images or tokens a second of training.
+pub(super) fn per_second(setup: &Setup<'_>, at: &Position) -> f64 {
+    setup.task.seen(at.step * setup.run.config.train.accumulate) as f64 / at.time.training()
 }
 
 /// Writes the end down and says what to try.

@@ -131,7 +131,12 @@ impl LanguageModelConfig {
         units
     }
 
-    pub(super) fn validate(&self) -> Result<()> {
+    /// Checks every field.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] with the first field that is out of its range.
+    pub fn validate(&self) -> Result<()> {
         let refuse = |field, value: String, rule| Err(Error::Config { field, value, rule });
         let sizes = [("vocabulary", self.vocabulary), ("embedding", self.embedding), ("hidden", self.hidden)];
         for (field, size) in sizes.into_iter().chain([("layers", self.layers)]) {

@@ -29,6 +29,14 @@ impl Axis {
         Self { low, high, is_logarithmic, from, to }
     }
 
+    /// Ends it where `limits` do, if it would go on.
+    pub(super) fn stay_within(&mut self, limits: (f64, f64)) {
+        let (low, high) = (self.low.max(limits.0), self.high.min(limits.1));
+        if low < high {
+            (self.low, self.high) = (low, high);
+        }
+    }
+
     pub(super) fn has(&self, value: f64) -> bool {
         value.is_finite() && (!self.is_logarithmic || value > 0.0)
     }

@@ -12,6 +12,7 @@
 //!     y_title: "Loss (nats)",
 //!     x_is_logarithmic: true,
 //!     y_is_logarithmic: false,
+//!     y_range: Some((0.0, f64::INFINITY)),
 //!     lines: vec![Line { name: "SGD".into(), stroke, points: points.to_vec() }],
 //!     mark: Some((1e-1, "chosen".into())),
 //! };
@@ -62,6 +63,8 @@ pub struct Chart {
     pub x_is_logarithmic: bool,
     /// Whether y is drawn by its logarithm.
     pub y_is_logarithmic: bool,
+    /// The values that y can have, where there are limits: neither its axis nor a band leaves them.
+    pub y_range: Option<(f64, f64)>,
     /// The lines; several get a legend.
     pub lines: Vec<Line>,
     /// An x to mark, with a word.
@@ -89,8 +92,13 @@ impl Chart {
         if !self.x_is_logarithmic {
             x.low = 0.0;
         }
-        let ends = points().flat_map(|(_, y)| [y.mean, y.mean - around(y), y.mean + around(y)]);
-        let y = Axis::of(ends, self.y_is_logarithmic, 0.04, bottom, MARGIN.1);
+        let limits = self.y_range.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+        let ends = points().flat_map(|(_, y)| {
+            let (low, high) = band(y, limits);
+            [y.mean, low, high]
+        });
+        let mut y = Axis::of(ends, self.y_is_logarithmic, 0.04, bottom, MARGIN.1);
+        y.stay_within(limits);
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
              font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\" fill=\"#222\">\n<title>{}</title>\n\
@@ -112,7 +120,7 @@ impl Chart {
             );
         }
         for line in &self.lines {
-            line.draw(&mut svg, &x, &y);
+            line.draw(&mut svg, &x, &y, limits);
         }
         for (position, line) in self.lines.iter().enumerate().filter(|_| legend_rows > 0) {
             let left = MARGIN.0 + (position % columns) as f64 * 0.5 * (right - MARGIN.0);
@@ -169,13 +177,15 @@ impl Chart {
     }
 }
 
-/// Half the height of the band around a point; none where one value leaves the spread unknown.
-fn around(spread: &Spread) -> f64 {
-    spread.std.unwrap_or(0.0)
+/// The ends of the band around a point, which do not leave `limits`; none where one value leaves the spread unknown.
+fn band(spread: &Spread, limits: (f64, f64)) -> (f64, f64) {
+    let Spread { mean, std } = *spread;
+    let half = std.unwrap_or(0.0);
+    ((mean - half).max(limits.0).min(mean), (mean + half).min(limits.1).max(mean))
 }
 
 impl Line {
-    fn draw(&self, svg: &mut String, x: &Axis, y: &Axis) {
+    fn draw(&self, svg: &mut String, x: &Axis, y: &Axis, limits: (f64, f64)) {
         let points: Vec<&(f64, Spread)> = self.points.iter().filter(|p| x.has(p.0) && y.has(p.1.mean)).collect();
         if points.is_empty() {
             return;
@@ -187,9 +197,9 @@ impl Line {
             let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
             return;
         }
-        if points.iter().any(|(_, spread)| around(spread) > 0.0) {
-            let upper = points.iter().map(|(across, spread)| at(*across, spread.mean + around(spread)));
-            let lower = points.iter().rev().map(|(across, spread)| at(*across, spread.mean - around(spread)));
+        if points.iter().any(|(_, spread)| spread.std.is_some_and(|std| std > 0.0)) {
+            let upper = points.iter().map(|(across, spread)| at(*across, band(spread, limits).1));
+            let lower = points.iter().rev().map(|(across, spread)| at(*across, band(spread, limits).0));
             let outline = upper.chain(lower).collect::<Vec<_>>().join("L");
             let _ = writeln!(svg, "<path d=\"M{outline}Z\" fill=\"{}\" fill-opacity=\"0.16\"/>", self.stroke.colour);
         }
@@ -222,6 +232,7 @@ mod tests {
             y_title: "y",
             x_is_logarithmic: false,
             y_is_logarithmic: false,
+            y_range: None,
             lines: vec![line],
             mark: Some((1.0, "<here>".into())),
         }
@@ -244,6 +255,18 @@ mod tests {
             let svg = chart(points);
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
+    }
+
+    /// Means of 99 and 1.5 whose bands of 3 would reach 102 and -1.5.
+    #[test]
+    fn bands_and_axis_stay_within_what_y_can_be() {
+        let limits = |mean, limits| band(&Spread { mean, std: Some(3.0) }, limits);
+        assert_eq!(limits(99.0, (0.0, 100.0)), (96.0, 100.0));
+        assert_eq!(limits(1.5, (1.0, f64::INFINITY)), (1.0, 4.5));
+        assert_eq!(limits(1.5, (f64::NEG_INFINITY, f64::INFINITY)), (-1.5, 4.5));
+        let mut axis = Axis::of([98.0, 100.0].into_iter(), false, 0.04, 0.0, 100.0);
+        axis.stay_within((0.0, 100.0));
+        assert_eq!(axis.at(100.0), 100.0);
     }
 
     #[test]

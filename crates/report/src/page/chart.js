@@ -4,8 +4,8 @@ const MARGIN = { left: 54, top: 10, right: 14, bottom: 38 };
 let chartCount = 0;
 
 class LineChart {
-  // `options`: key of the curve, title, whether a logarithmic axis makes sense, whether values are percent of images, and whether
-  // the axis may leave out a row that explodes. `share` is told of cursor and zoom.
+  // `options`: key of the curve, title, whether a logarithmic axis makes sense, the least and the most that a value can be, and
+  // whether the axis may leave out a row that explodes. `share` is told of cursor and zoom.
   constructor(options, share) {
     Object.assign(this, options);
     this.share = share;
@@ -28,7 +28,7 @@ class LineChart {
     this.state = state;
     const width = Math.max(160, this.root.clientWidth || 480);
     const height = this.root.clientHeight || 260;
-    this.series = data.rows.flatMap((row, index) => (state.hidden.has(index) ? [] : seriesOf(row, this.key, state)));
+    this.series = data.rows.flatMap((row, index) => (state.hidden.has(index) ? [] : seriesOf(row, this.key, this.range, state)));
     this.root.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.layers.replaceChildren();
     this.overlay.replaceChildren();
@@ -109,10 +109,8 @@ class LineChart {
     if (wide < low && (logarithmic ? wide > low / 10 : low - wide < 1.5 * span)) low = wide;
     if (tall > high && (logarithmic ? tall < high * 10 : tall - high < 1.5 * span)) high = tall;
     if (logarithmic) return logScale(low / 1.06, high * 1.06, bottom, top);
-    const room = high > low ? 0.05 * (high - low) : this.percent ? 5 : 0;
-    // No accuracy is below none or above all.
-    if (this.percent) return linearScale(Math.max(0, low - room), Math.min(100, high + room), bottom, top);
-    return linearScale(low - room, high + room, bottom, top);
+    const room = high > low ? 0.05 * (high - low) : this.range ? 5 : 0;
+    return linearScale(within(this.range, low - room), within(this.range, high + room), bottom, top);
   }
 
   drawAxes(state) {

@@ -25,12 +25,13 @@ const sum = (values) => values.reduce((total, value) => total + value, 0);
 const accuracies = ({ images, hits }) => images.map((count, index) => (count ? (100 * hits[index]) / count : NaN));
 
 function classesSection() {
-  const rows = data.rows.map((row, index) => ({ row, index })).filter(({ row }) => row.classes.images.length);
+  const rows = data.rows.map((row, index) => ({ row, index })).filter(({ row }) => row.classes);
   if (!rows.length) return false;
-  const top1 = metricIndex("top1");
+  const isBetter = (a, b) => score.is_higher_better ? a > b : a < b;
   // The best row that has another to be set against.
   const paired = rows.filter(({ row }) => row.inner !== null);
-  const best = (paired.length ? paired : rows).reduce((a, b) => ((b.row.numbers[top1]?.mean ?? 0) > (a.row.numbers[top1]?.mean ?? 0) ? b : a));
+  const mean = ({ row }) => row.numbers[scoreIndex]?.mean ?? (score.is_higher_better ? -Infinity : Infinity);
+  const best = (paired.length ? paired : rows).reduce((a, b) => (isBetter(mean(b), mean(a)) ? b : a));
   const many = data.classes.length > MANY_CLASSES;
   const state = { row: best.index, order: many ? "worst" : "class", search: "" };
   const draw = () => {
@@ -130,7 +131,7 @@ function confusionsFigure(row, state, long) {
 
 // A bar for each class, with the inner optimizer's accuracy as a tick.
 function perClassFigure(row, state) {
-  const other = row.inner !== null && data.rows[row.inner].classes.images.length ? data.rows[row.inner] : null;
+  const other = row.inner !== null && data.rows[row.inner].classes ? data.rows[row.inner] : null;
   const theirs = other ? accuracies(other.classes) : [];
   const list = accuracies(row.classes).map((accuracy, index) => ({ accuracy, index })).filter(({ index }) => isFound(index, state.search));
   // Classes without images come last, whichever way.

@@ -1,10 +1,15 @@
 // The charts, their one set of controls, and the legend.
 
+// A measure without an upper limit is like a loss: it falls by factors, and a row may explode.
+const chartOf = ({ key, in_full, unit, range }) => {
+  const isOpen = range[1] === null;
+  return { key, title: unit.trim() ? `${in_full}, ${unit.trim()}` : in_full, log: isOpen, robust: isOpen, range };
+};
+
 const CHARTS = [
-  { key: "train_loss", title: "Training loss, nats an image", log: true, robust: true },
-  { key: "valid_loss", title: "Validation loss, nats an image", log: true, robust: true },
-  { key: "top1", title: "Top-1 accuracy, %", log: false, percent: true },
-  { key: "top5", title: "Top-5 accuracy, %", log: false, percent: true },
+  { key: "train_loss", title: `Training loss, nats ${data.a_unit}`, log: true, robust: true },
+  { key: "valid_loss", title: `Validation loss, nats ${data.a_unit}`, log: true, robust: true },
+  ...data.measures.map(chartOf),
   { key: "learning_rate", title: "Learning rate", log: true },
   { key: "momentum", title: "Momentum (β₁ for AdamW)", log: false },
 ];

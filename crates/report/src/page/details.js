@@ -38,17 +38,18 @@ function theirsSection() {
     if (!remarks.includes(text)) remarks.push(text);
     return el("sup", {}, String(remarks.indexOf(text) + 1));
   };
-  const ours = (row, key) => fixed(row.numbers[metricIndex(key)]?.mean ?? NaN, key === "top1" ? 2 : 4);
+  const ours = (row, index) => fixed(row.numbers[index]?.mean ?? NaN, data.metrics[index].digits);
+  const columns = ["train_loss", "valid_loss", score.key].map(metricIndex);
   const shown = data.rows.filter((row) => row.references.length);
   const groups = data.sources.map((source) => ({ ...source, long: source.source !== "paper" }));
   const cells = (row, group) => {
     const found = row.references.find((reference) => reference.source === group.source);
     if (!found) return el("td", { class: "number theirs", colspan: group.long ? 3 : 1 }, "–");
-    const top1 = el("td", { class: "number theirs" }, fixed(found.top1, 2), !group.long && note(found.remark));
-    if (!group.long) return top1;
-    return [el("td", { class: "number theirs first" }, digits(found.train_loss), note(found.remark)), el("td", { class: "number theirs" }, digits(found.valid_loss)), top1];
+    const reached = el("td", { class: "number theirs" }, fixed(found.score, score.digits), !group.long && note(found.remark));
+    if (!group.long) return reached;
+    return [el("td", { class: "number theirs first" }, digits(found.train_loss), note(found.remark)), el("td", { class: "number theirs" }, digits(found.valid_loss)), reached];
   };
-  const names = ["Train loss", "Loss", "Top-1 %"];
+  const names = columns.map((index) => data.metrics[index].title);
   byId("theirs-body").append(
     el("p", { class: "lead" }, "Only ", el("b", {}, "Ours"), " was measured here. The other figures are quoted and were made with other networks, augmentations and schedules."),
     el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Others’ figures" }, el("table", { class: "figures" },
@@ -58,7 +59,7 @@ function theirsSection() {
         el("tr", {}, names.map((name) => el("th", { scope: "col", class: "number" }, name)),
           groups.flatMap((group) => (group.long ? names : names.slice(2)).map((name) => el("th", { scope: "col", class: "number theirs" }, name))))),
       el("tbody", {}, shown.map((row) => el("tr", {}, el("th", { scope: "row", class: "name" }, rowName(row)),
-        ["train_loss", "valid_loss", "top1"].map((key) => el("td", { class: "number" }, ours(row, key))), groups.map((group) => cells(row, group))))))),
+        columns.map((index) => el("td", { class: "number" }, ours(row, index))), groups.map((group) => cells(row, group))))))),
     el("ol", { class: "notes" }, remarks.map((text) => el("li", {}, text))),
     el("dl", { class: "sources" }, groups.flatMap((group) => [el("dt", {}, group.title), el("dd", {}, group.about)])));
   return true;

@@ -1,7 +1,5 @@
 // Differences between rows, paired by seed, with their intervals.
 
-const COMPARED = [["top1", "Top-1 accuracy"], ["valid_loss", "Loss"], ["train_loss", "Training loss"]];
-
 // The comparison of `row` against `baseline`, whichever way round the data have it.
 function comparison(row, baseline, metric) {
   const found = data.comparisons.find((item) => item.metric === metric &&
@@ -13,11 +11,12 @@ function comparison(row, baseline, metric) {
 
 function differencesSection() {
   if (!data.comparisons.length) return false;
-  const state = { metric: "top1", baseline: "usual" };
+  byId("about-pairs").textContent = data.shared_by_seed;
+  const state = { metric: score.key, baseline: "usual" };
   const draw = () => byId("differences-plot").replaceChildren(differencesTable(state));
   const baselines = [["usual", "inner optimizer, else first row"], ...data.rows.map((row, index) => [String(index), rowLabel(row)])];
   byId("differences-controls").append(
-    segments("Metric", COMPARED, state.metric, (metric) => { state.metric = metric; draw(); }),
+    segments("Metric", data.compared, state.metric, (metric) => { state.metric = metric; draw(); }),
     choice("Against", baselines, state.baseline, (baseline) => { state.baseline = baseline; draw(); }));
   draw();
   return true;
@@ -31,8 +30,7 @@ function differencesTable(state) {
     return found ? [{ ...found, row, baseline: data.rows[baseline] }] : [];
   });
   if (!items.length) return el("p", { class: "muted" }, "No finished runs share a seed here.");
-  const isPercent = state.metric === "top1";
-  const digits = isPercent ? 2 : 4;
+  const { digits, is_higher_better: better, title_of_difference: unit } = data.metrics[metricIndex(state.metric)];
   // Texts keep their size on a phone, where the plot is narrower.
   const [width, height] = [window.innerWidth < 600 ? 150 : 360, 30];
   const ends = items.flatMap((item) => [item.mean, item.low ?? item.mean, item.high ?? item.mean]);
@@ -40,7 +38,6 @@ function differencesTable(state) {
   const room = 0.12 * (Math.max(0, ...ends) - Math.min(0, ...ends) || 1);
   const at = linearScale(Math.min(0, ...ends) - room, Math.max(0, ...ends) + room, 6, width - 6);
   const ticks = at.ticks(width < 200 ? 2 : 5);
-  const better = isMoreBetter(state.metric);
   const interval = (item) => {
     const y = height / 2;
     const wide = item.low !== null;
@@ -61,7 +58,7 @@ function differencesTable(state) {
   // On a phone the numbers stand under the bar, where nobody has to scroll for them.
   const below = (item) => el("span", { class: "below" }, el("b", {}, signed(item.mean, digits)), item.low === null ? "" : `, ${range(item)}`, " ", verdict(item));
   const heads = [["Row", "name"], [better ? "← worse · better →" : "← better · worse →", "forest-cell"],
-    [isPercent ? "Points" : "Nats", "number"], ["95 % interval", "number"], ["Pairs", "number"], ["Effect size", "number"], ["Verdict", ""]];
+    [unit, "number"], ["95 % interval", "number"], ["Pairs", "number"], ["Effect size", "number"], ["Verdict", ""]];
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Paired differences" }, el("table", { class: "figures differences" },
     el("thead", {}, el("tr", {}, heads.map(([text, className]) => el("th", { class: className, scope: "col" }, text)))),
     el("tbody", {}, items.map((item) => el("tr", {},

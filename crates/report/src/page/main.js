@@ -1,6 +1,6 @@
 // The head of the page, the theme, and the sections in their order; a section without content is taken away.
 
-const NAMES = { cifar10: "CIFAR-10", cifar100: "CIFAR-100", imagenette: "Imagenette", demo: "Demo: shapes" };
+const NAMES = { cifar10: "CIFAR-10", cifar100: "CIFAR-100", imagenette: "Imagenette", language: "Language", demo: "Demo: shapes" };
 
 function masthead() {
   byId("title").textContent = data.title === data.experiment ? NAMES[data.experiment] || data.experiment : data.title;
@@ -41,7 +41,7 @@ function contents(present) {
 }
 
 const SECTIONS = {
-  results: resultsSection, differences: differencesSection, curves: curvesSection, classes: classesSection, time: timeSection,
+  results: resultsSection, differences: differencesSection, curves: curvesSection, classes: classesSection, sample: sampleSection, time: timeSection,
   theirs: theirsSection, settings: settingsSection, origin: originSection, "left-out": leftOutSection,
 };
 

@@ -36,19 +36,22 @@ const metricIndex = (key) => data.metrics.findIndex((metric) => metric.key === k
 
 const isDone = (index) => data.runs[index].status === "done";
 
-// Whether more of a metric is better; losses and seconds are not.
-const isMoreBetter = (key) => ["top1", "top5", "images_per_second"].includes(key);
+// What decides between runs.
+const score = data.measures[0];
+const scoreIndex = metricIndex(score.key);
 
-const isSpeed = (key) => ["seconds", "images_per_second"].includes(key);
+// A score with its digits and its unit.
+const scoreText = (value) => fixed(value, score.digits) + score.unit;
 
-// Among five classes the five likeliest are all of them.
-const isTelling = (key) => key !== "top5" || !data.classes.length || data.classes.length > 5;
+// Whether a measure of this key says anything here; whatever is no measure does.
+const isTelling = (key) => data.measures.find((measure) => measure.key === key)?.is_telling ?? true;
 
 // Equal means have no best, and speed is that of a machine which other programs may share.
 function bestOf(index) {
-  const means = data.rows.map((row) => row.numbers[index]?.mean).filter((mean) => mean !== undefined);
-  if (new Set(means).size < 2 || isSpeed(data.metrics[index].key)) return null;
-  return isMoreBetter(data.metrics[index].key) ? Math.max(...means) : Math.min(...means);
+  const means = data.rows.map((row) => row.numbers[index]?.mean).filter(Number.isFinite);
+  const { is_higher_better, is_of_machine } = data.metrics[index];
+  if (new Set(means).size < 2 || is_of_machine) return null;
+  return is_higher_better ? Math.max(...means) : Math.min(...means);
 }
 
 function spreadCell(row, index) {
@@ -59,20 +62,19 @@ function spreadCell(row, index) {
   const shown = spread.mean === bestOf(index) ? el("b", {}, mean) : mean;
   const deviation = spread.std === null ? "" : ` ± ${fixed(spread.std, digits)}`;
   // The two columns of speed are the machine's; their spread is a note to whoever asks.
-  if (isSpeed(data.metrics[index].key)) return el("span", { title: mean + deviation }, shown);
+  if (data.metrics[index].is_of_machine) return el("span", { title: mean + deviation }, shown);
   return [shown, el("span", { class: "pm", style: { "min-width": `${digits + 5}ch` } }, deviation)];
 }
 
-// Every seed's top-1 accuracy on one scale for all rows.
+// Every seed's score on one scale for all rows.
 function strip(row, low, high) {
   const [width, height] = [96, 22];
   const at = linearScale(low, high, 8, width - 8);
-  const top1 = metricIndex("top1");
-  const done = row.runs.filter(isDone).map((run) => data.runs[run]);
-  const spread = row.numbers[top1];
-  const dots = done.map((run) => svg("circle", { cx: at(run.numbers[top1]), cy: height / 2, r: 3.4, fill: colour(row) },
-    svg("title", {}, `seed ${run.seed}: ${run.numbers[top1].toFixed(2)} %`)));
-  return svg("svg", { class: "strip", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `seeds ${done.map((run) => run.numbers[top1].toFixed(2)).join(", ")}` },
+  const done = row.runs.filter(isDone).map((run) => ({ seed: data.runs[run].seed, value: data.runs[run].numbers[scoreIndex] })).filter(({ value }) => Number.isFinite(value));
+  const spread = row.numbers[scoreIndex];
+  const dots = done.map(({ seed, value }) => svg("circle", { cx: at(value), cy: height / 2, r: 3.4, fill: colour(row) },
+    svg("title", {}, `seed ${seed}: ${scoreText(value)}`)));
+  return svg("svg", { class: "strip", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `seeds ${done.map(({ value }) => fixed(value, score.digits)).join(", ")}` },
     svg("line", { class: "grid", x1: 2, x2: width - 2, y1: height / 2, y2: height / 2 }),
     dots,
     spread && svg("line", { class: "mean", x1: at(spread.mean), x2: at(spread.mean), y1: 2, y2: height - 2, stroke: colour(row) }));
@@ -82,8 +84,8 @@ function resultsSection() {
   if (data.findings.length) byId("findings").append(...data.findings.map((text) => el("li", {}, text)));
   if (data.targets.length) byId("targets").querySelector("ul").append(...data.targets.map((text) => el("li", {}, text)));
   else byId("targets").remove();
-  const top1 = metricIndex("top1");
-  const all = data.runs.filter((run) => run.status === "done").map((run) => run.numbers[top1]);
+  byId("about-score").textContent = score.in_full.toLowerCase();
+  const all = data.runs.filter((run) => run.status === "done").map((run) => run.numbers[scoreIndex]).filter(Number.isFinite);
   const [low, high] = [Math.min(...all), Math.max(...all)];
   const their = (row, source) => row.references.find((reference) => reference.source === source);
   const columns = [
@@ -97,13 +99,13 @@ function resultsSection() {
       key: metric.key, title: metric.title, className: "number", value: (row) => row.numbers[index]?.mean ?? null, cell: (row) => spreadCell(row, index),
     })),
     ...data.sources.map((source) => ({
-      title: source.title, className: "number theirs", value: (row) => their(row, source.source)?.top1 ?? null,
-      cell: (row) => fixed(their(row, source.source)?.top1 ?? NaN, 2),
+      title: source.title, className: "number theirs", value: (row) => their(row, source.source)?.score ?? null,
+      cell: (row) => fixed(their(row, source.source)?.score ?? NaN, score.digits),
     })),
   ];
-  // On a phone the accuracy stands beside the name, before what has to be scrolled to.
-  if (window.innerWidth < 600) columns.splice(1, 0, ...columns.splice(columns.findIndex((column) => column.key === "top1"), 1));
-  const several = data.rows.some((row) => row.numbers[top1]?.std !== null && row.numbers[top1]);
+  // On a phone the score stands beside the name, before what has to be scrolled to.
+  if (window.innerWidth < 600) columns.splice(1, 0, ...columns.splice(columns.findIndex((column) => column.key === score.key), 1));
+  const several = data.rows.some((row) => row.numbers[scoreIndex] && row.numbers[scoreIndex].std !== null);
   const shown = {
     "about-theirs": data.sources.length > 0, "about-means": several, "about-one-seed": all.length > 0 && !several, "about-none": !all.length,
     "about-best": data.metrics.some((_, index) => bestOf(index) !== null), "about-differences": data.comparisons.length > 0,
@@ -119,9 +121,9 @@ function resultsSection() {
       title: metric.title, className: "number", value: (item) => item.run.numbers[index] ?? null,
       cell: (item) => fixed(item.run.numbers[index] ?? NaN, metric.digits),
     })),
-    { title: "Best top-1 %", className: "number", value: (item) => item.run.best_top1, cell: (item) => fixed(item.run.best_top1, 2) },
+    { title: `Best ${score.title.toLowerCase()}`, className: "number", value: (item) => item.run.best_score, cell: (item) => fixed(item.run.best_score, score.digits) },
     { title: "at epoch", className: "number", value: (item) => item.run.best_epoch, cell: (item) => fixed(item.run.best_epoch, 0) },
-    { title: "Calibration error", className: "number", value: (item) => item.run.ece, cell: (item) => fixed(item.run.ece, 4) },
+    ...(data.runs.some((run) => run.ece !== null) ? [{ title: "Calibration error", className: "number", value: (item) => item.run.ece, cell: (item) => fixed(item.run.ece, 4) }] : []),
     { title: "Peak memory, MiB", className: "number", value: (item) => item.run.peak_rss_mb, cell: (item) => fixed(item.run.peak_rss_mb, 0) },
   ], runs));
   return true;

@@ -39,11 +39,11 @@ function smoothed(values, weight) {
   });
 }
 
-// The range that a share of images cannot leave, whatever its deviation.
-const within = (key, value) => (key === "top1" || key === "top5" ? Math.min(100, Math.max(0, value)) : value);
+// A value no further than its measure goes: no accuracy is below none or above all, whatever its deviation.
+const within = (range, value) => Math.min(range?.[1] ?? Infinity, Math.max(range?.[0] ?? -Infinity, value));
 
 // What a chart draws of one row: [{ row, name, x, y, low, high }], several only where each run has its own line.
-function seriesOf(row, key, state) {
+function seriesOf(row, key, range, state) {
   const axis = AXES[state.axis];
   const runs = row.runs.map((index) => data.runs[index]).filter((run) => key in run.curves);
   const curves = runs.map((run) => data.curves[run.curves[key]]);
@@ -71,8 +71,8 @@ function seriesOf(row, key, state) {
       series.high.push(Math.max(...here.map((point) => point.hi)));
     } else {
       const deviation = n > 1 ? Math.sqrt(here.reduce((sum, point) => sum + (point.y - mean) ** 2, 0) / (n - 1)) : 0;
-      series.low.push(within(key, mean - deviation));
-      series.high.push(within(key, mean + deviation));
+      series.low.push(within(range, mean - deviation));
+      series.high.push(within(range, mean + deviation));
     }
   }
   return series.x.length ? [withoutHoles(series)] : [];

@@ -1,10 +1,11 @@
 //! A study's figures.
 
-use lookahead_runs::{Spread, expected_best};
+use lookahead_runs::{Spread, TaskKind, expected_best};
 
 use super::heatmap::Heatmap;
-use super::{StudyReport, StudyRow, Trial};
+use super::{StudyReport, StudyRow, gain};
 use crate::chart::{Chart, Line, Stroke};
+use crate::words::noun;
 
 /// A figure: what it shows, and its SVG.
 pub(super) struct Figure {
@@ -25,7 +26,7 @@ pub(super) fn figures(study: &StudyReport) -> Vec<Figure> {
     all.extend(basins(study));
     for row in &study.rows {
         for (x, y) in [("slow_step_size", "sync_period"), ("slow_step_size", RATE), ("sync_period", RATE)] {
-            all.extend(heatmap(row, x, y));
+            all.extend(heatmap(study.task, row, x, y));
         }
     }
     all
@@ -42,23 +43,36 @@ fn alone(mean: f64) -> Spread {
 
 /// What a budget of so many trials is worth.
 fn budget(study: &StudyReport) -> Figure {
+    let measure = study.task.score();
     let line = |(position, row): (usize, &StudyRow)| {
-        let best = expected_best(&row.trials.iter().map(Trial::mean).collect::<Vec<_>>());
-        let points = best.into_iter().enumerate().map(|(trials, best)| ((trials + 1) as f64, alone(best))).collect();
+        let gains: Vec<f64> = row.trials.iter().map(|trial| gain(measure, trial.mean())).collect();
+        let best = expected_best(&gains).into_iter().map(|best| alone(gain(measure, best)));
+        let points = best.enumerate().map(|(trials, best)| ((trials + 1) as f64, best)).collect();
         Line { name: row.title.clone(), stroke: stroke(position), points }
     };
     let title = "Best of so many trials".to_owned();
+    let (y_title, of_diverged) = match study.task {
+        TaskKind::Images => ("Expected best accuracy, held-out images (%)", "diverged trials count as 0"),
+        TaskKind::Language => (
+            "Expected best perplexity, held-out tokens",
+            "diverged trials count as infinite, so a budget that may hold nothing else has no point",
+        ),
+    };
     let chart = Chart {
         title: title.clone(),
         x_title: "Trials",
-        y_title: "Expected best accuracy, held-out images (%)",
+        y_title,
         x_is_logarithmic: false,
         y_is_logarithmic: false,
+        y_range: Some(measure.range()),
         lines: study.rows.iter().enumerate().map(line).collect(),
         mark: None,
     };
-    let about = "The best held-out accuracy that so many trials give on average, drawn from those that were made; diverged trials count as 0.";
-    Figure { title, about: about.to_owned(), svg: chart.to_svg() }
+    let about = format!(
+        "The best held-out {} that so many trials give on average, drawn from those that were made; {of_diverged}.",
+        noun(study.task)
+    );
+    Figure { title, about, svg: chart.to_svg() }
 }
 
 /// The loss over the learning rate as a multiple of the best one: how far off a rate may be.
@@ -86,9 +100,13 @@ fn basins(study: &StudyReport) -> Option<Figure> {
     let chart = Chart {
         title: title.clone(),
         x_title: "Learning rate / the row's best",
-        y_title: "Loss, held-out images (nats)",
+        y_title: match study.task {
+            TaskKind::Images => "Loss, held-out images (nats)",
+            TaskKind::Language => "Loss, held-out tokens (nats)",
+        },
         x_is_logarithmic: true,
         y_is_logarithmic: false,
+        y_range: None,
         lines,
         mark: Some((1.0, "best".to_owned())),
     };
@@ -96,10 +114,11 @@ fn basins(study: &StudyReport) -> Option<Figure> {
     Some(Figure { title, about: about.to_owned(), svg: chart.to_svg() })
 }
 
-fn heatmap(row: &StudyRow, x: &str, y: &str) -> Option<Figure> {
-    let map = Heatmap::of(row, x, y)?;
+fn heatmap(task: TaskKind, row: &StudyRow, x: &str, y: &str) -> Option<Figure> {
+    let map = Heatmap::of(task.score(), row, x, y)?;
     let title = format!("{}: {x} and {y}", row.title);
-    let mut about = "Held-out accuracy in percent, at each place the best of the trials there.".to_owned();
+    let in_percent = if task.score().unit().is_empty() { "" } else { " in percent" };
+    let mut about = format!("Held-out {}{in_percent}, at each place the best of the trials there.", noun(task));
     if map.has_identity() {
         about += " A ring: not to be told from the identity (step size 1), or too few seeds to tell.";
     }
@@ -108,7 +127,7 @@ fn heatmap(row: &StudyRow, x: &str, y: &str) -> Option<Figure> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::study;
+    use super::super::testing::{of_language, study};
     use super::*;
 
     #[test]
@@ -122,5 +141,26 @@ mod tests {
         ];
         assert_eq!(titles, wanted);
         assert!(all.iter().all(|figure| figure.svg.starts_with("<svg ")));
+        assert!(all[0].about.ends_with("diverged trials count as 0."), "{}", all[0].about);
+        assert_eq!(
+            all[2].about.split('.').next(),
+            Some("Held-out accuracy in percent, at each place the best of the trials there")
+        );
+    }
+
+    /// SGD tried 99.75, 89.75 and a setting that diverged. One trial may be the diverged one; of two the best is 89.75, 89.75 or 99.75,
+    /// and of three it is 89.75.
+    #[test]
+    fn the_best_of_perplexities_is_the_lowest() {
+        let figure = budget(&of_language());
+        assert!(figure.svg.contains("Expected best perplexity") && !figure.svg.contains("inf"), "{}", figure.svg);
+        assert!(figure.about.starts_with("The best held-out perplexity") && figure.about.contains("infinite"));
+        let path = figure.svg.lines().find(|line| line.contains(COLOURS[0])).unwrap().split('"').nth(1).unwrap();
+        let heights: Vec<f64> =
+            path.split('L').map(|point| point.split(' ').nth(1).unwrap().parse().unwrap()).collect();
+        assert_eq!(heights.len(), 2, "one trial has no point: {path}");
+        assert!(heights[0] < heights[1], "a larger budget finds a lower perplexity, which is further down: {path}");
+        let maps = figures(&of_language());
+        assert!(maps[2].about.starts_with("Held-out perplexity, at each place"), "{}", maps[2].about);
     }
 }

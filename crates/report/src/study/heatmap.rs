@@ -1,8 +1,10 @@
-//! Accuracy over two settings, as a grid of coloured cells.
+//! The score over two settings, as a grid of coloured cells.
 
 use std::fmt::Write as _;
 
-use super::{StudyRow, Trial};
+use lookahead_runs::Measure;
+
+use super::{StudyRow, Trial, best_first, gain};
 use crate::escape::escaped;
 
 /// Width and height of a cell, pixels.
@@ -13,6 +15,7 @@ const MARGIN: (f64, f64, f64) = (92.0, 14.0, 44.0);
 /// A grid over two keys: the best trial at each place.
 #[derive(Debug)]
 pub(super) struct Heatmap<'a> {
+    measure: Measure,
     x: (&'a str, Vec<f64>),
     y: (&'a str, Vec<f64>),
     /// Row by row.
@@ -23,7 +26,7 @@ pub(super) struct Heatmap<'a> {
 
 impl<'a> Heatmap<'a> {
     /// The map of `row` over the keys `x` and `y`; `None` where either has fewer than two values, or so many that no grid was meant.
-    pub(super) fn of(row: &'a StudyRow, x: &'a str, y: &'a str) -> Option<Self> {
+    pub(super) fn of(measure: Measure, row: &'a StudyRow, x: &'a str, y: &'a str) -> Option<Self> {
         const MOST: usize = 12;
         let values = |key: &str| {
             let mut values: Vec<f64> = row.trials.iter().filter_map(|trial| trial.number(key)).collect();
@@ -33,7 +36,7 @@ impl<'a> Heatmap<'a> {
         };
         let (xs, ys) = (values(x)?, values(y)?);
         let best = |is_at: &dyn Fn(&Trial) -> bool| {
-            row.trials.iter().filter(|trial| is_at(trial)).max_by(|a, b| a.mean().total_cmp(&b.mean()))
+            row.trials.iter().filter(|trial| is_at(trial)).min_by(|a, b| best_first(measure, a.mean(), b.mean()))
         };
         let mut cells = Vec::new();
         for at_y in &ys {
@@ -42,7 +45,7 @@ impl<'a> Heatmap<'a> {
             }
         }
         let identity = best(&|trial| trial.number("slow_step_size") == Some(1.0));
-        Some(Self { x: (x, xs), y: (y, ys), cells, identity })
+        Some(Self { measure, x: (x, xs), y: (y, ys), cells, identity })
     }
 
     /// Whether it is known how a cell stands to the identity.
@@ -54,8 +57,14 @@ impl<'a> Heatmap<'a> {
     pub(super) fn to_svg(&self, title: &str) -> String {
         let (columns, rows) = (self.x.1.len(), self.y.1.len());
         let (width, height) = (MARGIN.0 + CELL.0 * columns as f64 + 14.0, MARGIN.1 + CELL.1 * rows as f64 + MARGIN.2);
-        let means = || self.cells.iter().flatten().map(|trial| trial.mean());
-        let (low, high) = (means().fold(f64::INFINITY, f64::min), means().fold(f64::NEG_INFINITY, f64::max));
+        let gains = || self.cells.iter().flatten().map(|trial| gain(self.measure, trial.mean()));
+        let gains = || gains().filter(|gain| gain.is_finite());
+        let (low, high) = (gains().fold(f64::INFINITY, f64::min), gains().fold(f64::NEG_INFINITY, f64::max));
+        // The best is the darkest, and what diverged as pale as the worst.
+        let share = |gain: f64| match gain.is_finite() {
+            true if high > low => (gain - low) / (high - low),
+            is_finite => f64::from(u8::from(is_finite)),
+        };
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
              font-family=\"Helvetica, Arial, sans-serif\" font-size=\"12\" fill=\"#222\">\n<title>{}</title>\n\
@@ -69,18 +78,19 @@ impl<'a> Heatmap<'a> {
                 MARGIN.1 + CELL.1 * (rows - 1 - position / columns) as f64,
             );
             let Some(trial) = trial else { continue };
-            let share = if high > low { (trial.mean() - low) / (high - low) } else { 1.0 };
+            let mean = trial.mean();
+            let share = share(gain(self.measure, mean));
             let ink = if share > 0.55 { "#fff" } else { "#222" };
             let _ = writeln!(
                 svg,
                 "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{}\"/>\
-                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{ink}\">{:.1}</text>",
+                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{ink}\">{}</text>",
                 CELL.0 - 2.0,
                 CELL.1 - 2.0,
                 colour(share),
                 x + CELL.0 / 2.0 - 1.0,
                 y + CELL.1 / 2.0 + 3.0,
-                trial.mean(),
+                if mean.is_finite() { format!("{mean:.1}") } else { "\u{221e}".to_owned() },
             );
             if self.is_like_identity(trial) {
                 let _ = writeln!(
@@ -97,7 +107,11 @@ impl<'a> Heatmap<'a> {
     }
 
     fn is_like_identity(&self, trial: &Trial) -> bool {
-        self.identity.is_some_and(|identity| !trial.minus(identity).is_some_and(|found| found.is_distinguishable()))
+        let is_finite = |trial: &Trial| trial.mean().is_finite();
+        // What diverged is told from what did not without any statistics.
+        self.identity
+            .filter(|identity| is_finite(identity) && is_finite(trial))
+            .is_some_and(|identity| !trial.minus(identity).is_some_and(|found| found.is_distinguishable()))
     }
 
     fn draw_ticks(&self, svg: &mut String, height: f64) {
@@ -138,13 +152,13 @@ fn colour(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::study;
+    use super::super::testing::{of_language, study};
     use super::*;
 
     #[test]
     fn a_map_shows_the_best_trial_at_each_place_and_who_is_like_the_identity() {
         let study = study();
-        let map = Heatmap::of(&study.rows[1], "slow_step_size", "sync_period").unwrap();
+        let map = Heatmap::of(Measure::Top1, &study.rows[1], "slow_step_size", "sync_period").unwrap();
         let means: Vec<f64> = map.cells.iter().map(|cell| cell.unwrap().mean()).collect();
         assert_eq!(means, [67.75, 69.25, 68.25, 71.25]);
         // The identity is the best of step size 1: 71.25. The differences of 0.5 at period 5 to it are -2 and -5.
@@ -154,9 +168,27 @@ mod tests {
         assert!(svg.contains("<title>a &amp; b</title>") && svg.matches("<rect").count() == 5, "{svg}");
     }
 
+    /// The same trials in perplexity: the best at each place and the identity are the same ones, and the lowest is the darkest.
+    #[test]
+    fn a_map_of_perplexities_shows_the_lowest() {
+        let mut study = of_language();
+        let [darkest, palest] = [1.0, 0.0].map(colour);
+        let svg = |study: &super::super::StudyReport| {
+            let map = Heatmap::of(Measure::Perplexity, &study.rows[1], "slow_step_size", "sync_period").unwrap();
+            (map.identity.unwrap().mean(), map.to_svg("map"))
+        };
+        let (identity, drawn) = svg(&study);
+        assert_eq!(identity, 160.0 - 71.25);
+        let cell = |svg: &str, colour: &str| svg.lines().find(|line| line.contains(colour)).unwrap().to_owned();
+        assert!(cell(&drawn, &darkest).contains(">88.8<") && cell(&drawn, &palest).contains(">92.2<"), "{drawn}");
+        study.rows[1].trials[0].scores[1].1 = f64::INFINITY;
+        let (_, drawn) = svg(&study);
+        assert!(cell(&drawn, "\u{221e}").contains(&palest) && !drawn.contains("NaN"), "{drawn}");
+    }
+
     #[test]
     fn one_value_makes_no_map() {
         let study = study();
-        assert!(Heatmap::of(&study.rows[0], "learning_rate", "sync_period").is_none());
+        assert!(Heatmap::of(Measure::Top1, &study.rows[0], "learning_rate", "sync_period").is_none());
     }
 }

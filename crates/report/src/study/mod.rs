@@ -1,11 +1,13 @@
-//! A study: what was tried, what was chosen by held-out images, and what the chosen settings do with seeds that tuning never saw.
+//! A study: what was tried, what was chosen by held-out data, and what the chosen settings do with seeds that tuning never saw.
 
 mod figures;
 mod heatmap;
 mod page;
 mod tables;
 
-use lookahead_runs::{PairedDifference, by_seed};
+use std::cmp::Ordering;
+
+use lookahead_runs::{Measure, PairedDifference, TaskKind, by_seed};
 
 pub use page::{study_markdown, study_page};
 
@@ -14,6 +16,8 @@ pub use page::{study_markdown, study_page};
 pub struct StudyReport {
     /// Its name.
     pub name: String,
+    /// What its runs learn.
+    pub task: TaskKind,
     /// What a reader must know: data, protocol, budgets, commit, machine; a sentence each.
     pub about: Vec<String>,
     /// The rows; others are compared with the optimizer inside them, and with the first.
@@ -42,8 +46,8 @@ pub struct StudyRow {
 pub struct Trial {
     /// What it sets, as numbers where they are some: the axes of figures.
     pub values: Vec<(String, String)>,
-    /// Accuracy on the held-out images of each seed, percent; 0 where it diverged.
-    pub top1: Vec<(u64, f64)>,
+    /// The score on the held-out data of each seed; [`Measure::worst`] where it diverged.
+    pub scores: Vec<(u64, f64)>,
     /// Mean loss there; infinite where a seed diverged.
     pub loss: f64,
     /// Seeds that diverged.
@@ -55,16 +59,16 @@ pub struct Trial {
 pub struct FinalRun {
     /// Its seed.
     pub seed: u64,
-    /// What the test images gave; `None` where it diverged.
+    /// What the test data gave; `None` where it diverged.
     pub figures: Option<FinalFigures>,
 }
 
 /// What a final run ended with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FinalFigures {
-    /// Accuracy on the test images, percent.
-    pub top1: f64,
-    /// Loss there, nats an image.
+    /// The score on the test data.
+    pub score: f64,
+    /// Loss there, nats an image or a token.
     pub loss: f64,
     /// Seconds, where the run had the machine to itself.
     pub seconds: Option<f64>,
@@ -72,10 +76,20 @@ pub struct FinalFigures {
     pub peak_rss_mb: u64,
 }
 
+/// A value as a number of which more is better, for what is told in gains; its own inverse.
+pub(crate) fn gain(measure: Measure, value: f64) -> f64 {
+    if measure.is_higher_better() { value } else { -value }
+}
+
+/// The order of values from the best to the worst.
+pub(crate) fn best_first(measure: Measure, a: f64, b: f64) -> Ordering {
+    gain(measure, b).total_cmp(&gain(measure, a))
+}
+
 impl Trial {
-    /// Mean accuracy over its seeds, percent.
+    /// Mean score over its seeds; infinite where the worst one is and a seed diverged.
     pub fn mean(&self) -> f64 {
-        self.top1.iter().map(|(_, top1)| top1).sum::<f64>() / self.top1.len().max(1) as f64
+        self.scores.iter().map(|(_, score)| score).sum::<f64>() / self.scores.len().max(1) as f64
     }
 
     /// The number that `key` has; `None` for a word, and where it is not set.
@@ -88,16 +102,17 @@ impl Trial {
         self.values.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// The differences in accuracy to another trial, paired by seed.
+    /// The differences in score to another trial, paired by seed.
     pub(crate) fn minus(&self, other: &Self) -> Option<PairedDifference> {
-        PairedDifference::of(&by_seed(&self.top1, &other.top1))
+        PairedDifference::of(&by_seed(&self.scores, &other.scores))
     }
 }
 
 impl StudyRow {
-    /// Accuracy on the test images of each final run, percent; 0 where it diverged.
-    pub(crate) fn accuracies(&self) -> Vec<(u64, f64)> {
-        self.finals.iter().map(|run| (run.seed, run.figures.map_or(0.0, |figures| figures.top1))).collect()
+    /// The score on the test data of each final run; the worst where it diverged.
+    pub(crate) fn scores(&self, measure: Measure) -> Vec<(u64, f64)> {
+        let score = |run: &FinalRun| run.figures.map_or(measure.worst(), |figures| figures.score);
+        self.finals.iter().map(|run| (run.seed, score(run))).collect()
     }
 
     /// What is taken of the final runs that did not diverge.
@@ -119,7 +134,7 @@ pub(crate) mod testing {
     pub(crate) fn study() -> StudyReport {
         let trial = |values: &[(&str, &str)], top1: f64| Trial {
             values: values.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-            top1: vec![(1, top1), (2, top1 + 0.5)],
+            scores: vec![(1, top1), (2, top1 + 0.5)],
             loss: if top1 == 0.0 { f64::INFINITY } else { 3.0 - top1 / 50.0 },
             diverged: usize::from(top1 == 0.0),
         };
@@ -128,7 +143,7 @@ pub(crate) mod testing {
                 .map(|seed| FinalRun {
                     seed,
                     figures: Some(FinalFigures {
-                        top1: base + 0.1 * (seed % 3) as f64,
+                        score: base + 0.1 * (seed % 3) as f64,
                         loss: 1.0,
                         seconds: (seed % 2 == 0).then_some(10.0 + seed as f64),
                         peak_rss_mb: 200,
@@ -156,7 +171,7 @@ pub(crate) mod testing {
                 tried.push(trial(&[("slow_step_size", step), ("sync_period", period)], base + more));
             }
         }
-        tried[0].top1[0].1 += 3.0;
+        tried[0].scores[0].1 += 3.0;
         let lookahead = StudyRow {
             title: "Lookahead/<SGD>".to_owned(),
             baseline: Some(0),
@@ -165,6 +180,30 @@ pub(crate) mod testing {
             edges: vec!["sync_period".to_owned()],
             finals: last,
         };
-        StudyReport { name: "shapes".to_owned(), about: vec!["Drawn & small.".to_owned()], rows: vec![sgd, lookahead] }
+        StudyReport {
+            name: "shapes".to_owned(),
+            task: TaskKind::Images,
+            about: vec!["Drawn & small.".to_owned()],
+            rows: vec![sgd, lookahead],
+        }
+    }
+
+    /// The same in perplexity, 160 less the accuracy: what was better still is, and what diverged is infinite.
+    pub(crate) fn of_language() -> StudyReport {
+        let mut study = StudyReport { task: TaskKind::Language, ..study() };
+        for row in &mut study.rows {
+            for trial in &mut row.trials {
+                let diverged = trial.diverged > 0;
+                trial
+                    .scores
+                    .iter_mut()
+                    .for_each(|(_, score)| *score = if diverged { f64::INFINITY } else { 160.0 - *score });
+            }
+            row.finals
+                .iter_mut()
+                .filter_map(|run| run.figures.as_mut())
+                .for_each(|figures| figures.score = 160.0 - figures.score);
+        }
+        study
     }
 }

@@ -2,21 +2,37 @@
 
 use std::fmt::Write as _;
 
+use lookahead_runs::TaskKind;
+
 use super::figures::figures;
-use super::tables::{Cells, chosen, differences};
-use super::{StudyReport, Trial};
+use super::tables::{Cells, INFINITE, chosen, differences};
+use super::{StudyReport, Trial, best_first};
 use crate::escape::escaped;
 use crate::markdown::{aligned, in_cell};
+use crate::words::a_unit;
 
 /// What the tables mean, for both forms.
-const NOTES: [&str; 3] = [
-    "Each row was given as many trials, and its setting was chosen by images held out of training. The chosen setting was trained again with seeds that \
-     tuning never saw; each of those runs read the test images once, after its last epoch. Mean \u{b1} sample standard deviation; losses are nats an image.",
-    "Differences are paired by seed, with a 95 % interval (Student's t) and p corrected for the number of comparisons (Holm). The chance to be better is that \
-     of one run over another, with a bootstrap interval. The smallest visible difference is what so many pairs of this noise show in four of five \
-     experiments. An effect size is given from ten pairs on.",
-    "Diverged runs count as 0 % accuracy. Times are medians, with ranges, of runs that had the machine to themselves.",
-];
+fn notes(task: TaskKind) -> [String; 3] {
+    let units = task.units();
+    let of_diverged = match task {
+        TaskKind::Images => "Diverged runs count as 0 % accuracy.",
+        TaskKind::Language => {
+            "Diverged runs count as infinite perplexity, so their row has no mean; the chance to be better counts them."
+        }
+    };
+    [
+        format!(
+            "Each row was given as many trials, and its setting was chosen by {units} held out of training. The chosen setting was trained again with seeds that \
+             tuning never saw; each of those runs read the test {units} once, after its last epoch. Mean \u{b1} sample standard deviation; losses are nats {}.",
+            a_unit(task)
+        ),
+        "Differences are paired by seed, with a 95 % interval (Student's t) and p corrected for the number of comparisons (Holm). The chance to be better is that \
+         of one run over another, with a bootstrap interval. The smallest visible difference is what so many pairs of this noise show in four of five \
+         experiments. An effect size is given from ten pairs on."
+            .to_owned(),
+        format!("{of_diverged} Times are medians, with ranges, of runs that had the machine to themselves."),
+    ]
+}
 
 /// The study as Markdown; its figures are beside it in the files that [`study_page`] holds within.
 pub fn study_markdown(study: &StudyReport) -> String {
@@ -33,15 +49,18 @@ pub fn study_markdown(study: &StudyReport) -> String {
         let _ = write!(text, "\n## Differences\n\n{}", as_markdown(&differences));
     }
     text.push('\n');
-    NOTES.iter().for_each(|note| {
+    notes(study.task).iter().for_each(|note| {
         let _ = write!(text, "{note}\n\n");
     });
+    let measure = study.task.score();
     text.push_str("## Trials\n\n");
     for row in &study.rows {
         let mut trials: Vec<&Trial> = row.trials.iter().collect();
-        trials.sort_by(|a, b| b.mean().total_cmp(&a.mean()));
+        trials.sort_by(|a, b| best_first(measure, a.mean(), b.mean()));
         let cells = Cells {
-            head: vec!["Setting", "Valid top-1 %", "Valid loss", "Diverged"],
+            head: ["Setting", &format!("Valid {}", measure.title().to_lowercase()), "Valid loss", "Diverged"]
+                .map(str::to_owned)
+                .to_vec(),
             rows: trials.iter().map(|trial| of_trial(trial)).collect(),
         };
         let _ = write!(text, "### {}\n\n{}\n", in_cell(&row.title), as_markdown(&cells));
@@ -50,12 +69,15 @@ pub fn study_markdown(study: &StudyReport) -> String {
 }
 
 fn of_trial(trial: &Trial) -> Vec<String> {
-    let loss = if trial.loss.is_finite() { format!("{:.4}", trial.loss) } else { "infinite".to_owned() };
-    vec![trial.words(), format!("{:.2}", trial.mean()), loss, trial.diverged.to_string()]
+    vec![trial.words(), or_infinite(trial.mean(), 2), or_infinite(trial.loss, 4), trial.diverged.to_string()]
+}
+
+fn or_infinite(value: f64, digits: usize) -> String {
+    if value.is_finite() { format!("{value:.digits$}") } else { INFINITE.to_owned() }
 }
 
 fn as_markdown(cells: &Cells) -> String {
-    let mut lines: Vec<Vec<String>> = vec![cells.head.iter().map(|&head| head.to_owned()).collect()];
+    let mut lines = vec![cells.head.clone()];
     lines.extend(cells.rows.iter().map(|row| row.iter().map(|cell| in_cell(cell)).collect()));
     aligned(&lines, 1)
 }
@@ -77,7 +99,7 @@ pub fn study_page(study: &StudyReport) -> String {
         text.push_str("<h2>Differences</h2>\n");
         as_html(&mut text, &differences);
     }
-    NOTES.iter().for_each(|note| {
+    notes(study.task).iter().for_each(|note| {
         let _ = writeln!(text, "<p class=\"note\">{}</p>", escaped(note));
     });
     text.push_str("<h2>Tuning</h2>\n<div class=\"figures\">\n");
@@ -127,7 +149,7 @@ figure svg { max-width: 100%; height: auto; }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::study;
+    use super::super::testing::{of_language, study};
     use super::*;
 
     #[test]
@@ -141,5 +163,22 @@ mod tests {
         for part in ["# Study: shapes", "## Differences", "Lookahead/\\<SGD> \u{2212} SGD", "### SGD", " infinite |"] {
             assert!(text.contains(part), "{part}: {text}");
         }
+    }
+
+    #[test]
+    fn a_study_of_language_speaks_of_tokens_and_lists_the_lowest_first() {
+        let text = study_markdown(&of_language());
+        assert!(
+            text.contains("held out of training") && text.contains("nats a token") && text.contains("test tokens once")
+        );
+        for word in ["top-1", "image", "accurac", "%,"] {
+            assert!(!text.contains(word), "{word}: {text}");
+        }
+        let trials: Vec<&str> = text.lines().filter(|line| line.starts_with("| learning_rate")).collect();
+        let of = |line: &str| line.split('|').nth(2).unwrap().trim().to_owned();
+        assert_eq!(trials.iter().map(|line| of(line)).collect::<Vec<_>>(), ["89.75", "99.75", INFINITE]);
+        let page = study_page(&of_language());
+        assert!(page.contains("<th>Test perplexity</th>"), "{page}");
+        assert!(!page.contains("NaN") && !page.contains(">inf<"), "{page}");
     }
 }

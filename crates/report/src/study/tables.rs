@@ -1,42 +1,41 @@
 //! A study's tables, as cells of text.
 
-use lookahead_runs::{Improvement, PairedDifference, Spread, by_seed, holm};
+use lookahead_runs::{Improvement, Measure, PairedDifference, Spread, by_seed, holm};
 
-use super::{StudyReport, StudyRow};
+use super::{StudyReport, StudyRow, gain};
+use crate::metric::Metric;
 use crate::number::{ABSENT, clock, interval, signed};
+use crate::words::direction;
 
 /// A table: its heading, and its rows.
 pub(super) struct Cells {
-    pub(super) head: Vec<&'static str>,
+    pub(super) head: Vec<String>,
     pub(super) rows: Vec<Vec<String>>,
 }
+
+/// The mean of a score whose worst is without a limit, where a run diverged.
+pub(super) const INFINITE: &str = "infinite";
 
 /// Final runs from which on an effect size says something.
 const ENOUGH: usize = 10;
 
 /// The chosen settings and what they did with fresh seeds.
 pub(super) fn chosen(study: &StudyReport) -> Cells {
-    let head = vec![
-        "Row",
-        "Chosen of",
-        "Setting",
-        "Valid top-1 %",
-        "Seeds",
-        "Test top-1 %",
-        "Test loss",
-        "Diverged",
-        "Time",
-        "MiB",
-    ];
-    Cells { head, rows: study.rows.iter().map(chosen_row).collect() }
+    let measure = study.task.score();
+    let [valid, test] = ["Valid", "Test"].map(|split| format!("{split} {}", measure.title().to_lowercase()));
+    let head = ["Row", "Chosen of", "Setting", &valid, "Seeds", &test, "Test loss", "Diverged", "Time", "MiB"];
+    Cells {
+        head: head.map(str::to_owned).to_vec(),
+        rows: study.rows.iter().map(|row| chosen_row(measure, row)).collect(),
+    }
 }
 
-fn chosen_row(row: &StudyRow) -> Vec<String> {
+fn chosen_row(measure: Measure, row: &StudyRow) -> Vec<String> {
     let trial = &row.trials[row.chosen];
     let edges =
         if row.edges.is_empty() { String::new() } else { format!(" (at the edge of {})", row.edges.join(", ")) };
     let tried = row.trials.iter().map(|trial| trial.diverged).sum::<usize>();
-    let top1: Vec<f64> = row.accuracies().iter().map(|(_, top1)| *top1).collect();
+    let scores: Vec<f64> = row.scores(measure).iter().map(|(_, score)| *score).collect();
     let loss = row.of_finals(|figures| Some(figures.loss));
     let peak = row.of_finals(|figures| (figures.peak_rss_mb > 0).then_some(figures.peak_rss_mb));
     vec![
@@ -45,7 +44,7 @@ fn chosen_row(row: &StudyRow) -> Vec<String> {
         format!("{}{edges}", trial.words()),
         format!("{:.2}", trial.mean()),
         row.finals.len().to_string(),
-        spread(&top1, 2),
+        spread(&scores, 2),
         spread(&loss, 4),
         format!("{} of {}, tuning {tried}", row.diverged(), row.finals.len()),
         median_time(&mut row.of_finals(|figures| figures.seconds)),
@@ -56,6 +55,7 @@ fn chosen_row(row: &StudyRow) -> Vec<String> {
 fn spread(values: &[f64], digits: usize) -> String {
     match Spread::of(values) {
         None => ABSENT.to_owned(),
+        Some(Spread { mean, .. }) if mean.is_infinite() => INFINITE.to_owned(),
         Some(Spread { mean, std: None }) => format!("{mean:.digits$}"),
         Some(Spread { mean, std: Some(std) }) => format!("{mean:.digits$} \u{b1} {std:.digits$}"),
     }
@@ -78,19 +78,24 @@ fn median_time(seconds: &mut [f64]) -> String {
 pub(super) fn differences(study: &StudyReport) -> Cells {
     let mut found: Vec<(String, PairedDifference, Improvement, usize)> = Vec::new();
     let mut same: Vec<Vec<String>> = Vec::new();
+    let measure = study.task.score();
     for row in &study.rows {
         let Some(baseline) = row.baseline.map(|baseline| &study.rows[baseline]) else { continue };
-        let (ours, theirs) = (row.accuracies(), baseline.accuracies());
+        let (ours, theirs) = (row.scores(measure), baseline.scores(measure));
         let pairs = by_seed(&ours, &theirs);
         let name = format!("{} \u{2212} {}", row.title, baseline.title);
-        let values = |runs: &[(u64, f64)]| -> Vec<f64> { runs.iter().map(|(_, top1)| *top1).collect() };
-        match (PairedDifference::of(&pairs), Improvement::of(&values(&ours), &values(&theirs))) {
+        let gains = |runs: &[(u64, f64)]| -> Vec<f64> { runs.iter().map(|(_, score)| gain(measure, *score)).collect() };
+        let chance = Improvement::of(&gains(&ours), &gains(&theirs));
+        match (PairedDifference::of(&pairs), chance) {
             (Some(difference), Some(chance)) => found.push((name, difference, chance, pairs.len())),
             _ => {
-                let mut line = vec![name, ABSENT.to_owned(), "the noise is unknown".to_owned()];
-                line.extend(std::iter::repeat_n(ABSENT.to_owned(), 4));
-                line.push(pairs.len().to_string());
-                same.push(line);
+                let is_finite = pairs.iter().all(|(ours, theirs)| (ours - theirs).is_finite());
+                let why = if is_finite { "the noise is unknown" } else { "a run diverged, so there is no mean" };
+                // Which run is better is known of diverged runs too.
+                let chance = chance.filter(|_| !is_finite).map_or_else(|| ABSENT.to_owned(), of_chance);
+                let absent = || ABSENT.to_owned();
+                let pairs = pairs.len().to_string();
+                same.push(vec![name, absent(), why.to_owned(), absent(), chance, absent(), absent(), pairs]);
             }
         }
     }
@@ -103,7 +108,7 @@ pub(super) fn differences(study: &StudyReport) -> Cells {
             signed(difference.mean),
             interval(difference.low, difference.high),
             format!("{p:.3}{verdict}"),
-            format!("{:.2} ({:.2} to {:.2})", chance.chance, chance.low, chance.high),
+            of_chance(*chance),
             format!("{:.2}", difference.smallest_visible()),
             effect,
             pairs.to_string(),
@@ -111,9 +116,11 @@ pub(super) fn differences(study: &StudyReport) -> Cells {
     };
     let mut rows: Vec<Vec<String>> = found.iter().zip(&corrected).map(line).collect();
     rows.append(&mut same);
-    let head = vec![
-        "Test top-1, paired by seed",
-        "Points",
+    let what = format!("Test {}, paired by seed{}", measure.name(), direction(measure));
+    let difference = Metric::Score(measure).title_of_difference();
+    let head = [
+        what.as_str(),
+        difference,
         "95 % interval",
         "p (Holm)",
         "Chance to be better",
@@ -121,12 +128,17 @@ pub(super) fn differences(study: &StudyReport) -> Cells {
         "Effect size",
         "Pairs",
     ];
-    Cells { head, rows }
+    Cells { head: head.map(str::to_owned).to_vec(), rows }
+}
+
+fn of_chance(chance: Improvement) -> String {
+    format!("{:.2} ({:.2} to {:.2})", chance.chance, chance.low, chance.high)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::study;
+    use super::super::FinalFigures;
+    use super::super::testing::{of_language, study};
     use super::*;
 
     #[test]
@@ -149,5 +161,27 @@ mod tests {
         assert!(cells.rows[0][3].ends_with("not distinguishable"));
         assert!(cells.rows[0][4].starts_with("0.75 ("), "{:?}", cells.rows[0]);
         assert_eq!(cells.rows[0][6..], [ABSENT, "4"], "four pairs are too few for an effect size");
+    }
+
+    /// The same runs in perplexity: Lookahead is two lower in three seeds, which is better, and infinite in one.
+    #[test]
+    fn a_lower_perplexity_is_better_and_a_diverged_run_is_infinite() {
+        let mut study = of_language();
+        let cells = chosen(&study);
+        assert_eq!((cells.head[3].as_str(), cells.head[5].as_str()), ("Valid perplexity", "Test perplexity"));
+        assert_eq!((cells.rows[0][5].as_str(), cells.rows[1][5].as_str()), ("89.88 \u{b1} 0.10", INFINITE));
+        let found = differences(&study);
+        assert_eq!(found.head[..2], ["Test perplexity, paired by seed (lower is better)", "Difference"]);
+        assert_eq!(found.rows[0][1..3], [ABSENT, "a run diverged, so there is no mean"]);
+        assert!(found.rows[0][4].starts_with("0.75 ("), "{:?}", found.rows[0]);
+        // Without the diverged run and with some noise.
+        for (position, run) in study.rows[1].finals.iter_mut().enumerate() {
+            let figures =
+                FinalFigures { score: 87.9 + 0.1 * position as f64, loss: 1.0, seconds: None, peak_rss_mb: 0 };
+            run.figures = Some(figures);
+        }
+        let found = &differences(&study).rows[0];
+        assert!(found[1].starts_with('\u{2212}') && !found[3].contains("not"), "{found:?}");
+        assert!(found[4].starts_with("1.00 ("), "{found:?}");
     }
 }

@@ -100,7 +100,7 @@ fn a_choice_replaces_the_choice() {
     let config =
         with(&["schedule.steps={milestones=[1],factor=0.5}", "data.mixing={kind=\"mixup\",alpha=0.4}"]).unwrap();
     assert_eq!(config.schedule, ScheduleConfig::Steps(StepsConfig { milestones: vec![1], factor: 0.5 }));
-    assert_eq!(config.data.mixing, Mixing::Mixup { alpha: 0.4 });
+    assert_eq!(config.data.images().unwrap().mixing, Mixing::Mixup { alpha: 0.4 });
     assert_eq!(with(&["schedule=constant"]).unwrap().schedule, ScheduleConfig::Constant);
 }
 
@@ -141,7 +141,8 @@ fn settings_that_would_do_nothing_are_refused() {
 fn the_image_size_is_set_in_both_pipelines() {
     let mut overrides = Overrides::new(&Config::for_protocol(Experiment::Imagenette, Protocol::Quick));
     overrides.set("data.image_size=160").unwrap();
-    let data = overrides.finish().unwrap().data;
+    let config = overrides.finish().unwrap();
+    let data = config.images().unwrap().clone();
     assert_eq!((data.train, data.valid), (Pipeline::fastai_train(160).unwrap(), Pipeline::fastai_eval(160).unwrap()));
 }
 

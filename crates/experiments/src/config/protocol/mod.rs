@@ -8,10 +8,14 @@
 //! | [`original`](Protocol::Original) | the original student project as it declares itself |
 //! | [`original-effective`](Protocol::OriginalEffective) | the same project as it really ran |
 //! | [`speedrun`](Protocol::SpeedRun) | airbench94, which reaches 94 % on CIFAR-10 in 9.9 epochs and has Lookahead inside |
-//! | [`sprint`](Protocol::Sprint) | the same at half the width and length, for comparisons with many seeds |
+//! | [`sprint`](Protocol::Sprint) | the same at half the width, seven epochs: for comparisons with many seeds |
+//! | [`zaremba-small`](Protocol::ZarembaSmall) | language: two layers of 200 on Penn Treebank, 13 epochs |
+//! | [`zaremba-medium`](Protocol::ZarembaMedium) | language: two layers of 650, dropout, 39 epochs |
+//! | [`awd`](Protocol::Awd) | language: AWD-LSTM, 750 epochs: the Lookahead paper's |
 //!
 //! A protocol has settings for more rows than it compares unless it is told otherwise.
 
+mod language;
 mod original;
 mod original_effective;
 mod paper;
@@ -27,7 +31,8 @@ use super::names::{Experiment, Protocol};
 use super::row::{Row, states_of};
 
 impl Config {
-    /// The recipe of `protocol` for `experiment`, before any change.
+    /// The recipe of `protocol` for `experiment`, before any change. Of a protocol that the experiment does not have it is `quick` under
+    /// that name, which [`validate`](Self::validate) refuses.
     ///
     /// ```
     /// use lookahead_experiments::{Config, Experiment, Protocol};
@@ -38,6 +43,7 @@ impl Config {
     pub fn for_protocol(experiment: Experiment, protocol: Protocol) -> Self {
         let config = with_all_rows(experiment, protocol);
         let compared: &[&str] = match (protocol, experiment) {
+            (_, Experiment::Language) => &["sgd", "adamw", "lookahead-sgd", "lookahead-adamw", "ema"],
             (Protocol::SpeedRun, _) => &["lookahead", "plain"],
             (Protocol::Sprint, _) => &["lookahead", "plain", "average"],
             (Protocol::Paper, _) => &["sgd", "polyak", "adamw", "lookahead-sgd"],
@@ -56,6 +62,10 @@ impl Config {
 
 fn with_all_rows(experiment: Experiment, protocol: Protocol) -> Config {
     let config = match protocol {
+        _ if experiment == Experiment::Language => Config { protocol, ..language::config(protocol) },
+        Protocol::ZarembaSmall | Protocol::ZarembaMedium | Protocol::Awd => {
+            Config { protocol, ..quick::config(experiment) }
+        }
         Protocol::Quick => quick::config(experiment),
         Protocol::Standard => standard::config(experiment),
         Protocol::Paper => paper::config(experiment),
@@ -66,9 +76,7 @@ fn with_all_rows(experiment: Experiment, protocol: Protocol) -> Config {
     };
     let policies: &[StatePolicy] = match protocol {
         Protocol::Original | Protocol::OriginalEffective => &[StatePolicy::Keep, StatePolicy::Reset],
-        Protocol::Quick | Protocol::Standard | Protocol::Paper | Protocol::SpeedRun | Protocol::Sprint => {
-            &[StatePolicy::Keep]
-        }
+        _ => &[StatePolicy::Keep],
     };
     Config { rows: states_of(config.rows, policies), ..config }
 }
@@ -87,6 +95,11 @@ mod tests {
         for experiment in Experiment::value_variants() {
             for protocol in Protocol::value_variants() {
                 let config = Config::for_protocol(*experiment, *protocol);
+                if !experiment.protocols().contains(protocol) {
+                    let message = config.validate().unwrap_err().to_string();
+                    assert!(message.contains(&format!("{protocol}")) && message.contains("quick"), "{message}");
+                    continue;
+                }
                 config.validate().unwrap();
                 assert_eq!((config.experiment, config.protocol), (*experiment, *protocol));
                 assert_eq!(config.to_table().len(), 10, "a key was skipped by serde");
@@ -97,6 +110,9 @@ mod tests {
                     (["sgd", "adamw", "rmsprop"], ["lookahead-sgd", "lookahead-adamw", "lookahead-rmsprop"]);
                 let usual = [&alone[..], &inside[..], &["polyak", "ema"][..]].concat();
                 match protocol {
+                    _ if *experiment == Experiment::Language => {
+                        assert_eq!(names, [&alone[..2], &inside[..2], &["ema", "ema-sgd"]].concat());
+                    }
                     Protocol::SpeedRun | Protocol::Sprint => {
                         assert_eq!(names, ["lookahead", "plain", "average", "ema", "adamw", "lookahead-adamw"]);
                     }
@@ -104,12 +120,14 @@ mod tests {
                 }
                 // Photographs come in many sizes and must all leave a pipeline in one.
                 if *experiment == Experiment::Imagenette {
-                    let sides = [&config.data.train, &config.data.valid].map(|pipeline| pipeline.fixed_size());
+                    let images = config.data.images().unwrap();
+                    let sides = [&images.train, &images.valid].map(|pipeline| pipeline.fixed_size());
                     assert!(sides[0].is_some() && sides[0] == sides[1], "{protocol}: {sides:?}");
                 }
             }
         }
-        let size = |protocol| Config::for_protocol(Experiment::Imagenette, protocol).data.train.fixed_size();
+        let images = |protocol| Config::for_protocol(Experiment::Imagenette, protocol).data.images().cloned().unwrap();
+        let size = |protocol| images(protocol).train.fixed_size();
         let sides = [Protocol::Quick, Protocol::Standard, Protocol::Paper, Protocol::Original].map(size);
         assert_eq!(sides, [96, 128, 128, 224].map(|side| Some(ImageSize::square(side))));
     }
@@ -143,6 +161,6 @@ mod tests {
         assert_eq!(sgd(&effective), (WeightDecay::Decoupled(0.01), 0.05));
         assert_eq!(adamw(&declared, "lookahead-adamw").1, 0.1);
         assert_ne!(declared.model.resnet().unwrap().stem, effective.model.resnet().unwrap().stem);
-        assert_ne!(declared.data.train, effective.data.train);
+        assert_ne!(declared.data.images().unwrap().train, effective.data.images().unwrap().train);
     }
 }

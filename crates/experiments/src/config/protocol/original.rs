@@ -5,12 +5,13 @@ use lookahead_models::{Head, Stem};
 use lookahead_optim::{AdamWConfig, Average, LookaheadConfig, Momentum, RmsPropConfig, SgdConfig, WeightDecay};
 
 use super::{pipelines, quick};
+use crate::config::data::{ImagesConfig, Normalization};
 use crate::config::experiment::Config;
 use crate::config::inner::Inner;
 use crate::config::model::ModelConfig;
 use crate::config::names::{Experiment, ModelName, Protocol};
 use crate::config::row::Row;
-use crate::config::sections::{DataConfig, Normalization, OneCycleConfig, ScheduleConfig, StepsConfig, TrainConfig};
+use crate::config::sections::{OneCycleConfig, ScheduleConfig, StepsConfig, TrainConfig};
 
 /// The hyper-parameters written in the notebooks, with the network and the augmentation that the slides name: the
 /// paper's, 4 pixels of zero padding, random crop, random flip. Lookahead's SGD has no momentum, and its AdamW has a
@@ -36,14 +37,14 @@ pub(super) fn config(experiment: Experiment) -> Config {
             true => ModelConfig::of(ModelName::ResNet50).with_ends(Stem::ImageNet, Head::Linear),
             false => ModelConfig::of(ModelName::ResNet18),
         },
-        data: DataConfig {
+        data: quick.data.with_images(|images| ImagesConfig {
             train,
             valid,
             normalize: Normalization::UnitRange,
             held_out: 0.0, // each epoch was validated on the test images
             mixing: if imagenette { Mixing::MixupPerSample { alpha: 0.4 } } else { Mixing::None },
-            ..quick.data
-        },
+            ..images
+        }),
         train: TrainConfig {
             epochs: match experiment {
                 Experiment::Imagenette => 40.0,

@@ -5,12 +5,13 @@ use lookahead_models::{Head, Stem};
 use lookahead_optim::{Momentum, WeightDecay};
 
 use super::{original, pipelines};
+use crate::config::data::ImagesConfig;
 use crate::config::experiment::Config;
 use crate::config::inner::Inner;
 use crate::config::names::{Experiment, Protocol};
 use crate::config::original_crop::OriginalCrop;
 use crate::config::row::Row;
-use crate::config::sections::{DataConfig, MomentumCycle, OneCycleConfig, ScheduleConfig};
+use crate::config::sections::{MomentumCycle, OneCycleConfig, ScheduleConfig};
 
 /// What the code did with the values of `original`:
 ///
@@ -32,14 +33,14 @@ pub(super) fn config(experiment: Experiment) -> Config {
         other => other,
     };
     let cycled = matches!(schedule, ScheduleConfig::OneCycleFastaiV1(_));
-    let train = match experiment {
-        Experiment::Imagenette => declared.data.train,
-        _ => pipelines::of(vec![Transform::own(OriginalCrop)]),
+    let crop = |images: ImagesConfig| match experiment {
+        Experiment::Imagenette => images,
+        _ => ImagesConfig { train: pipelines::of(vec![Transform::own(OriginalCrop)]), ..images },
     };
     Config {
         protocol: Protocol::OriginalEffective,
         model: declared.model.with_ends(Stem::ImageNet, Head::Fastai),
-        data: DataConfig { train, ..declared.data },
+        data: declared.data.with_images(crop),
         rows: declared.rows.into_iter().map(|row| effective(row, cycled)).collect(),
         schedule,
         ..declared

@@ -3,11 +3,12 @@
 use lookahead_optim::{AdamWConfig, Average, LookaheadConfig, Momentum, SgdConfig, WeightDecay};
 
 use super::{pipelines, standard};
+use crate::config::data::ImagesConfig;
 use crate::config::experiment::Config;
 use crate::config::inner::Inner;
 use crate::config::names::{Experiment, Protocol};
 use crate::config::row::Row;
-use crate::config::sections::{DataConfig, ScheduleConfig, StepsConfig, TrainConfig};
+use crate::config::sections::{ScheduleConfig, StepsConfig, TrainConfig};
 
 /// ResNet-18 with the 3x3 stem, batch 128, 200 epochs, learning rate times 0.2 after 60, 120 and 160, three seeds.
 ///
@@ -19,12 +20,12 @@ pub(super) fn config(experiment: Experiment) -> Config {
     let data = match experiment {
         Experiment::Imagenette => {
             let (train, valid) = pipelines::resized_crops(128, 0.35);
-            DataConfig { train, valid, ..standard.data }
+            standard.data.with_images(|images| ImagesConfig { train, valid, ..images })
         }
         _ => standard.data,
     };
     // The paper trains on all images and reports the test images after each epoch.
-    let data = DataConfig { held_out: 0.0, ..data };
+    let data = data.with_images(|images| ImagesConfig { held_out: 0.0, ..images });
     let rows = rows(standard.rows);
     Config {
         protocol: Protocol::Paper,

@@ -5,14 +5,13 @@ use lookahead_models::{Head, Stem};
 use lookahead_optim::{AdamWConfig, Average, Group, LookaheadConfig, Momentum, RmsPropConfig, SgdConfig, WeightDecay};
 
 use super::pipelines;
+use crate::config::data::{DataConfig, ImagesConfig, Normalization};
 use crate::config::experiment::Config;
 use crate::config::inner::Inner;
 use crate::config::model::ModelConfig;
 use crate::config::names::{Experiment, ModelName, Protocol};
 use crate::config::row::Row;
-use crate::config::sections::{
-    DataConfig, EvaluationConfig, MomentumCycle, Normalization, OneCycleConfig, ScheduleConfig, TrainConfig,
-};
+use crate::config::sections::{EvaluationConfig, MomentumCycle, OneCycleConfig, ScheduleConfig, TrainConfig};
 
 /// ResNet-20, OneCycle, five epochs, three seeds. SGD's settings are those of a common PyTorch recipe.
 pub(super) fn config(experiment: Experiment) -> Config {
@@ -23,7 +22,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
         rows: rows(0.4, 5e-3),
         seeds: vec![1, 2, 3],
         model: ModelConfig::of(ModelName::ResNet20),
-        data: DataConfig {
+        data: DataConfig::Images(ImagesConfig {
             limit_train: 0,
             limit_valid: 0,
             held_out: 0.1,
@@ -33,7 +32,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
             valid: Pipeline::default(),
             normalize: Normalization::Dataset,
             mixing: Mixing::None,
-        },
+        }),
         train: TrainConfig { epochs: 5.0, batch_size: 128, accumulate: 1, label_smoothing: 0.0 },
         schedule: ScheduleConfig::OneCycle(OneCycleConfig {
             warmup: 0.3,
@@ -42,7 +41,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
         evaluation: EvaluationConfig::default(),
     };
     match experiment {
-        Experiment::Cifar10 | Experiment::Cifar100 => base,
+        Experiment::Cifar10 | Experiment::Cifar100 | Experiment::Language => base,
         Experiment::Demo => Config { seeds: vec![1], train: TrainConfig { epochs: 4.0, ..base.train }, ..base },
         // The whole Imagenette recipe on small images.
         Experiment::Imagenette => {
@@ -50,7 +49,12 @@ pub(super) fn config(experiment: Experiment) -> Config {
             Config {
                 seeds: vec![1],
                 model: ModelConfig::of(ModelName::ResNet18).with_ends(Stem::ImageNet, Head::Linear),
-                data: DataConfig { train, valid, mixing: Mixing::MixupPerSample { alpha: 0.4 }, ..base.data },
+                data: base.data.with_images(|images| ImagesConfig {
+                    train,
+                    valid,
+                    mixing: Mixing::MixupPerSample { alpha: 0.4 },
+                    ..images
+                }),
                 train: TrainConfig { epochs: 10.0, batch_size: 64, ..base.train },
                 rows: rows(0.05, 5e-3),
                 ..base

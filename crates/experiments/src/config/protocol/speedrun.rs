@@ -4,14 +4,13 @@ use lookahead_data::{AlternatingFlip, Border, CenterCrop, Mixing, PadCrop, Pipel
 use lookahead_optim::lookahead::BufferPolicy;
 use lookahead_optim::{AdamWConfig, Group, LookaheadConfig, Momentum, SgdConfig, WeightDecay};
 
+use crate::config::data::{DataConfig, ImagesConfig, Normalization};
 use crate::config::experiment::Config;
 use crate::config::inner::Inner;
 use crate::config::model::{ModelConfig, SpeedNetParts};
 use crate::config::names::{Experiment, Protocol};
 use crate::config::row::{Around, Row};
-use crate::config::sections::{
-    DataConfig, EvaluationConfig, Normalization, ScheduleConfig, TrainConfig, TriangleConfig, Views,
-};
+use crate::config::sections::{EvaluationConfig, ScheduleConfig, TrainConfig, TriangleConfig, Views};
 
 /// Jordan: *94% on CIFAR-10 in 3.29 Seconds on a Single GPU*, 2024, arXiv:2404.00498, `airbench94.py`.
 ///
@@ -27,7 +26,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
         rows: rows(),
         seeds: vec![1, 2, 3],
         model: ModelConfig::SpeedNet(SpeedNetParts::default()),
-        data: DataConfig {
+        data: DataConfig::Images(ImagesConfig {
             limit_train: 0,
             limit_valid: 0,
             held_out: 0.0,
@@ -37,7 +36,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
             valid,
             normalize: Normalization::Dataset,
             mixing: Mixing::None,
-        },
+        }),
         train: TrainConfig { epochs: 9.9, batch_size: 1024, accumulate: 1, label_smoothing: 0.2 },
         schedule: ScheduleConfig::Triangle(TriangleConfig { first: 0.2, warmup: 0.23, last: 0.07 }),
         evaluation: EvaluationConfig { views: Views::Six, target: 94.0 },

@@ -3,10 +3,11 @@
 use lookahead_models::{Head, Stem};
 
 use super::{pipelines, quick};
+use crate::config::data::ImagesConfig;
 use crate::config::experiment::Config;
 use crate::config::model::ModelConfig;
 use crate::config::names::{Experiment, ModelName, Protocol};
-use crate::config::sections::{DataConfig, TrainConfig};
+use crate::config::sections::TrainConfig;
 
 /// ResNet-18, OneCycle, 30 epochs, five seeds. Everything else as `quick`.
 pub(super) fn config(experiment: Experiment) -> Config {
@@ -24,7 +25,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
             let (train, valid) = pipelines::fastai(128);
             Config {
                 model: base.model.with_ends(Stem::ImageNet, Head::Linear),
-                data: DataConfig { train, valid, ..base.data },
+                data: base.data.with_images(|images| ImagesConfig { train, valid, ..images }),
                 ..base
             }
         }

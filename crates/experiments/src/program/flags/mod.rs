@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use clap_complete::Shell;
 use lookahead_optim::StatePolicy;
 
@@ -20,7 +20,7 @@ pub struct Flags {
     #[arg(long, value_enum, help_heading = "What to train", value_name = "NAME")]
     pub protocol: Option<Protocol>,
     /// Rows of the table: sgd, adamw, rmsprop, lookahead-sgd, lookahead-adamw, lookahead-rmsprop, polyak, ema, those of --config, and those of
-    /// the protocols speedrun and sprint: lookahead, plain, average, ema, adamw, lookahead-adamw
+    /// the protocols speedrun and sprint (lookahead, plain, average, ema, adamw, lookahead-adamw)
     #[arg(long, value_delimiter = ',', action = ArgAction::Set, help_heading = "What to train", value_name = "A,B")]
     pub optimizers: Vec<String>,
     /// What Lookahead does with the inner optimizer's state at a sync: keep, reset, interpolate; a row for each
@@ -33,10 +33,10 @@ pub struct Flags {
     #[arg(long, value_enum, help_heading = "What to train", value_name = "NAME")]
     pub model: Option<ModelName>,
 
-    /// Passes over the training images; the last may be a part, as in 9.9
+    /// Passes over the training data; the last may be a part, as in 9.9
     #[arg(long, help_heading = "Hyper-parameters", value_name = "N")]
     pub epochs: Option<f64>,
-    /// Images a step
+    /// Images a step; of a text, places that are read side by side
     #[arg(long, help_heading = "Hyper-parameters", value_name = "N")]
     pub batch_size: Option<usize>,
     /// Peak learning rate of the chosen rows, which must have one kind of optimizer inside
@@ -58,16 +58,16 @@ pub struct Flags {
     /// Where data sets lie [default: $LOOKAHEAD_DATA, else datasets]
     #[arg(long, help_heading = "Data", value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Train on this folder instead, with train/ and val/ of class folders (imagenette only)
+    /// Train on this folder instead: train/ and val/ of class folders (imagenette), or train.txt, valid.txt, test.txt (language)
     #[arg(long, help_heading = "Data", value_name = "DIR")]
     pub dataset_dir: Option<PathBuf>,
     /// Where decoded photographs (data.cache_side) are kept [default: .cache in the folder the data lie in]
     #[arg(long, help_heading = "Data", value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// Use this many training images only
+    /// Use this many training images or tokens only
     #[arg(long, help_heading = "Data", value_name = "N")]
     pub limit_train: Option<usize>,
-    /// Use this many validation images only
+    /// Use this many validation images or tokens only
     #[arg(long, help_heading = "Data", value_name = "N")]
     pub limit_valid: Option<usize>,
 
@@ -106,6 +106,12 @@ pub struct Flags {
 /// A seed: TOML's integers end below 2^63.
 pub(super) fn seed() -> impl TypedValueParser<Value = u64> {
     clap::value_parser!(u64).range(..=i64::MAX as u64)
+}
+
+/// The protocols of `experiment` by their names.
+fn of_experiment(experiment: Experiment) -> impl TypedValueParser<Value = Protocol> {
+    let names = experiment.protocols().iter().filter_map(ValueEnum::to_possible_value);
+    PossibleValuesParser::new(names).try_map(|name| Protocol::from_str(&name, false))
 }
 
 /// The state policies by their names.
@@ -148,6 +154,12 @@ impl Flags {
                 "  just imagenette --protocol standard\n  \
                  just imagenette --dataset-dir photos --model resnet34 --set data.image_size=160\n",
             ),
+            Experiment::Language => (
+                "language",
+                "Trains LSTM language models: Shakespeare, which needs no download, Penn Treebank, or any text",
+                "  just language\n  just language --protocol zaremba-small --seeds 1,2,3\n  \
+                 just language --dataset-dir novel.txt --set data.unit=words --set data.least=2\n",
+            ),
         };
         let after = format!(
             "Examples:\n{examples}\nThe same command again goes on with what was interrupted and skips what is done.\n\
@@ -161,7 +173,10 @@ impl Flags {
             .about(about)
             .after_help(after)
             .mut_arg("protocol", |arg| arg.help(default))
-            .mut_arg("dataset_dir", |arg| arg.hide(experiment != Experiment::Imagenette))
+            .mut_arg("protocol", |arg| arg.value_parser(of_experiment(experiment)))
+            .mut_arg("dataset_dir", |arg| {
+                arg.hide(!matches!(experiment, Experiment::Imagenette | Experiment::Language))
+            })
     }
 
     /// Parses the program's arguments; prints help or the error and ends the program where clap says so (0 or 2).
@@ -178,8 +193,8 @@ mod tests {
 
     #[test]
     fn the_command_is_well_formed() {
-        for experiment in [Experiment::Demo, Experiment::Cifar10, Experiment::Cifar100, Experiment::Imagenette] {
-            Flags::command_of(experiment).debug_assert();
+        for experiment in Experiment::value_variants() {
+            Flags::command_of(*experiment).debug_assert();
         }
     }
 }

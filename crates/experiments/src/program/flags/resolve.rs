@@ -110,11 +110,12 @@ impl Flags {
         let conflict = |first: &str, second: String, why: &str| {
             Err(ConfigError::Conflict { first: first.to_owned(), second, why: why.to_owned() })
         };
-        if self.dataset_dir.is_some() && config.experiment != Experiment::Imagenette {
+        let takes_folders = matches!(config.experiment, Experiment::Imagenette | Experiment::Language);
+        if self.dataset_dir.is_some() && !takes_folders {
             return conflict(
                 "--dataset-dir",
                 format!("the experiment {}", config.experiment),
-                "folders of class folders are the business of `imagenette`",
+                "it has its own data; `imagenette` takes folders of images, `language` texts",
             );
         }
         if self.dataset_dir.is_some() && self.data.is_some() {

@@ -15,7 +15,7 @@ use super::runs::{Ended, Shared, run_all};
 use super::threads::set_threads;
 use crate::config::Experiment;
 use crate::error::Result;
-use crate::parts::{Data, open_device};
+use crate::parts::open_device;
 use crate::run::environment;
 use crate::screen::Progress;
 use crate::train::{Interrupt, LoopOptions};
@@ -74,7 +74,9 @@ pub struct PuzzleFlags {
 /// Any [`Error`](crate::Error) but [`Error::Diverged`](crate::Error::Diverged).
 pub fn puzzle(flags: &PuzzleFlags) -> Result<()> {
     let mut config = rows::config(flags.experiment, flags.epochs);
-    (config.data.limit_train, config.data.limit_valid) = (flags.limit_train, flags.limit_valid);
+    if let Some(images) = config.data.images_mut() {
+        (images.limit_train, images.limit_valid) = (flags.limit_train, flags.limit_valid);
+    }
     config.seeds.clone_from(&flags.seeds);
     config.validate()?;
     let (device, name) = open_device(&flags.device)?;
@@ -83,7 +85,7 @@ pub fn puzzle(flags: &PuzzleFlags) -> Result<()> {
     config.device = name;
     let progress = Progress::new(config.runs().len(), flags.quiet);
     let root = data_root(flags.data.as_deref());
-    let data = Data::new(open(&config, Place { root: &root, dataset_dir: None, cache: None }, &progress)?, &config)?;
+    let data = open(&config, Place { root: &root, dataset_dir: None, cache: None }, &progress)?;
     let options = LoopOptions { log_every: 50, checkpoint_every: None, interrupt: Interrupt::listen() };
     let shared = Shared {
         data: &data,

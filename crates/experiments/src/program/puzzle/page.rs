@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use lookahead_report::chart::{Chart, Line, Stroke};
 use lookahead_report::{Report, Row, interval, signed};
-use lookahead_runs::{Environment, PairedDifference, Run, Spread, Status, by_seed, flat};
+use lookahead_runs::{Environment, Measure, PairedDifference, Run, Spread, Status, by_seed, flat};
 
 use super::rows::RATES;
 use crate::config::Config;
@@ -68,7 +68,8 @@ fn introduction(config: &Config) -> String {
 /// How much of the data set was used.
 fn images(config: &Config) -> String {
     let part = |limit: usize| if limit == 0 { "all".to_owned() } else { limit.to_string() };
-    format!("{} training images, {} for validation", part(config.data.limit_train), part(config.data.limit_valid))
+    let (train, valid) = config.data.limits();
+    format!("{} training images, {} for validation", part(train), part(valid))
 }
 
 /// The two suspects: each against the same run without it.
@@ -136,7 +137,7 @@ fn line(report: &Report, row: &Row) -> String {
         Some(Spread { mean, std: None }) => format!("{mean:.digits$}"),
         Some(Spread { mean, std: Some(std) }) => format!("{mean:.digits$} \u{b1} {std:.digits$}"),
     };
-    let accuracy = spread(figures().map(|figures| figures.top1).collect(), 2);
+    let accuracy = spread(figures().map(|figures| figures.scores.get(Measure::Top1)).collect(), 2);
     let loss = spread(figures().map(|figures| figures.valid_loss).collect(), 3);
     let compared = find(report, "adamw").filter(|baseline| baseline.id != row.id);
     let pairs = compared.map(|baseline| pairs(report, row, baseline)).unwrap_or_default();
@@ -173,7 +174,7 @@ fn answer(report: &Report, question: &str, ours: &str, theirs: &str) -> String {
 
 fn pairs(report: &Report, ours: &Row, theirs: &Row) -> Vec<(f64, f64)> {
     let accuracies = |row: &Row| -> Vec<(u64, f64)> {
-        let top1 = |run: &Run| Some((run.seed, run.summary.as_ref()?.figures.top1));
+        let top1 = |run: &Run| Some((run.seed, run.summary.as_ref()?.figures.scores.get(Measure::Top1)));
         report.finished(row).filter_map(top1).collect()
     };
     by_seed(&accuracies(ours), &accuracies(theirs))
@@ -184,7 +185,7 @@ pub(super) fn figure(report: &Report) -> String {
     let lines = report.rows.iter().map(|row| {
         let mut by_epoch: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
         for epoch in report.finished(row).flat_map(|run| &run.log.epochs) {
-            by_epoch.entry(epoch.epoch).or_default().push(epoch.top1);
+            by_epoch.entry(epoch.epoch).or_default().push(epoch.scores.get(Measure::Top1));
         }
         let points = by_epoch.iter().filter_map(|(&epoch, values)| Some((epoch as f64, Spread::of(values)?)));
         Line { name: row.id.label(), stroke: stroke(row), points: points.collect() }
@@ -195,6 +196,7 @@ pub(super) fn figure(report: &Report) -> String {
         y_title: "Validation accuracy (%)",
         x_is_logarithmic: false,
         y_is_logarithmic: false,
+        y_range: Some(Measure::Top1.range()),
         lines: lines.collect(),
         mark: None,
     }
@@ -239,8 +241,13 @@ mod tests {
             // What seeds do to every row, and what they do to those that were asked for alone.
             let own = if of_row.is_some() { [0.0, 0.1, -0.1] } else { [0.0; 3] };
             let top1 = accuracy + [-0.1, 0.0, 0.2][run.seed as usize - 1] + own[run.seed as usize - 1];
-            let figures =
-                Figures { train_loss: 1.0, valid_loss: 1.0, top1, top5: 99.0, seconds: 1.0, images_per_second: 1.0 };
+            let figures = Figures {
+                train_loss: 1.0,
+                valid_loss: 1.0,
+                scores: lookahead_runs::Scores::of_images(top1, 99.0),
+                seconds: 1.0,
+                per_second: 1.0,
+            };
             let summary = RunSummary {
                 optimizer: run.row.name.clone(),
                 state: run.row.id().state,

@@ -2,7 +2,7 @@
 
 use lookahead_optim::{AdamWConfig, LookaheadConfig, StatePolicy, WeightDecay};
 
-use crate::config::{Around, Config, Experiment, Inner, Protocol, Row, ScheduleConfig, StepsConfig};
+use crate::config::{Around, Config, Experiment, ImagesConfig, Inner, Protocol, Row, ScheduleConfig, StepsConfig};
 
 /// The learning rate that the original gave AdamW, and the one it gave AdamW inside Lookahead.
 pub(super) const RATES: (f64, f64) = (1e-3, 0.1);
@@ -12,7 +12,8 @@ pub(super) const RATES: (f64, f64) = (1e-3, 0.1);
 pub(super) fn config(experiment: Experiment, epochs: usize) -> Config {
     let mut config = Config::for_protocol(experiment, Protocol::Quick);
     config.train.epochs = epochs as f64;
-    config.data.held_out = 0.0; // as the original: all images are trained on
+    // As the original: all images are trained on.
+    config.data = config.data.with_images(|images| ImagesConfig { held_out: 0.0, ..images });
     let mut milestones = vec![(3 * epochs).div_ceil(5), (4 * epochs).div_ceil(5)];
     milestones.dedup();
     config.schedule = ScheduleConfig::Steps(StepsConfig { milestones, factor: 0.2 });

@@ -43,7 +43,8 @@ impl<'a> Claim<'a> {
         }
         let tried = tried(study, sweep, &states);
         let rows = 0..study.file.rows.len();
-        let chosen: Option<Vec<&Setting>> = rows.map(|row| best(&tried, row).first().map(|t| t.setting)).collect();
+        let chosen: Option<Vec<&Setting>> =
+            rows.map(|row| best(study, &tried, row).first().map(|t| t.setting)).collect();
         let Some(chosen) = chosen else { return Err(Error::SweepFirst { left: 0, cells: states.len() }) };
         let seeds = &study.file.final_seeds;
         let runs = chosen.iter().flat_map(|setting| seeds.iter().map(|&seed| setting.final_run(seed))).collect();
@@ -81,7 +82,12 @@ impl<'a> Claim<'a> {
     fn report(&self) -> StudyReport {
         let finals: Vec<Run> = (0..self.cells.runs.len()).map(|cell| Run::read(&self.cells.path(cell))).collect();
         let rows = (0..self.chosen.len()).map(|row| self.row(row, &finals)).collect();
-        StudyReport { name: self.study.name.clone(), about: self.about(&finals), rows }
+        StudyReport {
+            task: self.study.file.experiment.task(),
+            name: self.study.name.clone(),
+            about: self.about(&finals),
+            rows,
+        }
     }
 
     fn row(&self, row: usize, finals: &[Run]) -> StudyRow {
@@ -130,8 +136,12 @@ impl<'a> Claim<'a> {
         )];
         if let Some(data) = finals.iter().find_map(|run| run.data.as_ref()) {
             facts.push(format!(
-                "{}: trained on {} images, chosen by {} held out of them, tested on {}.",
-                data.name, data.train.images, data.valid.images, data.test.images
+                "{}: trained on {} {}, chosen by {} held out, tested on {}.",
+                data.name,
+                data.train.count,
+                data.task.units(),
+                data.valid.count,
+                data.test.count
             ));
         }
         facts.push(format!(
@@ -196,14 +206,14 @@ impl<'a> Claim<'a> {
 }
 
 fn trial(tried: &Tried<'_>) -> Trial {
-    Trial { values: tried.setting.spelt(), top1: tried.by_seed.clone(), loss: tried.loss, diverged: tried.diverged }
+    Trial { values: tried.setting.spelt(), scores: tried.by_seed.clone(), loss: tried.loss, diverged: tried.diverged }
 }
 
 fn final_figures(run: &Run) -> Option<FinalFigures> {
     let summary = run.summary.as_ref()?;
     let alone = run.environment.as_ref().is_some_and(lookahead_runs::Environment::was_alone);
     Some(FinalFigures {
-        top1: summary.figures.top1,
+        score: summary.figures.scores.get(run.task().score()),
         loss: summary.figures.valid_loss,
         seconds: alone.then_some(summary.figures.seconds),
         peak_rss_mb: summary.peak_rss_mb,

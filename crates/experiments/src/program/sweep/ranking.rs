@@ -1,4 +1,4 @@
-//! The best settings so far, by the held-out images.
+//! The best settings so far, by the held-out part.
 
 use std::fmt::Write as _;
 
@@ -14,8 +14,8 @@ const SHOWN: usize = 3;
 #[derive(Debug)]
 pub(in crate::program) struct Tried<'a> {
     pub(in crate::program) setting: &'a Setting,
-    /// Mean accuracy on the held-out images, percent; diverged seeds count as 0. `None` where a seed is not done.
-    pub(in crate::program) top1: Option<f64>,
+    /// Mean score on the held-out part; diverged seeds count as the worst there is. `None` where a seed is not done.
+    pub(in crate::program) score: Option<f64>,
     /// The same of each seed that is done.
     pub(in crate::program) by_seed: Vec<(u64, f64)>,
     /// Mean loss there; infinite where a seed diverged.
@@ -26,51 +26,57 @@ pub(in crate::program) struct Tried<'a> {
 
 /// Every setting with its result, in the order of the study.
 pub(in crate::program) fn tried<'a>(study: &'a Study, cells: &Cells, states: &[State]) -> Vec<Tried<'a>> {
+    let measure = study.file.experiment.task().score();
     let (settings, seeds) = (study.settings.len(), study.file.seeds.len());
     let of = |(position, setting): (usize, &'a Setting)| {
         let (mut by_seed, mut loss, mut diverged) = (Vec::new(), 0.0, 0);
         for (cell, seed) in study.file.seeds.iter().enumerate().map(|(at, seed)| (at * settings + position, *seed)) {
             match (states[cell], cells.summary(cell)) {
                 (State::Diverged, _) => {
-                    by_seed.push((seed, 0.0));
+                    by_seed.push((seed, measure.worst()));
                     (loss, diverged) = (f64::INFINITY, diverged + 1);
                 }
                 (State::Done, Some(summary)) => {
-                    by_seed.push((seed, summary.figures.top1));
+                    by_seed.push((seed, summary.figures.scores.get(measure)));
                     loss += summary.figures.valid_loss;
                 }
                 _ => {}
             }
         }
         let mean = |sum: f64| sum / seeds as f64;
-        let top1 = (by_seed.len() == seeds).then(|| mean(by_seed.iter().map(|(_, top1)| top1).sum()));
-        Tried { setting, top1, by_seed, loss: mean(loss), diverged }
+        let score = (by_seed.len() == seeds).then(|| mean(by_seed.iter().map(|(_, score)| score).sum()));
+        Tried { setting, score, by_seed, loss: mean(loss), diverged }
     };
     study.settings.par_iter().enumerate().map(of).collect()
 }
 
-/// The tried settings of a row, the best first: by accuracy and, where that is equal, by loss.
-pub(in crate::program) fn best<'a, 'b>(tried: &'b [Tried<'a>], row: usize) -> Vec<&'b Tried<'a>> {
-    let mut own: Vec<&Tried<'_>> = tried.iter().filter(|t| t.setting.row == row && t.top1.is_some()).collect();
-    own.sort_by(|a, b| b.top1.unwrap_or(0.0).total_cmp(&a.top1.unwrap_or(0.0)).then(a.loss.total_cmp(&b.loss)));
+/// The tried settings of a row, the best first: by score and, where that is equal, by loss.
+pub(in crate::program) fn best<'a, 'b>(study: &Study, tried: &'b [Tried<'a>], row: usize) -> Vec<&'b Tried<'a>> {
+    let measure = study.file.experiment.task().score();
+    let sign = if measure.is_higher_better() { -1.0 } else { 1.0 };
+    let key = |tried: &Tried<'_>| sign * tried.score.unwrap_or(measure.worst());
+    let mut own: Vec<&Tried<'_>> = tried.iter().filter(|t| t.setting.row == row && t.score.is_some()).collect();
+    own.sort_by(|a, b| key(a).total_cmp(&key(b)).then(a.loss.total_cmp(&b.loss)));
     own
 }
 
 /// The best settings of each row, in words.
 pub(super) fn ranking(study: &Study, cells: &Cells, states: &[State]) -> String {
     let tried = tried(study, cells, states);
-    let mut text =
-        format!("{}: the best settings by the held-out images (the test images were not read)\n", study.name);
+    let mut text = format!("{}: the best settings by the held-out part (the test part was not read)\n", study.name);
+    let measure = study.file.experiment.task().score();
     for (row, file) in study.file.rows.iter().enumerate() {
-        let own = best(&tried, row);
+        let own = best(study, &tried, row);
         let diverged: usize = tried.iter().filter(|t| t.setting.row == row).map(|t| t.diverged).sum();
         let also = if diverged > 0 { format!(", {diverged} runs diverged") } else { String::new() };
         let _ = writeln!(text, "\n{} ({} of {} settings done{also})", file.name(), own.len(), study.trials);
         for found in own.iter().take(SHOWN) {
             let edges = study.edges(found.setting);
             let flag = if edges.is_empty() { String::new() } else { format!("  at the edge of {}", edges.join(", ")) };
-            let top1 = found.top1.unwrap_or(0.0);
-            let _ = writeln!(text, "  top-1 {top1:6.2} %  loss {:.4}  {}{flag}", found.loss, found.setting.words());
+            let score = found.score.unwrap_or(measure.worst());
+            let (name, unit) = (measure.name(), measure.unit());
+            let _ =
+                writeln!(text, "  {name} {score:6.2}{unit}  loss {:.4}  {}{flag}", found.loss, found.setting.words());
         }
     }
     text

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use candle_core::Device;
 use lookahead_report::clock;
 use lookahead_report::console::note;
-use lookahead_runs::{Environment, Error as RunsError, Opened, RunFolder, RunSummary};
+use lookahead_runs::{DataSet, Environment, Error as RunsError, Opened, RunFolder, RunSummary};
 
 use super::cells::{Cells, State};
 use super::shard::Shard;
-use crate::config::{Config, Normalization, RunConfig};
+use crate::config::{Config, DataConfig, RunConfig};
 use crate::error::{Error, Result};
 use crate::parts::Data;
 use crate::program::data::{Place, open};
@@ -65,11 +65,13 @@ impl Worker<'_> {
                         continue;
                     }
                     Outcome::Done(summary) => {
-                        let figures = summary.figures;
-                        let of = summary.split.name();
+                        let (figures, of) = (summary.figures, summary.split.name());
+                        let score = cells.runs[cell].config.data.task().score();
                         format!(
-                            "{of} top-1 {:.2} %, loss {:.4}, {}",
-                            figures.top1,
+                            "{of} {} {:.2}{}, loss {:.4}, {}",
+                            score.name(),
+                            figures.scores.get(score),
+                            score.unit(),
                             figures.valid_loss,
                             clock(figures.seconds)
                         )
@@ -107,7 +109,7 @@ impl Worker<'_> {
         let data = self.store.of(&run.config)?;
         let environment = self.environment.now();
         let opened =
-            RunFolder::open(&cells.folder, cells.name(cell), &run.to_table(), &data.about, &environment, false);
+            RunFolder::open(&cells.folder, cells.name(cell), &run.to_table(), data.about(), &environment, false);
         let ended = match opened {
             Err(RunsError::Locked { .. }) => return Ok(Outcome::Held),
             Err(error) => Err(error.into()),
@@ -144,11 +146,9 @@ pub(in crate::program) struct Store {
     root: PathBuf,
     dataset_dir: Option<PathBuf>,
     cache: Option<PathBuf>,
-    made: Vec<(Wanted, Data)>,
+    /// By [`DataConfig::source`].
+    made: Vec<(DataConfig, Data)>,
 }
-
-/// What of a configuration its data depend on.
-type Wanted = (usize, usize, usize, u64, bool, Normalization);
 
 impl Store {
     pub(in crate::program) fn new(root: PathBuf, dataset_dir: Option<PathBuf>, cache: Option<PathBuf>) -> Self {
@@ -160,13 +160,13 @@ impl Store {
     /// # Errors
     /// Those of finding and reading them.
     pub(in crate::program) fn of(&mut self, config: &Config) -> Result<&Data> {
-        let wanted = wanted(config);
+        let wanted = config.data.source();
         let position = match self.made.iter().position(|(made, _)| *made == wanted) {
             Some(position) => position,
             None => {
                 let place =
                     Place { root: &self.root, dataset_dir: self.dataset_dir.as_deref(), cache: self.cache.as_deref() };
-                let data = Data::new(open(config, place, &Progress::quiet())?, config)?;
+                let data = open(config, place, &Progress::quiet())?;
                 self.made.push((wanted, data));
                 self.made.len() - 1
             }
@@ -175,17 +175,11 @@ impl Store {
     }
 }
 
-fn wanted(config: &Config) -> Wanted {
-    let data = &config.data;
-    (data.limit_train, data.limit_valid, data.cache_side, data.held_out.to_bits(), data.test, data.normalize)
-}
-
 /// Seconds that training `run` takes, from a few of its steps; `None` where it cannot be set up, which its cell will say.
 pub(in crate::program) fn estimate(run: &RunConfig, data: &Data, device: &Device) -> Option<f64> {
     const WARM: usize = 2;
     const TIMED: usize = 4;
     let mut setup = crate::train::Setup::new(run, data, device).ok()?;
-    let parts = setup.steps_per_epoch * run.config.train.accumulate;
     let mut clock = Instant::now();
     let mut time = lookahead_runs::TimeSplit::default();
     for step in 0..WARM + TIMED {
@@ -193,13 +187,14 @@ pub(in crate::program) fn estimate(run: &RunConfig, data: &Data, device: &Device
             clock = Instant::now();
         }
         // Each step over the epoch's first batches: an epoch may be shorter than this.
-        let mut batches = setup.train.epoch(step, 0).take(parts);
-        let gradients = setup.task().gradients(0, &mut batches, &mut time).ok()?;
+        setup.begin(step, 0).ok()?;
+        let gradients = setup.gradients(0, &mut time).ok()?;
         setup.optimizer.step(&gradients.store).ok()?;
         gradients.loss.to_dtype(candle_core::DType::F64).and_then(|loss| loss.to_scalar::<f64>()).ok()?;
     }
     let step = clock.elapsed().as_secs_f64() / TIMED as f64;
     // A forward pass is a third of a step.
-    let evaluated = data.valid.len() as f64 / run.config.train.batch_size as f64 / 3.0;
-    Some(run.config.train.epochs * step * (setup.steps_per_epoch as f64 + evaluated))
+    let DataSet { train, valid, .. } = data.about();
+    let evaluated = valid.count as f64 / train.count.max(1) as f64 / 3.0;
+    Some(run.config.train.epochs * step * setup.steps_per_epoch as f64 * (1.0 + evaluated))
 }

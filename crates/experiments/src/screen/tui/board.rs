@@ -1,6 +1,6 @@
 //! What the view knows of the experiment.
 
-use lookahead_runs::{Log, Record, Run};
+use lookahead_runs::{Log, Record, Run, TaskKind};
 
 use super::run_view::{RunView, Stage};
 
@@ -8,6 +8,7 @@ use super::run_view::{RunView, Stage};
 #[derive(Debug, Clone)]
 pub struct Board {
     pub(super) experiment: String,
+    pub(super) task: TaskKind,
     pub(super) runs: Vec<RunView>,
     current: Option<usize>,
     /// The run somebody chose; `None` follows the current one.
@@ -18,9 +19,10 @@ pub struct Board {
 
 impl Board {
     /// Of an experiment whose runs are all waiting.
-    pub fn new(experiment: &str, runs: &[String]) -> Self {
+    pub fn new(experiment: &str, task: TaskKind, runs: &[String]) -> Self {
         Self {
             experiment: experiment.to_owned(),
+            task,
             runs: runs.iter().map(|name| RunView::waiting(name)).collect(),
             current: None,
             chosen: None,
@@ -131,13 +133,13 @@ mod tests {
             learning_rate: 0.1,
             momentum: None,
             train_loss,
-            images_per_second: 800.0,
+            per_second: 800.0,
             seconds,
         })
     }
 
     fn board(names: &[&str]) -> Board {
-        Board::new("demo", &names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
+        Board::new("demo", TaskKind::Images, &names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
     }
 
     #[test]
@@ -156,7 +158,7 @@ mod tests {
         let lines = b"{\"kind\":\"step\",\"step\":19,\"train_loss\":2.3}\n{\"kind\":\"epoch\",\"epoch\":1,\"step\":29,\"top1\":15}\n";
         board.begin("a", 2, 100, 40, &Log::parse(lines));
         assert_eq!((board.runs[0].step, board.runs[0].train_loss.points()), (40, &[(20.0, 2.3)][..]));
-        assert_eq!(board.runs[0].top1.points(), [(30.0, 15.0)]);
+        assert_eq!(board.runs[0].score.points(), [(30.0, 15.0)]);
         board.record(&step(50, 1000.0));
         assert_eq!(board.seconds_left(), None);
         board.record(&step(60, 1030.0));
@@ -190,7 +192,7 @@ mod tests {
         board.found(&Run::read(&path));
         board.end("a", Stage::Done);
         let run = &board.runs[0];
-        assert_eq!((run.steps, run.seconds, run.valid_loss, run.top1.points()), (30, 61.0, 2.5, &[(30.0, 15.0)][..]));
+        assert_eq!((run.steps, run.seconds, run.valid_loss, run.score.points()), (30, 61.0, 2.5, &[(30.0, 15.0)][..]));
         assert_eq!(board.shown(), Some(0));
     }
 

@@ -1,4 +1,4 @@
-//! The curves of one run, and the accuracies of all.
+//! The curves of one run, and the scores of all.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -25,7 +25,7 @@ pub(super) fn draw_curves(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     };
     let any = (f64::NEG_INFINITY, f64::INFINITY);
     draw_chart(frame, left, &title, (whole, any), vec![(run.train_loss.points(), Color::Cyan)]);
-    // Accuracy of every run, the chosen one in front.
+    // The score of every run, the chosen one in front.
     let mut lines: Vec<(&[(f64, f64)], Color)> = Vec::new();
     lines.extend(
         board
@@ -33,10 +33,12 @@ pub(super) fn draw_curves(frame: &mut Frame<'_>, area: Rect, board: &Board) {
             .iter()
             .enumerate()
             .filter(|(index, _)| *index != shown)
-            .map(|(_, run)| (run.top1.points(), Color::DarkGray)),
+            .map(|(_, run)| (run.score.points(), Color::DarkGray)),
     );
-    lines.push((run.top1.points(), Color::Green));
-    draw_chart(frame, right, "top-1 %, all runs", (whole, (0.0, 100.0)), lines);
+    lines.push((run.score.points(), Color::Green));
+    let score = board.task.score();
+    let title = format!("{}{}, all runs", score.name(), score.unit());
+    draw_chart(frame, right, &title, (whole, score.range()), lines);
 }
 
 /// The last step, and the least and the largest value there can be.

@@ -1,6 +1,7 @@
 //! The picture: all runs above, the curves of one below.
 
 use lookahead_report::clock;
+use lookahead_runs::TaskKind;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -62,39 +63,45 @@ fn header(board: &Board, width: usize) -> Line<'static> {
 
 /// A column of the table of runs: its heading, its width, and what a run shows in it.
 struct Column {
-    head: &'static str,
+    head: String,
     width: u16,
     of: fn(&RunView) -> String,
 }
 
 /// The columns in the order in which they are wanted where there is not room for all.
-const COLUMNS: [Column; 8] = [
-    Column { head: "top-1 %", width: 7, of: |run| number(last(run.top1.points()), 2) },
-    Column { head: "progress", width: 8, of: progress },
-    Column { head: "train loss", width: 10, of: |run| number(last(run.train_loss.points()), 4) },
-    Column { head: "valid loss", width: 10, of: |run| number(run.valid_loss, 4) },
-    Column { head: "time", width: 7, of: |run| if run.seconds > 0.0 { clock(run.seconds) } else { String::new() } },
-    Column { head: "images/s", width: 8, of: |run| number(run.images_per_second, 0) },
-    Column { head: "rate", width: 7, of: |run| rate(run.learning_rate) },
-    Column { head: "loss so far", width: SPARK as u16, of: sparkline },
-];
-/// The same from left to right, by position in [`COLUMNS`].
+fn columns_of(task: TaskKind) -> [Column; 8] {
+    let column = |head: &str, width, of| Column { head: head.to_owned(), width, of };
+    let score = format!("{}{}", task.score().name(), task.score().unit());
+    let speed = format!("{}/s", task.units());
+    [
+        column(&score, score.len() as u16, |run| number(last(run.score.points()), 2)),
+        column("progress", 8, progress),
+        column("train loss", 10, |run| number(last(run.train_loss.points()), 4)),
+        column("valid loss", 10, |run| number(run.valid_loss, 4)),
+        column("time", 7, |run| if run.seconds > 0.0 { clock(run.seconds) } else { String::new() }),
+        column(&speed, speed.len() as u16, |run| number(run.per_second, 0)),
+        column("rate", 7, |run| rate(run.learning_rate)),
+        column("loss so far", SPARK as u16, sparkline),
+    ]
+}
+/// The same from left to right, by position in [`columns_of`].
 const ORDER: [usize; 8] = [1, 2, 7, 3, 0, 6, 5, 4];
 
-/// Names are shown whole where there is room beside the accuracy; elsewhere they lose their middle, since two runs whose
+/// Names are shown whole where there is room beside the score; elsewhere they lose their middle, since two runs whose
 /// beginnings or ends are cut look alike.
 fn draw_runs(frame: &mut Frame<'_>, area: Rect, board: &Board) {
+    let all = columns_of(board.task);
     let longest = board.runs.iter().map(|run| run.name.chars().count()).max().unwrap_or(3).clamp(3, 34) as u16;
-    let longest = longest.min(area.width.saturating_sub(1 + 1 + 1 + COLUMNS[0].width)).max(3);
+    let longest = longest.min(area.width.saturating_sub(1 + 1 + 1 + all[0].width)).max(3);
     let mut left = area.width.saturating_sub(1 + 1 + longest);
     let mut columns = 0;
-    while columns < COLUMNS.len() && left > COLUMNS[columns].width {
-        left -= 1 + COLUMNS[columns].width;
+    while columns < all.len() && left > all[columns].width {
+        left -= 1 + all[columns].width;
         columns += 1;
     }
-    let shown: Vec<&Column> = ORDER.iter().filter(|&&column| column < columns).map(|&at| &COLUMNS[at]).collect();
+    let shown: Vec<&Column> = ORDER.iter().filter(|&&column| column < columns).map(|&at| &all[at]).collect();
     let widths = [1, longest].into_iter().chain(shown.iter().map(|column| column.width)).map(Constraint::Length);
-    let heads = ["", "run"].into_iter().chain(shown.iter().map(|column| column.head));
+    let heads = ["", "run"].into_iter().chain(shown.iter().map(|column| column.head.as_str()));
     let rows = board.runs.iter().map(|run| {
         let (mark, colour) = match run.stage {
             Stage::Waiting => ("·", Color::DarkGray),
@@ -164,17 +171,9 @@ mod tests {
 
     use super::*;
 
-    fn step(done: u64, train_loss: f64, learning_rate: f64, images_per_second: f64, seconds: f64) -> Record {
+    fn step(done: u64, train_loss: f64, learning_rate: f64, per_second: f64, seconds: f64) -> Record {
         let step = done - 1;
-        Record::Step(StepRecord {
-            step,
-            epoch: 0,
-            learning_rate,
-            momentum: None,
-            train_loss,
-            images_per_second,
-            seconds,
-        })
+        Record::Step(StepRecord { step, epoch: 0, learning_rate, momentum: None, train_loss, per_second, seconds })
     }
 
     fn epoch(done: u64, valid_loss: f64, top1: f64) -> Record {
@@ -187,7 +186,7 @@ mod tests {
 
     fn at_work() -> Board {
         let names: Vec<String> = ["sgd-s1", "lookahead-sgd-keep-s1", "adamw-s1"].map(str::to_owned).to_vec();
-        let mut board = Board::new("cifar10", &names);
+        let mut board = Board::new("cifar10", TaskKind::Images, &names);
         board.begin("sgd-s1", 2, 100, 0, &Log::default());
         for done in 1..=100 {
             board.record(&step(done, 3.0 - 0.02 * done as f64, 0.1, 812.0, 2.0 * done as f64));
@@ -235,7 +234,7 @@ mod tests {
         let mut diverged = at_work();
         diverged.end("lookahead-sgd-keep-s1", Stage::Diverged);
         diverged.stopping();
-        for board in [Board::new("demo", &[]), at_work(), diverged] {
+        for board in [Board::new("demo", TaskKind::Images, &[]), at_work(), diverged] {
             for (width, height) in [(1, 1), (3, 2), (20, 5), (40, 19), (40, 20), (80, 24), (250, 70)] {
                 screen(&board, width, height);
             }
@@ -266,7 +265,7 @@ mod tests {
 
     #[test]
     fn forty_columns_show_the_accuracy_beside_a_long_name() {
-        let mut board = Board::new("demo", &["lookahead-adamw-interpolate-s12".to_owned()]);
+        let mut board = Board::new("demo", TaskKind::Images, &["lookahead-adamw-interpolate-s12".to_owned()]);
         board.begin("lookahead-adamw-interpolate-s12", 1, 20, 0, &Log::default());
         board.record(&epoch(20, 1.5, 61.25));
         let screen = screen(&board, 40, 20);
@@ -279,7 +278,7 @@ mod tests {
     /// 2.352 to 2.348: two digits would print one number three times.
     #[test]
     fn labels_of_an_axis_differ() {
-        let mut board = Board::new("demo", &["sgd-s1".to_owned()]);
+        let mut board = Board::new("demo", TaskKind::Images, &["sgd-s1".to_owned()]);
         board.begin("sgd-s1", 1, 20, 0, &Log::default());
         for (done, loss) in [(5, 2.352), (10, 2.350), (15, 2.348)] {
             board.record(&step(done, loss, 0.1, 800.0, 1.0));

@@ -22,7 +22,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 
 pub use board::Board;
 use lookahead_report::console::is_unicode;
-use lookahead_runs::Error as RunsError;
+use lookahead_runs::{Error as RunsError, TaskKind};
 pub use run_view::Stage;
 
 use crate::error::Result;
@@ -79,14 +79,14 @@ impl View {
     ///
     /// # Errors
     /// [`Error::Runs`](crate::Error::Runs) where standard output is no terminal, or the terminal cannot be set up.
-    pub fn start(experiment: &str, runs: &[String], stop: impl Fn() + Send + 'static) -> Result<Self> {
+    pub fn start(experiment: &str, task: TaskKind, runs: &[String], stop: impl Fn() + Send + 'static) -> Result<Self> {
         let terminal_path = Path::new("the terminal");
         if !io::stdout().is_terminal() {
             let reason = io::Error::other("standard output is no terminal; leave --tui out");
             return Err(RunsError::output("write", terminal_path)(reason).into());
         }
         let mut terminal = ratatui::try_init().map_err(RunsError::output("write", terminal_path))?;
-        let board = Arc::new(Mutex::new(Board::new(experiment, runs)));
+        let board = Arc::new(Mutex::new(Board::new(experiment, task, runs)));
         let closing = Arc::new(AtomicBool::new(false));
         let (seen, until, unicode) = (Arc::clone(&board), Arc::clone(&closing), is_unicode());
         let thread = std::thread::spawn(move || {
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn q_asks_once_and_says_so() {
-        let board = Mutex::new(Board::new("demo", &["sgd-s1".to_owned()]));
+        let board = Mutex::new(Board::new("demo", TaskKind::Images, &["sgd-s1".to_owned()]));
         let asked = AtomicBool::new(false);
         answer(Request::Stop, &board, &|| assert!(!asked.swap(true, Ordering::SeqCst), "asked twice"));
         assert!(asked.load(Ordering::SeqCst) && locked(&board).is_stopping());
@@ -185,7 +185,7 @@ mod tests {
         if io::stdout().is_terminal() {
             return;
         }
-        let error = View::start("demo", &[], || {}).unwrap_err();
+        let error = View::start("demo", TaskKind::Images, &[], || {}).unwrap_err();
         assert!(error.to_string().contains("no terminal"), "{error}");
     }
 }

@@ -31,11 +31,11 @@ pub(super) struct RunView {
     first_seconds: Option<f64>,
     pub(super) seconds: f64,
     pub(super) learning_rate: f64,
-    pub(super) images_per_second: f64,
+    pub(super) per_second: f64,
     pub(super) train_loss: Trace,
     /// Whether steps were logged: a run shorter than the lines' distance has its epochs' losses alone.
     has_steps: bool,
-    pub(super) top1: Trace,
+    pub(super) score: Trace,
     pub(super) valid_loss: f64,
 }
 
@@ -52,11 +52,11 @@ impl RunView {
             first_seconds: None,
             seconds: 0.0,
             learning_rate: f64::NAN,
-            images_per_second: f64::NAN,
+            per_second: f64::NAN,
             valid_loss: f64::NAN,
             train_loss: Trace::default(),
             has_steps: false,
-            top1: Trace::default(),
+            score: Trace::default(),
         }
     }
 
@@ -74,7 +74,7 @@ impl RunView {
         self.before(&run.log);
         if let Some(summary) = &run.summary {
             (self.steps, self.step) = (summary.steps as usize, summary.steps as usize);
-            (self.seconds, self.images_per_second) = (summary.figures.seconds, summary.figures.images_per_second);
+            (self.seconds, self.per_second) = (summary.figures.seconds, summary.figures.per_second);
         }
     }
 
@@ -91,7 +91,7 @@ impl RunView {
             (self.first_seconds, self.first_step) = (Some(record.seconds), done);
         }
         (self.step, self.timed_step, self.seconds) = (done, done, record.seconds);
-        (self.learning_rate, self.images_per_second) = (record.learning_rate, record.images_per_second);
+        (self.learning_rate, self.per_second) = (record.learning_rate, record.per_second);
         self.step_loss(record);
     }
 
@@ -107,7 +107,9 @@ impl RunView {
         if !self.has_steps {
             self.train_loss.push(done as f64, record.train_loss);
         }
-        self.top1.push(done as f64, record.top1);
+        if let Some((_, value)) = record.scores.all().next() {
+            self.score.push(done as f64, value);
+        }
     }
 
     /// Seconds until it is done at the pace of this session; `None` before there is one.

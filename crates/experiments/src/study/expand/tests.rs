@@ -35,8 +35,8 @@ fn a_study_worked_by_hand() {
     assert_eq!((run.row.inner.learning_rate(), run.seed, run.config.train.epochs), (0.2, 2, 3.0));
     assert_eq!(run.row.title, "SGD, learning_rate 0.2");
     // What tunes has no test images; the same setting as a final run does.
-    assert!(study.cells().all(|(setting, seed)| !setting.run(seed).config.data.test));
-    assert!(study.settings[2].final_run(7).config.data.test);
+    assert!(study.cells().all(|(setting, seed)| !setting.run(seed).config.images().unwrap().test));
+    assert!(study.settings[2].final_run(7).config.images().unwrap().test);
     // A cell's own file says all of it again.
     let text = toml::to_string(&run.to_table()).unwrap();
     let again: Config = toml::from_str(&text).unwrap();

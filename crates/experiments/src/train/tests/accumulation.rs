@@ -12,15 +12,15 @@ fn gradients(accumulate: usize, steps: usize) -> Vec<(f64, Vec<(String, Tensor)>
         (config.train.batch_size, config.train.accumulate) = (4 * accumulate, accumulate);
     });
     let data = data(&run, shapes(16, 8));
-    let setup = Setup::new(&run, &data, &CPU).unwrap();
-    let mut batches = setup.train.epoch(0, 0);
+    let mut setup = Setup::new(&run, &data, &CPU).unwrap();
+    setup.begin(0, 0).unwrap();
     (0..steps)
         .map(|step| {
             let mut time = TimeSplit::default();
-            let Gradients { loss, store } = setup.task().gradients(step, &mut batches, &mut time).unwrap();
+            let Gradients { loss, store } = setup.gradients(step, &mut time).unwrap();
             assert!(time.forward > 0.0 && time.backward > 0.0 && time.optimizer == 0.0);
             let of = |(name, var): (String, candle_core::Var)| (name, store.get(&var).unwrap().clone());
-            (f64::from(loss.to_scalar::<f32>().unwrap()), setup.model.parameters().into_iter().map(of).collect())
+            (f64::from(loss.to_scalar::<f32>().unwrap()), setup.task.parameters().into_iter().map(of).collect())
         })
         .collect()
 }
@@ -45,8 +45,8 @@ fn the_gradient_of_parts_is_their_mean() {
 fn an_epoch_that_ends_within_a_step_is_an_error() {
     let run = run(row("sgd"), |config| (config.train.batch_size, config.train.accumulate) = (16, 4));
     let data = data(&run, shapes(16, 8));
-    let setup = Setup::new(&run, &data, &CPU).unwrap();
-    let mut batches = setup.train.epoch(0, 2);
-    let error = setup.task().gradients(7, &mut batches, &mut TimeSplit::default()).unwrap_err();
-    assert_eq!(error.to_string(), "the images ended before step 7 had all of its batch");
+    let mut setup = Setup::new(&run, &data, &CPU).unwrap();
+    setup.task.begin(0, 2).unwrap();
+    let error = setup.gradients(7, &mut TimeSplit::default()).unwrap_err();
+    assert_eq!(error.to_string(), "the epoch ended before step 7 had all of its batch");
 }

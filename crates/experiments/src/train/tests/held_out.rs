@@ -60,21 +60,22 @@ fn counted(train: usize, test: usize) -> (Splits, Arc<AtomicUsize>, Arc<AtomicUs
 }
 
 fn holding_out(config: &mut Config) {
-    (config.data.held_out, config.train.epochs) = (0.2, 3.0);
+    config.data.images_mut().unwrap().held_out = 0.2;
+    config.train.epochs = 3.0;
 }
 
 #[test]
 fn what_tunes_cannot_read_the_test_images() {
     let run = run(row("sgd"), |config| {
         holding_out(config);
-        config.data.test = false;
+        config.data.set_test(false);
     });
-    let (splits, images, digests) = counted(40, 20);
+    let (splits, read, digests) = counted(40, 20);
     let data = data(&run, splits);
-    assert!(data.test.is_none() && Setup::new(&run, &data, &CPU).unwrap().test.is_none());
+    assert!(images(&data).test.is_none() && !Setup::new(&run, &data, &CPU).unwrap().task.has_test());
     let root = tempfile::tempdir().unwrap();
     let summary = train(&run, &data, &CPU, &open(root.path(), &run, &data), &options(), &mut Unwatched).unwrap();
-    assert_eq!((images.load(Ordering::SeqCst), digests.load(Ordering::SeqCst)), (0, 0));
+    assert_eq!((read.load(Ordering::SeqCst), digests.load(Ordering::SeqCst)), (0, 0));
     assert_eq!(summary.split, Split::Valid);
     let details = summary.details.unwrap();
     assert_eq!(
@@ -87,28 +88,29 @@ fn what_tunes_cannot_read_the_test_images() {
 #[test]
 fn a_run_that_is_done_reads_the_test_images_once() {
     let run = run(row("sgd"), holding_out);
-    let (splits, images, _) = counted(40, 20);
+    let (splits, read, _) = counted(40, 20);
     let data = data(&run, splits);
     let root = tempfile::tempdir().unwrap();
     let folder = open(root.path(), &run, &data);
     let summary = train(&run, &data, &CPU, &folder, &options(), &mut Unwatched).unwrap();
-    assert_eq!(images.load(Ordering::SeqCst), 20, "three epochs, and each test image once");
+    assert_eq!(read.load(Ordering::SeqCst), 20, "three epochs, and each test image once");
     let details = summary.details.unwrap();
     assert_eq!((summary.split, details.class_images.iter().sum::<u64>()), (Split::Test, 20));
     // The curve is of the held-out images, and its end is kept beside the figures of the test images.
     let log = lookahead_runs::Log::read(&folder.path().join("metrics.jsonl")).unwrap();
     assert_eq!(details.valid.unwrap().loss, log.epochs[2].valid_loss);
     assert_ne!(details.valid.unwrap().loss, summary.figures.valid_loss);
-    assert_eq!((data.about.train.images, data.about.valid.images, data.about.test.images), (30, 10, 20));
+    let about = data.about();
+    assert_eq!((about.train.count, about.valid.count, about.test.count), (30, 10, 20));
 }
 
 #[test]
 fn a_seal_holds_until_the_last_epoch() {
     let run = run(row("sgd"), holding_out);
     let data = data(&run, shapes(40, 20));
-    let at = |epoch| data.test.as_ref().unwrap().open(&run.config, &Position { epoch, ..Position::default() });
+    let at = |epoch| images(&data).test.as_ref().unwrap().open(&run.config, &Position { epoch, ..Position::default() });
     assert!(matches!(at(2), Err(Error::TestTooEarly { done: 2, epochs: 3 })));
-    assert_eq!(at(3).unwrap().samples_per_epoch(), 20);
+    assert_eq!(at(3).unwrap().len(), 20);
 }
 
 /// Where nothing is held out, a run is the run that it was before images could be held out.
@@ -116,6 +118,6 @@ fn a_seal_holds_until_the_last_epoch() {
 fn without_held_out_images_all_are_trained_on() {
     let run = run(row("sgd"), |_| ());
     let data = data(&run, shapes(40, 20));
-    assert!(data.test.is_none() && !data.about.held_out);
-    assert_eq!((data.train.len(), data.valid.len()), (40, 20));
+    assert!(images(&data).test.is_none() && !data.about().held_out);
+    assert_eq!((images(&data).train.len(), images(&data).valid.len()), (40, 20));
 }

@@ -3,6 +3,7 @@
 mod accumulation;
 mod divergence;
 mod held_out;
+mod language;
 mod resume;
 mod schedule;
 mod speedrun;
@@ -20,13 +21,13 @@ use lookahead_runs::{Environment, Opened, Record, RunFolder};
 
 use super::{Interrupt, LoopOptions, Watch};
 use crate::config::{Config, Experiment, Inner, Protocol, Row, RunConfig};
-use crate::parts::Data;
+use crate::parts::{Data, ImageData};
 
 /// The demo on few images, none held out: batches of eight, one epoch, a line of metrics a step.
 fn run(row: Row, change: impl FnOnce(&mut Config)) -> RunConfig {
     let mut config = Config::for_protocol(Experiment::Demo, Protocol::Quick);
     (config.train.epochs, config.train.batch_size) = (1.0, 8);
-    config.data.held_out = 0.0;
+    config.data.images_mut().unwrap().held_out = 0.0;
     change(&mut config);
     config.validate().unwrap();
     RunConfig { config, row, seed: 1 }
@@ -52,11 +53,18 @@ fn shapes(train: usize, valid: usize) -> Splits {
 }
 
 fn data(run: &RunConfig, splits: Splits) -> Data {
-    Data::new(splits, &run.config).unwrap()
+    ImageData::new(splits, run.config.images().unwrap()).unwrap().into()
+}
+
+fn images(data: &Data) -> &ImageData {
+    match data {
+        Data::Images(images) => images,
+        Data::Text(_) => panic!("a text"),
+    }
 }
 
 fn open(root: &Path, run: &RunConfig, data: &Data) -> RunFolder {
-    match RunFolder::open(root, &run.name(), &run.to_table(), &data.about, &Environment::default(), false).unwrap() {
+    match RunFolder::open(root, &run.name(), &run.to_table(), data.about(), &Environment::default(), false).unwrap() {
         Opened::ToDo(folder) => folder,
         Opened::Done(_) => panic!("done before"),
     }

@@ -63,7 +63,7 @@ fn stopped_while_it_validates() {
 fn with_mixup() {
     let run = run(row("lookahead-adamw"), |config| {
         config.train.epochs = 2.0;
-        config.data.mixing = Mixing::MixupPerSample { alpha: 0.4 };
+        config.data.images_mut().unwrap().mixing = Mixing::MixupPerSample { alpha: 0.4 };
     });
     resumes_to_the_bit(&run, || data(&run, shapes(48, 8)));
 }
@@ -126,8 +126,9 @@ fn with_the_decoded_cache() {
     }
     let run = run(row("lookahead-sgd"), |config| {
         config.train.epochs = 2.0;
-        config.data.train = Pipeline::fastai_train(32).unwrap();
-        config.data.valid = Pipeline::fastai_eval(32).unwrap();
+        let images = config.data.images_mut().unwrap();
+        images.train = Pipeline::fastai_train(32).unwrap();
+        images.valid = Pipeline::fastai_eval(32).unwrap();
     });
     let cached =
         |part: Arc<dyn Dataset>| -> Arc<dyn Dataset> {

@@ -5,10 +5,9 @@ use lookahead_data::Mixing;
 use lookahead_models::{ResNet, ResNetConfig};
 use lookahead_optim::{LookaheadConfig, StatePolicy};
 
-use super::{CPU, data, open, options, row, run, shapes};
+use super::{CPU, data, images, open, options, row, run, shapes};
 use crate::config::Row;
-use crate::parts;
-use crate::train::{Setup, Unwatched, train_from};
+use crate::train::{Images, Setup, Unwatched, train_from};
 
 /// Measured by this test when it was written. They say that the path is the same, not that it is right.
 const LOSSES: [f64; 10] = [
@@ -32,15 +31,14 @@ fn the_first_ten_losses_are_what_they_were() {
         LookaheadConfig { sync_period: 3.into(), state_policy: StatePolicy::Interpolate, ..LookaheadConfig::default() };
     let run = run(Row::lookahead(row("adamw").inner, around), |config| {
         (config.train.epochs, config.train.accumulate, config.train.label_smoothing) = (2.0, 2, 0.1);
-        config.data.mixing = Mixing::Mixup { alpha: 0.4 };
+        config.data.images_mut().unwrap().mixing = Mixing::Mixup { alpha: 0.4 };
     });
     let data = data(&run, shapes(40, 10));
     let root = tempfile::tempdir().unwrap();
     let folder = open(root.path(), &run, &data);
-    let mut setup = Setup::new(&run, &data, &CPU).unwrap();
-    setup.model = Box::new(ResNet::new(&ResNetConfig::resnet20(10), run.seed, DType::F64, &CPU).unwrap());
-    setup.optimizer =
-        parts::optimizer(&run.row, setup.model.parameters(), setup.model.buffers(), setup.total_steps).unwrap();
+    let network = Box::new(ResNet::new(&ResNetConfig::resnet20(10), run.seed, DType::F64, &CPU).unwrap());
+    let task = Images::with(network, &run, images(&data), &CPU).unwrap();
+    let setup = Setup::with(Box::new(task), &run, 0.0, &CPU).unwrap();
     train_from(setup, &folder, &options(), &mut Unwatched).unwrap();
     let log = lookahead_runs::Log::read(&folder.path().join("metrics.jsonl")).unwrap();
     let losses: Vec<f64> = log.steps.iter().map(|step| step.train_loss).collect();

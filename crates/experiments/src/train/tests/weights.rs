@@ -6,10 +6,10 @@ use std::path::Path;
 use candle_core::Tensor;
 use lookahead_optim::LookaheadConfig;
 
-use super::{CPU, StopAt, data, lookahead, open, options, run, shapes};
+use super::{CPU, StopAt, data, images, lookahead, open, options, run, shapes};
 use crate::config::RunConfig;
 use crate::parts::{Data, model};
-use crate::train::{Evaluation, Interrupt, LoopOptions, Unwatched, evaluate, train};
+use crate::train::{Evaluation, Images, Interrupt, Judge, LoopOptions, Task as _, Unwatched, train};
 
 fn tensors(folder: &Path, name: &str) -> BTreeMap<String, Tensor> {
     let path = folder.join("checkpoint").join(format!("{name}.safetensors"));
@@ -22,12 +22,12 @@ fn values(tensor: &Tensor) -> Vec<f32> {
 
 /// What validation finds at these weights.
 fn at(weights: &BTreeMap<String, Tensor>, run: &RunConfig, data: &Data) -> Evaluation {
-    let network = model(&run.config, data, 99, &CPU).unwrap();
+    let network = model(&run.config, images(data), 99, &CPU).unwrap();
     for (name, var) in network.parameters().into_iter().chain(network.buffers()) {
         var.set(&weights[&name]).unwrap();
     }
-    let (loader, views) = (data.valid_loader(&run.config).unwrap(), run.config.evaluation.views);
-    evaluate(&*network, &loader, &CPU, &data.normalize, views, &Interrupt::default()).unwrap().unwrap()
+    let task = Images::with(network, run, images(data), &CPU).unwrap();
+    task.judge(Judge::Valid(run.config.evaluation.views), &Interrupt::default()).unwrap().unwrap()
 }
 
 /// With a sync period that the run never reaches, the slow weights are the initial ones: validation and `final` must be
@@ -46,13 +46,13 @@ fn validation_and_final_are_at_the_slow_weights() {
     let fast = candle_core::safetensors::load(newest.tensors, &CPU).unwrap();
     let summary = train(&run, &data, &CPU, &folder, &options(), &mut Unwatched).unwrap();
 
-    let fresh = model(&run.config, &data, run.seed, &CPU).unwrap();
+    let fresh = model(&run.config, images(&data), run.seed, &CPU).unwrap();
     let written = tensors(folder.path(), "final");
     for (parameter, initial) in fresh.parameters() {
         assert_eq!(values(&written[&parameter]), values(&initial), "{parameter}");
     }
     let at_slow = at(&written, &run, &data);
-    assert_eq!((summary.figures.valid_loss, summary.figures.top1), (at_slow.loss, at_slow.top1));
+    assert_eq!((summary.figures.valid_loss, summary.figures.scores), (at_slow.loss, at_slow.scores));
 
     let moved = fresh.parameters().into_iter().filter(|(name, slow)| {
         let fast = fast.iter().find(|(key, _)| key.ends_with(name.as_str()) && !key.contains("slow"));
@@ -70,7 +70,7 @@ fn the_summary_is_of_the_final_weights() {
     let folder = open(root.path(), &run, &data);
     let summary = train(&run, &data, &CPU, &folder, &options(), &mut Unwatched).unwrap();
     let found = at(&tensors(folder.path(), "final"), &run, &data);
-    assert_eq!((summary.figures.valid_loss, summary.figures.top1), (found.loss, found.top1));
+    assert_eq!((summary.figures.valid_loss, summary.figures.scores), (found.loss, found.scores));
 }
 
 /// Averaged running statistics are those of the slow weights: with a period never reached, the initial ones.

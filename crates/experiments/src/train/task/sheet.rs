@@ -13,7 +13,7 @@ const GAP: usize = 2;
 
 /// Width, height and PNG of the first images of `batch`, eight in a row, at most four rows; as the loader gives them, so
 /// augmented, and before mixup blends them. `None` for an empty batch.
-pub(crate) fn png(batch: &Batch) -> Option<(u32, u32, Vec<u8>)> {
+pub(super) fn png(batch: &Batch) -> Option<(u32, u32, Vec<u8>)> {
     let size = batch.image_size();
     let sheet = sheet(batch.images(), batch.len(), size.height, size.width)?;
     let mut png = Vec::new();

