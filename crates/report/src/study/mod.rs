@@ -1,8 +1,10 @@
 //! A study: what was tried, what was chosen by held-out data, and what the chosen settings do with seeds that tuning never saw.
 
+mod answers;
 mod figures;
 mod heatmap;
 mod page;
+mod rates;
 mod tables;
 
 use std::cmp::Ordering;

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use lookahead_runs::TaskKind;
 
+use super::answers::answers;
 use super::figures::figures;
+use super::rates;
 use super::tables::{Cells, INFINITE, chosen, differences};
 use super::{StudyReport, Trial, best_first};
 use crate::escape::escaped;
@@ -43,6 +45,13 @@ pub fn study_markdown(study: &StudyReport) -> String {
     study.about.iter().for_each(|fact| {
         let _ = writeln!(text, "- {}", in_cell(fact));
     });
+    let answers = answers(study);
+    if !answers.is_empty() {
+        text.push_str("\n## In short\n\n");
+        answers.iter().for_each(|answer| {
+            let _ = writeln!(text, "- {}", in_cell(answer));
+        });
+    }
     let _ = write!(text, "\n## Chosen settings, fresh seeds\n\n{}", as_markdown(&chosen(study)));
     let differences = differences(study);
     if !differences.rows.is_empty() {
@@ -52,6 +61,14 @@ pub fn study_markdown(study: &StudyReport) -> String {
     notes(study.task).iter().for_each(|note| {
         let _ = write!(text, "{note}\n\n");
     });
+    let ranges = rates::ranges(study);
+    if !ranges.rows.is_empty() {
+        let _ = write!(text, "## The learning rate\n\n{}\n{}\n\n", as_markdown(&ranges), rates::note(study));
+    }
+    let at_same_rate = rates::at_same_rate(study);
+    if !at_same_rate.rows.is_empty() {
+        let _ = write!(text, "At the same learning rate:\n\n{}\n", as_markdown(&at_same_rate));
+    }
     let measure = study.task.score();
     text.push_str("## Trials\n\n");
     for row in &study.rows {
@@ -92,7 +109,16 @@ pub fn study_page(study: &StudyReport) -> String {
     study.about.iter().for_each(|fact| {
         let _ = writeln!(text, "<li>{}</li>", escaped(fact));
     });
-    text.push_str("</ul>\n<h2>Chosen settings, fresh seeds</h2>\n");
+    text.push_str("</ul>\n");
+    let answers = answers(study);
+    if !answers.is_empty() {
+        text.push_str("<h2>In short</h2>\n<ul>\n");
+        answers.iter().for_each(|answer| {
+            let _ = writeln!(text, "<li>{}</li>", escaped(answer));
+        });
+        text.push_str("</ul>\n");
+    }
+    text.push_str("<h2>Chosen settings, fresh seeds</h2>\n");
     as_html(&mut text, &chosen(study));
     let differences = differences(study);
     if !differences.rows.is_empty() {
@@ -102,6 +128,17 @@ pub fn study_page(study: &StudyReport) -> String {
     notes(study.task).iter().for_each(|note| {
         let _ = writeln!(text, "<p class=\"note\">{}</p>", escaped(note));
     });
+    let ranges = rates::ranges(study);
+    if !ranges.rows.is_empty() {
+        text.push_str("<h2>The learning rate</h2>\n");
+        as_html(&mut text, &ranges);
+        let _ = writeln!(text, "<p class=\"note\">{}</p>", escaped(&rates::note(study)));
+    }
+    let at_same_rate = rates::at_same_rate(study);
+    if !at_same_rate.rows.is_empty() {
+        text.push_str("<h3>At the same learning rate</h3>\n");
+        as_html(&mut text, &at_same_rate);
+    }
     text.push_str("<h2>Tuning</h2>\n<div class=\"figures\">\n");
     for figure in figures(study) {
         let (title, about) = (escaped(&figure.title), escaped(&figure.about));
@@ -158,9 +195,16 @@ mod tests {
         assert!(
             !page.contains("<SGD>") && page.contains("Lookahead/&lt;SGD&gt;") && page.contains("Drawn &amp; small.")
         );
-        assert_eq!((page.matches("<table>").count(), page.matches("<svg ").count()), (2, 3));
+        assert_eq!((page.matches("<table>").count(), page.matches("<svg ").count()), (3, 3));
         let text = study_markdown(&study());
-        for part in ["# Study: shapes", "## Differences", "Lookahead/\\<SGD> \u{2212} SGD", "### SGD", " infinite |"] {
+        for part in [
+            "# Study: shapes",
+            "## In short",
+            "## Differences",
+            "Lookahead/\\<SGD> \u{2212} SGD",
+            "### SGD",
+            " infinite |",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

@@ -16,6 +16,9 @@ pub(super) struct Cells {
 /// The mean of a score whose worst is without a limit, where a run diverged.
 pub(super) const INFINITE: &str = "infinite";
 
+/// A p below this is no noise.
+pub(super) const CERTAIN: f64 = 0.05;
+
 /// Final runs from which on an effect size says something.
 const ENOUGH: usize = 10;
 
@@ -52,7 +55,7 @@ fn chosen_row(measure: Measure, row: &StudyRow) -> Vec<String> {
     ]
 }
 
-fn spread(values: &[f64], digits: usize) -> String {
+pub(super) fn spread(values: &[f64], digits: usize) -> String {
     match Spread::of(values) {
         None => ABSENT.to_owned(),
         Some(Spread { mean, .. }) if mean.is_infinite() => INFINITE.to_owned(),
@@ -74,48 +77,66 @@ fn median_time(seconds: &mut [f64]) -> String {
     }
 }
 
-/// The differences of the final runs, corrected for their number.
-pub(super) fn differences(study: &StudyReport) -> Cells {
-    let mut found: Vec<(String, PairedDifference, Improvement, usize)> = Vec::new();
-    let mut same: Vec<Vec<String>> = Vec::new();
+/// A row beside its baseline, by the final runs.
+pub(super) struct Compared<'a> {
+    pub(super) row: &'a StudyRow,
+    pub(super) baseline: &'a StudyRow,
+    pub(super) pairs: Vec<(f64, f64)>,
+    /// With its p corrected for the number of differences; `None` where there is no mean or no noise.
+    pub(super) difference: Option<(PairedDifference, f64)>,
+    /// The chance that one run is better than another; `None` where a row has none.
+    chance: Option<Improvement>,
+}
+
+/// Every row that has a baseline, beside it.
+pub(super) fn compared(study: &StudyReport) -> Vec<Compared<'_>> {
     let measure = study.task.score();
+    let gains = |runs: &[(u64, f64)]| -> Vec<f64> { runs.iter().map(|(_, score)| gain(measure, *score)).collect() };
+    let mut all: Vec<Compared<'_>> = Vec::new();
     for row in &study.rows {
         let Some(baseline) = row.baseline.map(|baseline| &study.rows[baseline]) else { continue };
         let (ours, theirs) = (row.scores(measure), baseline.scores(measure));
         let pairs = by_seed(&ours, &theirs);
-        let name = format!("{} \u{2212} {}", row.title, baseline.title);
-        let gains = |runs: &[(u64, f64)]| -> Vec<f64> { runs.iter().map(|(_, score)| gain(measure, *score)).collect() };
         let chance = Improvement::of(&gains(&ours), &gains(&theirs));
-        match (PairedDifference::of(&pairs), chance) {
-            (Some(difference), Some(chance)) => found.push((name, difference, chance, pairs.len())),
-            _ => {
-                let is_finite = pairs.iter().all(|(ours, theirs)| (ours - theirs).is_finite());
-                let why = if is_finite { "the noise is unknown" } else { "a run diverged, so there is no mean" };
-                // Which run is better is known of diverged runs too.
-                let chance = chance.filter(|_| !is_finite).map_or_else(|| ABSENT.to_owned(), of_chance);
-                let absent = || ABSENT.to_owned();
-                let pairs = pairs.len().to_string();
-                same.push(vec![name, absent(), why.to_owned(), absent(), chance, absent(), absent(), pairs]);
-            }
-        }
+        let difference = PairedDifference::of(&pairs).map(|found| (found, found.p_value()));
+        all.push(Compared { row, baseline, pairs, difference, chance });
     }
-    let corrected = holm(&found.iter().map(|(_, difference, ..)| difference.p_value()).collect::<Vec<_>>());
-    let line = |((name, difference, chance, pairs), p): (&(String, PairedDifference, Improvement, usize), &f64)| {
-        let effect = if *pairs >= ENOUGH { signed(difference.effect_size) } else { ABSENT.to_owned() };
-        let verdict = if *p < 0.05 { "" } else { ", not distinguishable" };
+    let mut found: Vec<&mut (PairedDifference, f64)> = all.iter_mut().filter_map(|of| of.difference.as_mut()).collect();
+    let corrected = holm(&found.iter().map(|(_, p)| *p).collect::<Vec<_>>());
+    found.iter_mut().zip(corrected).for_each(|((_, p), corrected)| *p = corrected);
+    all
+}
+
+/// The differences of the final runs.
+pub(super) fn differences(study: &StudyReport) -> Cells {
+    let measure = study.task.score();
+    let line = |of: &Compared<'_>| {
+        let name = format!("{} \u{2212} {}", of.row.title, of.baseline.title);
+        let absent = || ABSENT.to_owned();
+        let pairs = of.pairs.len().to_string();
+        let Some((difference, p)) = of.difference else {
+            let is_finite = of.pairs.iter().all(|(ours, theirs)| (ours - theirs).is_finite());
+            let why = if is_finite { "the noise is unknown" } else { "a run diverged, so there is no mean" };
+            // Which run is better is known of diverged runs too.
+            let chance = of.chance.filter(|_| !is_finite).map_or_else(absent, of_chance);
+            return vec![name, absent(), why.to_owned(), absent(), chance, absent(), absent(), pairs];
+        };
+        let effect = if of.pairs.len() >= ENOUGH { signed(difference.effect_size) } else { absent() };
+        let verdict = if p < CERTAIN { "" } else { ", not distinguishable" };
         vec![
-            name.clone(),
+            name,
             signed(difference.mean),
             interval(difference.low, difference.high),
             format!("{p:.3}{verdict}"),
-            of_chance(*chance),
+            of.chance.map_or_else(absent, of_chance),
             format!("{:.2}", difference.smallest_visible()),
             effect,
-            pairs.to_string(),
+            pairs,
         ]
     };
-    let mut rows: Vec<Vec<String>> = found.iter().zip(&corrected).map(line).collect();
-    rows.append(&mut same);
+    // What has a mean first.
+    let mut all = compared(study);
+    all.sort_by_key(|of| of.difference.is_none());
     let what = format!("Test {}, paired by seed{}", measure.name(), direction(measure));
     let difference = Metric::Score(measure).title_of_difference();
     let head = [
@@ -128,7 +149,7 @@ pub(super) fn differences(study: &StudyReport) -> Cells {
         "Effect size",
         "Pairs",
     ];
-    Cells { head: head.map(str::to_owned).to_vec(), rows }
+    Cells { head: head.map(str::to_owned).to_vec(), rows: all.iter().map(line).collect() }
 }
 
 fn of_chance(chance: Improvement) -> String {

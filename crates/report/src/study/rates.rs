@@ -1,0 +1,260 @@
+//! What a learning rate that is off costs: how wide the range of good ones is, and two rows at the same one.
+
+use lookahead_runs::{Measure, PairedDifference};
+
+use super::tables::Cells;
+use super::{StudyReport, StudyRow, Trial, best_first};
+use crate::metric::Metric;
+use crate::number::{ABSENT, interval, signed};
+use crate::words::direction;
+
+const RATE: &str = "learning_rate";
+/// Rates from which on a row has a range.
+const FEWEST: usize = 3;
+
+/// How far a score is behind `best`; above 1 it is no good score any more.
+fn shortfall(measure: Measure, score: f64, best: f64) -> f64 {
+    match measure {
+        // One point.
+        Measure::Top1 | Measure::Top5 => best - score,
+        // Five percent.
+        Measure::Perplexity => (score / best).ln() / 1.05f64.ln(),
+    }
+}
+
+/// What counts as good, in words.
+fn tolerance(measure: Measure) -> &'static str {
+    match measure {
+        Measure::Top1 | Measure::Top5 => "within one point of",
+        Measure::Perplexity => "at most 5 % above",
+    }
+}
+
+/// The best trial at each learning rate, the lowest rate first.
+fn by_rate(measure: Measure, row: &StudyRow) -> Vec<(f64, &Trial)> {
+    let mut found: Vec<(f64, &Trial)> = Vec::new();
+    for trial in &row.trials {
+        let Some(rate) = trial.number(RATE).filter(|rate| *rate > 0.0) else { continue };
+        match found.iter_mut().find(|(other, _)| *other == rate) {
+            Some((_, best)) if best_first(measure, trial.mean(), best.mean()).is_lt() => *best = trial,
+            Some(_) => {}
+            None => found.push((rate, trial)),
+        }
+    }
+    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    found
+}
+
+/// The range of good rates of one seed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Width {
+    /// Its highest rate over its lowest, as a power of two.
+    doublings: f64,
+    /// Whether it goes on beyond the rates that were tried.
+    is_open: bool,
+}
+
+/// The range around the best of `points`, rates and scores of one seed; between two rates by the logarithm of the rate.
+fn width(measure: Measure, points: &[(f64, f64)]) -> Option<Width> {
+    let best = (0..points.len()).min_by(|a, b| best_first(measure, points[*a].1, points[*b].1))?;
+    let behind = |at: usize| shortfall(measure, points[at].1, points[best].1);
+    let is_good = |at: usize| behind(at) <= 1.0;
+    let log = |at: usize| points[at].0.log2();
+    // The end of the range between a good rate and its neighbour, which is not good.
+    let end = |good: usize, bad: usize| {
+        let share = (1.0 - behind(good)) / (behind(bad) - behind(good));
+        if share.is_finite() { log(good) + share * (log(bad) - log(good)) } else { log(good) }
+    };
+    let down = (0..best).rev().find(|&at| !is_good(at));
+    let up = (best + 1..points.len()).find(|&at| !is_good(at));
+    let low = down.map_or(log(0), |bad| end(bad + 1, bad));
+    let high = up.map_or(log(points.len() - 1), |bad| end(bad - 1, bad));
+    Some(Width { doublings: high - low, is_open: down.is_none() || up.is_none() })
+}
+
+/// The range of good rates of each seed that has all of them.
+fn widths(measure: Measure, row: &StudyRow) -> Vec<(u64, Width)> {
+    let rates = by_rate(measure, row);
+    let seeds = rates.first().map_or(&[][..], |(_, trial)| trial.scores.as_slice());
+    let of = |seed: u64| {
+        let point = |(rate, trial): &(f64, &Trial)| {
+            let (_, score) = trial.scores.iter().find(|(own, _)| *own == seed)?;
+            Some((*rate, *score))
+        };
+        width(measure, &rates.iter().map(point).collect::<Option<Vec<_>>>()?)
+    };
+    seeds.iter().filter(|_| rates.len() >= FEWEST).filter_map(|(seed, _)| Some((*seed, of(*seed)?))).collect()
+}
+
+/// A factor with its 95 % interval, which takes two seeds that differ.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Factor {
+    pub(super) times: f64,
+    pub(super) interval: Option<(f64, f64)>,
+}
+
+impl Factor {
+    /// Of pairs of logarithms to the base 2.
+    fn of(pairs: &[(f64, f64)]) -> Self {
+        let mean = pairs.iter().map(|(ours, theirs)| ours - theirs).sum::<f64>() / pairs.len().max(1) as f64;
+        let interval = PairedDifference::of(pairs).map(|of| (of.low.exp2(), of.high.exp2()));
+        Self { times: mean.exp2(), interval }
+    }
+
+    fn cells(self) -> [String; 2] {
+        let range = self.interval.map_or_else(|| ABSENT.to_owned(), |(low, high)| format!("{low:.2} to {high:.2}"));
+        [format!("{:.2}", self.times), range]
+    }
+}
+
+/// How much wider the range of a row is than that of its baseline: the two titles and the factor.
+pub(super) fn against(study: &StudyReport) -> Vec<(&str, &str, Factor)> {
+    let measure = study.task.score();
+    let mut all = Vec::new();
+    for row in &study.rows {
+        let Some(baseline) = row.baseline.map(|baseline| &study.rows[baseline]) else { continue };
+        let theirs = widths(measure, baseline);
+        let pair = |(seed, ours): (u64, Width)| {
+            let (_, other) = theirs.iter().find(|(own, _)| *own == seed)?;
+            Some((ours.doublings, other.doublings))
+        };
+        let pairs: Vec<(f64, f64)> = widths(measure, row).into_iter().filter_map(pair).collect();
+        if !pairs.is_empty() {
+            all.push((row.title.as_str(), baseline.title.as_str(), Factor::of(&pairs)));
+        }
+    }
+    all
+}
+
+/// How wide the range of good learning rates is, and how much wider than that of the row's baseline.
+pub(super) fn ranges(study: &StudyReport) -> Cells {
+    let measure = study.task.score();
+    let against = against(study);
+    let mut rows = Vec::new();
+    for row in &study.rows {
+        let own = widths(measure, row);
+        if own.is_empty() {
+            continue;
+        }
+        let alone: Vec<(f64, f64)> = own.iter().map(|(_, width)| (width.doublings, 0.0)).collect();
+        let open = own.iter().filter(|(_, width)| width.is_open).count();
+        let mut line = vec![row.title.clone()];
+        line.extend(Factor::of(&alone).cells());
+        line.push(open.to_string());
+        match against.iter().find(|(title, ..)| *title == row.title) {
+            Some((_, baseline, factor)) => {
+                line.push((*baseline).to_owned());
+                line.extend(factor.cells());
+            }
+            None => line.extend([ABSENT; 3].map(str::to_owned)),
+        }
+        line.push(own.len().to_string());
+        rows.push(line);
+    }
+    let head = [
+        "Row",
+        "Highest / lowest good rate",
+        "95 % interval",
+        "Open",
+        "Against",
+        "Times as wide",
+        "95 % interval",
+        "Seeds",
+    ];
+    Cells { head: head.map(str::to_owned).to_vec(), rows }
+}
+
+/// Each row against its baseline at the learning rates that both tried, on the held-out data.
+pub(super) fn at_same_rate(study: &StudyReport) -> Cells {
+    let measure = study.task.score();
+    let mut rows = Vec::new();
+    for row in &study.rows {
+        let Some(baseline) = row.baseline.map(|baseline| &study.rows[baseline]) else { continue };
+        let theirs = by_rate(measure, baseline);
+        for (rate, trial) in by_rate(measure, row) {
+            let Some((_, other)) = theirs.iter().find(|(own, _)| *own == rate) else { continue };
+            let [ours, theirs] = [trial.mean(), other.mean()].map(|mean| format!("{mean:.2}"));
+            let [difference, range] = match trial.minus(other) {
+                Some(found) => [signed(found.mean), interval(found.low, found.high)],
+                None => [ABSENT, ABSENT].map(str::to_owned),
+            };
+            let name = format!("{} \u{2212} {}", row.title, baseline.title);
+            rows.push(vec![name, rate.to_string(), ours, theirs, difference, range]);
+        }
+    }
+    let what = format!("Held-out {}, paired by seed{}", measure.name(), direction(measure));
+    let difference = Metric::Score(measure).title_of_difference();
+    let head = [what.as_str(), "Learning rate", "With", "Without", difference, "95 % interval"];
+    Cells { head: head.map(str::to_owned).to_vec(), rows }
+}
+
+/// What the two tables mean.
+pub(super) fn note(study: &StudyReport) -> String {
+    let measure = study.task.score();
+    format!(
+        "A learning rate is good where the {} on the held-out data is {} the row's best, taken for each seed by itself; between two rates that were tried, the \
+         end of the range is interpolated over the rate's logarithm. Widths are geometric means over the seeds of tuning, with a 95 % interval. Open counts the \
+         seeds whose range goes on beyond the rates that were tried, so that it is wider than it says.",
+        measure.name(),
+        tolerance(measure)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use lookahead_runs::TaskKind;
+
+    use super::*;
+
+    /// Rates 1, 2, 4, 8: the best is 80 at 2.
+    #[test]
+    fn a_width_worked_by_hand() {
+        let of = |scores: [f64; 4]| {
+            let points: Vec<(f64, f64)> = [1.0, 2.0, 4.0, 8.0].into_iter().zip(scores).collect();
+            width(Measure::Top1, &points).unwrap()
+        };
+        // Two points behind at 1, so one point behind half way to it; half a point at 4, and 1.5 at 8: half way again.
+        let found = of([78.0, 80.0, 79.5, 78.5]);
+        assert!((found.doublings - 2.0).abs() < 1e-12 && !found.is_open, "{found:?}");
+        // Diverged at 4: the last good rate is the end.
+        let found = of([78.0, 80.0, f64::NEG_INFINITY, 0.0]);
+        assert!((found.doublings - 0.5).abs() < 1e-12 && !found.is_open, "{found:?}");
+        let found = of([79.5, 80.0, 79.5, 79.2]);
+        assert_eq!(found, Width { doublings: 3.0, is_open: true });
+    }
+
+    /// 100 at the best rate: 105 is the limit, above which lies 110.25, twice five percent.
+    #[test]
+    fn perplexities_are_good_up_to_five_percent_above_the_best() {
+        let points = [(1.0, 110.25), (2.0, 100.0), (4.0, f64::INFINITY)];
+        let found = width(Measure::Perplexity, &points).unwrap();
+        assert!((found.doublings - 0.5).abs() < 1e-12 && !found.is_open, "{found:?}");
+    }
+
+    fn row(title: &str, baseline: Option<usize>, scores: [[f64; 2]; 3]) -> StudyRow {
+        let trial = |(rate, scores): (&str, [f64; 2])| Trial {
+            values: vec![(RATE.to_owned(), rate.to_owned())],
+            scores: vec![(1, scores[0]), (2, scores[1])],
+            loss: 1.0,
+            diverged: 0,
+        };
+        let trials = ["0.1", "0.2", "0.4"].into_iter().zip(scores).map(trial).collect();
+        StudyRow { title: title.to_owned(), baseline, trials, chosen: 1, edges: Vec::new(), finals: Vec::new() }
+    }
+
+    #[test]
+    fn a_row_is_set_beside_its_baseline() {
+        let plain = row("SGD", None, [[78.0, 78.0], [80.0, 80.0], [78.0, 78.0]]);
+        let slow = row("Lookahead/SGD", Some(0), [[78.0, 78.0], [80.0, 80.0], [79.0, 79.5]]);
+        let study = StudyReport { name: "s".into(), task: TaskKind::Images, about: vec![], rows: vec![plain, slow] };
+        let cells = ranges(&study);
+        // Half a doubling on either side; a half and one, the second of them open.
+        assert_eq!(cells.rows[0][1..4], ["2.00", ABSENT, "0"], "seeds that agree say nothing of the noise");
+        assert_eq!(cells.rows[1][1], "2.83");
+        assert_eq!(cells.rows[1][3..6], ["2", "SGD", "1.41"]);
+        let cells = at_same_rate(&study);
+        assert_eq!(cells.rows.len(), 3);
+        assert_eq!(cells.rows[2][1..4], ["0.4", "79.25", "78.00"]);
+        assert!(cells.rows[2][4].starts_with("+1.25"), "{:?}", cells.rows[2]);
+    }
+}
