@@ -210,7 +210,7 @@ pub enum Error {
     },
     /// A download that did not come through.
     #[error(
-        "{url}: {problem}; without a network, fetch that archive elsewhere and unpack it so that {path} holds {contents}"
+        "{url}: {problem}; without a network, get it elsewhere; {path} must hold {contents}"
     )]
     Download {
         /// The address.

@@ -256,7 +256,7 @@ fn failures_say_what_to_do_and_leave_no_data_set() {
     let offline = Published { name: "cifar10", url, md5: "", bytes: None, hub: None };
     let root = tempfile::tempdir().unwrap();
     let error = download_from(&offline, root.path(), &mut |_| {}).unwrap_err();
-    assert!(error.to_string().contains("fetch that archive elsewhere"), "{error}");
+    assert!(error.to_string().contains("get it elsewhere"), "{error}");
     assert_eq!(names(root.path()).len(), 0, "nothing is left behind");
     // Nor is a folder that was not there.
     let new = root.path().join("new");

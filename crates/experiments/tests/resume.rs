@@ -7,9 +7,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// One run of the demo, 16 steps of ResNet-20, saved after each.
+/// What is trained, each for two epochs of a few steps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum What {
+    /// The demo's ResNet-20.
+    Demo,
+    /// The demo by the protocol sprint.
+    Sprint,
+    /// A small language model.
+    Language,
+}
+
+/// One run, saved after each step.
 #[derive(Debug, Clone)]
 struct Case {
+    what: What,
     optimizer: &'static str,
     state: &'static str,
     threads: &'static str,
@@ -17,10 +29,27 @@ struct Case {
 
 impl Case {
     fn command(&self, folder: &Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
-        command.args(["--optimizers", self.optimizer, "--seeds", "1", "--epochs", "2", "--batch-size", "8"]);
-        command.args(["--limit-train", "64", "--limit-valid", "16", "--checkpoint-every", "1", "--log-every", "3"]);
-        command.args(["--threads", self.threads, "--out", "runs", "--set", "data.held_out=0"]);
+        let (program, settings, limits) = match self.what {
+            What::Demo => (env!("CARGO_BIN_EXE_demo"), &["data.held_out=0"][..], ["8", "64", "16"]),
+            What::Sprint => {
+                (env!("CARGO_BIN_EXE_demo"), &["model.width=0.25", "model.whitening_images=32"][..], ["8", "64", "16"])
+            }
+            What::Language => (
+                env!("CARGO_BIN_EXE_language"),
+                &["data.steps=8", "model.embedding=16", "model.hidden=16"][..],
+                ["4", "400", "100"],
+            ),
+        };
+        let mut command = Command::new(program);
+        command.args(["--optimizers", self.optimizer, "--seeds", "1", "--epochs", "2", "--batch-size", limits[0]]);
+        command.args(["--limit-train", limits[1], "--limit-valid", limits[2], "--checkpoint-every", "1"]);
+        command.args(["--log-every", "3", "--threads", self.threads, "--out", "runs"]);
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
+        if self.what == What::Sprint {
+            command.args(["--protocol", "sprint"]);
+        }
         if self.optimizer.starts_with("lookahead") {
             command.args(["--state", self.state]);
         }
@@ -30,7 +59,8 @@ impl Case {
 
     fn folder(&self, root: &Path) -> PathBuf {
         let state = if self.optimizer.starts_with("lookahead") { format!("-{}", self.state) } else { String::new() };
-        root.join(format!("runs/demo/{}{state}-s1", self.optimizer))
+        let experiment = if self.what == What::Language { "language" } else { "demo" };
+        root.join(format!("runs/{experiment}/{}{state}-s1", self.optimizer))
     }
 
     /// Runs to the end and gives the digest of the final weights and the metrics without their times.
@@ -111,8 +141,13 @@ fn torture(case: &Case, seed: u64, at_least: usize) -> usize {
 
 #[test]
 fn a_killed_run_ends_as_one_that_was_not() {
-    let case = Case { optimizer: "lookahead-sgd", state: "interpolate", threads: "2" };
-    torture(&case, 7, 1);
+    for (what, optimizer, state) in [
+        (What::Demo, "lookahead-sgd", "interpolate"),
+        (What::Sprint, "lookahead", "keep"),
+        (What::Language, "lookahead-sgd", "keep"),
+    ] {
+        torture(&Case { what, optimizer, state, threads: "2" }, 7, 1);
+    }
 }
 
 /// Every optimizer and state policy on one thread and on two, three kills or more each:
@@ -134,7 +169,7 @@ fn fifty_kills() {
         for &state in states {
             let mut digests = Vec::new();
             for threads in ["1", "2"] {
-                let case = Case { optimizer, state, threads };
+                let case = Case { what: What::Demo, optimizer, state, threads };
                 seed += 1;
                 let kills = torture(&case, seed, 3);
                 total += kills;
@@ -151,11 +186,15 @@ fn fifty_kills() {
 
 #[test]
 fn the_number_of_threads_changes_nothing() {
-    let digest = |threads| {
-        let root = tempfile::tempdir().unwrap();
-        Case { optimizer: "lookahead-adamw", state: "keep", threads }.finish(root.path())
-    };
-    assert_eq!(digest("1"), digest("2"));
+    for (what, optimizer) in
+        [(What::Demo, "lookahead-adamw"), (What::Sprint, "lookahead"), (What::Language, "lookahead-adamw")]
+    {
+        let digest = |threads| {
+            let root = tempfile::tempdir().unwrap();
+            Case { what, optimizer, state: "keep", threads }.finish(root.path())
+        };
+        assert_eq!(digest("1"), digest("2"), "{what:?}");
+    }
 }
 
 /// Sends SIGTERM, as a queue system does, once the run is at work; what it said, and the status it ended with.
@@ -179,7 +218,7 @@ fn stopped(case: &Case, root: &Path) -> (Option<i32>, String) {
 #[cfg(unix)]
 #[test]
 fn a_run_asked_to_stop_saves_and_goes_on() {
-    let case = Case { optimizer: "sgd", state: "keep", threads: "2" };
+    let case = Case { what: What::Demo, optimizer: "sgd", state: "keep", threads: "2" };
     let straight = tempfile::tempdir().unwrap();
     let expected = case.finish(straight.path());
 
@@ -195,7 +234,7 @@ fn a_run_asked_to_stop_saves_and_goes_on() {
 #[cfg(unix)]
 #[test]
 fn a_damaged_checkpoint_falls_back_to_the_one_before() {
-    let case = Case { optimizer: "lookahead-adamw", state: "reset", threads: "2" };
+    let case = Case { what: What::Demo, optimizer: "lookahead-adamw", state: "reset", threads: "2" };
     let straight = tempfile::tempdir().unwrap();
     let expected = case.finish(straight.path());
     let root = tempfile::tempdir().unwrap();
@@ -221,7 +260,7 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
 #[cfg(unix)]
 #[test]
 fn two_damaged_checkpoints_are_an_error() {
-    let case = Case { optimizer: "sgd", state: "keep", threads: "2" };
+    let case = Case { what: What::Demo, optimizer: "sgd", state: "keep", threads: "2" };
     let root = tempfile::tempdir().unwrap();
     assert_eq!(stopped(&case, root.path()).0, Some(130));
     for name in ["latest.json", "previous.json"] {

@@ -4,8 +4,12 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Wi
 
 use crate::number::ABSENT;
 
-/// `text` with its lines broken between words where they are longer than `width`.
-pub(crate) fn wrapped(text: &str, width: usize) -> String {
+/// `text` with its lines broken between words where they are longer than `width` columns; a word that is longer stays whole.
+///
+/// ```
+/// assert_eq!(lookahead_report::wrapped("one two three\n\nfour", 8), "one two\nthree\n\nfour\n");
+/// ```
+pub fn wrapped(text: &str, width: usize) -> String {
     let mut lines = String::new();
     for line in text.lines() {
         let mut used = 0;

@@ -5,11 +5,15 @@ use std::fmt::Write as _;
 
 use lookahead_runs::{Run, TaskKind};
 
+use crate::cells::wrapped;
 use crate::markdown::{in_cell, markdown, markdown_differences};
 use crate::reference::Source;
 use crate::report::Report;
 use crate::settings::origin;
 use crate::words::{a_unit, noun};
+
+/// Columns of a paragraph.
+const WIDTH: usize = 160;
 
 /// The tables of all `reports` as one Markdown page: for each its table, the differences paired by seed, what it was made
 /// with and on, and whose the other figures are. Meant to be written by `just report --results` and never by hand.
@@ -20,13 +24,14 @@ pub fn results(reports: &[Report]) -> String {
         words.into_iter().collect::<Vec<_>>().join(between)
     };
     let (units, scores) = (listed(a_unit, " or "), listed(noun, " and "));
-    let mut text = format!(
+    let introduction = format!(
         "# Results\n\nWritten by `just report --results`, from run folders; not edited by hand.\n\
         Mean \u{b1} sample standard deviation over seeds. Losses are nats {units}; {scores} {} of the last epoch, at the slow \
         weights where there are any. Differences are paired by seed, with a 95 % interval (Student's t) and the mean over the standard \
         deviation of the differences as effect size; where the interval holds zero they are not distinguishable from noise.\n",
         if scores.contains(' ') { "are those" } else { "is that" }
     );
+    let mut text = wrapped(&introduction, WIDTH);
     for report in reports {
         let _ = write!(text, "\n## {}\n\n", in_cell(report.title()));
         for fact in report.facts() {
