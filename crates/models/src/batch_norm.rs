@@ -1,21 +1,21 @@
 use crate::{Error, Result};
 
-/// The two numbers of every batch norm of a network.
+/// The two settings of every batch norm in a network.
 ///
 /// | field      | meaning                                                                  | default | range     |
 /// |------------|--------------------------------------------------------------------------|---------|-----------|
-/// | `momentum` | share of the new batch: `running = (1 - momentum) * running + momentum * batch` | 0.1     | \[0, 1\] |
-/// | `eps`      | added to the variance under the root                                     | 1e-5    | above 0   |
+/// | `momentum` | weight of the new batch: `running = (1 - momentum) * running + momentum * batch` | 0.1    | \[0, 1\] |
+/// | `eps`      | added to the variance inside the square root                             | 1e-5    | above 0   |
 ///
-/// Both are PyTorch's, as are the defaults. TensorFlow's momentum is one minus this one. PyTorch's `momentum=None`, the mean over all batches,
-/// is not here.
+/// Meanings and defaults are PyTorch's. TensorFlow's momentum is one minus this one. PyTorch's `momentum=None`, the mean over all batches,
+/// is not supported.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct BatchNormConfig {
-    /// Share of the new batch in the running statistics.
+    /// Weight of the new batch in the running statistics.
     pub momentum: f64,
-    /// Added to the variance under the root.
+    /// Added to the variance inside the square root.
     pub eps: f64,
 }
 

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use crate::Mismatch;
 
-/// Why a network could not be built, filled or run.
+/// Why a network could not be built, loaded or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -10,27 +10,27 @@ pub enum Error {
     #[error("unknown model {0:?}: the models are {list}", list = crate::ResNetConfig::NAMES.join(", "))]
     UnknownModel(String),
 
-    /// A field of [`ResNetConfig`](crate::ResNetConfig) that describes no network.
+    /// A field of a configuration, or another argument, is out of range.
     #[error("{field} is {value}: it must be {rule}")]
     Config {
         /// The field's name.
         field: &'static str,
-        /// What it held.
+        /// The value of the field.
         value: String,
-        /// What it may hold.
+        /// The rule it breaks.
         rule: &'static str,
     },
 
-    /// Named tensors that are not those of this network. It holds every name; the message at most five of a kind.
+    /// Named tensors that do not match the network. The error holds every name; the message shows at most five of a kind.
     #[error(transparent)]
     Weights(#[from] Mismatch),
 
-    /// A file whose content is none of the formats that [`Weights::read`](crate::Weights::read) knows.
+    /// A file in none of the formats that [`Weights::read`](crate::Weights::read) supports.
     #[error("{}: {problem}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// What it is instead, and what to do.
+        /// What the file is instead, and what to do.
         problem: &'static str,
     },
 
@@ -43,18 +43,18 @@ pub enum Error {
         source: candle_core::Error,
     },
 
-    /// A variable of a [`VarBuilder`](candle_nn::VarBuilder) that is there already, in another type than the network needs.
-    #[error("{name} is {got:?} in the VarBuilder, the network's is {expected:?}: build both with the same dtype")]
+    /// A variable that exists in a [`VarBuilder`](candle_nn::VarBuilder) with another dtype than the network needs.
+    #[error("{name} is {got:?} in the VarBuilder, but the network needs {expected:?}: build both with the same dtype")]
     VarType {
         /// The variable, with the builder's prefix.
         name: String,
-        /// The network's type.
+        /// The network's dtype.
         expected: candle_core::DType,
-        /// The variable's.
+        /// The variable's dtype.
         got: candle_core::DType,
     },
 
-    /// A layer refused its input: usually images of the wrong shape, dtype or device.
+    /// A layer rejected its input: usually images of the wrong shape, dtype or device.
     #[error(transparent)]
     Kernel(#[from] lookahead_kernels::Error),
 
@@ -63,5 +63,5 @@ pub enum Error {
     Candle(#[from] candle_core::Error),
 }
 
-/// What functions of this crate return.
+/// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -1,4 +1,4 @@
-//! Initial weights: one random stream a parameter, so that adding a layer changes no other layer's weights.
+//! Initial weights: one random stream per parameter, so that adding a layer changes no other layer's weights.
 
 use candle_core::{DType, Device, Tensor};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
@@ -25,14 +25,14 @@ pub(crate) enum Init {
     Normal(f64),
     /// Uniform between minus and plus this bound.
     Uniform(f64),
-    /// A convolution (O, I, Kh, Kw): uniform within this bound, but the first I filters pass their own channel on unchanged (a one at
+    /// A convolution (O, I, Kh, Kw): uniform within this bound, except that the first I filters pass their own channel on unchanged (one at
     /// the middle tap, zeros elsewhere).
     PartIdentity(f64),
 }
 
 impl Init {
-    /// He et al. 2015 for a convolution (O, I, Kh, Kw) followed by a relu, counting outgoing connections as torchvision does:
-    /// standard deviation `sqrt(2 / (O * Kh * Kw))`.
+    /// He et al. 2015 for a convolution (O, I, Kh, Kw) followed by a relu, by outgoing connections as in torchvision: standard deviation
+    /// `sqrt(2 / (O * Kh * Kw))`.
     pub(crate) fn he_fan_out(shape: &[usize]) -> Self {
         let [out, _, height, width] = shape else { unreachable!("convolution weights have four dimensions") };
         Init::Normal((2.0 / (out * height * width) as f64).sqrt())
@@ -43,12 +43,12 @@ impl Init {
         Init::Uniform(1.0 / (inputs as f64).sqrt())
     }
 
-    /// Jordan 2024 for a convolution (O, I, Kh, Kw): PyTorch's default, with as many filters as there are channels the identity.
+    /// Jordan 2024 for a convolution (O, I, Kh, Kw): PyTorch's default, with as many identity filters as there are channels.
     pub(crate) fn part_identity(shape: &[usize; 4]) -> Self {
         Init::PartIdentity(1.0 / (shape[1..].iter().product::<usize>() as f64).sqrt())
     }
 
-    /// A tensor of `shape`. The values depend on `seed` and `name` alone; they are drawn in f32 and cast to `dtype`.
+    /// A tensor of `shape`. The values depend only on `seed` and `name`; they are drawn in f32 and cast to `dtype`.
     pub(crate) fn tensor(
         self,
         seed: u64,
@@ -93,7 +93,7 @@ mod tests {
         init.tensor(seed, name, &[count], DType::F32, &Device::Cpu).unwrap().to_vec1().unwrap()
     }
 
-    /// Changing these numbers changes every trained network: it is an entry in the changelog.
+    /// Changing these numbers changes every trained network, and belongs in the changelog.
     #[test]
     fn streams_are_pinned() {
         assert_eq!(draw(Init::Normal(1.0), 1, "conv1.weight", 4), [-0.6564199, -0.38781613, 3.185481, -1.5275567]);
@@ -108,7 +108,7 @@ mod tests {
         assert_ne!(base, draw(Init::Normal(1.0), 2, "a", 8));
     }
 
-    /// 3 filters of 2 channels: two that pass their channel on, and one that is drawn.
+    /// 3 filters of 2 channels: two that pass their channel on, and a random one.
     #[test]
     fn the_first_filters_are_the_identity() {
         let shape = [3, 2, 3, 3];

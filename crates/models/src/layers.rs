@@ -1,11 +1,11 @@
-//! The two layers with weights: convolution with batch norm, and the linear layer.
+//! The layers with weights: convolution with batch norm, and the linear layer.
 
 use candle_core::{Tensor, Var};
 use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Mode, batch_norm, conv2d_batch_norm};
 
 use crate::{BatchNormConfig, Pass, Result, init::Init, store::StoreBuilder};
 
-/// The variable as the pass needs it: tracked while training, without a graph in evaluation.
+/// The variable for a pass: tracked in training, without a graph in evaluation.
 pub(crate) fn weight(var: &Var, pass: Pass) -> Tensor {
     match pass {
         Pass::Train { .. } => var.as_tensor().clone(),
@@ -57,7 +57,7 @@ impl Norm {
     }
 }
 
-/// A convolution without bias, then batch norm: one node of the graph.
+/// A convolution without bias followed by batch norm: one node of the graph.
 #[derive(Debug)]
 pub(crate) struct ConvNorm {
     weight: Var,
@@ -83,13 +83,13 @@ impl ConvNorm {
         })
     }
 
-    /// The layer as the kernels take it.
+    /// The layer in the kernels' form.
     pub(crate) fn kernel(&self, pass: Pass) -> Result<ConvBatchNorm> {
         let (stride, padding) = (self.stride, self.padding);
         Ok(ConvBatchNorm { weight: weight(&self.weight, pass), stride, padding, norm: self.norm.kernel(pass)? })
     }
 
-    /// Activations (N, H, W, I) to (N, ceil(H / stride), ceil(W / stride), O), then a relu.
+    /// Activations (N, H, W, I) to (N, ceil(H / stride), ceil(W / stride), O), followed by a relu.
     pub(crate) fn forward_relu(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
         let ConvBatchNorm { weight, stride, padding, norm } = self.kernel(pass)?;
         Ok(conv2d_batch_norm(x, &weight, stride, padding, &norm, After::Relu, mode(pass))?)

@@ -20,12 +20,13 @@ pub use resnet::{BlockKind, Head, ResNet, ResNetConfig, Stem};
 pub use speed_net::{SpeedNet, SpeedNetConfig};
 pub use weights::{Loaded, Mismatch, Misshapen, Naming, Weights};
 
-/// What a forward pass is for.
+/// The purpose of a forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pass {
     /// Training: the graph is kept; batch norm uses the batch's statistics and updates the running ones.
     Train {
-        /// Numbers the dropout masks, so that a resumed run draws the same ones: the count of steps done. Only [`Head::Fastai`] has dropout.
+        /// The number of steps done. It selects the dropout masks, so that a resumed run draws the same ones. [`Head::Fastai`] and
+        /// [`LanguageModel`] have dropout.
         step: u64,
     },
     /// Evaluation: no graph, running statistics, no dropout.

@@ -8,7 +8,7 @@ use candle_nn::VarBuilder;
 
 use crate::{BatchNormConfig, Error, Loaded, Result, Weights, init::Init, weights::plan};
 
-/// The named variables of a network, in name order: what is trained, and the buffers that only go along.
+/// The named variables of a network, in name order: trainable parameters, and buffers, which are not trained.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     pub(crate) parameters: BTreeMap<String, Var>,
@@ -20,17 +20,17 @@ impl Store {
         self.parameters.iter().chain(&self.buffers).map(|(name, var)| (name.as_str(), var)).collect()
     }
 
-    /// What is trained, sorted by name.
+    /// Trainable parameters, sorted by name.
     pub(crate) fn parameters(&self) -> Vec<(String, Var)> {
         listed(&self.parameters)
     }
 
-    /// What only goes along, sorted by name.
+    /// Buffers, sorted by name.
     pub(crate) fn buffers(&self) -> Vec<(String, Var)> {
         listed(&self.buffers)
     }
 
-    /// How many numbers are trained.
+    /// Number of trainable values.
     pub(crate) fn parameter_count(&self) -> usize {
         self.parameters.values().map(|var| var.elem_count()).sum()
     }
@@ -41,18 +41,18 @@ impl Store {
         candle_core::safetensors::save(&state, path).map_err(|source| Error::File { path: path.to_path_buf(), source })
     }
 
-    /// Copies of nothing: the live tensors by name.
+    /// The live tensors by name, not copies.
     pub(crate) fn state(&self) -> Vec<(String, Tensor)> {
         self.all().into_iter().map(|(name, var)| (name.to_string(), var.as_detached_tensor())).collect()
     }
 
-    /// Takes the values of `weights`; an error leaves the network as it was.
+    /// Loads the values of `weights`; on error the network is unchanged.
     pub(crate) fn load(&self, weights: Weights, keep_head: bool) -> Result<Loaded> {
         let own = self.all();
         let tensors = own.iter().map(|(name, var)| (*name, var.as_tensor())).collect();
         let (chosen, loaded) = plan(&tensors, weights, keep_head)?;
         replace(&own, &chosen, |tensor, var| {
-            // A copy, for the given tensors may be this network's own.
+            // A copy, because the given tensors may be this network's own.
             Ok(tensor.to_device(var.device())?.to_dtype(var.dtype())?.copy()?)
         })?;
         Ok(loaded)
@@ -63,7 +63,7 @@ fn listed(vars: &BTreeMap<String, Var>) -> Vec<(String, Var)> {
     vars.iter().map(|(name, var)| (name.clone(), var.clone())).collect()
 }
 
-/// Converts every tensor before the first variable is set: whatever fails, fails while nothing has changed.
+/// Converts every tensor before setting the first variable, so that no failure leaves a partial change.
 fn replace(
     own: &BTreeMap<&str, &Var>,
     chosen: &BTreeMap<String, Tensor>,
@@ -80,17 +80,17 @@ fn replace(
     Ok(())
 }
 
-/// The type of everything but activations.
+/// The dtype of everything but activations.
 pub(crate) fn precise(activations: DType) -> DType {
     if activations == DType::BF16 { DType::F32 } else { activations }
 }
 
-/// A network's variables while it is built: drawn from the seed, or those of a `VarBuilder`.
+/// A network's variables during construction: drawn from the seed, or taken from a `VarBuilder`.
 pub(crate) struct StoreBuilder<'a> {
     pub(crate) seed: u64,
     pub(crate) dtype: DType,
     pub(crate) device: Device,
-    /// Of every batch norm.
+    /// Settings of every batch norm.
     pub(crate) batch_norm: BatchNormConfig,
     pub(crate) source: Option<VarBuilder<'a>>,
     pub(crate) store: Store,
@@ -104,7 +104,7 @@ impl StoreBuilder<'_> {
         Ok(var)
     }
 
-    /// A new variable that no optimizer sees.
+    /// A new variable that is not trained.
     pub(crate) fn buffer(&mut self, name: String, shape: &[usize], init: Init) -> Result<Var> {
         let var = self.var(&name, shape, init)?;
         self.store.buffers.insert(name, var.clone());
@@ -115,7 +115,7 @@ impl StoreBuilder<'_> {
         let drawn = || init.tensor(self.seed, name, shape, self.dtype, &self.device);
         let Some(source) = &self.source else { return Ok(Var::from_tensor(&drawn()?)?) };
 
-        // A `VarMap` makes what it lacks and cannot be told values, only how to draw them: it gives zeros, which are replaced.
+        // A `VarMap` creates what it lacks, but takes an initialiser instead of values: it makes zeros, which are replaced.
         let there = source.contains_tensor(name);
         let tensor = source.get_with_hints_dtype(shape, name, candle_nn::Init::Const(0.0), self.dtype)?;
         if tensor.dtype() != self.dtype {

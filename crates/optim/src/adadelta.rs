@@ -5,7 +5,7 @@ use crate::group::Group;
 use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings, from_learning_rate, usual_fields};
 use crate::{Gradients, Result, WeightDecay};
 
-/// Steps as long as the steps before, over the gradients before; see [`AdadeltaConfig`].
+/// Scales gradients by past step lengths over past gradients; see [`AdadeltaConfig`].
 pub type Adadelta = Fused<AdadeltaConfig>;
 
 /// Hyper-parameters of [`Adadelta`].
@@ -21,13 +21,13 @@ pub type Adadelta = Fused<AdadeltaConfig>;
 /// | field | default | meaning | range |
 /// | --- | --- | --- | --- |
 /// | `learning_rate` | 1 | multiplies the step | `[0, inf)` |
-/// | `smoothing` | 0.9 | rate of both averages | `[0, 1)` |
-/// | `epsilon` | 1e-6 | added under both roots; the first steps have about its root's length | `[0, inf)` |
+/// | `smoothing` | 0.9 | decay rate of both averages | `[0, 1)` |
+/// | `epsilon` | 1e-6 | added inside both square roots; the first steps are about `sqrt(epsilon)` long | `[0, inf)` |
 /// | `weight_decay` | `None` | [`WeightDecay`] | |
 /// | `groups`, `gradients` | none | as in [`SgdConfig`](crate::SgdConfig) | |
 ///
-/// The arithmetic and the defaults are those of `torch.optim.Adadelta` (`smoothing` is its `rho`); decoupled decay is an addition. There is
-/// no momentum to schedule.
+/// Arithmetic and defaults match `torch.optim.Adadelta` (`smoothing` is its `rho`); decoupled decay is an addition. There is no momentum to
+/// schedule.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -50,16 +50,16 @@ pub type Adadelta = Fused<AdadeltaConfig>;
 pub struct AdadeltaConfig {
     /// Multiplies the step.
     pub learning_rate: f64,
-    /// Rate of both averages.
+    /// Decay rate of both averages.
     #[doc(alias = "rho")]
     pub smoothing: f64,
-    /// Added under both roots.
+    /// Added inside both square roots.
     pub epsilon: f64,
     /// Weight decay.
     pub weight_decay: WeightDecay,
-    /// Parameters with other scales.
+    /// Parameter groups with their own scales.
     pub groups: Vec<Group>,
-    /// What is done to gradients first.
+    /// Gradient clipping and checks.
     pub gradients: Gradients,
 }
 
@@ -78,7 +78,7 @@ impl Default for AdadeltaConfig {
 
 from_learning_rate!(AdadeltaConfig);
 
-/// One Adadelta update of one parameter; public because it is named by [`Rule`].
+/// One Adadelta update of one parameter; public because it is an associated type of [`Rule`].
 #[derive(Debug, Clone, Copy)]
 pub struct AdadeltaUpdate {
     penalty: f64,

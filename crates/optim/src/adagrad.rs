@@ -5,7 +5,7 @@ use crate::group::Group;
 use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings, from_learning_rate, usual_fields};
 use crate::{Gradients, Result, WeightDecay};
 
-/// Steps divided by the root of the sum of all squared gradients; see [`AdagradConfig`].
+/// Divides steps by the root of the sum of all squared gradients; see [`AdagradConfig`].
 pub type Adagrad = Fused<AdagradConfig>;
 
 /// Hyper-parameters of [`Adagrad`].
@@ -21,14 +21,14 @@ pub type Adagrad = Fused<AdagradConfig>;
 /// | field | default | meaning | range |
 /// | --- | --- | --- | --- |
 /// | `learning_rate` | 1e-2 | step length | `[0, inf)` |
-/// | `learning_rate_decay` | 0 | how fast steps shorten by themselves | `[0, inf)` |
-/// | `initial_sum` | 0 | what the sum of squares starts with | `[0, inf)` |
-/// | `epsilon` | 1e-10 | added to the root | `[0, inf)` |
+/// | `learning_rate_decay` | 0 | how fast the step length decays | `[0, inf)` |
+/// | `initial_sum` | 0 | initial value of the sum of squares | `[0, inf)` |
+/// | `epsilon` | 1e-10 | added to the square root | `[0, inf)` |
 /// | `weight_decay` | `None` | [`WeightDecay`] | |
 /// | `groups`, `gradients` | none | as in [`SgdConfig`](crate::SgdConfig) | |
 ///
-/// The arithmetic and the defaults are those of `torch.optim.Adagrad` (`lr_decay`, `initial_accumulator_value`); decoupled decay is an
-/// addition. There is no momentum to schedule. The saved `sum_of_squares` is without `initial_sum`.
+/// Arithmetic and defaults match `torch.optim.Adagrad` (`lr_decay`, `initial_accumulator_value`); decoupled decay is an addition. There is
+/// no momentum to schedule. The saved `sum_of_squares` excludes `initial_sum`.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -53,19 +53,19 @@ pub type Adagrad = Fused<AdagradConfig>;
 pub struct AdagradConfig {
     /// Step length.
     pub learning_rate: f64,
-    /// How fast steps shorten by themselves.
+    /// How fast the step length decays.
     #[doc(alias = "lr_decay")]
     pub learning_rate_decay: f64,
-    /// What the sum of squares starts with.
+    /// Initial value of the sum of squares.
     #[doc(alias = "initial_accumulator_value")]
     pub initial_sum: f64,
-    /// Added to the root.
+    /// Added to the square root.
     pub epsilon: f64,
     /// Weight decay.
     pub weight_decay: WeightDecay,
-    /// Parameters with other scales.
+    /// Parameter groups with their own scales.
     pub groups: Vec<Group>,
-    /// What is done to gradients first.
+    /// Gradient clipping and checks.
     pub gradients: Gradients,
 }
 
@@ -85,7 +85,7 @@ impl Default for AdagradConfig {
 
 from_learning_rate!(AdagradConfig);
 
-/// One Adagrad update of one parameter; public because it is named by [`Rule`].
+/// One Adagrad update of one parameter; public because it is an associated type of [`Rule`].
 #[derive(Debug, Clone, Copy)]
 pub struct AdagradUpdate {
     penalty: f64,

@@ -1,4 +1,4 @@
-//! Adamax: Adam with the largest gradient for a divisor.
+//! Adamax: Adam with the largest gradient as divisor.
 
 use crate::error::{below_one, not_negative};
 use crate::group::Group;
@@ -21,13 +21,13 @@ pub type Adamax = Fused<AdamaxConfig>;
 /// | field | default | meaning | range |
 /// | --- | --- | --- | --- |
 /// | `learning_rate` | 2e-3 | step length | `[0, inf)` |
-/// | `beta1` | 0.9 | rate of the first moment; what a momentum schedule drives | `[0, 1)` |
-/// | `beta2` | 0.999 | how the maximum decays | `[0, 1)` |
-/// | `epsilon` | 1e-8 | added to the gradient's size; at 0, a weight whose gradient was always 0 becomes NaN | `[0, inf)` |
+/// | `beta1` | 0.9 | decay rate of the first moment; set by a momentum schedule | `[0, 1)` |
+/// | `beta2` | 0.999 | decay rate of the maximum | `[0, 1)` |
+/// | `epsilon` | 1e-8 | added to the gradient's magnitude; at 0, a weight whose gradient was always 0 becomes NaN | `[0, inf)` |
 /// | `weight_decay` | `None` | [`WeightDecay`] | |
 /// | `groups`, `gradients` | none | as in [`SgdConfig`](crate::SgdConfig) | |
 ///
-/// The arithmetic and the defaults are those of `torch.optim.Adamax`; decoupled decay is an addition.
+/// Arithmetic and defaults match `torch.optim.Adamax`; decoupled decay is an addition.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -52,17 +52,17 @@ pub type Adamax = Fused<AdamaxConfig>;
 pub struct AdamaxConfig {
     /// Step length.
     pub learning_rate: f64,
-    /// Rate of the first moment.
+    /// Decay rate of the first moment.
     pub beta1: f64,
-    /// How the maximum decays.
+    /// Decay rate of the maximum.
     pub beta2: f64,
-    /// Added to the gradient's size.
+    /// Added to the gradient's magnitude.
     pub epsilon: f64,
     /// Weight decay.
     pub weight_decay: WeightDecay,
-    /// Parameters with other scales.
+    /// Parameter groups with their own scales.
     pub groups: Vec<Group>,
-    /// What is done to gradients first.
+    /// Gradient clipping and checks.
     pub gradients: Gradients,
 }
 
@@ -82,7 +82,7 @@ impl Default for AdamaxConfig {
 
 from_learning_rate!(AdamaxConfig);
 
-/// One Adamax update of one parameter; public because it is named by [`Rule`].
+/// One Adamax update of one parameter; public because it is an associated type of [`Rule`].
 #[derive(Debug, Clone, Copy)]
 pub struct AdamaxUpdate {
     penalty: f64,

@@ -5,7 +5,7 @@ use crate::group::Group;
 use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings};
 use crate::{Gradients, Result, WeightDecay};
 
-/// Adam with decoupled decay (AdamW), with L2 decay or without (Adam); see [`AdamWConfig`].
+/// AdamW (decoupled decay) and Adam (L2 decay or none); see [`AdamWConfig`].
 pub type AdamW = Fused<AdamWConfig>;
 
 /// Hyper-parameters of [`AdamW`].
@@ -22,15 +22,15 @@ pub type AdamW = Fused<AdamWConfig>;
 /// | field | default | meaning | range |
 /// | --- | --- | --- | --- |
 /// | `learning_rate` | 1e-3 | step length | `[0, inf)` |
-/// | `beta1` | 0.9 | rate of the first moment; what a momentum schedule drives | `[0, 1)` |
-/// | `beta2` | 0.999 | rate of the second moment | `[0, 1)` |
-/// | `epsilon` | 1e-8 | added to the root | `[0, inf)` |
+/// | `beta1` | 0.9 | decay rate of the first moment; set by a momentum schedule | `[0, 1)` |
+/// | `beta2` | 0.999 | decay rate of the second moment | `[0, 1)` |
+/// | `epsilon` | 1e-8 | added to the square root | `[0, inf)` |
 /// | `amsgrad` | false | divide by the largest second moment so far | |
 /// | `weight_decay` | `Decoupled(0.01)` | [`WeightDecay`] | |
 /// | `groups`, `gradients` | none | as in [`SgdConfig`](crate::SgdConfig) | |
 ///
-/// The arithmetic and the defaults are those of `torch.optim.AdamW` (`Adam` with [`WeightDecay::L2`]). Like PyTorch, AMSGrad keeps
-/// the largest *uncorrected* second moment; the paper has no correction. Each parameter counts its own updates.
+/// Arithmetic and defaults match `torch.optim.AdamW` (`Adam` with [`WeightDecay::L2`]). Like PyTorch, AMSGrad keeps the largest
+/// *uncorrected* second moment; the paper has no correction. Each parameter counts its own updates.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -55,19 +55,19 @@ pub type AdamW = Fused<AdamWConfig>;
 pub struct AdamWConfig {
     /// Step length.
     pub learning_rate: f64,
-    /// Rate of the first moment.
+    /// Decay rate of the first moment.
     pub beta1: f64,
-    /// Rate of the second moment.
+    /// Decay rate of the second moment.
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// Added to the square root of the second moment.
     pub epsilon: f64,
     /// Divide by the largest second moment so far.
     pub amsgrad: bool,
     /// Weight decay.
     pub weight_decay: WeightDecay,
-    /// Parameters with other scales.
+    /// Parameter groups with their own scales.
     pub groups: Vec<Group>,
-    /// What is done to gradients first.
+    /// Gradient clipping and checks.
     pub gradients: Gradients,
 }
 
@@ -94,13 +94,13 @@ impl From<f64> for AdamWConfig {
 }
 
 impl AdamWConfig {
-    /// Adam: the same without decay.
+    /// Adam: the defaults without decay.
     pub fn adam() -> Self {
         Self { weight_decay: WeightDecay::None, ..Self::default() }
     }
 }
 
-/// One Adam update of one parameter; public because it is named by [`Rule`].
+/// One Adam update of one parameter; public because it is an associated type of [`Rule`].
 #[derive(Debug, Clone, Copy)]
 pub struct AdamUpdate {
     penalty: f64,
@@ -185,7 +185,7 @@ impl Rule for AdamWConfig {
     fn element<X: Number, const N: usize>(u: &AdamUpdate, w: X, g: X, mut state: [X; N]) -> (X, [X; N]) {
         let g = g + w.clone().scale(u.penalty);
         let w = w.scale(u.shrinkage);
-        // As a step towards the gradient: exact where the average already equals it.
+        // Written as a step towards the gradient: exact if the average already equals it.
         let m = state[0].clone() + (g.clone() - state[0].clone()).scale(u.first);
         let v = state[1].clone().scale(u.keep) + (g.clone() * g).scale(u.second);
         state[0] = m.clone();

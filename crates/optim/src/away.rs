@@ -1,10 +1,10 @@
-//! Weights for evaluation that a rule has beside those it trains.
+//! Evaluation weights that a rule keeps in addition to the training weights.
 
 use crate::parameter::Parameter;
 use crate::{Error, Result};
 use candle_core::{Tensor, Var};
 
-/// The training weights of the parameters that have others in their place; empty while all are where they belong.
+/// The training weights of the parameters whose evaluation weights are swapped in; empty otherwise.
 #[derive(Debug, Default)]
 pub(crate) struct Away(Option<Vec<(Parameter, Tensor)>>);
 
@@ -34,7 +34,7 @@ impl Away {
         Ok(())
     }
 
-    /// The same bits as before.
+    /// Restores the training weights bit for bit.
     pub(crate) fn bring_back(&mut self) -> Result<()> {
         self.0.take().unwrap_or_default().into_iter().try_for_each(|(parameter, weights)| {
             parameter.weights().set(&weights)?;

@@ -1,9 +1,9 @@
-//! Weight decay, its two kinds.
+//! Weight decay, L2 or decoupled.
 
 use crate::Result;
 use crate::error::in_range;
 
-/// How weights are drawn towards zero.
+/// How weights decay towards zero.
 ///
 /// | kind | what it does | where from |
 /// | --- | --- | --- |
@@ -11,7 +11,7 @@ use crate::error::in_range;
 /// | `L2(d)` | adds `d * w` to the gradient, before momentum and moments | PyTorch's `SGD`, `Adam`, `RMSprop` |
 /// | `Decoupled(d)` | multiplies the weight by `1 - learning_rate * d`, before the step | PyTorch's `AdamW`; Loshchilov and Hutter, *Decoupled Weight Decay Regularization*, 2019, [arXiv:1711.05101](https://arxiv.org/abs/1711.05101) |
 ///
-/// The coefficient is at least 0 and finite. A parameter without a gradient is not decayed.
+/// The coefficient is finite and at least 0. Parameters without a gradient do not decay.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
@@ -19,9 +19,9 @@ pub enum WeightDecay {
     /// No decay.
     #[default]
     None,
-    /// A penalty on the squared weights, through the gradient.
+    /// L2 penalty, added to the gradient.
     L2(f64),
-    /// A shrinkage beside the gradient step.
+    /// Shrinks the weights directly, separately from the gradient step.
     Decoupled(f64),
 }
 
@@ -34,12 +34,12 @@ impl WeightDecay {
         in_range((0.0..f64::INFINITY).contains(&value), "weight_decay", value, "[0, inf)")
     }
 
-    /// What is multiplied by the weight and added to the gradient.
+    /// The factor of the weight in the term added to the gradient.
     pub(crate) fn penalty(self, scale: f64) -> f64 {
         if let Self::L2(value) = self { value * scale } else { 0.0 }
     }
 
-    /// What the weight is multiplied by before the step.
+    /// The factor applied to the weight before the step.
     pub(crate) fn shrinkage(self, scale: f64, learning_rate: f64) -> f64 {
         if let Self::Decoupled(value) = self { 1.0 - learning_rate * (value * scale) } else { 1.0 }
     }

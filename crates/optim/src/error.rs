@@ -1,42 +1,42 @@
-//! Every rule that can be broken, with the value that broke it.
+//! One error per broken rule, with the offending value.
 
 use std::path::PathBuf;
 
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What can go wrong, one variant a rule. The message carries the offending value, name or path.
+/// One variant per broken rule. The message contains the offending value, name or path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A hyper-parameter outside its range, or not a number.
+    /// A hyper-parameter out of range, or NaN.
     #[error("{what} should be in {range}, but is {value}")]
     OutOfRange {
         /// The hyper-parameter.
         what: &'static str,
-        /// What it was given.
+        /// Its value.
         value: f64,
-        /// The values it may take.
+        /// The allowed range.
         range: &'static str,
     },
-    /// An optimizer of nothing.
+    /// An optimizer without parameters.
     #[error("there are no parameters to optimize: the list of variables is empty")]
     NoParameters,
-    /// A step in which no parameter has a gradient: most likely those of another model, or of a detached loss.
+    /// A step in which no parameter has a gradient: the loss is probably another model's, or detached.
     #[error("none of the {parameters} parameters has a gradient: is the loss computed from these variables?")]
     NoGradient {
-        /// How many parameters there are.
+        /// Number of parameters.
         parameters: usize,
     },
-    /// What an optimizer that is not of this crate does not offer.
+    /// An operation that the optimizer does not support.
     #[error("{optimizer} cannot {operation}")]
     Unsupported {
         /// The optimizer.
         optimizer: &'static str,
-        /// What was asked of it.
+        /// The requested operation.
         operation: &'static str,
     },
-    /// Somebody else changed the weights after the optimizer last did: most likely a checkpoint was loaded.
+    /// The weights changed outside the optimizer after its last update, probably by loading a checkpoint.
     #[error(
         "the weights of `{name}` were changed after the optimizer last saw them: call `adopt_weights` after loading weights, \
          or `accept_adjustment` after changing them by hand"
@@ -45,67 +45,67 @@ pub enum Error {
         /// The first such parameter in name order.
         name: String,
     },
-    /// State of parameters without names is not written to files, where positions would stand for names.
+    /// State of unnamed parameters cannot be saved or loaded, because files are keyed by name.
     #[error(
-        "the variables came without names, and positions are no names: build the optimizer from a `VarMap` or from \
+        "saved state is keyed by name, and the variables have no names: build the optimizer from a `VarMap` or from \
          (name, variable) pairs to save and load it"
     )]
     Unnamed,
-    /// Two parameters of one name.
+    /// Two parameters with the same name.
     #[error("the parameter name `{name}` is given twice")]
     DuplicateName {
         /// The name.
         name: String,
     },
-    /// One variable under two names: it would be updated twice a step.
-    #[error("`{first}` and `{second}` are one variable: list a shared weight once")]
+    /// One variable under two names: it would be updated twice per step.
+    #[error("`{first}` and `{second}` are the same variable: list a shared weight once")]
     SameVariable {
-        /// The name that comes first in name order.
+        /// The first of its names, in name order.
         first: String,
-        /// The other.
+        /// The other name.
         second: String,
     },
     /// Only floating-point variables can be optimized.
-    #[error("the parameter `{name}` has dtype {dtype:?}, which is none of f64, f32, f16, bf16")]
+    #[error("the parameter `{name}` has dtype {dtype:?}, but must be f64, f32, f16 or bf16")]
     NotFloat {
         /// The parameter.
         name: String,
         /// Its dtype.
         dtype: candle_core::DType,
     },
-    /// A group whose pattern is likely misspelt.
+    /// A group pattern that matches nothing, probably misspelt.
     #[error("the group pattern `{pattern}` matches no parameter")]
     UnmatchedGroup {
         /// The pattern.
         pattern: String,
     },
-    /// A gradient of another shape than its parameter.
-    #[error("the gradient of `{name}` has shape {found:?}, the parameter {expected:?}")]
+    /// A gradient whose shape differs from its parameter's.
+    #[error("the gradient of `{name}` has shape {found:?}, but the parameter has {expected:?}")]
     GradientShape {
         /// The parameter.
         name: String,
         /// The parameter's shape.
         expected: Vec<usize>,
-        /// The gradient's.
+        /// The gradient's shape.
         found: Vec<usize>,
     },
-    /// A gradient that holds a NaN or an infinity, where `check_finite` asks for a look. Nothing was changed.
+    /// A gradient that holds a NaN or an infinity, found by `check_finite`. Nothing was changed.
     #[error("the gradient of `{name}` holds a NaN or an infinity")]
     NonFiniteGradient {
         /// The first such parameter in name order.
         name: String,
     },
-    /// A rule with more state than the fused loop carries along.
-    #[error("the rule {rule} has {count} slots, but at most {limit} are possible")]
+    /// A rule with more state than the fused loop supports.
+    #[error("the rule {rule} has {count} slots, but the limit is {limit}")]
     TooManySlots {
         /// The rule's name.
         rule: &'static str,
-        /// How many slots it asks for.
+        /// Number of slots of the rule.
         count: usize,
-        /// How many there may be.
+        /// Maximum number of slots.
         limit: usize,
     },
-    /// A momentum for an optimizer that has none.
+    /// Setting the momentum of an optimizer that has none.
     #[error("{optimizer} was built without momentum, so none can be set")]
     NoMomentum {
         /// The optimizer.
@@ -114,13 +114,13 @@ pub enum Error {
     /// The adaptive slow step size needs an inner optimizer that averages squared gradients.
     #[error("an adaptive slow step size needs an inner optimizer with second moments (AdamW, RMSProp)")]
     NoCurvature,
-    /// Slow or averaged weights are swapped in; the operation would act on the wrong ones.
+    /// Slow or averaged weights are swapped in, so the operation would act on the wrong weights.
     #[error("cannot {operation} while the evaluation weights are swapped in")]
     EvaluationWeightsInPlace {
-        /// What was asked for.
+        /// The operation.
         operation: &'static str,
     },
-    /// The saved state belongs to something else: the first setting that differs.
+    /// The saved state belongs to another configuration; this is the first setting that differs.
     #[error("the saved state has {key} = {saved}, but here it is {here}")]
     StateSetting {
         /// The setting.
@@ -130,19 +130,19 @@ pub enum Error {
         /// Its value in the optimizer.
         here: String,
     },
-    /// The saved state lacks something.
+    /// The saved state is incomplete.
     #[error("the saved state has no `{key}`")]
     StateMissing {
         /// The tensor, counter or setting.
         key: String,
     },
-    /// The saved state holds something unknown here.
-    #[error("the saved state has `{key}`, which does not belong here")]
+    /// The saved state has an entry that this optimizer does not know.
+    #[error("the saved state has an unexpected `{key}`")]
     StateUnexpected {
         /// The tensor, counter or setting.
         key: String,
     },
-    /// A saved tensor of another shape or dtype.
+    /// A saved tensor with another shape or dtype.
     #[error("the saved `{key}` is {saved}, but here it is {here}")]
     StateTensor {
         /// The tensor.
@@ -152,8 +152,8 @@ pub enum Error {
         /// Shape and dtype here.
         here: String,
     },
-    /// A saved number that is none, or is out of range.
-    #[error("the saved `{key}` is `{value}`, which it cannot be")]
+    /// A saved value that is not a number, or out of range.
+    #[error("invalid saved value for `{key}`: `{value}`")]
     StateValue {
         /// The counter or setting.
         key: String,
@@ -165,10 +165,10 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A file that is no safetensors file of this crate.
+    /// A file that is not a safetensors file of this crate.
     #[error("{path}: {reason}")]
     Format {
         /// The file.
@@ -190,7 +190,7 @@ impl From<Error> for candle_core::Error {
     }
 }
 
-/// Fails unless `ok`, which the caller writes so that a NaN makes it false.
+/// Fails unless `ok`. Write `ok` so that a NaN makes it false.
 pub(crate) fn in_range(ok: bool, what: &'static str, value: f64, range: &'static str) -> Result<()> {
     if ok { Ok(()) } else { Err(Error::OutOfRange { what, value, range }) }
 }

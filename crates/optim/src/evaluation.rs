@@ -1,17 +1,16 @@
-//! Evaluation at the weights that are meant for it.
+//! Evaluation at the evaluation weights: slow weights or averages.
 
 pub use crate::reestimate::{Reestimate, with_reestimated_statistics};
 
 use crate::{Optimizer, Result};
 
-/// Runs `evaluate` with the weights meant for evaluation in the variables: slow weights (Lookahead), averages
-/// ([`Averaged`](crate::Averaged)), or simply the weights. The fast weights are back afterwards, bit for bit, whether `evaluate`
-/// succeeds, fails or panics.
+/// Runs `evaluate` with the evaluation weights in the variables: slow weights (Lookahead), averages ([`Averaged`](crate::Averaged)), or
+/// else the weights themselves. Afterwards the fast weights are restored bit for bit, also after an error or a panic.
 ///
-/// Where your functions have an error type of their own, [`EvaluationWeights`] does the same without a closure.
+/// If your functions have their own error type, use [`EvaluationWeights`], which needs no closure.
 ///
 /// # Errors
-/// Those of `evaluate`; what candle reports.
+/// Errors of `evaluate`; candle errors.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -31,7 +30,7 @@ pub fn with_evaluation_weights<T>(optimizer: &mut dyn Optimizer, evaluate: impl 
     result
 }
 
-/// The evaluation weights are in the variables while this lives; it brings the fast ones back when dropped.
+/// A guard that keeps the evaluation weights in the variables and restores the fast weights when dropped.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -55,19 +54,19 @@ pub struct EvaluationWeights<'a> {
 }
 
 impl<'a> EvaluationWeights<'a> {
-    /// Puts the evaluation weights of `optimizer` in place.
+    /// Swaps in the evaluation weights of `optimizer`.
     ///
     /// # Errors
-    /// What candle reports.
+    /// Candle errors.
     pub fn of(optimizer: &'a mut dyn Optimizer) -> Result<Self> {
         optimizer.swap_evaluation_weights()?;
         Ok(Self { optimizer, restored: false })
     }
 
-    /// Brings the fast weights back, as dropping does, and reports what goes wrong.
+    /// Restores the fast weights, as dropping does, and reports errors.
     ///
     /// # Errors
-    /// What candle reports.
+    /// Candle errors.
     pub fn restore(mut self) -> Result<()> {
         self.restored = true;
         self.optimizer.swap_evaluation_weights()
@@ -77,7 +76,7 @@ impl<'a> EvaluationWeights<'a> {
 impl Drop for EvaluationWeights<'_> {
     fn drop(&mut self) {
         if !self.restored {
-            // On the way out of an error or a panic, a second error has nowhere to go.
+            // After an error or during a panic, a second error cannot be reported.
             let _ = self.optimizer.swap_evaluation_weights();
         }
     }

@@ -1,4 +1,4 @@
-//! What is done to gradients before an update: clipping and a look for numbers that are none.
+//! Gradient processing before an update: clipping and a check for NaN and infinity.
 
 use crate::error::in_range;
 use crate::kernel::{CHUNK, Preparation, vectorised};
@@ -8,14 +8,14 @@ use crate::{Error, Result};
 use candle_core::{DType, Device, Storage, Tensor};
 use rayon::prelude::*;
 
-/// Treatment of gradients, part of every configuration.
+/// Gradient processing, part of every configuration.
 ///
 /// | field | default | meaning |
 /// | --- | --- | --- |
 /// | `clip` | `None` | [`Clip`] |
-/// | `check_finite` | false | a NaN or an infinity is [`Error::NonFiniteGradient`], with the parameter's name, and nothing is changed |
+/// | `check_finite` | false | report a NaN or an infinity as [`Error::NonFiniteGradient`] with the parameter's name, and change nothing |
 ///
-/// Clipping never waits for the device. The check waits once a step, and again only to find the name.
+/// Clipping never waits for the device. The check waits once per step, and again only to find the name.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -41,28 +41,28 @@ pub struct Gradients {
     pub check_finite: bool,
 }
 
-/// Gradient clipping; the limit is above 0.
+/// Gradient clipping; the limit must be above 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Clip {
-    /// All gradients are multiplied by `min(1, limit / (norm + 1e-6))`, where `norm` is the Euclidean norm of all of them together, as
-    /// in PyTorch's `clip_grad_norm_`. Parameters without a gradient do not count.
+    /// Multiplies all gradients by `min(1, limit / (norm + 1e-6))`, where `norm` is their joint Euclidean norm, as PyTorch's
+    /// `clip_grad_norm_` does. Parameters without a gradient do not count.
     #[doc(alias = "clip_grad_norm_")]
     GlobalNorm(f64),
-    /// Every element is clamped to `[-limit, limit]`.
+    /// Clamps every element to `[-limit, limit]`.
     #[doc(alias = "clip_grad_value_")]
     Value(f64),
 }
 
-/// A parameter's gradient, made ready: contiguous, in the dtype updates are computed in, with storage of its own.
+/// A parameter's prepared gradient: contiguous, in the dtype of the update, with its own storage.
 pub(crate) struct Ready {
     pub(crate) index: usize,
     pub(crate) gradient: Tensor,
 }
 
-/// What the whole set of gradients is to go through.
+/// The processing that all gradients of a step go through.
 pub(crate) struct Treatment {
     scale: Scale,
     limit: f64,
@@ -70,7 +70,7 @@ pub(crate) struct Treatment {
 
 enum Scale {
     Number(f64),
-    /// Left on the device, so that nobody waits.
+    /// Kept on the device, so that nothing waits.
     Tensor(Tensor),
 }
 
@@ -84,7 +84,7 @@ impl Gradients {
         }
     }
 
-    /// Measures the gradients as far as the options need it.
+    /// Measures the gradients as far as the options require.
     pub(crate) fn treat(self, ready: &[Ready], parameters: &[Parameter]) -> Result<Treatment> {
         let limit = if let Some(Clip::Value(limit)) = self.clip { limit } else { f64::INFINITY };
         let max_norm = if let Some(Clip::GlobalNorm(limit)) = self.clip { Some(limit) } else { None };
@@ -93,7 +93,7 @@ impl Gradients {
             let squares = SumOfSquares::of(ready)?;
             if self.check_finite && !squares.to_f64()?.is_finite() {
                 for r in ready {
-                    // The sum may have overflowed from finite gradients: only an element decides.
+                    // Finite gradients can overflow the sum, so check their elements.
                     if !all_finite(&r.gradient)? {
                         return Err(Error::NonFiniteGradient { name: parameters[r.index].name().to_string() });
                     }
@@ -117,7 +117,7 @@ impl Treatment {
         Ok(Preparation { scale: T::from_f64(scale), limit: T::from_f64(self.limit) })
     }
 
-    /// For the launch: a scale that is on the device stays there.
+    /// For the launch: a scale on the device stays there.
     #[cfg(feature = "cuda")]
     pub(crate) fn on_device(&self) -> crate::cuda::Preparation<'_> {
         let (scale, scale_on_device) = match &self.scale {
@@ -140,7 +140,7 @@ impl Treatment {
     }
 }
 
-/// The squared norm: a number for gradients on the CPU, a scalar tensor for those on a device.
+/// The squared norm: a number for gradients on the CPU, a scalar tensor for gradients on a device.
 struct SumOfSquares {
     host: f64,
     device: Option<Tensor>,
@@ -173,7 +173,7 @@ impl SumOfSquares {
         Ok(match &self.device {
             None => {
                 let scale = limit / (self.host.sqrt() + 1e-6);
-                // Written so that the scale of a NaN is a NaN, as in PyTorch: nothing passes unclipped.
+                // Written so that a NaN norm gives a NaN scale, as in PyTorch: nothing passes unclipped.
                 Scale::Number(if scale > 1.0 { 1.0 } else { scale })
             }
             Some(sum) => {
@@ -184,7 +184,7 @@ impl SumOfSquares {
     }
 }
 
-/// The sum over fixed chunks, added up in their order: the bits do not depend on the threads.
+/// The sum over fixed chunks, added in order: the bits do not depend on the number of threads.
 fn sum_of_squares<T: Element>(elements: &[T]) -> f64 {
     if elements.len() <= 2 * CHUNK {
         return elements.chunks(CHUNK).map(chunk_sum_of_squares).sum();
@@ -196,7 +196,7 @@ fn chunk_sum_of_squares<T: Element>(chunk: &[T]) -> f64 {
     vectorised(
         #[inline(always)]
         || {
-            // Sums side by side, since one sum would be one long chain of additions.
+            // Parallel sums, since a single sum would be one long chain of additions.
             let mut sums = [0f64; 32];
             let (groups, rest) = chunk.as_chunks::<32>();
             for group in groups {

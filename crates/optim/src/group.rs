@@ -1,16 +1,16 @@
-//! Parameter groups: which parameters take another learning rate or another decay.
+//! Parameter groups: parameters with their own learning rate or decay.
 
 use crate::error::in_range;
 use crate::parameter::Parameter;
 use crate::{Error, Result};
 
-/// A set of parameters with its own scales; of several groups that match a parameter, the first counts.
+/// A set of parameters with its own scales. If several groups match a parameter, the first applies.
 ///
 /// | field | default | meaning | range |
 /// | --- | --- | --- | --- |
 /// | `select` | - | which parameters | |
-/// | `learning_rate_scale` | 1 | multiplies the learning rate, whatever a schedule makes of it | `[0, inf)` |
-/// | `weight_decay_scale` | 1 | multiplies the decay; 0 switches it off | `[0, inf)` |
+/// | `learning_rate_scale` | 1 | multiplies the learning rate, scheduled or not | `[0, inf)` |
+/// | `weight_decay_scale` | 1 | multiplies the decay; 0 disables it | `[0, inf)` |
 ///
 /// ```
 /// use lookahead_optim::{Group, SgdConfig, WeightDecay};
@@ -27,7 +27,7 @@ use crate::{Error, Result};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Group {
-    /// Which parameters belong to it.
+    /// The parameters of the group.
     pub select: Select,
     /// Multiplies the learning rate.
     #[cfg_attr(feature = "serde", serde(default = "one"))]
@@ -37,31 +37,31 @@ pub struct Group {
     pub weight_decay_scale: f64,
 }
 
-/// Which parameters a [`Group`] holds.
+/// Selects the parameters of a [`Group`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Select {
-    /// Those whose whole name matches a pattern, in which `*` stands for any text (dots too) and `?` for one character.
+    /// Parameters whose whole name matches a pattern: `*` matches any text (dots too), `?` one character.
     Name(String),
-    /// Those of rank 0 or 1: biases and the scales and shifts of normalisation layers, whatever they are called.
+    /// Parameters of rank 0 or 1: biases and the scales and shifts of normalisation layers, whatever their names.
     Vectors,
 }
 
-/// The scale of a group that names none.
+/// The scale of a group that omits it.
 #[cfg(feature = "serde")]
 fn one() -> f64 {
     1.0
 }
 
 impl Group {
-    /// Everything of rank 0 or 1, without decay: biases and batch norm.
+    /// All parameters of rank 0 or 1, without decay: biases and batch norm.
     pub fn no_decay_on_vectors() -> Self {
         Self { select: Select::Vectors, learning_rate_scale: 1.0, weight_decay_scale: 0.0 }
     }
 
-    /// The parameters whose name matches `pattern`, scales 1.
+    /// The parameters whose name matches `pattern`, with scales of 1.
     pub fn named(pattern: impl Into<String>) -> Self {
         Self { select: Select::Name(pattern.into()), learning_rate_scale: 1.0, weight_decay_scale: 1.0 }
     }
@@ -85,7 +85,7 @@ pub struct Scales {
 
 /// The scales of every parameter.
 ///
-/// A pattern that matches nothing is an error, since it is most likely misspelt.
+/// A pattern that matches nothing is an error, since it is probably misspelt.
 pub(crate) fn scales(groups: &[Group], parameters: &[Parameter]) -> Result<Vec<Scales>> {
     for group in groups {
         for (what, value) in

@@ -1,20 +1,20 @@
-//! The fused CPU loops: one pass over the elements of every tensor, in chunks shared out among threads.
+//! The fused CPU loops: one pass over the elements of every tensor, in chunks distributed over threads.
 //!
-//! Each element is computed on its own, without reassociation or fused multiply-add, so the same bits come out on any number
-//! of threads and whichever instruction set is chosen at run time.
+//! Each element is computed on its own, without reassociation or fused multiply-add, so the bits depend neither on the number of threads
+//! nor on the instruction set chosen at run time.
 
 use crate::rule::{MAX_SLOTS, Rule};
 use crate::slices::Element;
 use rayon::prelude::*;
 
-/// Elements in one unit of work: 256 KiB of f32, so that ResNet-18's 11 million parameters make some 200 units. A step of
-/// SGD with momentum took 4 % longer with a quarter of that.
+/// Elements per unit of work: 256 KiB of f32, so that ResNet-18's 11 million parameters make some 200 units. A quarter of that made a step
+/// of SGD with momentum 4 % slower.
 pub(crate) const CHUNK: usize = 64 * 1024;
 
-/// Below this many elements in all, waking other threads costs more than it saves.
+/// Below this total number of elements, waking other threads costs more than it saves.
 const SERIAL: usize = 2 * CHUNK;
 
-/// One parameter's share of a step.
+/// One parameter of a step.
 pub(crate) struct Work<'a, T, U> {
     pub(crate) update: U,
     /// Whether the state counts as zero, whatever it holds.
@@ -23,11 +23,11 @@ pub(crate) struct Work<'a, T, U> {
     pub(crate) gradient: &'a [T],
     /// The state values, as many as the rule has slots; the rest are empty.
     pub(crate) state: [&'a mut [T]; MAX_SLOTS],
-    /// The second copy that is pulled along; empty if there is none.
+    /// The second copy to pull; empty if there is none.
     pub(crate) anchor: &'a mut [T],
 }
 
-/// What is done to every gradient element before the rule sees it: multiplied, then clamped to `[-limit, limit]`.
+/// Applied to every gradient element before the rule: scaling, then clamping to `[-limit, limit]`.
 #[derive(Clone, Copy)]
 pub(crate) struct Preparation<T> {
     pub(crate) scale: T,
@@ -42,7 +42,7 @@ impl<T: Element> Preparation<T> {
     #[inline(always)]
     fn apply(&self, g: T) -> T {
         let g = g * self.scale;
-        // Written so that a NaN stays one.
+        // Written so that a NaN stays a NaN.
         let g = if g > self.limit { self.limit } else { g };
         let low = T::default() - self.limit;
         if g < low { low } else { g }
@@ -62,7 +62,7 @@ pub(crate) struct Pair<'a, T> {
     pub(crate) b: &'a mut [T],
 }
 
-/// Runs one step of `R` with `N` slots over all of `work`.
+/// Runs one step of `R` with `N` slots over all `work`.
 pub(crate) fn step<R: Rule, T: Element, const N: usize>(
     work: Vec<Work<'_, T, R::Update>>,
     preparation: Preparation<T>,
@@ -124,7 +124,7 @@ pub(crate) fn pull<T: Element>(pairs: Vec<Pair<'_, T>>, rate: T, write_back: boo
     });
 }
 
-/// Exchanges contents.
+/// Swaps the contents.
 pub(crate) fn swap<T: Element>(pairs: Vec<Pair<'_, T>>) {
     on_pairs(pairs, |a, b| a.swap_with_slice(b));
 }
@@ -149,26 +149,26 @@ fn cut<T>(slice: &mut [T], size: usize) -> (&mut [T], &mut [T]) {
     slice.split_at_mut(size.min(slice.len()))
 }
 
-/// From `anchor` towards `live` by `rate`: exact at rate 0, at rate 1 and where the two are equal.
+/// From `anchor` towards `live` by `rate`: exact at rate 0, at rate 1 and if the two are equal.
 #[inline(always)]
 fn towards<T: Element>(anchor: T, live: T, rate: T) -> T {
     let gap = live - anchor;
     if rate < T::from_f64(0.5) { anchor + gap * rate } else { live + gap * (rate - T::from_f64(1.0)) }
 }
 
-/// Runs `f` compiled for the widest vectors this machine has. `f` must be inlined to have any use of it.
+/// Runs `f` compiled for the widest vectors this machine has. `f` must be inlined to benefit.
 #[inline(always)]
 pub(crate) fn vectorised<Out>(f: impl FnOnce() -> Out) -> Out {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
             #[allow(unsafe_code, reason = "a function compiled for more than the baseline is unsafe to call")]
-            // SAFETY: the features were found on this machine a line above; the function has no other condition.
+            // SAFETY: the features were detected one line above; the function has no other condition.
             return unsafe { with_avx512(f) };
         }
         if is_x86_feature_detected!("avx2") {
             #[allow(unsafe_code, reason = "a function compiled for more than the baseline is unsafe to call")]
-            // SAFETY: the feature was found on this machine a line above; the function has no other condition.
+            // SAFETY: the feature was detected one line above; the function has no other condition.
             return unsafe { with_avx2(f) };
         }
     }
@@ -196,7 +196,7 @@ fn step_elements<R: Rule, T: Element, const N: usize>(
     let Work { update, fresh, weights, gradient, state, anchor } = work;
     let n = weights.len();
     let gradient = &gradient[..n];
-    // Cut to one length, so that the loop below has no bounds checks.
+    // Cut to the same length, so that the loop below has no bounds checks.
     let mut state = state.into_iter();
     let mut slots: [&mut [T]; N] = std::array::from_fn(|_| &mut state.next().unwrap_or_default()[..n]);
     if fresh {
@@ -232,7 +232,7 @@ mod tests {
     use crate::AdamWConfig;
     use crate::rule::{Clock, Scales};
 
-    /// Weights, gradient, three slots and anchor, of a length that no vector divides.
+    /// Weights, gradient, three slots and anchor, of a length that no vector width divides.
     fn tensors() -> [Vec<f32>; 6] {
         std::array::from_fn(|t| (0..1003).map(|i| ((i * (t + 3)) as f32 * 0.37).sin().abs() * 0.1).collect())
     }
@@ -259,7 +259,7 @@ mod tests {
             if is_x86_feature_detected!("avx2") {
                 let mut found = tensors();
                 #[allow(unsafe_code, reason = "a function compiled for more than the baseline is unsafe to call")]
-                // SAFETY: the feature was found on this machine a line above; the function has no other condition.
+                // SAFETY: the feature was detected one line above; the function has no other condition.
                 unsafe {
                     with_avx2(
                         #[inline(always)]
@@ -271,7 +271,7 @@ mod tests {
             if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
                 let mut found = tensors();
                 #[allow(unsafe_code, reason = "a function compiled for more than the baseline is unsafe to call")]
-                // SAFETY: the features were found on this machine a line above; the function has no other condition.
+                // SAFETY: the features were detected one line above; the function has no other condition.
                 unsafe {
                     with_avx512(
                         #[inline(always)]

@@ -3,12 +3,13 @@
 //! # Where things are
 //!
 //! * optimizers: [`Sgd`], [`AdamW`], [`RmsProp`], [`RAdam`], [`Ranger`], [`NAdam`], [`Adamax`], [`Adagrad`], [`Adadelta`], [`Lion`], [`Muon`],
-//!   [`ScheduleFreeSgd`], [`ScheduleFreeAdamW`], their settings in [`muon`] and [`schedule_free`]; of a formula of your own: [`rule`]; candle's: [`FromCandle`]
-//! * around them: [`Lookahead`] with [`lookahead`], [`Averaged`] with [`Average`]; the trait [`Optimizer`]
-//! * their settings: [`WeightDecay`], [`Momentum`], [`Group`], [`Gradients`], [`Clip`]; [`schedule`]
-//! * what they are built from: [`parameter::Variables`]
+//!   [`ScheduleFreeSgd`], [`ScheduleFreeAdamW`], with settings in [`muon`] and [`schedule_free`]; from your own formula: [`rule`]; candle's:
+//!   [`FromCandle`]
+//! * wrappers: [`Lookahead`] with [`lookahead`], [`Averaged`] with [`Average`]; the trait [`Optimizer`]
+//! * settings: [`WeightDecay`], [`Momentum`], [`Group`], [`Gradients`], [`Clip`]; [`schedule`]
+//! * variables to optimize: [`parameter::Variables`]
 //! * evaluation: [`with_evaluation_weights`], [`evaluation`]
-//! * saved: [`State`], [`save_checkpoint`], [`load_checkpoint`], [`checkpoint`]
+//! * saving and loading: [`State`], [`save_checkpoint`], [`load_checkpoint`], [`checkpoint`]
 
 mod adadelta;
 mod adagrad;

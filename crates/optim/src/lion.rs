@@ -16,19 +16,19 @@ pub type Lion = Fused<LionConfig>;
 /// m <- beta2 * m + (1 - beta2) * g
 /// ```
 ///
-/// Every element moves by the learning rate, or not at all: its authors take 3 to 10 times less than for AdamW, and as many times the
-/// decay. The state is half of AdamW's.
+/// Every element moves by the learning rate, or not at all. The authors use a learning rate 3 to 10 times smaller than AdamW's, and a decay
+/// larger by the same factor. The state is half of AdamW's.
 ///
 /// | field | default | meaning | range |
 /// | --- | --- | --- | --- |
 /// | `learning_rate` | 1e-4 | step length | `[0, inf)` |
-/// | `beta1` | 0.9 | what the momentum weighs in a step; what a momentum schedule drives | `[0, 1)` |
-/// | `beta2` | 0.99 | rate of the momentum | `[0, 1)` |
+/// | `beta1` | 0.9 | weight of the momentum in a step; set by a momentum schedule | `[0, 1)` |
+/// | `beta2` | 0.99 | decay rate of the momentum | `[0, 1)` |
 /// | `weight_decay` | `None` | [`WeightDecay`] | |
 /// | `groups`, `gradients` | none | as in [`SgdConfig`](crate::SgdConfig) | |
 ///
-/// Arithmetic and defaults are those of the paper's algorithm and of the package `lion-pytorch`; PyTorch has no Lion. The sign of a NaN
-/// counts as 0: look for it with [`Gradients::check_finite`].
+/// Arithmetic and defaults match the paper's algorithm and the package `lion-pytorch`; PyTorch has no Lion. The sign of a NaN counts as 0:
+/// detect NaN with [`Gradients::check_finite`].
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -49,15 +49,15 @@ pub type Lion = Fused<LionConfig>;
 pub struct LionConfig {
     /// Step length.
     pub learning_rate: f64,
-    /// What the momentum weighs in a step.
+    /// Weight of the momentum in a step.
     pub beta1: f64,
-    /// Rate of the momentum.
+    /// Decay rate of the momentum.
     pub beta2: f64,
     /// Weight decay.
     pub weight_decay: WeightDecay,
-    /// Parameters with other scales.
+    /// Parameter groups with their own scales.
     pub groups: Vec<Group>,
-    /// What is done to gradients first.
+    /// Gradient clipping and checks.
     pub gradients: Gradients,
 }
 
@@ -76,12 +76,12 @@ impl Default for LionConfig {
 
 from_learning_rate!(LionConfig);
 
-/// One Lion update of one parameter; public because it is named by [`Rule`].
+/// One Lion update of one parameter; public because it is an associated type of [`Rule`].
 #[derive(Debug, Clone, Copy)]
 pub struct LionUpdate {
     penalty: f64,
     shrinkage: f64,
-    /// What momentum and gradient weigh in the step.
+    /// Weights of momentum and gradient in the step.
     by_momentum: f64,
     by_gradient: f64,
     keep: f64,

@@ -21,15 +21,15 @@ pub type NAdam = Fused<NAdamConfig>;
 /// | field | default | meaning | range |
 /// | --- | --- | --- | --- |
 /// | `learning_rate` | 2e-3 | step length | `[0, inf)` |
-/// | `beta1` | 0.9 | rate of the first moment; what a momentum schedule drives | `[0, 1)` |
-/// | `beta2` | 0.999 | rate of the second moment | `[0, 1)` |
-/// | `epsilon` | 1e-8 | added to the root | `[0, inf)` |
-/// | `momentum_decay` | 4e-3 | how fast `mu` goes from `beta1` / 2 to `beta1` | `[0, inf)` |
+/// | `beta1` | 0.9 | decay rate of the first moment; set by a momentum schedule | `[0, 1)` |
+/// | `beta2` | 0.999 | decay rate of the second moment | `[0, 1)` |
+/// | `epsilon` | 1e-8 | added to the square root | `[0, inf)` |
+/// | `momentum_decay` | 4e-3 | how fast `mu` rises from `beta1` / 2 to `beta1` | `[0, inf)` |
 /// | `weight_decay` | `None` | [`WeightDecay`] | |
 /// | `groups`, `gradients` | none | as in [`SgdConfig`](crate::SgdConfig) | |
 ///
-/// The arithmetic and the defaults are those of `torch.optim.NAdam` (`Decoupled` is its `decoupled_weight_decay=True`), under a changing
-/// `beta1` too: `M` is a product of what the rates were.
+/// Arithmetic and defaults match `torch.optim.NAdam` (`Decoupled` is its `decoupled_weight_decay=True`), also if `beta1` changes: `M` is
+/// the product of the rates used.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -52,19 +52,19 @@ pub type NAdam = Fused<NAdamConfig>;
 pub struct NAdamConfig {
     /// Step length.
     pub learning_rate: f64,
-    /// Rate of the first moment.
+    /// Decay rate of the first moment.
     pub beta1: f64,
-    /// Rate of the second moment.
+    /// Decay rate of the second moment.
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// Added to the square root of the second moment.
     pub epsilon: f64,
     /// How fast the momentum grows.
     pub momentum_decay: f64,
     /// Weight decay.
     pub weight_decay: WeightDecay,
-    /// Parameters with other scales.
+    /// Parameter groups with their own scales.
     pub groups: Vec<Group>,
-    /// What is done to gradients first.
+    /// Gradient clipping and checks.
     pub gradients: Gradients,
 }
 
@@ -92,7 +92,7 @@ impl NAdamConfig {
 
 from_learning_rate!(NAdamConfig);
 
-/// One NAdam update of one parameter; public because it is named by [`Rule`].
+/// One NAdam update of one parameter; public because it is an associated type of [`Rule`].
 #[derive(Debug, Clone, Copy)]
 pub struct NAdamUpdate {
     penalty: f64,
@@ -101,7 +101,7 @@ pub struct NAdamUpdate {
     first: f64,
     keep: f64,
     second: f64,
-    /// The step before the division is `by_gradient * gradient + by_moment * first moment`; both hold the learning rate.
+    /// The step before the division is `by_gradient * gradient + by_moment * first moment`; both include the learning rate.
     by_gradient: f64,
     by_moment: f64,
     /// `1 / sqrt(1 - beta2^t)`.
@@ -132,7 +132,7 @@ impl Rule for NAdamConfig {
         Some(1)
     }
 
-    /// The zero start of the first moment weighs `M(t)`, which [`advance`](Rule::advance) multiplies up.
+    /// The first moment's zero start has weight `M(t)`, the product that [`advance`](Rule::advance) accumulates.
     fn corrected_rates(&self) -> Option<(f64, f64)> {
         Some((1.0, self.beta2))
     }

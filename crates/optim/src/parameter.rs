@@ -1,4 +1,4 @@
-//! Parameters: a name, a variable, and for half precision an f32 master copy.
+//! Parameters: a name, a variable and, for half precision, an f32 master copy.
 
 pub use crate::group::Select;
 pub use crate::pull::Pull;
@@ -11,8 +11,8 @@ use candle_core::{DType, Var};
 
 /// One trainable variable.
 ///
-/// Updates are computed in f32 (f64 for f64 variables). A bf16 or f16 variable keeps an f32 master copy, on which updates
-/// act; the variable is the master copy rounded. Without it, an update below 1/256 of a bf16 weight would be lost.
+/// Updates are computed in f32 (f64 for f64 variables). A bf16 or f16 variable keeps an f32 master copy: updates act on the copy, and the
+/// variable is the copy rounded. Without it, an update below 1/256 of a bf16 weight would be lost.
 ///
 /// Clones share the variable.
 #[derive(Debug, Clone)]
@@ -25,11 +25,10 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// Makes the parameters of an optimizer: sorted by name, with master copies.
+    /// Builds the parameters of an optimizer: sorted by name, with master copies.
     ///
     /// # Errors
-    /// [`Error::NoParameters`], [`Error::DuplicateName`], [`Error::SameVariable`] where one variable has two names,
-    /// [`Error::NotFloat`].
+    /// [`Error::NoParameters`], [`Error::DuplicateName`], [`Error::SameVariable`] if one variable has two names, [`Error::NotFloat`].
     ///
     /// ```
     /// use candle_core::{DType, Device, Var};
@@ -72,23 +71,23 @@ impl Parameter {
         Ok(parameter)
     }
 
-    /// The name it was given; its position where it was given none.
+    /// The name, or the position of an unnamed variable.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it was given a name.
+    /// Whether it has a name.
     pub fn is_named(&self) -> bool {
         self.named
     }
 
-    /// The model's variable, whose gradient an optimizer looks up.
+    /// The model's variable, under which an optimizer looks up the gradient.
     pub fn var(&self) -> &Var {
         &self.var
     }
 
-    /// What updates act on, in f32 or f64: the master copy if there is one, else the variable itself.
-    /// After writing to it, call [`publish`](Self::publish).
+    /// The f32 or f64 tensor that updates act on: the master copy if there is one, else the variable. After writing to it, call
+    /// [`publish`](Self::publish).
     pub fn weights(&self) -> &Var {
         self.master.as_ref().unwrap_or(&self.var)
     }
@@ -98,10 +97,10 @@ impl Parameter {
         self.master.as_ref()
     }
 
-    /// Rounds the master copy into the variable, if there is one, and takes note that the weights changed.
+    /// Rounds the master copy, if any, into the variable, and records that the weights changed.
     ///
     /// # Errors
-    /// What candle reports.
+    /// Candle errors.
     pub fn publish(&self) -> Result<()> {
         if let Some(master) = &self.master {
             self.var.set(&master.as_detached_tensor().to_dtype(self.var.dtype())?)?;
@@ -110,10 +109,10 @@ impl Parameter {
         Ok(())
     }
 
-    /// Makes the master copy, if there is one, equal to the variable: the way back from a change of the variable itself.
+    /// Copies the variable into the master copy, if any. Call it after changing the variable itself.
     ///
     /// # Errors
-    /// What candle reports.
+    /// Candle errors.
     pub fn adopt(&self) -> Result<()> {
         if let Some(master) = &self.master {
             master.set(&self.var.as_detached_tensor().to_dtype(DType::F32)?)?;
@@ -122,30 +121,31 @@ impl Parameter {
         Ok(())
     }
 
-    /// Takes the weights for known: what has happened to them so far is no surprise.
+    /// Records the present weights as known.
     pub(crate) fn look(&self) {
         self.seen.record(&self.var);
     }
 
-    /// [`look`](Self::look) where no master copy could be out of date.
+    /// [`look`](Self::look), unless a master copy could be out of date.
     pub(crate) fn look_without_master(&self) {
         if self.master.is_none() {
             self.look();
         }
     }
 
-    /// The weights may be anything the next time they are looked at.
+    /// Makes the next check accept any weights.
     pub(crate) fn forget(&self) {
         self.seen.forget();
     }
 
-    /// [`check_unchanged`](Self::check_unchanged) for all that have a gradient: running statistics in a careless list change all the time.
+    /// [`check_unchanged`](Self::check_unchanged) for all parameters with a gradient: running statistics listed by mistake change all the
+    /// time.
     pub(crate) fn check_all_unchanged(parameters: &[Self], grads: &GradStore) -> Result<()> {
         parameters.iter().filter(|p| grads.get(&p.var).is_some()).try_for_each(Self::check_unchanged)
     }
 
     /// # Errors
-    /// [`Error::WeightsChanged`] where somebody else changed the weights after the last [`publish`](Self::publish).
+    /// [`Error::WeightsChanged`] if the weights changed outside the optimizer after the last [`publish`](Self::publish).
     pub(crate) fn check_unchanged(&self) -> Result<()> {
         if self.seen.differs(&self.var) { Err(Error::WeightsChanged { name: self.name.clone() }) } else { Ok(()) }
     }

@@ -1,4 +1,4 @@
-//! The move of a second copy of the weights towards the first, which Lookahead and averaging share.
+//! Moves a second copy of the weights towards the first, for Lookahead and averaging.
 
 use crate::Result;
 use crate::kernel::{self, Pair};
@@ -6,10 +6,10 @@ use crate::parameter::Parameter;
 use crate::slices::{Element, with_slices_mut};
 use candle_core::{DType, Tensor, Var};
 
-/// For each parameter that takes part: `anchor <- anchor + rate * (weights - anchor)`, then `weights <- anchor` if asked for.
+/// For each selected parameter: `anchor <- anchor + rate * (weights - anchor)`, then, with `write_back`, `weights <- anchor`.
 ///
-/// [`Optimizer::step_and_pull`](crate::Optimizer::step_and_pull) hands it to the inner optimizer, which can do it in the pass
-/// that updates the weights. `rate` 1 makes the anchor equal to the weights and 0 leaves it alone, both exactly.
+/// [`Optimizer::step_and_pull`](crate::Optimizer::step_and_pull) passes it to the inner optimizer, which can apply it in the pass that
+/// updates the weights. `rate` 1 makes the anchor equal to the weights and 0 leaves it alone, both exactly.
 #[derive(Debug, Clone, Copy)]
 pub struct Pull<'a> {
     /// One per parameter, in the order of [`Optimizer::parameters`](crate::Optimizer::parameters), of the shape and dtype of
@@ -17,17 +17,17 @@ pub struct Pull<'a> {
     pub anchors: &'a [Var],
     /// Which parameters take part.
     pub takes_part: &'a [bool],
-    /// How far the anchor goes, in `[0, 1]`.
+    /// How far the anchor moves, in `[0, 1]`.
     pub rate: f64,
-    /// Whether the weights then become the anchor (Lookahead) or stay (averaging).
+    /// Whether the weights are then set to the anchor (Lookahead) or stay (averaging).
     pub write_back: bool,
 }
 
 impl Pull<'_> {
-    /// Moves the anchors in a pass of its own.
+    /// Moves the anchors in a separate pass.
     ///
     /// # Errors
-    /// What candle reports.
+    /// Candle errors.
     pub fn apply(&self, parameters: &[Parameter]) -> Result<()> {
         self.apply_where(parameters, |_| true)
     }
@@ -44,7 +44,7 @@ impl Pull<'_> {
     }
 }
 
-/// How many tensors are borrowed at once; see [`with_slices_mut`] on the depth.
+/// Tensors borrowed at once; see [`with_slices_mut`] on the depth.
 pub(crate) const TENSORS_AT_ONCE: usize = 192;
 
 /// Moves the second of each pair towards the first.
@@ -52,7 +52,7 @@ pub(crate) fn pull_pairs(pairs: &[(&Var, &Var)], rate: f64, write_back: bool) ->
     on_pairs(pairs, PairOp::Pull { rate, write_back })
 }
 
-/// Exchanges the contents of each pair.
+/// Swaps the contents of each pair.
 pub(crate) fn swap_pairs(pairs: &[(&Var, &Var)]) -> Result<()> {
     on_pairs(pairs, PairOp::Swap)
 }
@@ -94,7 +94,7 @@ fn on_tensors(a: &Var, b: &Var, op: PairOp) -> Result<()> {
     match op {
         PairOp::Pull { rate, write_back } => {
             let gap = (&live - &anchor)?;
-            // Either form is exact at its end of [0, 1].
+            // Each form is exact at its end of [0, 1].
             let moved = if rate < 0.5 { (&anchor + (gap * rate)?)? } else { (&live + (gap * (rate - 1.0))?)? };
             b.set(&moved)?;
             if write_back {

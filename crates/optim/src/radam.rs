@@ -6,13 +6,13 @@ use crate::parameter::Variables;
 use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings, from_learning_rate, momentum_is_beta1, usual_fields};
 use crate::{Gradients, Lookahead, LookaheadConfig, Result, WeightDecay};
 
-/// Adam that warms itself up; see [`RAdamConfig`].
+/// Adam with a built-in warm-up; see [`RAdamConfig`].
 pub type RAdam = Fused<RAdamConfig>;
 
 /// Hyper-parameters of [`RAdam`].
 ///
-/// The second moment of Adam is a poor divisor while it averages few gradients. RAdam computes how many it is worth, `rho`, and takes
-/// steps of momentum alone until that is more than 5; then it takes Adam's, shortened by `r`. At the t-th update (from 1):
+/// Adam's second moment is a poor divisor while it averages few gradients. RAdam computes how many it is worth, `rho`. Until that exceeds
+/// 5, steps use the momentum alone; after that they are Adam's, shortened by `r`. At the t-th update (from 1):
 ///
 /// ```text
 /// g <- g + decay * w   (L2)                     w <- w * (1 - lr * decay)   (decoupled)
@@ -26,14 +26,14 @@ pub type RAdam = Fused<RAdamConfig>;
 /// | field | default | meaning | range |
 /// | --- | --- | --- | --- |
 /// | `learning_rate` | 1e-3 | step length | `[0, inf)` |
-/// | `beta1` | 0.9 | rate of the first moment; what a momentum schedule drives | `[0, 1)` |
-/// | `beta2` | 0.999 | rate of the second moment | `[0, 1)` |
-/// | `epsilon` | 1e-8 | added to the root | `[0, inf)` |
+/// | `beta1` | 0.9 | decay rate of the first moment; set by a momentum schedule | `[0, 1)` |
+/// | `beta2` | 0.999 | decay rate of the second moment | `[0, 1)` |
+/// | `epsilon` | 1e-8 | added to the square root | `[0, inf)` |
 /// | `weight_decay` | `None` | [`WeightDecay`] | |
 /// | `groups`, `gradients` | none | as in [`SgdConfig`](crate::SgdConfig) | |
 ///
-/// The arithmetic and the defaults are those of `torch.optim.RAdam` (`Decoupled` is its `decoupled_weight_decay=True`). After Lookahead
-/// has interpolated the state, t is the number of updates that the moments are worth ([`Clock::updates`]).
+/// Arithmetic and defaults match `torch.optim.RAdam` (`Decoupled` is its `decoupled_weight_decay=True`). After Lookahead interpolates the
+/// state, t is the number of updates that the moments are worth ([`Clock::updates`]).
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -57,17 +57,17 @@ pub type RAdam = Fused<RAdamConfig>;
 pub struct RAdamConfig {
     /// Step length.
     pub learning_rate: f64,
-    /// Rate of the first moment.
+    /// Decay rate of the first moment.
     pub beta1: f64,
-    /// Rate of the second moment.
+    /// Decay rate of the second moment.
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// Added to the square root of the second moment.
     pub epsilon: f64,
     /// Weight decay.
     pub weight_decay: WeightDecay,
-    /// Parameters with other scales.
+    /// Parameter groups with their own scales.
     pub groups: Vec<Group>,
-    /// What is done to gradients first.
+    /// Gradient clipping and checks.
     pub gradients: Gradients,
 }
 
@@ -87,7 +87,7 @@ impl Default for RAdamConfig {
 
 from_learning_rate!(RAdamConfig);
 
-/// One RAdam update of one parameter; public because it is named by [`Rule`].
+/// One RAdam update of one parameter; public because it is an associated type of [`Rule`].
 #[derive(Debug, Clone, Copy)]
 pub struct RAdamUpdate {
     penalty: f64,
@@ -173,15 +173,15 @@ impl Rule for RAdamConfig {
 /// Lookahead around RAdam; see [`RangerConfig`].
 pub type Ranger = Lookahead<RAdam>;
 
-/// Hyper-parameters of [`Ranger`], which [`build`](Self::build) makes.
+/// Hyper-parameters of [`Ranger`]; [`build`](Self::build) makes the optimizer.
 ///
 /// | field | default | meaning |
 /// | --- | --- | --- |
-/// | `inner` | `beta1` 0.95, `epsilon` 1e-5, else RAdam's | [`RAdamConfig`] |
+/// | `inner` | `beta1` 0.95, `epsilon` 1e-5, otherwise RAdam's | [`RAdamConfig`] |
 /// | `lookahead` | period 6, slow step size 0.5 | [`LookaheadConfig`] |
 ///
-/// In a file, what is left out of a table that is given has RAdam's or Lookahead's own default. The defaults here are those of its author's package. Its later options (gradient centralisation, adaptive clipping, a flat-then-cosine
-/// schedule inside the optimizer) are not part of this.
+/// The defaults are those of the author's package; its later options (gradient centralisation, adaptive clipping, a flat-then-cosine
+/// schedule inside the optimizer) are not included. In a file, fields omitted from a given table take RAdam's or Lookahead's own defaults.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -202,7 +202,7 @@ pub type Ranger = Lookahead<RAdam>;
 pub struct RangerConfig {
     /// The inner optimizer.
     pub inner: RAdamConfig,
-    /// What stands around it.
+    /// The settings of Lookahead.
     pub lookahead: LookaheadConfig,
 }
 
@@ -220,7 +220,7 @@ impl Default for RangerConfig {
 }
 
 impl RangerConfig {
-    /// The optimizer of `variables` ([what they can be](Variables)).
+    /// Builds the optimizer of `variables` ([accepted forms](Variables)).
     ///
     /// # Errors
     /// As [`RAdam::new`](Fused::new) and [`Lookahead::new`].

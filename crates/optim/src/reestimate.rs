@@ -1,4 +1,4 @@
-//! BatchNorm statistics estimated anew at the evaluation weights.
+//! Re-estimates BatchNorm statistics at the evaluation weights.
 
 use crate::error::in_range;
 use crate::evaluation::with_evaluation_weights;
@@ -10,7 +10,7 @@ use candle_core::{Tensor, Var};
 /// | field | meaning | range |
 /// | --- | --- | --- |
 /// | `batches` | training batches to average over | at least 1 |
-/// | `momentum` | that of the model's batch norm, `running <- (1 - momentum) * running + momentum * batch` (PyTorch's 0.1) | `(0, 1]` |
+/// | `momentum` | momentum of the model's batch norm, `running <- (1 - momentum) * running + momentum * batch` (PyTorch's 0.1) | `(0, 1]` |
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reestimate {
     /// Training batches to average over.
@@ -19,16 +19,16 @@ pub struct Reestimate {
     pub momentum: f64,
 }
 
-/// [`with_evaluation_weights`](crate::with_evaluation_weights), with the buffers `statistics` first made the plain average of the
-/// statistics of `batches` batches at those weights: the running statistics of batch norm were gathered at the fast weights.
-/// `forward(i)` must run the model on the i-th batch in training mode. Weights and buffers are back afterwards, bit for bit, whether the
-/// closures succeed, fail or panic.
+/// [`with_evaluation_weights`](crate::with_evaluation_weights), after setting the buffers `statistics` to the plain average of the
+/// statistics of `batches` batches at those weights; the running statistics of batch norm were gathered at the fast weights. `forward(i)`
+/// must run the model on the i-th batch in training mode. Afterwards weights and buffers are restored bit for bit, also after an error or a
+/// panic.
 ///
-/// The average is exact: each batch's statistics are read from buffers set to zero before it, where a running update leaves
-/// `momentum` times them. PyTorch's `torch.optim.swa_utils.update_bn` does the same for averages.
+/// The average is exact: buffers are set to zero before each batch, so that a running update leaves `momentum` times the batch's
+/// statistics. PyTorch's `torch.optim.swa_utils.update_bn` does the same for averages.
 ///
 /// # Errors
-/// [`Error::OutOfRange`](crate::Error::OutOfRange); those of the closures; what candle reports.
+/// [`Error::OutOfRange`](crate::Error::OutOfRange); errors of the closures; candle errors.
 ///
 /// ```
 /// use candle_core::{Device, Tensor, Var};
@@ -107,7 +107,7 @@ impl Saved {
 
 impl Drop for Saved {
     fn drop(&mut self) {
-        // Empty after `restore`; on the way out of an error or a panic, a second error has nowhere to go.
+        // Empty after `restore`; after an error or during a panic, a second error cannot be reported.
         let _ = self.write_back();
     }
 }

@@ -23,15 +23,15 @@ pub type RmsProp = Fused<RmsPropConfig>;
 /// | field | default | meaning | range |
 /// | --- | --- | --- | --- |
 /// | `learning_rate` | 1e-2 | step length | `[0, inf)` |
-/// | `smoothing` | 0.99 | rate of the averages (PyTorch's `alpha`) | `[0, 1)` |
-/// | `epsilon` | 1e-8 | added to the root (TensorFlow adds it under the root) | `[0, inf)` |
-/// | `momentum` | `None` | `None` has no buffer and none can be scheduled | `[0, 1)` |
+/// | `smoothing` | 0.99 | decay rate of the averages (PyTorch's `alpha`) | `[0, 1)` |
+/// | `epsilon` | 1e-8 | added to the square root (TensorFlow adds it inside the root) | `[0, inf)` |
+/// | `momentum` | `None` | `None` has no buffer and cannot be scheduled | `[0, 1)` |
 /// | `centered` | false | divide by the standard deviation | |
 /// | `weight_decay` | `None` | [`WeightDecay`] | |
 /// | `groups`, `gradients` | none | as in [`SgdConfig`](crate::SgdConfig) | |
 ///
-/// The arithmetic and the defaults are those of `torch.optim.RMSprop`. Rounding can leave `v - n^2` slightly negative, where
-/// PyTorch takes the root of it and gets a NaN; here the difference is taken as at least 0.
+/// Arithmetic and defaults match `torch.optim.RMSprop`. Rounding can make `v - n^2` slightly negative, which PyTorch turns into a NaN;
+/// here the difference is clamped to at least 0.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -54,9 +54,9 @@ pub type RmsProp = Fused<RmsPropConfig>;
 pub struct RmsPropConfig {
     /// Step length.
     pub learning_rate: f64,
-    /// Rate of the averages.
+    /// Decay rate of the averages.
     pub smoothing: f64,
-    /// Added to the root.
+    /// Added to the square root.
     pub epsilon: f64,
     /// Momentum of the normalised steps.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
@@ -65,9 +65,9 @@ pub struct RmsPropConfig {
     pub centered: bool,
     /// Weight decay.
     pub weight_decay: WeightDecay,
-    /// Parameters with other scales.
+    /// Parameter groups with their own scales.
     pub groups: Vec<Group>,
-    /// What is done to gradients first.
+    /// Gradient clipping and checks.
     pub gradients: Gradients,
 }
 
@@ -93,7 +93,7 @@ impl From<f64> for RmsPropConfig {
     }
 }
 
-/// One RMSProp update of one parameter; public because it is named by [`Rule`].
+/// One RMSProp update of one parameter; public because it is an associated type of [`Rule`].
 #[derive(Debug, Clone, Copy)]
 pub struct RmsPropUpdate {
     penalty: f64,

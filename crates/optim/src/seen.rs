@@ -1,28 +1,28 @@
-//! Weights that were changed by somebody else since they were last looked at.
+//! Detects weights that were changed outside the optimizer.
 
 use candle_core::{CpuStorage, Storage, Var};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a variable looked like last, shared by the clones of its parameter: two elements' bits in one number; 0 for not looked at.
+/// A record of a variable, shared by the clones of its parameter: the bits of two elements in one number; 0 for no record.
 ///
-/// A look reads two elements of a tensor, whatever its size. That finds other weights, as a loaded file has them, and not a change that
-/// leaves both elements as they are. Variables on a device are never looked at: that would wait for it.
+/// It reads two elements of a tensor of any size. That detects loaded weights, but not a change that leaves both elements as they are.
+/// Variables on a device are never checked: that would wait for it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen(Arc<AtomicU64>);
 
 impl Seen {
-    /// Looks now.
+    /// Records the variable.
     pub(crate) fn record(&self, var: &Var) {
         self.0.store(look(var).unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// The next question is answered with no.
+    /// Makes the next check report no change.
     pub(crate) fn forget(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 
-    /// Whether `var` looks otherwise than at the last look.
+    /// Whether `var` changed since it was recorded.
     pub(crate) fn differs(&self, var: &Var) -> bool {
         let before = self.0.load(Ordering::Relaxed);
         before != 0 && look(var).is_some_and(|now| now != before)
@@ -42,7 +42,7 @@ fn look(var: &Var) -> Option<u64> {
             _ => None,
         }
     };
-    // A constant without structure keeps the two apart; the lowest bit says that there was a look.
+    // A constant without structure keeps the two elements apart; the lowest bit marks a record.
     let (a, b) = (bits(first + count / 3)?, bits(first + 2 * count / 3)?);
     Some(a.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(b).rotate_left(17) | 1)
 }

@@ -29,8 +29,8 @@ pub type Sgd = Fused<SgdConfig>;
 /// | `groups` | none | [`Group`]s with other scales | |
 /// | `gradients` | as they are | [`Gradients`]: clipping, check | |
 ///
-/// The arithmetic is PyTorch's `torch.optim.SGD` (whose defaults these are); decoupled decay is an addition. Nesterov with
-/// dampening, which PyTorch refuses, cannot be written.
+/// Arithmetic and defaults match `torch.optim.SGD`; decoupled decay is an addition. Nesterov with dampening, which PyTorch refuses, cannot
+/// be expressed.
 ///
 /// # Errors
 /// [`Sgd::new`](Fused::new) reports a value out of range.
@@ -52,7 +52,7 @@ pub type Sgd = Fused<SgdConfig>;
 ///
 /// # References
 /// Sutskever, Martens, Dahl, Hinton: *On the importance of initialization and momentum in deep learning*, 2013.
-/// PyTorch applies the learning rate after the momentum, that paper before; they differ when the rate changes.
+/// PyTorch applies the learning rate after the momentum, the paper before it; they differ when the rate changes.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -63,9 +63,9 @@ pub struct SgdConfig {
     pub momentum: Momentum,
     /// Weight decay.
     pub weight_decay: WeightDecay,
-    /// Parameters with other scales.
+    /// Parameter groups with their own scales.
     pub groups: Vec<Group>,
-    /// What is done to gradients first.
+    /// Gradient clipping and checks.
     pub gradients: Gradients,
 }
 
@@ -93,20 +93,20 @@ impl From<f64> for SgdConfig {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
 pub enum Momentum {
-    /// No momentum and no buffer; none can be scheduled either.
+    /// No momentum and no buffer; momentum cannot be scheduled.
     #[default]
     None,
     /// The step is the running sum of gradients.
     Classical {
-        /// What the buffer is multiplied by each step.
+        /// The factor on the buffer at each step.
         momentum: f64,
-        /// How much of each gradient but the first is held back from the buffer, in `[0, 1]`.
+        /// How much of each gradient but the first is kept out of the buffer, in `[0, 1]`.
         #[cfg_attr(feature = "serde", serde(default))]
         dampening: f64,
     },
     /// The step looks ahead by one application of the momentum.
     Nesterov {
-        /// What the buffer is multiplied by each step.
+        /// The factor on the buffer at each step.
         momentum: f64,
     },
 }
@@ -123,7 +123,7 @@ impl Momentum {
     }
 }
 
-/// One SGD update of one parameter; public because it is named by [`Rule`].
+/// One SGD update of one parameter; public because it is an associated type of [`Rule`].
 #[derive(Debug, Clone, Copy)]
 pub struct SgdUpdate {
     penalty: f64,
@@ -131,7 +131,7 @@ pub struct SgdUpdate {
     /// The buffer becomes `keep * buffer + take * gradient`.
     keep: f64,
     take: f64,
-    /// The step is `by_gradient * gradient + by_buffer * buffer`; both hold the learning rate.
+    /// The step is `by_gradient * gradient + by_buffer * buffer`; both include the learning rate.
     by_gradient: f64,
     by_buffer: f64,
 }

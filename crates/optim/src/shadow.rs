@@ -6,15 +6,16 @@ use crate::{Result, State};
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 
-/// One tensor a parameter, of the shape and dtype of [`Parameter::weights`], equal to them at first.
+/// One tensor per parameter, of the shape and dtype of [`Parameter::weights`], equal to them at first.
 ///
-/// The tensors own their storage and carry no graph: `Var::from_tensor` copies what is not a variable, and a detached tensor is none.
+/// The tensors own their storage and carry no graph: `Var::from_tensor` copies a tensor that is not a variable, and a detached tensor is
+/// not.
 #[derive(Debug)]
 pub(crate) struct Shadow {
-    /// What it is called in saved state.
+    /// The name in saved state.
     name: &'static str,
     pub(crate) values: Vec<Var>,
-    /// Which parameters had a gradient since the two were last equal. The others are equal still, and left alone.
+    /// Which parameters had a gradient since the two were last equal. The others are still equal and are skipped.
     pub(crate) moved: Vec<bool>,
 }
 
@@ -26,17 +27,17 @@ impl Shadow {
         Ok(Self { name, values, moved })
     }
 
-    /// `moved`, as it is after a step with these gradients.
+    /// `moved` after a step with these gradients.
     pub(crate) fn moved_by(&self, grads: &GradStore, parameters: &[Parameter]) -> Vec<bool> {
         self.moved.iter().zip(parameters).map(|(moved, p)| *moved || grads.get(p.var()).is_some()).collect()
     }
 
-    /// A move of what `moved` says towards the weights.
+    /// A pull towards the weights, for the parameters in `moved`.
     pub(crate) fn pull<'a>(&'a self, moved: &'a [bool], rate: f64, write_back: bool) -> Pull<'a> {
         Pull { anchors: &self.values, takes_part: moved, rate, write_back }
     }
 
-    /// Exchanges weights and copy.
+    /// Swaps weights and copy.
     pub(crate) fn swap(&self, parameters: &[Parameter]) -> Result<()> {
         let moved: Vec<usize> = (0..parameters.len()).filter(|&i| self.moved[i]).collect();
         swap_pairs(&moved.iter().map(|&i| (parameters[i].weights(), &self.values[i])).collect::<Vec<_>>())?;
@@ -60,7 +61,7 @@ impl Shadow {
         Ok(())
     }
 
-    /// What [`save`](Self::save) wrote, as a copy of its own: nothing is changed if something is missing.
+    /// Reads what [`save`](Self::save) wrote into a new copy: nothing changes if something is missing.
     pub(crate) fn saved(&self, parameters: &[Parameter], state: &State) -> Result<Self> {
         let mut saved = Self { name: self.name, values: Vec::new(), moved: Vec::new() };
         for (parameter, value) in parameters.iter().zip(&self.values) {

@@ -1,10 +1,10 @@
-//! Many tensors' elements, mutable at once.
+//! Mutable access to the elements of many tensors at once.
 
 use crate::Result;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor};
 use std::cell::Cell;
 
-/// An element type that updates are computed in.
+/// An element type for updates.
 pub(crate) trait Element: crate::rule::Number + Copy + Default + PartialOrd + Send + Sync + 'static {
     fn from_f64(value: f64) -> Self;
     fn to_f64(self) -> f64;
@@ -37,12 +37,12 @@ element!(f64, F64);
 
 /// Calls `f` with the elements of all `tensors`, in their order.
 ///
-/// candle lends out one tensor's storage at a time, inside an in-place operation; so the call for each tensor is made
-/// inside the one before it, and the innermost holds them all. The depth is the number of tensors: a frame takes some
-/// 700 bytes, so callers pass at most a few hundred ([`crate::fused`] cuts its work accordingly).
+/// candle lends one tensor's storage at a time, inside an in-place operation, so the calls are nested and the innermost holds all slices.
+/// The depth is the number of tensors, at some 700 bytes a frame, so callers pass at most a few hundred ([`crate::fused`] splits its work
+/// accordingly).
 ///
-/// The tensors must be contiguous, on the CPU, of element type `T`, and no two may share storage (the second lock would
-/// wait for the first); the crate's own state and distinct variables never do.
+/// The tensors must be contiguous, on the CPU, of element type `T`, and must not share storage (the second lock would wait for the first);
+/// the crate's own state and distinct variables never do.
 pub(crate) fn with_slices_mut<T: Element, R>(tensors: &[&Tensor], f: impl FnOnce(Vec<&mut [T]>) -> R) -> Result<R> {
     let output = Cell::new(None);
     let held = Vec::with_capacity(tensors.len());
@@ -65,7 +65,7 @@ fn descend<T: Element, R, F: FnOnce(Vec<&mut [T]>) -> R>(
     }
 }
 
-/// The slices gathered so far and what to call with all of them.
+/// The slices gathered so far and the function to call with all of them.
 type Held<'a, T, F> = (Vec<&'a mut [T]>, F);
 
 struct Level<'a, 't, T, R, F> {

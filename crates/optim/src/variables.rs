@@ -1,18 +1,18 @@
-//! What an optimizer can be built from.
+//! Variables that an optimizer is built from.
 
 use candle_core::Var;
 use candle_nn::VarMap;
 
-/// Variables with names, or without: what the constructors of optimizers take, as `impl Into<Variables>`.
+/// Named or unnamed variables, which the constructors of optimizers take as `impl Into<Variables>`.
 ///
 /// | from | names |
 /// | --- | --- |
 /// | `&VarMap` | the map's; running statistics of batch norm are left out ([`trainable`]) |
 /// | `Vec<(String, Var)>`, `[(&str, Var); N]` | as given |
-/// | `Vec<Var>` | none; variables that are not floating-point are passed over, as candle's own optimizers do |
+/// | `Vec<Var>` | none; variables that are not floating-point are skipped, as candle's own optimizers do |
 ///
-/// Positions are no names: an optimizer of unnamed variables trains as any other, but its state cannot be written to a file, where the
-/// next process might list the variables in another order (`VarMap::all_vars` does): [`Error::Unnamed`](crate::Error::Unnamed).
+/// An optimizer of unnamed variables trains like any other, but its state cannot be saved ([`Error::Unnamed`](crate::Error::Unnamed)): the
+/// next process might list the variables in another order, as `VarMap::all_vars` does.
 ///
 /// ```
 /// use candle_core::{DType, Device, Var};
@@ -54,15 +54,15 @@ impl From<&VarMap> for Variables {
 impl From<Vec<Var>> for Variables {
     fn from(vars: Vec<Var>) -> Self {
         let float = vars.into_iter().filter(|var| var.dtype().is_float());
-        // Padded so that they sort.
+        // Zero-padded, so that they sort in order.
         Self { list: float.enumerate().map(|(i, var)| (format!("{i:06}"), var)).collect(), named: false }
     }
 }
 
 /// The trainable variables of a `VarMap`, sorted by name.
 ///
-/// `VarMap::all_vars` has no fixed order and includes the running statistics of batch norm, which are buffers; this list
-/// leaves out every name whose last part is `running_mean` or `running_var`.
+/// `VarMap::all_vars` has no fixed order and includes the running statistics of batch norm, which are buffers. This list omits every name
+/// whose last part is `running_mean` or `running_var`.
 ///
 /// ```
 /// use candle_core::{DType, Device};
@@ -86,7 +86,7 @@ pub fn running_statistics(vars: &VarMap) -> Vec<(String, Var)> {
 }
 
 fn sorted(vars: &VarMap, wanted: impl Fn(&str) -> bool) -> Vec<(String, Var)> {
-    // A poisoned lock means that another thread panicked while it added a variable; the map itself is still whole.
+    // A poisoned lock means that another thread panicked while adding a variable; the map itself is intact.
     let data = vars.data().lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut named: Vec<(String, Var)> =
         data.iter().filter(|(name, _)| wanted(name)).map(|(n, v)| (n.clone(), v.clone())).collect();

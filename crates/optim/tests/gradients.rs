@@ -91,7 +91,7 @@ fn a_gradient_of_the_wrong_shape_is_refused() {
     let mut grads = GradStore::default();
     grads.insert(&a, Tensor::new(&[[1f64, 1.0]], &Device::Cpu).unwrap());
     let error = optimizer.step(&grads).unwrap_err();
-    assert_eq!(error.to_string(), "the gradient of `a` has shape [1, 2], the parameter [2]");
+    assert_eq!(error.to_string(), "the gradient of `a` has shape [1, 2], but the parameter has [2]");
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn lists_with_a_name_or_a_variable_twice_or_integers_are_refused() {
     assert_eq!(build(vec![("x".into(), a.clone()), ("x".into(), b)]), "the parameter name `x` is given twice");
     assert_eq!(
         build(vec![("y".into(), a.clone()), ("x".into(), a)]),
-        "`x` and `y` are one variable: list a shared weight once"
+        "`x` and `y` are the same variable: list a shared weight once"
     );
     let integers = Var::zeros(2, DType::U32, &Device::Cpu).unwrap();
     assert!(build(vec![("n".into(), integers)]).contains("`n` has dtype U32"));

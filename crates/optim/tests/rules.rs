@@ -62,5 +62,5 @@ fn three_slots_are_carried_along_and_a_fourth_is_refused() {
     // Before anything else is looked at.
     let error = build(&["a", "b", "c", "d"], false).unwrap_err();
     assert!(matches!(error, Error::TooManySlots { rule: "sums", count: 4, limit: 3 }));
-    assert_eq!(error.to_string(), "the rule sums has 4 slots, but at most 3 are possible");
+    assert_eq!(error.to_string(), "the rule sums has 4 slots, but the limit is 3");
 }

@@ -1,19 +1,19 @@
 use crate::{Error, Result};
 
-/// The shape of a [`LanguageModel`](crate::LanguageModel).
+/// The configuration of a [`LanguageModel`](crate::LanguageModel).
 ///
 /// | field | meaning | default | range |
 /// |---|---|---|---|
-/// | `vocabulary` | tokens there are | 10,000 | >= 1 |
-/// | `embedding` | numbers that stand for a token | 200 | >= 1 |
-/// | `hidden` | units of an LSTM layer; of the last one if the output is free | 200 | >= 1 |
+/// | `vocabulary` | number of tokens | 10,000 | >= 1 |
+/// | `embedding` | embedding width | 200 | >= 1 |
+/// | `hidden` | units of an LSTM layer, including the last one if the output is not tied | 200 | >= 1 |
 /// | `layers` | LSTM layers | 2 | >= 1 |
-/// | `tied` | the output multiplies by the embedding; the last layer then has `embedding` units | true | |
-/// | `uniform` | every parameter starts uniform within this bound | none | above 0 |
-/// | `dropout` | how much is dropped where | nothing | [`LanguageDropout`] |
+/// | `tied` | the output layer shares the embedding; the last LSTM layer then has `embedding` units | true | |
+/// | `uniform` | bound of a uniform initialisation of every parameter | none | above 0 |
+/// | `dropout` | dropout rates | none | [`LanguageDropout`] |
 ///
-/// Without `uniform`, embedding and free output start within 0.1, the output's bias at 0, and each layer within 1 / sqrt(units), as
-/// PyTorch's `nn.LSTM` does.
+/// Without `uniform`, embedding and untied output start uniform within 0.1, the output's bias at 0, and each layer within 1 / sqrt(units),
+/// as PyTorch's `nn.LSTM` does.
 ///
 /// ```
 /// use lookahead_models::LanguageModelConfig;
@@ -24,32 +24,32 @@ use crate::{Error, Result};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct LanguageModelConfig {
-    /// Tokens there are.
+    /// Number of tokens.
     pub vocabulary: usize,
-    /// Numbers that stand for a token.
+    /// Embedding width.
     pub embedding: usize,
     /// Units of an LSTM layer.
     pub hidden: usize,
     /// LSTM layers.
     pub layers: usize,
-    /// Whether the output multiplies by the embedding.
+    /// Whether the output layer shares the embedding.
     pub tied: bool,
-    /// The bound of all initial parameters.
+    /// Bound of a uniform initialisation of every parameter.
     pub uniform: Option<f64>,
-    /// How much is dropped where.
+    /// Dropout rates.
     pub dropout: LanguageDropout,
 }
 
-/// The rates of dropout in training, each in [0, 1): what stays is scaled by 1 / (1 - rate).
+/// Dropout rates in training, each in [0, 1): entries that stay are scaled by 1 / (1 - rate).
 ///
 /// | field | what is dropped |
 /// |---|---|
-/// | `rows` | tokens: whole rows of the embedding, all occurrences together; the tied output keeps them |
-/// | `input` | what enters the first layer |
-/// | `between` | what goes from layer to layer |
-/// | `output` | what leaves the last layer |
-/// | `recurrent` | recurrent weights, one mask for all steps of a pass (DropConnect) |
-/// | `locked` | whether `input`, `between` and `output` drop the same units at all steps of a pass, rather than each element by itself |
+/// | `rows` | tokens: whole rows of the embedding, for all occurrences; a tied output keeps them |
+/// | `input` | the input of the first layer |
+/// | `between` | the activations between layers |
+/// | `output` | the output of the last layer |
+/// | `recurrent` | recurrent weights, with one mask for all steps of a pass (DropConnect) |
+/// | `locked` | whether `input`, `between` and `output` drop the same units at all steps of a pass instead of single elements |
 ///
 /// # References
 ///
@@ -58,22 +58,22 @@ pub struct LanguageModelConfig {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct LanguageDropout {
-    /// Of whole rows of the embedding.
+    /// Rate for whole rows of the embedding.
     pub rows: f64,
-    /// Of what enters the first layer.
+    /// Rate for the input of the first layer.
     pub input: f64,
-    /// Of what goes from layer to layer.
+    /// Rate for the activations between layers.
     pub between: f64,
-    /// Of what leaves the last layer.
+    /// Rate for the output of the last layer.
     pub output: f64,
-    /// Of recurrent weights.
+    /// Rate for recurrent weights.
     pub recurrent: f64,
     /// Whether all steps share a mask.
     pub locked: bool,
 }
 
 impl LanguageDropout {
-    /// Elements, at the same rate everywhere but in the recurrence: Zaremba's.
+    /// Dropout of elements, at the same rate everywhere but in the recurrence, as in Zaremba et al.
     pub fn elements(rate: f64) -> Self {
         Self { input: rate, between: rate, output: rate, ..Self::default() }
     }
@@ -94,22 +94,22 @@ impl Default for LanguageModelConfig {
 }
 
 impl LanguageModelConfig {
-    /// Words: two tied layers of 200, dropout 0.2. PyTorch's `word_language_model` example, tied.
+    /// Words: two tied layers of 200 units, dropout 0.2. PyTorch's `word_language_model` example, tied.
     pub fn words(vocabulary: usize) -> Self {
         Self { vocabulary, dropout: LanguageDropout::elements(0.2), ..Self::default() }
     }
 
-    /// Characters: one tied layer of 256, dropout 0.2.
+    /// Characters: one tied layer of 256 units, dropout 0.2.
     pub fn characters(vocabulary: usize) -> Self {
         Self { embedding: 256, hidden: 256, layers: 1, ..Self::words(vocabulary) }
     }
 
-    /// Zaremba et al. 2014, small: two layers of 200, free output, no dropout.
+    /// Zaremba et al. 2014, small: two layers of 200 units, untied output, no dropout.
     pub fn zaremba_small(vocabulary: usize) -> Self {
         Self { vocabulary, tied: false, uniform: Some(0.1), ..Self::default() }
     }
 
-    /// Zaremba et al. 2014, medium: two layers of 650, free output, dropout 0.5.
+    /// Zaremba et al. 2014, medium: two layers of 650 units, untied output, dropout 0.5.
     pub fn zaremba_medium(vocabulary: usize) -> Self {
         let (uniform, dropout) = (Some(0.05), LanguageDropout::elements(0.5));
         Self { embedding: 650, hidden: 650, uniform, dropout, ..Self::zaremba_small(vocabulary) }
@@ -131,11 +131,11 @@ impl LanguageModelConfig {
         units
     }
 
-    /// Checks every field.
+    /// Checks every field against the table above.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] with the first field that is out of its range.
+    /// [`Error::Config`] with the first field out of range.
     pub fn validate(&self) -> Result<()> {
         let refuse = |field, value: String, rule| Err(Error::Config { field, value, rule });
         let sizes = [("vocabulary", self.vocabulary), ("embedding", self.embedding), ("hidden", self.hidden)];

@@ -1,4 +1,4 @@
-//! Dropout whose masks are numbered, so that a pass that is done again drops the same.
+//! Dropout with numbered masks, so that repeating a pass drops the same entries.
 
 use candle_core::{DType, Device, Tensor};
 use rand_chacha::{
@@ -8,17 +8,17 @@ use rand_chacha::{
 
 use crate::{Pass, Result};
 
-/// The masks of one pass: of every place its own stream, which depends on (seed, step, place) alone.
+/// The masks of one pass. Every place has its own stream, which depends only on (seed, step, place).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Masks {
     pub(super) seed: u64,
     pub(super) pass: Pass,
-    /// Places there are in a pass.
+    /// Number of places in a pass.
     pub(super) places: u64,
 }
 
 impl Masks {
-    /// `shape` numbers, each 0 with probability `rate` and else `1 / (1 - rate)`; none where nothing is dropped.
+    /// `shape` values, each 0 with probability `rate` and otherwise `1 / (1 - rate)`; `None` if nothing is dropped.
     pub(super) fn mask(
         &self,
         place: u64,
@@ -33,7 +33,7 @@ impl Masks {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         // The top bit keeps these streams apart from those of the initial weights by more than chance.
         rng.set_stream((1 << 63) | (self.places * step + place));
-        // Two bytes decide over a number: the rate is met within 1 / 131,072.
+        // Two bytes decide each value: the rate is met within 1 / 131,072.
         let threshold = (rate * 65_536.0).round() as u32;
         let scale = (1.0 / (1.0 - rate)) as f32;
         let mut drawn = vec![0u8; 2 * shape.iter().product::<usize>()];
@@ -43,7 +43,7 @@ impl Masks {
         Ok(Some(Tensor::from_vec(mask, shape, device)?.to_dtype(dtype)?))
     }
 
-    /// Activations (T, B, F) with elements dropped, or with the same units at all steps.
+    /// Drops elements of activations (T, B, F), or the same units at all steps.
     pub(super) fn drop(&self, x: &Tensor, place: u64, rate: f64, locked: bool) -> Result<Tensor> {
         let (steps, batch, features) = x.dims3()?;
         let shape = [if locked { 1 } else { steps }, batch, features];

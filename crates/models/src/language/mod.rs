@@ -19,18 +19,18 @@ use crate::{
     store::{Store, StoreBuilder},
 };
 
-/// An LSTM language model: what token comes next?
+/// An LSTM language model, which predicts the next token.
 ///
 /// | parameter | shape | |
 /// | --- | --- | --- |
-/// | `embedding.weight` | (V, E) | of the output too, if tied |
-/// | `lstm.weight_ih_l0`, `lstm.weight_hh_l0` | (4 H, E), (4 H, H) | PyTorch's names and order of gates, `l1` and so on above |
+/// | `embedding.weight` | (V, E) | shared with the output if tied |
+/// | `lstm.weight_ih_l0`, `lstm.weight_hh_l0` | (4 H, E), (4 H, H) | PyTorch's names and gate order; `l1` and so on for the layers above |
 /// | `lstm.bias_ih_l0`, `lstm.bias_hh_l0` | (4 H) each | |
-/// | `decoder.weight` | (V, H) | if the output is free |
+/// | `decoder.weight` | (V, H) | only if the output is not tied |
 /// | `decoder.bias` | (V) | |
 ///
-/// Tokens are u32 (T, B): step t of B texts side by side, of which each goes on in the next window. The state in between is a value of the
-/// caller's.
+/// Tokens are u32 (T, B): T steps of B parallel texts, each of which continues in the next window. The caller keeps the state between
+/// windows.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};
@@ -61,7 +61,7 @@ pub struct LanguageModel {
     device: Device,
     embedding: Var,
     layers: Vec<Layer>,
-    /// Where the output is free.
+    /// `None` if the output is tied.
     decoder: Option<Var>,
     bias: Var,
     store: Store,
@@ -75,25 +75,25 @@ struct Layer {
     bias_hh: Var,
 }
 
-/// What the layers make of a window of text.
+/// The layers' outputs for a window of text.
 #[derive(Debug, Clone)]
 pub struct LanguageFeatures {
-    /// The last layer's outputs after dropout, (T, B, units): what the softmax sees.
+    /// The last layer's outputs after dropout, (T, B, units): the input of the softmax.
     pub dropped: Tensor,
-    /// The same before dropout: AWD-LSTM's regularisers take both.
+    /// The same before dropout; AWD-LSTM's regularisers use both.
     pub raw: Tensor,
-    /// The state behind the last step, with its graph.
+    /// The state after the last step, with its graph.
     pub state: LanguageState,
 }
 
 impl LanguageModel {
-    /// A model with fresh weights, which depend on `seed` and the parameters' names alone; `seed` is also that of the dropout masks.
+    /// A model with fresh weights, which depend only on `seed` and the parameters' names; `seed` also determines the dropout masks.
     ///
     /// `dtype` is f32 or f64.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] where the configuration describes no model.
+    /// [`Error::Config`] if the configuration is invalid.
     pub fn new(config: &LanguageModelConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
         config.validate()?;
         if ![DType::F32, DType::F64].contains(&dtype) {
@@ -127,21 +127,21 @@ impl LanguageModel {
         Ok(Self { config, seed, dtype, device, embedding: table, layers, decoder, bias, store })
     }
 
-    /// The state that `batch` texts begin with: zeros.
+    /// The initial state of `batch` texts: zeros.
     ///
     /// # Errors
     ///
-    /// candle's, if there is no memory for it.
+    /// A candle error if memory cannot be allocated.
     pub fn begin(&self, batch: usize) -> Result<LanguageState> {
         let zeros = |units| Ok(LstmState::zeros(batch, units, self.dtype, &self.device)?);
         Ok(LanguageState { layers: self.config.units().into_iter().map(zeros).collect::<Result<_>>()? })
     }
 
-    /// The state whose [tensors](LanguageState::tensors) these are, of a checkpoint as a rule; others are left out of account.
+    /// Restores a state from its [tensors](LanguageState::tensors), usually from a checkpoint; other tensors are ignored.
     ///
     /// # Errors
     ///
-    /// A tensor that is missing, or not (B, units) with one B for all.
+    /// A tensor that is missing, or not (B, units) with the same B everywhere.
     pub fn resume(&self, tensors: &HashMap<String, Tensor>) -> Result<LanguageState> {
         let (op, mut batch, mut layers) = ("LanguageModel::resume", None, Vec::with_capacity(self.layers.len()));
         for (layer, units) in self.config.units().into_iter().enumerate() {
@@ -162,13 +162,13 @@ impl LanguageModel {
         Ok(LanguageState { layers })
     }
 
-    /// What the layers make of `tokens`, u32 (T, B), from `state` on.
+    /// Runs the layers on `tokens`, u32 (T, B), starting from `state`.
     ///
-    /// In training the graph is kept and dropout drops; its masks are numbered by the pass's step.
+    /// Training keeps the graph and applies dropout; the pass's step numbers its masks.
     ///
     /// # Errors
     ///
-    /// Tokens of another shape or type, or beyond the vocabulary; a state of another model or batch.
+    /// Tokens of another shape or dtype, or beyond the vocabulary; a state of another model or batch.
     pub fn features(&self, tokens: &Tensor, state: &LanguageState, pass: Pass) -> Result<LanguageFeatures> {
         let (op, argument) = ("LanguageModel::features", "tokens");
         if tokens.rank() != 2 {
@@ -180,7 +180,7 @@ impl LanguageModel {
             return Err(Error::Config { field, value, rule: "one of this model's" });
         }
         let dropout = self.config.dropout;
-        // Places of masks: rows, input, and two of each layer: its recurrent weights, and what leaves it.
+        // Mask places: rows, input, and two per layer: its recurrent weights, and its output.
         let masks = Masks { seed: self.seed, pass, places: 2 + 2 * self.layers.len() as u64 };
         let mut x = embedding(&weight(&self.embedding, pass), tokens)?;
         if let Some(rows) = masks.mask(0, dropout.rows, &[self.config.vocabulary, 1], (self.dtype, &self.device))? {
@@ -211,7 +211,7 @@ impl LanguageModel {
         Ok(LanguageFeatures { dropped: x, raw, state: LanguageState { layers: after } })
     }
 
-    /// Logits (T, B, V) of what comes after each of `tokens`, u32 (T, B), and the state behind them.
+    /// Logits (T, B, V) of the token after each of `tokens`, u32 (T, B), and the state after the last step.
     ///
     /// # Errors
     ///
@@ -222,11 +222,11 @@ impl LanguageModel {
         Ok((linear(&features.dropped, &output, Some(&bias))?, features.state))
     }
 
-    /// The mean cross-entropy of `targets`, u32 (T, B), in nats a token, and the state behind the window.
+    /// The mean cross-entropy of `targets`, u32 (T, B), in nats per token, and the state after the window.
     ///
     /// # Errors
     ///
-    /// As [`features`](Self::features), of targets too.
+    /// As [`features`](Self::features), also for targets.
     pub fn loss(
         &self,
         tokens: &Tensor,
@@ -238,11 +238,11 @@ impl LanguageModel {
         Ok((self.loss_of(&features.dropped, targets, pass)?, features.state))
     }
 
-    /// The same of features that were computed before.
+    /// The same for features computed before.
     ///
     /// # Errors
     ///
-    /// Targets of another number or type, or beyond the vocabulary.
+    /// Targets of another count or dtype, or beyond the vocabulary.
     pub fn loss_of(&self, features: &Tensor, targets: &Tensor, pass: Pass) -> Result<Tensor> {
         let (output, bias) = self.output(pass);
         Ok(linear_cross_entropy(features, &output, Some(&bias), targets, 0.0)?)
@@ -252,37 +252,37 @@ impl LanguageModel {
         (weight(self.decoder.as_ref().unwrap_or(&self.embedding), pass), weight(&self.bias, pass))
     }
 
-    /// What is trained, sorted by name.
+    /// Trainable parameters, sorted by name.
     pub fn parameters(&self) -> Vec<(String, Var)> {
         self.store.parameters()
     }
 
-    /// How many numbers are trained.
+    /// Number of trainable values.
     pub fn parameter_count(&self) -> usize {
         self.store.parameter_count()
     }
 
-    /// The type of its numbers, as given to [`new`](Self::new).
+    /// The dtype, as passed to [`new`](Self::new).
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// The shape this model was built with.
+    /// The configuration of this model.
     pub fn config(&self) -> &LanguageModelConfig {
         &self.config
     }
 
-    /// The parameters by name: the live tensors, not copies. The carried state is not among them.
+    /// The parameters by name, sharing storage with the model. The carried state is not included.
     #[doc(alias = "state_dict")]
     pub fn state(&self) -> Vec<(String, Tensor)> {
         self.store.state()
     }
 
-    /// Takes the weights of a model of the same shape, as [`ResNet::load`](crate::ResNet::load).
+    /// Loads the weights of a model of the same shape, as [`ResNet::load`](crate::ResNet::load) does.
     ///
     /// # Errors
     ///
-    /// [`Error::Weights`] with every name that is missing, not of this model, of another shape or no float; the model is then as it was.
+    /// [`Error::Weights`] with every name that is missing, unexpected, of another shape or not floating-point; the model is then unchanged.
     #[doc(alias = "load_state_dict")]
     pub fn load(&self, weights: impl Into<Weights>) -> Result<Loaded> {
         self.store.load(weights.into(), false)
@@ -292,7 +292,7 @@ impl LanguageModel {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] where the file cannot be written.
+    /// [`Error::File`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.store.save(path.as_ref())
     }

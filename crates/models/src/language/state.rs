@@ -1,21 +1,21 @@
-//! What a language model carries from one window of text to the next.
+//! The state a language model carries from one window of text to the next.
 
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use lookahead_kernels::LstmState;
 
-/// The state of every layer between two windows: a value that the caller keeps, saves and gives back.
+/// The state of every layer between two windows. The caller keeps it, saves it and passes it back.
 ///
-/// Training carries it from window to window; evaluation begins with its own and leaves that of training alone.
+/// Training carries it from window to window; evaluation starts with its own and does not touch that of training.
 #[derive(Debug, Clone)]
 pub struct LanguageState {
-    /// Of each layer, (B, units) both.
+    /// One entry per layer, (B, units) both.
     pub layers: Vec<LstmState>,
 }
 
 impl LanguageState {
-    /// The same numbers, through which no gradient goes: between two windows of training.
+    /// The same values without a graph, for use between two windows of training.
     pub fn detach(&self) -> Self {
         Self { layers: self.layers.iter().map(LstmState::detach).collect() }
     }

@@ -7,12 +7,12 @@ use crate::{Pass, Result, layers::ConvNorm, store::StoreBuilder};
 #[derive(Debug)]
 pub(super) struct Block {
     path: Vec<ConvNorm>,
-    /// The 1x1 projection, where the block changes the shape.
+    /// The 1x1 projection, if the block changes the shape.
     downsample: Option<ConvNorm>,
 }
 
 impl Block {
-    /// `width` is the stage's; the block takes `channels` and gives `width * kind.expansion()`.
+    /// `width` is the stage's; the block maps `channels` to `width * kind.expansion()`.
     pub(super) fn new(
         store: &mut StoreBuilder<'_>,
         name: &str,
@@ -42,7 +42,7 @@ impl Block {
         Ok(Self { path, downsample })
     }
 
-    /// The block as the kernels take it.
+    /// The block in the kernels' form.
     pub(super) fn kernel(&self, pass: Pass) -> Result<ResidualBlock> {
         Ok(ResidualBlock {
             path: self.path.iter().map(|layer| layer.kernel(pass)).collect::<Result<_>>()?,

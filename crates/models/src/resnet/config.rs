@@ -1,6 +1,6 @@
 use crate::{BatchNormConfig, Error, Result};
 
-/// What stands before the first stage.
+/// The layers before the first stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
@@ -12,7 +12,7 @@ pub enum Stem {
     ImageNet,
 }
 
-/// The unit that is repeated.
+/// The repeated unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
@@ -20,12 +20,12 @@ pub enum Stem {
 pub enum BlockKind {
     /// Two 3x3 convolutions, the first one strided.
     Basic,
-    /// 1x1, 3x3 and 1x1 convolutions, the middle one strided (as torchvision's; He et al. stride the first), the last four times as wide.
+    /// 1x1, 3x3 and 1x1 convolutions, the middle one strided (as in torchvision; He et al. stride the first), the last four times as wide.
     Bottleneck,
 }
 
 impl BlockKind {
-    /// Channels a block gives for each channel of its stage.
+    /// Output channels of a block for each channel of its stage.
     pub(crate) const fn expansion(self) -> usize {
         match self {
             BlockKind::Basic => 1,
@@ -34,7 +34,7 @@ impl BlockKind {
     }
 }
 
-/// What stands behind the last stage.
+/// The layers after the last stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
@@ -42,8 +42,8 @@ impl BlockKind {
 pub enum Head {
     /// Global average pool and one linear layer, `fc`.
     Linear,
-    /// What fastai v1's `cnn_learner` puts there: global maximum and mean beside each other, batch norm, dropout 0.25, a linear layer to 512, relu,
-    /// batch norm, dropout 0.5 and a linear layer; He-normal weights, no biases at the start. Feature maps must be square.
+    /// The head of fastai v1's `cnn_learner`: global maximum and mean, concatenated, batch norm, dropout 0.25, a linear layer to 512, relu,
+    /// batch norm, dropout 0.5 and a linear layer; He-normal weights, biases initially zero. Feature maps must be square.
     Fastai,
 }
 
@@ -51,16 +51,16 @@ pub enum Head {
 ///
 /// | field        | meaning                                             | range                            |
 /// |--------------|-----------------------------------------------------|----------------------------------|
-/// | `stem`       | what stands before the first stage                  | [`Stem`]                         |
-/// | `block`      | the unit that is repeated                           | [`BlockKind`]                    |
+/// | `stem`       | layers before the first stage                       | [`Stem`]                         |
+/// | `block`      | the repeated unit                                   | [`BlockKind`]                    |
 /// | `widths`     | channels of each stage; the stem has the first      | at least one stage, each >= 1    |
 /// | `depths`     | blocks in each stage                                | as many as widths, each >= 1     |
-/// | `head`       | what stands behind the last stage                   | [`Head`], linear by default      |
+/// | `head`       | layers after the last stage                         | [`Head`], linear by default      |
 /// | `classes`    | width of the last layer                             | >= 1                             |
 /// | `batch_norm` | momentum and eps of every batch norm                | [`BatchNormConfig`]              |
 ///
-/// Every stage but the first halves height and width in its first block. Where a block changes the shape, its shortcut is a 1x1
-/// convolution with batch norm (option B of He et al.).
+/// Every stage but the first halves height and width in its first block. If a block changes the shape, its shortcut is a 1x1 convolution
+/// with batch norm (option B of He et al.).
 ///
 /// ```
 /// use lookahead_models::{ResNetConfig, Stem};
@@ -78,15 +78,15 @@ pub enum Head {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct ResNetConfig {
-    /// What stands before the first stage.
+    /// Layers before the first stage.
     pub stem: Stem,
-    /// The unit that is repeated.
+    /// The repeated unit.
     pub block: BlockKind,
     /// Channels of each stage.
     pub widths: Vec<usize>,
     /// Blocks in each stage.
     pub depths: Vec<usize>,
-    /// What stands behind the last stage.
+    /// Layers after the last stage.
     pub head: Head,
     /// Width of the last layer.
     pub classes: usize,
@@ -101,11 +101,11 @@ impl Default for ResNetConfig {
 }
 
 impl ResNetConfig {
-    /// The names that [`by_name`](Self::by_name) knows.
+    /// The names that [`by_name`](Self::by_name) accepts.
     pub const NAMES: [&str; 4] = ["resnet20", "resnet18", "resnet34", "resnet50"];
 
-    /// The CIFAR network of He et al. section 4.2 with 20 layers: stages of 16, 32 and 64 channels, three basic blocks each, and the 3x3 stem.
-    /// With 1x1 projections where the paper pads with zeros: 272,474 parameters for 10 classes.
+    /// The 20-layer CIFAR network of He et al. section 4.2: stages of 16, 32 and 64 channels, three basic blocks each, and the 3x3 stem. It
+    /// uses 1x1 projections where the paper pads with zeros: 272,474 parameters for 10 classes.
     pub fn resnet20(classes: usize) -> Self {
         Self {
             stem: Stem::Cifar,
@@ -145,7 +145,7 @@ impl ResNetConfig {
         }
     }
 
-    /// The network of that name, one of [`NAMES`](Self::NAMES). `resnet20` has only the [`Stem::Cifar`] and ignores `stem`.
+    /// The network with this name, one of [`NAMES`](Self::NAMES). `resnet20` always has [`Stem::Cifar`] and ignores `stem`.
     ///
     /// # Errors
     ///
@@ -164,7 +164,7 @@ impl ResNetConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] naming the first field out of range.
+    /// [`Error::Config`] with the first field out of range.
     pub fn validate(&self) -> Result<()> {
         let at_least_one = "a list of at least one number, each 1 or more";
         let check = |field, list: &[usize]| {

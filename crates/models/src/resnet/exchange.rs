@@ -1,4 +1,4 @@
-//! Weights in and out of a network: maps, and the files of other libraries.
+//! Loading and saving weights: maps, and the files of other libraries.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -8,16 +8,16 @@ use super::ResNet;
 use crate::{Loaded, Result, Weights};
 
 impl ResNet {
-    /// Parameters and buffers, sorted by name: what a checkpoint of the network holds. The tensors are the live ones, not copies.
+    /// Parameters and buffers, sorted by name: what a checkpoint of the network holds. The tensors share storage with the network.
     #[doc(alias = "state_dict")]
     pub fn state(&self) -> Vec<(String, Tensor)> {
         self.store.state()
     }
 
-    /// Takes the weights of a network of the same shape: from a file, or from a map of named tensors.
+    /// Loads the weights of a network of the same shape, from a file or from a map of named tensors.
     ///
-    /// Names may be torchvision's, timm's or transformers' ([`Naming`](crate::Naming)). f16, bf16, f32 and f64 are converted to the network's
-    /// type, and tensors go to its device. `num_batches_tracked` is skipped, and the result says so.
+    /// Names may be torchvision's, timm's or transformers' ([`Naming`](crate::Naming)). f16, bf16, f32 and f64 are converted to the
+    /// network's dtype, and tensors move to its device. `num_batches_tracked` is skipped, and the result says so.
     ///
     /// ```no_run
     /// use candle_core::{DType, Device};
@@ -31,16 +31,16 @@ impl ResNet {
     ///
     /// # Errors
     ///
-    /// [`Error::Weights`](crate::Error::Weights) with every name that is missing, not of this network, of another shape or no float; the network
-    /// is then as it was, as after any other error.
+    /// [`Error::Weights`](crate::Error::Weights) with every name that is missing, unexpected, of another shape or not floating-point. After
+    /// this and any other error the network is unchanged.
     #[doc(alias = "load_state_dict")]
     #[doc(alias = "from_pretrained")]
     pub fn load(&self, weights: impl Into<Weights>) -> Result<Loaded> {
         self.store.load(weights.into(), false)
     }
 
-    /// [`load`](Self::load) for another task: takes all but the last layer, `fc` or fastai's `head`, whose own weights this network keeps. The
-    /// number of classes and the kind of head may differ.
+    /// [`load`](Self::load) for another task: loads all but the last layer, `fc` or fastai's `head`, which keeps this network's weights.
+    /// The number of classes and the kind of head may differ.
     ///
     /// The result names what was kept and what was skipped.
     ///
@@ -57,28 +57,28 @@ impl ResNet {
     ///
     /// # Errors
     ///
-    /// Those of [`load`](Self::load), for all but the head.
+    /// Errors of [`load`](Self::load), for all but the head.
     #[doc(alias = "fine_tune")]
     #[doc(alias = "num_classes")]
     pub fn load_backbone(&self, weights: impl Into<Weights>) -> Result<Loaded> {
         self.store.load(weights.into(), true)
     }
 
-    /// [`load`](Self::load) from the map that [`state`](Self::state) collects into.
+    /// [`load`](Self::load) from a map collected from [`state`](Self::state).
     ///
     /// # Errors
     ///
-    /// Those of [`load`](Self::load).
+    /// Errors of [`load`](Self::load).
     pub fn load_state(&self, state: &BTreeMap<String, Tensor>) -> Result<Loaded> {
         self.load(state.clone())
     }
 
-    /// Writes parameters and buffers to a safetensors file, under torchvision's names. PyTorch takes it with
+    /// Writes parameters and buffers to a safetensors file, under torchvision's names. PyTorch loads it with
     /// `net.load_state_dict(safetensors.torch.load_file(path))`, candle with [`VarMap::load`](candle_nn::VarMap::load).
     ///
     /// # Errors
     ///
-    /// [`Error::File`](crate::Error::File) where the file cannot be written.
+    /// [`Error::File`](crate::Error::File) if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.store.save(path.as_ref())
     }

@@ -15,7 +15,7 @@ use crate::{
     store::StoreBuilder,
 };
 
-/// The layers behind [`Head`].
+/// The layers of a [`Head`].
 #[derive(Debug)]
 pub(super) enum HeadLayers {
     Linear(Linear),
@@ -38,7 +38,7 @@ impl HeadLayers {
                 let init = Init::linear(channels);
                 HeadLayers::Linear(Linear::new(store, "fc", [classes, channels], [init, init])?)
             }
-            // Named by their place in fastai's `nn.Sequential`, as its checkpoints are.
+            // Named by position in fastai's `nn.Sequential`, as in its checkpoints.
             Head::Fastai => {
                 let norms = [Norm::new(store, "head.2", 2 * channels)?, Norm::new(store, "head.6", HIDDEN)?];
                 let he = |inputs: usize| [Init::Normal((2.0 / inputs as f64).sqrt()), Init::Constant(0.0)];
@@ -67,7 +67,7 @@ impl HeadLayers {
     }
 }
 
-/// Global maxima, then global means: (N, H, W, C) to (N, 2 C).
+/// Global maxima, followed by global means: (N, H, W, C) to (N, 2 C).
 fn concat_pool(x: &Tensor) -> Result<Tensor> {
     let (n, height, width, c) = x.dims4()?;
     if height != width {
@@ -81,12 +81,12 @@ fn concat_pool(x: &Tensor) -> Result<Tensor> {
     Ok(Tensor::cat(&[&maxima.reshape((n, c))?, &means], 1)?)
 }
 
-/// Zeroes each entry with probability `rate` and scales the others by `1 / (1 - rate)`; the identity in evaluation.
-/// The mask depends on (seed, step, layer) alone.
+/// Zeroes each entry with probability `rate` and scales the others by `1 / (1 - rate)`; the identity in evaluation. The mask depends only
+/// on (seed, step, layer).
 fn dropout(x: &Tensor, rate: f64, seed: u64, layer: u64, pass: Pass) -> Result<Tensor> {
     let Pass::Train { step } = pass else { return Ok(x.clone()) };
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    // Two layers a step; the top bit keeps these streams apart from those of the initial weights by more than chance.
+    // Two layers per step; the top bit keeps these streams apart from those of the initial weights by more than chance.
     rng.set_stream((1 << 63) | (2 * step + layer));
     let threshold = (rate * 2f64.powi(32)) as u32;
     let scale = (1.0 / (1.0 - rate)) as f32;

@@ -21,8 +21,8 @@ const IMAGE_CHANNELS: usize = 3;
 
 /// A residual network for image classification.
 ///
-/// Images are (N, 3, H, W), normalised; logits are (N, classes). Inside, activations are channels-last, so images that are stored that
-/// way (a permuted view of (N, H, W, 3)) go in without a copy. Parameters carry torchvision's names and shapes.
+/// Images are (N, 3, H, W), normalised; logits are (N, classes). Internal activations are channels-last, so images stored that way (a
+/// permuted view of (N, H, W, 3)) need no copy. Parameters have torchvision's names and shapes.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};
@@ -44,7 +44,7 @@ const IMAGE_CHANNELS: usize = 3;
 #[derive(Debug)]
 pub struct ResNet {
     config: ResNetConfig,
-    /// Of activations.
+    /// Dtype of the activations.
     dtype: DType,
     stem: ConvNorm,
     blocks: Vec<Block>,
@@ -53,31 +53,31 @@ pub struct ResNet {
 }
 
 impl ResNet {
-    /// A network with fresh weights, which depend on `seed` and the parameters' names alone: convolutions as He et al. 2015 (normal,
+    /// A network with fresh weights, which depend only on `seed` and the parameters' names: convolutions as in He et al. 2015 (normal,
     /// outgoing connections), batch norm 1 and 0, the last layer as PyTorch's default.
     ///
-    /// `dtype` is that of weights, buffers, images and activations: f32 or f64. In bf16, images and activations are bf16, which halves
-    /// the memory of a training step; weights, buffers, the head and the logits stay f32, as all sums are, so that any optimizer
-    /// trains them.
+    /// `dtype` applies to weights, buffers, images and activations: f32 or f64. With bf16, only images and activations are bf16, which
+    /// halves the memory of a training step; weights, buffers, the head, the logits and all sums stay f32, so any optimizer can train them.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](crate::Error::Config) where the configuration describes no network.
+    /// [`Error::Config`](crate::Error::Config) if the configuration is invalid.
     pub fn new(config: &ResNetConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
         Self::build(config, seed, dtype, device, None)
     }
 
     /// The same network over the variables of candle's `VarBuilder`: those of a [`VarMap`](candle_nn::VarMap), which then trains, saves and
-    /// loads them, or copies of the tensors of a file.
+    /// loads them, or copies of a file's tensors.
     ///
-    /// Names are those of [`parameters`](Self::parameters) and [`buffers`](Self::buffers) behind the builder's prefix; dtype and device are the
-    /// builder's, with the weights in f32 where it says bf16. What a `VarMap` does not hold yet is drawn from `seed`, to the values that
-    /// [`new`](Self::new) gives. Its `all_vars` holds the running statistics too: give optimizers [`parameters`](Self::parameters).
+    /// Names are those of [`parameters`](Self::parameters) and [`buffers`](Self::buffers) after the builder's prefix. Dtype and device are
+    /// the builder's, with weights in f32 if it is bf16. Variables missing from a `VarMap` are drawn from `seed`, with the values that
+    /// [`new`](Self::new) gives. `VarMap::all_vars` includes the running statistics: pass optimizers [`parameters`](Self::parameters)
+    /// instead.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](crate::Error::Config) where the configuration describes no network, [`Error::VarType`](crate::Error::VarType) where a
-    /// variable is there in another type, and the builder's errors where it has no tensor of a name and shape.
+    /// [`Error::Config`](crate::Error::Config) if the configuration is invalid, [`Error::VarType`](crate::Error::VarType) if a variable
+    /// exists with another dtype, and the builder's errors if it has no tensor of a name and shape.
     ///
     /// ```
     /// use candle_core::{DType, Device};
@@ -126,11 +126,11 @@ impl ResNet {
         Ok(Self { config: config.clone(), dtype, stem, blocks, head, store: store.store })
     }
 
-    /// Logits (N, classes) of images (N, 3, H, W).
+    /// Returns logits (N, classes) for images (N, 3, H, W).
     ///
-    /// Logits of a bf16 network are f32, and it also takes f32 images, which are rounded.
+    /// A bf16 network returns f32 logits, and also accepts f32 images, which are rounded.
     ///
-    /// In training the graph is kept and batch norm uses and updates the batch's statistics; in evaluation neither.
+    /// Training keeps the graph, and batch norm uses the batch's statistics and updates the running ones; evaluation does neither.
     ///
     /// # Errors
     ///
@@ -146,7 +146,7 @@ impl ResNet {
                 lookahead_kernels::Error::DType { op: "ResNet::forward", argument: "images", expected, got }.into()
             );
         }
-        // One node of the graph for as much as possible: between nodes, candle clears and adds whole gradients.
+        // As much as possible in one node of the graph: between nodes, candle clears and adds whole gradients.
         let blocks = self.blocks.iter().map(|block| block.kernel(pass)).collect::<Result<Vec<_>>>()?;
         let x = match self.config.stem {
             Stem::Cifar => residual_network(&x, &self.stem.kernel(pass)?, &blocks, mode(pass))?,
@@ -158,27 +158,27 @@ impl ResNet {
         self.head.forward(&x.to_dtype(precise(self.dtype))?, pass)
     }
 
-    /// What is trained, sorted by name.
+    /// Trainable parameters, sorted by name.
     pub fn parameters(&self) -> Vec<(String, Var)> {
         self.store.parameters()
     }
 
-    /// BatchNorm's running means and variances, sorted by name. They are not trained: no optimizer, decay or averaging touches them.
+    /// Batch norm's running means and variances, sorted by name. They are not trained: no optimizer, decay or averaging touches them.
     pub fn buffers(&self) -> Vec<(String, Var)> {
         self.store.buffers()
     }
 
-    /// How many numbers are trained.
+    /// Number of trainable values.
     pub fn parameter_count(&self) -> usize {
         self.store.parameter_count()
     }
 
-    /// The type of its activations, as given to [`new`](Self::new).
+    /// The dtype of the activations, as passed to [`new`](Self::new).
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// The shape this network was built with.
+    /// The configuration of this network.
     pub fn config(&self) -> &ResNetConfig {
         &self.config
     }

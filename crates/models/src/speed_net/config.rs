@@ -46,11 +46,11 @@ impl Default for SpeedNetConfig {
 }
 
 impl SpeedNetConfig {
-    /// The same with every width times `factor`, rounded to a multiple of 16 and at least 16.
+    /// The same with every width multiplied by `factor`, rounded to a multiple of 16 and at least 16.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a factor that is not above 0 and finite.
+    /// [`Error::Config`] unless the factor is finite and above 0.
     pub fn scaled(mut self, factor: f64) -> Result<Self> {
         if !(factor > 0.0 && factor.is_finite()) {
             let (field, value, rule) = ("width factor", factor.to_string(), "above 0, and finite");
@@ -62,10 +62,10 @@ impl SpeedNetConfig {
         Ok(self)
     }
 
-    /// The sides of the images that the groups' pools bring down to one pixel under the last pool, which is 3x3.
+    /// The image sides that the groups' pools reduce to one pixel under the last pool, which is 3x3.
     pub(super) fn sides(&self) -> std::ops::RangeInclusive<usize> {
         let groups = self.widths.len() as u32;
-        // The whitening takes a pixel off, each group halves and rounds down.
+        // The whitening removes a pixel; each group halves and rounds down.
         (3 << groups) + 1..=(6 << groups)
     }
 
@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    /// 25 - 1 = 24 halves to 12, 6, 3; 48 - 1 = 47 to 23, 11, 5, under a 3x3 pool one pixel still.
+    /// 25 - 1 = 24 halves to 12, 6, 3; 48 - 1 = 47 to 23, 11, 5, which a 3x3 pool still reduces to one pixel.
     #[test]
     fn sides_are_those_that_end_in_one_pixel() {
         assert_eq!(SpeedNetConfig::default().sides(), 25..=48);

@@ -27,11 +27,12 @@ use crate::{
 /// | `group3`: the same | 256 to 256 | 3x3 |
 /// | max pool 3, `head`: linear without bias, times 1/9 | 256 to 10 | 1x1 |
 ///
-/// Images are (N, 3, H, W), normalised, 32x32 as a rule; with three groups a side may have 25 to 48 pixels. Batch norm has no scale, only a
-/// trained shift. Convolutions start as PyTorch's, but as many filters as there are input channels pass their channel on unchanged.
+/// Images are (N, 3, H, W), normalised, usually 32x32; with three groups a side may have 25 to 48 pixels. Batch norm has a trained shift
+/// but no scale. Convolutions are initialised as in PyTorch, except that as many filters as there are input channels pass their channel on
+/// unchanged.
 ///
-/// The filters of the whitening are no parameters. [`whiten`](Self::whiten) makes them from training images; until then they are drawn at
-/// random. Their bias is trained; airbench94 freezes it after three epochs.
+/// The whitening filters are not parameters. [`whiten`](Self::whiten) computes them from training images; until then they are random. Their
+/// bias is trained; airbench94 freezes it after three epochs.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};
@@ -49,12 +50,12 @@ use crate::{
 /// # References
 ///
 /// Jordan: *94% on CIFAR-10 in 3.29 Seconds on a Single GPU*, 2024, [arXiv:2404.00498](https://arxiv.org/abs/2404.00498), and
-/// [its program](https://github.com/KellerJordan/cifar10-airbench). Names and layout of the state differ from the program's.
+/// [its program](https://github.com/KellerJordan/cifar10-airbench). Names and layout of the state differ from that program's.
 #[derive(Debug)]
 #[doc(alias = "airbench94")]
 pub struct SpeedNet {
     config: SpeedNetConfig,
-    /// Of activations.
+    /// Dtype of the activations.
     dtype: DType,
     whiten: Whitening,
     groups: Vec<Group>,
@@ -85,13 +86,13 @@ struct Shift {
 }
 
 impl SpeedNet {
-    /// A network with fresh weights, which depend on `seed` and the parameters' names alone.
+    /// A network with fresh weights, which depend only on `seed` and the parameters' names.
     ///
-    /// `dtype` is as for [`ResNet::new`](crate::ResNet::new): f32, f64, or bf16 for activations with weights, head and logits in f32.
+    /// `dtype` is as in [`ResNet::new`](crate::ResNet::new): f32, f64, or bf16 for activations with weights, head and logits in f32.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](crate::Error::Config) where the configuration describes no network.
+    /// [`Error::Config`](crate::Error::Config) if the configuration is invalid.
     pub fn new(config: &SpeedNetConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
         config.validate()?;
         let (batch_norm, device) = (config.batch_norm, device.clone());
@@ -111,14 +112,16 @@ impl SpeedNet {
         Ok(Self { config: config.clone(), dtype, whiten, groups, head, store: store.store })
     }
 
-    /// Makes the frozen filters from normalised `images` (N, 3, H, W), not augmented; airbench94 takes the first 5,000 of the training set.
+    /// Computes the frozen filters from normalised `images` (N, 3, H, W) without augmentation; airbench94 uses the first 5,000 of the
+    /// training set.
     ///
-    /// The filters turn 2x2 patches into numbers that are uncorrelated over these images and of mean square one: eigenvectors of the patches'
-    /// second moments over the root of the eigenvalue plus [`whitening_eps`](SpeedNetConfig::whitening_eps), and the same negated. Sums are f64.
+    /// The filters map 2x2 patches to values that are uncorrelated over these images, with mean square one: eigenvectors of the patches'
+    /// second moments over the root of the eigenvalue plus [`whitening_eps`](SpeedNetConfig::whitening_eps), and their negatives. Sums are
+    /// f64.
     ///
     /// # Errors
     ///
-    /// Images of another shape, none of them, or a value that is not finite.
+    /// Images of another shape, no images, or a value that is not finite.
     pub fn whiten(&self, images: &Tensor) -> Result<()> {
         let op = "SpeedNet::whiten";
         let refuse = |expected: &str| {
@@ -138,10 +141,10 @@ impl SpeedNet {
         Ok(var.set(&filters.to_device(var.device())?.to_dtype(var.dtype())?)?)
     }
 
-    /// Logits (N, classes) of images (N, 3, H, W).
+    /// Returns logits (N, classes) for images (N, 3, H, W).
     ///
-    /// As for [`ResNet::forward`](crate::ResNet::forward), the graph is kept and batch norm uses and updates the batch's statistics in training
-    /// alone, and a bf16 network takes f32 images and gives f32 logits.
+    /// As in [`ResNet::forward`](crate::ResNet::forward), only training keeps the graph and uses the batch's statistics, with which it
+    /// updates the running ones. A bf16 network accepts f32 images and returns f32 logits.
     ///
     /// # Errors
     ///
@@ -171,42 +174,43 @@ impl SpeedNet {
         Ok((x.matmul(&weight(&self.head, pass).t()?)? * self.config.logit_scale)?)
     }
 
-    /// What is trained, sorted by name. The filters of the whitening are not.
+    /// Trainable parameters, sorted by name, without the whitening filters.
     pub fn parameters(&self) -> Vec<(String, Var)> {
         self.store.parameters()
     }
 
-    /// Batch norm's running statistics and the filters of the whitening, sorted by name.
+    /// Batch norm's running statistics and the whitening filters, sorted by name.
     pub fn buffers(&self) -> Vec<(String, Var)> {
         self.store.buffers()
     }
 
-    /// How many numbers are trained.
+    /// Number of trainable values.
     pub fn parameter_count(&self) -> usize {
         self.store.parameter_count()
     }
 
-    /// The type of its activations, as given to [`new`](Self::new).
+    /// The dtype of the activations, as passed to [`new`](Self::new).
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// The shape this network was built with.
+    /// The configuration of this network.
     pub fn config(&self) -> &SpeedNetConfig {
         &self.config
     }
 
-    /// Parameters and buffers, sorted by name: what a checkpoint of the network holds. The tensors are the live ones, not copies.
+    /// Parameters and buffers, sorted by name: what a checkpoint of the network holds. The tensors share storage with the network.
     #[doc(alias = "state_dict")]
     pub fn state(&self) -> Vec<(String, Tensor)> {
         self.store.state()
     }
 
-    /// Takes the weights of a network of the same shape, as [`ResNet::load`](crate::ResNet::load).
+    /// Loads the weights of a network of the same shape, as [`ResNet::load`](crate::ResNet::load) does.
     ///
     /// # Errors
     ///
-    /// [`Error::Weights`](crate::Error::Weights) with every name that is missing, not of this network, of another shape or no float; the network is then as it was.
+    /// [`Error::Weights`](crate::Error::Weights) with every name that is missing, unexpected, of another shape or not floating-point; the
+    /// network is then unchanged.
     #[doc(alias = "load_state_dict")]
     pub fn load(&self, weights: impl Into<Weights>) -> Result<Loaded> {
         self.store.load(weights.into(), false)
@@ -216,7 +220,7 @@ impl SpeedNet {
     ///
     /// # Errors
     ///
-    /// [`Error::File`](crate::Error::File) where the file cannot be written.
+    /// [`Error::File`](crate::Error::File) if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.store.save(path.as_ref())
     }
@@ -236,7 +240,7 @@ impl Group {
         })
     }
 
-    /// The two layers as the kernels take them: the first halves the map, rounded down.
+    /// The two layers in the kernels' form: the first halves the map, rounded down.
     fn layers(&self, config: BatchNormConfig, pass: Pass) -> Result<[PlainLayer; 2]> {
         let layer = |filters, norm: &Shift, pool| -> Result<PlainLayer> {
             let (norm, activation) = (Some(norm.kernel(config, pass)?), Some(Activation::Gelu));

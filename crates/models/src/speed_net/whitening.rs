@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 
 use crate::Result;
 
-/// Numbers of a patch: three channels of 2x2 pixels.
+/// Values of a patch: three channels of 2x2 pixels.
 pub(super) const PATCH: usize = 12;
 
 type Matrix = [[f64; PATCH]; PATCH];
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
     use candle_core::Device;
 
-    /// The matrix with 2 on the diagonal and 1 beside it has the eigenvalues `2 + 2 cos(k pi / 13)`.
+    /// The matrix with 2 on the diagonal and 1 next to it has the eigenvalues `2 + 2 cos(k pi / 13)`.
     #[test]
     fn eigenvalues_are_those_of_a_known_matrix() {
         let mut a = [[0.0; PATCH]; PATCH];
@@ -131,7 +131,7 @@ mod tests {
         }
     }
 
-    /// One patch: its second moments are its own products.
+    /// A single patch: its second moments are its own products.
     #[test]
     fn entries_run_over_channel_row_and_column() {
         let patch: Vec<f64> = (1..=12).map(f64::from).collect();
@@ -144,12 +144,12 @@ mod tests {
         }
     }
 
-    /// What the filters make of the images they were made for has the second moments `lambda / (lambda + eps)`: nearly one, and nothing
-    /// between two filters of the first twelve.
+    /// Applied to the images they were computed from, the filters give second moments `lambda / (lambda + eps)`: nearly one, and zero
+    /// between two of the first twelve filters.
     #[test]
     fn responses_are_white() {
         let images = Tensor::randn(0f64, 1.0, (4, 3, 9, 8), &Device::Cpu).unwrap();
-        // Neighbours that resemble one another, as in photographs.
+        // Neighbouring pixels resemble each other, as in photographs.
         let images = (images.narrow(3, 0, 7).unwrap() + images.narrow(3, 1, 7).unwrap()).unwrap();
         let filters = filters(&images, 1e-9).unwrap();
         let responses = images.conv2d(&filters.narrow(0, 0, 12).unwrap(), 0, 1, 1, 1).unwrap();

@@ -1,4 +1,4 @@
-//! PyTorch's file format before 1.6: pickles one behind another, then the bytes of each storage.
+//! PyTorch's file format before 1.6: consecutive pickles, then the bytes of each storage.
 //!
 //! ```text
 //! magic number | version | the writer's machine | the object | storage keys | for each key: count (i64), values
@@ -17,7 +17,7 @@ use candle_core::{Error, Result, Tensor, bail, pickle::Object};
 
 use super::pickle;
 
-/// The pickled number that these files begin with; candle's reader cannot hold it, for it has ten bytes.
+/// The pickled number at the start of these files; at ten bytes it is too long for candle's reader.
 const MAGIC: [u8; 15] = *b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
 
 pub(super) fn starts(first: &[u8]) -> bool {
@@ -34,7 +34,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     let object = pickle::object(&mut file)?;
     let Object::List(keys) = pickle::object(&mut file)? else { bail!("the list of storages is missing") };
 
-    // Storages do not say how long their values are: whoever names them does.
+    // Storages do not record the size of their values; the tensors that name them do.
     let mut sizes = HashMap::new();
     pickle::value_sizes(&object, &mut sizes);
     let mut storages = HashMap::new();

@@ -1,4 +1,4 @@
-//! What a network took from named tensors, and what it left.
+//! What a network loaded from named tensors, and what it skipped.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use candle_core::DType;
 
 use super::{Naming, mismatch::shortened};
 
-/// What [`ResNet::load`](crate::ResNet::load) and its relatives did. As text it is one line for a log.
+/// Result of [`ResNet::load`](crate::ResNet::load) and its relatives. Its `Display` is one line for a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loaded {
-    /// How many of the network's tensors have new values.
+    /// Number of the network's tensors with new values.
     pub tensors: usize,
-    /// Whose names they came under.
+    /// The naming scheme of the given tensors.
     pub naming: Naming,
-    /// Types other than the network's that were converted to it, each once.
+    /// Dtypes that were converted to the network's, each once.
     pub converted: Vec<DType>,
-    /// Given tensors that were left out, by the names they were given, sorted: the `num_batches_tracked` of PyTorch's batch norms, which
-    /// count batches for a momentum that changes, and the head where the network keeps its own.
+    /// Given tensors that were skipped, sorted by their given names: `num_batches_tracked` of PyTorch's batch norms, which count batches
+    /// for a changing momentum, and the head if the network keeps its own.
     pub skipped: Vec<String>,
-    /// Tensors of the network that were not replaced, sorted: its head after
-    /// [`load_backbone`](crate::ResNet::load_backbone), nothing otherwise.
+    /// Tensors of the network that were not replaced, sorted: its head after [`load_backbone`](crate::ResNet::load_backbone), otherwise
+    /// none.
     pub kept: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! How the tensors at hand differ from those of a network.
+//! Differences between given tensors and those of a network.
 
 use std::fmt;
 
@@ -7,25 +7,25 @@ use candle_core::DType;
 /// How many names of a kind a message shows.
 const SHOWN: usize = 5;
 
-/// All that keeps named tensors from being those of a network. Each list is sorted by name; at least one holds something.
+/// The differences between named tensors and those of a network. Each list is sorted by name; at least one is not empty.
 ///
-/// As text it shows at most five names of a kind, and how many more there are.
+/// `Display` shows at most five names of a kind, and how many more there are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Mismatch {
-    /// Names of the network that nothing was given for.
+    /// Names of the network without a given tensor.
     pub missing: Vec<String>,
-    /// Given names, as they were given, that are none of the network's, or that name one of them a second time.
+    /// Given names, as given, that are not the network's or that duplicate one.
     pub unexpected: Vec<String>,
-    /// Tensors of another shape than the network's.
+    /// Tensors whose shape differs from the network's.
     pub misshapen: Vec<Misshapen>,
-    /// Tensors that are no floating-point numbers of 16, 32 or 64 bits.
+    /// Tensors that are not floating-point with 16, 32 or 64 bits.
     pub not_floats: Vec<(String, DType)>,
-    /// Whether nothing but the last layer is in the way, so that [`ResNet::load_backbone`](crate::ResNet::load_backbone) would do.
+    /// Whether only the last layer differs, so that [`ResNet::load_backbone`](crate::ResNet::load_backbone) would succeed.
     pub head_only: bool,
 }
 
-/// A tensor of another shape than the network's.
+/// A tensor whose shape differs from the network's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Misshapen {

@@ -1,4 +1,4 @@
-//! Named tensors from a file or a map, and what happened when a network took them.
+//! Named tensors from a file or a map, and the result of loading them.
 
 mod legacy;
 mod loaded;
@@ -26,9 +26,9 @@ pub use self::{
 };
 use crate::Result;
 
-/// Named tensors for [`ResNet::load`](crate::ResNet::load): a file of torchvision's or of the hub's, or a map.
+/// Named tensors for [`ResNet::load`](crate::ResNet::load): a file from torchvision or the hub, or a map.
 ///
-/// Files are told apart by their content, whatever they are called:
+/// The content of a file determines its format; its name does not matter:
 ///
 /// | content | written by |
 /// | --- | --- |
@@ -36,8 +36,8 @@ use crate::Result;
 /// | PyTorch's zip format (`.pth`, `.pt`, `.bin`) | `torch.save` since 1.6: torchvision's weights |
 /// | PyTorch's older format | `torch.save` before 1.6, or with `_use_new_zipfile_serialization=False` |
 ///
-/// Of PyTorch's files nothing is executed; only tensors are read, from a state dict or from one under the key `state_dict`, `model` or
-/// `model_state_dict`. A file that holds a whole pickled module has none.
+/// PyTorch's files are not executed; only tensors are read, from a state dict at the top level or under the key `state_dict`, `model` or
+/// `model_state_dict`. A file that holds a whole pickled module has no state dict.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -55,11 +55,11 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Every tensor of the file at `path`, on the CPU and in the file's types.
+    /// Every tensor of the file at `path`, on the CPU and in the file's dtypes.
     ///
     /// # Errors
     ///
-    /// [`Error::File`](crate::Error::File) where it cannot be read or is damaged, [`Error::Format`](crate::Error::Format) where it is of
+    /// [`Error::File`](crate::Error::File) if the file cannot be read or is damaged, [`Error::Format`](crate::Error::Format) if it has
     /// another format or holds no tensors.
     #[doc(alias = "from_pretrained")]
     #[doc(alias = "load_state_dict")]
@@ -67,7 +67,7 @@ impl Weights {
         Ok(Self { tensors: read::read(path.as_ref())? })
     }
 
-    /// The tensors by the names they were given.
+    /// The tensors by their given names.
     pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
         &self.tensors
     }

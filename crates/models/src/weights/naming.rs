@@ -1,15 +1,15 @@
-//! The names that other libraries give to the tensors of a residual network, and ours, which are torchvision's.
+//! The names of a residual network's tensors in other libraries, and ours, which are torchvision's.
 
 use std::fmt;
 
-/// Whose names a set of tensors carries.
+/// The naming scheme of a set of tensors.
 ///
 /// | library | first convolution | in a block | last layer |
 /// | --- | --- | --- | --- |
 /// | torchvision, timm | `conv1.weight`, `bn1.*` | `layer2.0.conv1.weight`, `layer2.0.bn1.*`, `layer2.0.downsample.0.weight`, `layer2.0.downsample.1.*` | `fc.*` |
 /// | transformers | `embedder.embedder.convolution.weight`, `embedder.embedder.normalization.*` | `encoder.stages.1.layers.0.layer.0.convolution.weight`, `….layer.0.normalization.*`, `….shortcut.convolution.weight`, `….shortcut.normalization.*` | `classifier.1.*` |
 ///
-/// transformers puts `resnet.` before all but the last layer's in `ResNetForImageClassification`, and nothing in `ResNetModel`.
+/// In transformers, `ResNetForImageClassification` puts `resnet.` before all names but the last layer's; `ResNetModel` has no prefix.
 /// A `module.` (PyTorch's `DataParallel`) or `_orig_mod.` (`torch.compile`) before every name is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -17,7 +17,7 @@ pub enum Naming {
     /// torchvision's names, which timm and this crate use too.
     #[default]
     Torchvision,
-    /// Those of transformers' `ResNetModel` and `ResNetForImageClassification`.
+    /// The names of transformers' `ResNetModel` and `ResNetForImageClassification`.
     Transformers,
 }
 
@@ -30,10 +30,10 @@ impl fmt::Display for Naming {
     }
 }
 
-/// Wrappers of PyTorch that put their name before every other.
+/// PyTorch wrappers that prefix every name with their own.
 const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
 
-/// How the given names become the network's.
+/// Maps given names to the network's.
 #[derive(Debug)]
 pub(super) struct Translation {
     pub(super) naming: Naming,
@@ -54,7 +54,7 @@ impl Translation {
         Self { naming: if transformers { Naming::Transformers } else { Naming::Torchvision }, prefix }
     }
 
-    /// The network's name for `name`; unchanged where there is none.
+    /// The network's name for `name`; unchanged if there is none.
     pub(super) fn own(&self, name: &str) -> String {
         let name = name.strip_prefix(self.prefix.as_str()).unwrap_or(name);
         match self.naming {
@@ -85,7 +85,7 @@ fn from_transformers(name: &str) -> Option<String> {
     Some(format!("layer{stage}.{block}.{renamed}"))
 }
 
-/// `convolution.x` or `normalization.x` under their new names.
+/// The new name of `convolution.x` or `normalization.x`.
 fn layer(name: &str, convolution: &str, normalization: &str) -> Option<String> {
     let (kind, rest) = name.split_once('.')?;
     match kind {

@@ -1,6 +1,7 @@
-//! What both of PyTorch's formats have in common: a pickled object whose tensors name a storage, and a place in it.
+//! The common part of PyTorch's two formats: a pickled object whose tensors name a storage and a place in it.
 //!
-//! Nothing is executed: candle's reader turns a pickle into a tree of plain values, in which `_rebuild_tensor_v2` and its like are words.
+//! Nothing is executed: candle's reader turns a pickle into a tree of plain values, in which `_rebuild_tensor_v2` and the like are just
+//! names.
 
 use std::{collections::HashMap, io::BufRead};
 
@@ -9,10 +10,10 @@ use candle_core::{
     pickle::{Object, Stack},
 };
 
-/// Where training programs put the state dict in what they save.
+/// Keys under which training programs save the state dict.
 const KEYS: [&str; 3] = ["state_dict", "model", "model_state_dict"];
 
-/// A tensor of a state dict: strides and offset count values, not bytes.
+/// A tensor of a state dict; strides and offset count values, not bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Place {
     pub(super) storage: String,
@@ -28,7 +29,7 @@ pub(super) fn object(file: &mut impl BufRead) -> Result<Object> {
     stack.finalize()
 }
 
-/// The tensors of a state dict, which is `object` or lies in it under one of [`KEYS`]; none where there is no state dict.
+/// The tensors of a state dict, which is `object` or is stored in it under one of [`KEYS`]; empty if there is no state dict.
 pub(super) fn state_dict(object: &Object) -> Result<Vec<(String, Place)>> {
     let Object::Dict(entries) = object else { return Ok(Vec::new()) };
     let tensors = tensors(entries)?;
@@ -54,7 +55,7 @@ fn tensors(entries: &[(Object, Object)]) -> Result<Vec<(String, Place)>> {
     Ok(tensors)
 }
 
-/// The arguments of `_rebuild_tensor_v2`, where `value` is a tensor or a parameter.
+/// The arguments of `_rebuild_tensor_v2` if `value` is a tensor or a parameter.
 fn rebuilt(value: &Object) -> Option<&[Object]> {
     let Object::Reduce { callable, args } = value else { return None };
     let (Object::Class { class_name, .. }, Object::Tuple(args)) = (callable.as_ref(), args.as_ref()) else {
@@ -97,7 +98,7 @@ fn place(arguments: &[Object]) -> Option<Place> {
     Some(Place { storage, dtype, offset, dims: numbers(dims)?, strides: numbers(strides)? })
 }
 
-/// Key and type of a storage: ("storage", type, key, device, count), and a view in the older format.
+/// Key and type of a storage, stored as ("storage", type, key, device, count), plus a view in the older format.
 fn named(storage: &Object) -> Option<(&str, &str)> {
     let Object::PersistentLoad(fields) = storage else { return None };
     let Object::Tuple(fields) = fields.as_ref() else { return None };
@@ -105,7 +106,7 @@ fn named(storage: &Object) -> Option<(&str, &str)> {
     Some((key, class_name))
 }
 
-/// Bytes of a value in each storage that `object` names anywhere, an optimizer's among them.
+/// Bytes per value of each storage that `object` names anywhere, including an optimizer's.
 pub(super) fn value_sizes(object: &Object, sizes: &mut HashMap<String, u64>) {
     match object {
         Object::Tuple(objects) | Object::List(objects) => objects.iter().for_each(|object| value_sizes(object, sizes)),
@@ -129,7 +130,7 @@ pub(super) fn value_sizes(object: &Object, sizes: &mut HashMap<String, u64>) {
     }
 }
 
-/// The tensor at `place` of the storage with these bytes, contiguous.
+/// The tensor at `place` in the storage with these bytes, contiguous.
 pub(super) fn tensor(name: &str, place: &Place, storage: &[u8]) -> Result<Tensor> {
     let Place { dtype, offset, dims, strides, storage: _ } = place;
     let size = dtype.size_in_bytes();
@@ -173,7 +174,7 @@ mod tests {
         let read =
             |place: &Place| tensor("x", place, &storage).unwrap().flatten_all().unwrap().to_vec1::<u8>().unwrap();
         assert_eq!(read(&at(1, &[2, 3], &[3, 1])), [0, 1, 2, 3, 4, 5]);
-        // The transpose of that.
+        // Its transpose.
         assert_eq!(read(&at(1, &[3, 2], &[1, 3])), [0, 3, 1, 4, 2, 5]);
         assert_eq!(read(&at(6, &[], &[])), [5]);
         assert_eq!(read(&at(7, &[0], &[1])), [0; 0]);

@@ -1,4 +1,4 @@
-//! Which given tensor goes into which of the network's, decided before anything is changed.
+//! Matches given tensors with the network's, before anything changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use candle_core::{DType, Tensor};
 
 use super::{Loaded, Mismatch, Misshapen, Weights, naming::Translation};
 
-/// The end of the names under which PyTorch's batch norms count their batches.
+/// The name suffix of the batch counters in PyTorch's batch norms.
 pub(super) const COUNTER: &str = ".num_batches_tracked";
 
-/// The first part of every name of a last layer: torchvision's, and fastai's.
+/// Name prefixes of the last layer: torchvision's, and fastai's.
 const HEADS: [&str; 2] = ["fc.", "head."];
 
 fn of_a_head(name: &str) -> bool {
@@ -20,7 +20,7 @@ fn float(dtype: DType) -> bool {
     matches!(dtype, DType::F16 | DType::BF16 | DType::F32 | DType::F64)
 }
 
-/// Given tensors by the network's names, and the account of it. `own` are the network's tensors; with `keep_head` its last layer stays.
+/// Given tensors by the network's names, and the result. `own` are the network's tensors; with `keep_head` its last layer is kept.
 pub(crate) fn plan(
     own: &BTreeMap<&str, &Tensor>,
     weights: Weights,
@@ -66,7 +66,7 @@ pub(crate) fn plan(
         mismatch.missing.push(name.to_string());
     }
     if !mismatch.is_empty() {
-        // The order of the network's names, where it is not that of the given ones.
+        // Sorted by the network's names, whose order may differ from that of the given names.
         mismatch.misshapen.sort_by(|a, b| a.name.cmp(&b.name));
         mismatch.not_floats.sort_by(|a, b| a.0.cmp(&b.0));
         mismatch.head_only = head_only;

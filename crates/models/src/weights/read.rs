@@ -1,4 +1,4 @@
-//! Files of named tensors, told apart by their first bytes.
+//! Files of named tensors, recognised by their first bytes.
 
 use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
 
@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use super::{legacy, zipped};
 use crate::{Error, Result};
 
-/// Longer headers than this are none: a network of a million tensors needs less.
+/// Longer headers are not safetensors: a network of a million tensors needs less.
 const LONGEST_HEADER: u64 = 100 << 20;
 
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
@@ -33,7 +33,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     Ok(tensors)
 }
 
-/// The length of a JSON object, then the object.
+/// safetensors starts with the length of a JSON object, then the object.
 fn safetensors(first: &[u8]) -> bool {
     let length = first.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
     length.is_some_and(|length| (2..=LONGEST_HEADER).contains(&length)) && first.get(8) == Some(&b'{')

@@ -22,7 +22,7 @@ pub(super) fn starts(first: &[u8]) -> bool {
     first.starts_with(b"PK\x03\x04")
 }
 
-/// The tensors of the state dict; none where the archive holds another object, or is none of PyTorch's.
+/// The tensors of the state dict; empty if the archive holds another object or is not PyTorch's.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     let mut archive = ZipArchive::new(BufReader::new(File::open(path)?))?;
     let names = archive.file_names().map(|name| Ok(name?.into_owned())).collect::<Result<Vec<String>>>()?;

@@ -1,52 +1,52 @@
-//! Which average, and how it weighs the steps.
+//! Kinds of weight averages.
 
 use crate::Result;
 use crate::error::in_range;
 
-/// Which average [`Averaged`](crate::Averaged) keeps. [`polyak`](Self::polyak) and [`ema`](Self::ema) are right for runs of any length.
+/// The average that [`Averaged`](crate::Averaged) keeps. [`polyak`](Self::polyak) and [`ema`](Self::ema) suit runs of any length.
 ///
-/// Until `start` steps have been taken there is no average, and evaluation is at the weights themselves; the first step that counts makes
-/// the average equal to its weights. So the random initial weights are in no average.
+/// Averaging begins after `start` steps; until then, evaluation uses the current weights. The first averaged step sets the average to its
+/// weights, so the random initial weights never enter it.
 ///
 /// # References
 /// Polyak, Juditsky: *Acceleration of stochastic approximation by averaging*, 1992. Shamir, Zhang: *Stochastic Gradient Descent for
 /// Non-smooth Optimization*, 2013, [arXiv:1212.1824](https://arxiv.org/abs/1212.1824) (`power`, their eta). TensorFlow's
-/// `ExponentialMovingAverage` with `num_updates` (the warm-up). PyTorch's `AveragedModel` with an exponential average is the one without
-/// warm-up: it copies the weights at its first update and has a constant decay from then on.
+/// `ExponentialMovingAverage` with `num_updates` (the warm-up). PyTorch's `AveragedModel` with an exponential average has no warm-up: it
+/// copies the weights at its first update and uses a constant decay from then on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
 #[non_exhaustive]
 pub enum Average {
-    /// A mean of the weights after each step. At the t-th step that counts, from 1,
+    /// Running mean of the weights after each step. At the t-th averaged step, from 1,
     ///
     /// ```text
     /// average <- average + (1 + power) / (t + power) * (weights - average)
     /// ```
     Polyak {
-        /// The first step whose weights count, from 0.
+        /// The first averaged step, from 0.
         #[cfg_attr(feature = "serde", serde(default))]
         start: usize,
-        /// How much more late steps weigh than early ones: about `t^power`. 0 is the plain mean, which holds on to the bad weights of
-        /// the beginning; 8 leaves the last ninth of the run with two thirds of the weight. In `[0, inf)`.
+        /// How much more late steps weigh than early ones: about `t^power`. 0 is the plain mean, which retains the poor weights of early
+        /// training; 8 gives the last ninth of the run two thirds of the weight. In `[0, inf)`.
         #[cfg_attr(feature = "serde", serde(default = "power"))]
         power: f64,
     },
     /// `average <- decay * average + (1 - decay) * weights` after each step.
     Ema {
-        /// What the old average weighs, in `[0, 1]`.
+        /// Weight of the old average, in `[0, 1]`.
         decay: f64,
-        /// The first step whose weights count, from 0.
+        /// The first averaged step, from 0.
         #[cfg_attr(feature = "serde", serde(default))]
         start: usize,
-        /// Whether the decay grows to its value: the t-th step that counts, from 1, takes `min(decay, (t - 1) / (t + 8))`, and until then
-        /// the average is Polyak's with `power` 8. Without it the first weights that count rule the average for `1 / (1 - decay)` steps.
+        /// Whether to warm up the decay: the t-th averaged step, from 1, uses `min(decay, (t - 1) / (t + 8))`, so the average starts as
+        /// Polyak's with `power` 8. Without warm-up, the first averaged weights dominate for `1 / (1 - decay)` steps.
         #[cfg_attr(feature = "serde", serde(default = "yes"))]
         warm_up: bool,
     },
 }
 
-/// The weight of late steps in an average that is right for short runs.
+/// Default `power`: weights late steps enough for short runs.
 const POWER: f64 = 8.0;
 
 #[cfg(feature = "serde")]
@@ -60,18 +60,18 @@ fn yes() -> bool {
 }
 
 impl Average {
-    /// Polyak's average with `power` 8, from the first step.
+    /// Polyak averaging with `power` 8, from the first step.
     pub fn polyak() -> Self {
         Self::Polyak { start: 0, power: POWER }
     }
 
-    /// The exponential average with this decay, warmed up, from the first step.
+    /// Exponential moving average with this decay, warmed up, from the first step.
     #[doc(alias = "EMA")]
     pub fn ema(decay: f64) -> Self {
         Self::Ema { decay, start: 0, warm_up: true }
     }
 
-    /// The same, from this step on.
+    /// Starts averaging at `step`.
     #[must_use]
     #[doc(alias = "swa_start")]
     pub fn starting_at(mut self, step: usize) -> Self {
@@ -81,10 +81,10 @@ impl Average {
         self
     }
 
-    /// Checks the numbers, as [`Averaged::new`](crate::Averaged::new) does.
+    /// Checks the fields, as [`Averaged::new`](crate::Averaged::new) does.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a decay outside `[0, 1]` and a power outside `[0, inf)`, NaN included.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a decay outside `[0, 1]` or a power outside `[0, inf)`, NaN included.
     pub fn validate(self) -> Result<()> {
         match self {
             Self::Polyak { power, .. } => in_range((0.0..f64::INFINITY).contains(&power), "power", power, "[0, inf)"),
@@ -92,7 +92,7 @@ impl Average {
         }
     }
 
-    /// How far the average goes towards the weights after step `step`, from 1; `None` before the first that counts.
+    /// Interpolation weight after step `step`, from 1; `None` before the first averaged step.
     pub(super) fn rate(self, step: usize) -> Option<f64> {
         let (Self::Polyak { start, .. } | Self::Ema { start, .. }) = self;
         let t = step.checked_sub(start).filter(|t| *t > 0)? as f64;
@@ -104,7 +104,7 @@ impl Average {
         })
     }
 
-    /// Whether `steps` steps were enough to have one.
+    /// Whether there is an average after `steps` steps.
     pub(super) fn has_begun(self, steps: usize) -> bool {
         let (Self::Polyak { start, .. } | Self::Ema { start, .. }) = self;
         steps > start

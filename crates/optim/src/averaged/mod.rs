@@ -11,10 +11,10 @@ use crate::shadow::Shadow;
 use crate::{Error, Optimizer, Result, State};
 use candle_core::backprop::GradStore;
 
-/// An optimizer that also keeps an average of its weights, and evaluates at it. Training goes on as without it.
+/// Wraps an optimizer and keeps an average of its weights for evaluation. Training is unaffected.
 ///
-/// The built-in optimizers update the average in the pass of the step. A parameter that never had a gradient is not averaged. It
-/// composes: around [`Lookahead`](crate::Lookahead) it averages the fast weights as they are after each step, synced or not.
+/// The built-in optimizers update the average in the same pass as the step. Parameters that never had a gradient are not averaged. Around
+/// [`Lookahead`](crate::Lookahead), it averages the fast weights after each step, synced or not.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -31,8 +31,8 @@ use candle_core::backprop::GradStore;
 /// # Ok::<(), lookahead_optim::Error>(())
 /// ```
 ///
-/// Running statistics of batch norm belong to the fast weights:
-/// [`with_reestimated_statistics`](crate::evaluation::with_reestimated_statistics) gathers them at the average.
+/// BatchNorm's running statistics match the fast weights; re-estimate them at the average with
+/// [`with_reestimated_statistics`](crate::evaluation::with_reestimated_statistics).
 #[doc(alias = "AveragedModel")]
 #[doc(alias = "SWA")]
 #[doc(alias = "EMA")]
@@ -67,11 +67,11 @@ impl<O: Optimizer> Averaged<O> {
         &mut self.inner
     }
 
-    /// Runs `evaluate` with the average in the variables, and brings the fast weights back, bit for bit, whether it succeeds, fails or
-    /// panics. [`EvaluationWeights`](crate::evaluation::EvaluationWeights) does it without a closure.
+    /// Runs `evaluate` with the averaged weights in the variables, then restores the fast weights bit for bit, also after an error or a
+    /// panic. [`EvaluationWeights`](crate::evaluation::EvaluationWeights) does the same without a closure.
     ///
     /// # Errors
-    /// Those of `evaluate`; what candle reports.
+    /// Errors of `evaluate`; candle errors.
     pub fn with_average<T>(&mut self, evaluate: impl FnOnce() -> Result<T>) -> Result<T> {
         with_evaluation_weights(self, evaluate)
     }
@@ -96,7 +96,7 @@ impl<O: Optimizer> Averaged<O> {
         Ok(())
     }
 
-    /// An average from here.
+    /// Starts the average at the present weights.
     fn begin(&mut self) -> Result<()> {
         self.values.restart(self.inner.parameters())?;
         self.steps = 0;
@@ -161,7 +161,7 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
         Ok(())
     }
 
-    /// Starts over: the inner state anew, the average at the present weights.
+    /// Resets the inner state and restarts the average at the present weights.
     fn reset_state(&mut self) -> Result<()> {
         self.check_weights_in_place("reset the state")?;
         self.inner.reset_state()?;

@@ -1,16 +1,16 @@
-//! Any optimizer of candle's as an inner optimizer.
+//! Adapts candle's optimizers for use as inner optimizers.
 
 use crate::parameter::{Parameter, Variables};
 use crate::{Error, Optimizer, Result};
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 
-/// An optimizer written against `candle_nn::Optimizer`, candle's own or anybody's, as one of this crate: something for
-/// [`Lookahead`](crate::Lookahead) and [`Averaged`](crate::Averaged) to stand around.
+/// Adapts an optimizer written against `candle_nn::Optimizer`, candle's own or any other, to this crate, so that
+/// [`Lookahead`](crate::Lookahead) and [`Averaged`](crate::Averaged) can wrap it.
 ///
-/// Its learning rate goes through. Its state is out of reach, so Lookahead keeps it ([`StatePolicy::Keep`](crate::StatePolicy::Keep));
-/// the other policies, saving and loading are [`Error::Unsupported`]. bf16 and f16 variables are updated as that optimizer does it; slow
-/// weights and averages of them are in f32 all the same.
+/// The learning rate is passed on. The state is not accessible, so Lookahead keeps it ([`StatePolicy::Keep`](crate::StatePolicy::Keep));
+/// the other policies, saving and loading are [`Error::Unsupported`]. The wrapped optimizer updates bf16 and f16 variables its own way;
+/// their slow weights and averages are still in f32.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -30,17 +30,17 @@ pub struct FromCandle<O> {
 }
 
 impl<O: candle_nn::Optimizer> FromCandle<O> {
-    /// Builds the optimizer over `variables` ([what they can be](Variables)).
+    /// Builds the optimizer over `variables` ([accepted forms](Variables)).
     ///
     /// # Errors
-    /// As [`Parameter::list`]; what the optimizer's own constructor reports.
+    /// As [`Parameter::list`]; errors of the optimizer's own constructor.
     pub fn new(variables: impl Into<Variables>, config: O::Config) -> Result<Self> {
         let parameters = Parameter::list(variables)?;
         let vars: Vec<Var> = parameters.iter().map(|p| p.var().clone()).collect();
         Ok(Self { inner: O::new(vars, config)?, parameters })
     }
 
-    /// Takes one that is built already, over these same variables: candle's trait does not tell which it has.
+    /// Wraps an optimizer already built over these same variables, which candle's trait does not expose.
     ///
     /// # Errors
     /// As [`Parameter::list`].
@@ -48,12 +48,12 @@ impl<O: candle_nn::Optimizer> FromCandle<O> {
         Ok(Self { inner, parameters: Parameter::list(variables)? })
     }
 
-    /// What is inside.
+    /// The wrapped optimizer.
     pub fn get(&self) -> &O {
         &self.inner
     }
 
-    /// What is inside, to change its settings.
+    /// The wrapped optimizer, to change its settings.
     pub fn get_mut(&mut self) -> &mut O {
         &mut self.inner
     }
@@ -77,7 +77,7 @@ impl<O: candle_nn::Optimizer + Send> Optimizer for FromCandle<O> {
             return Err(Error::NoGradient { parameters: self.parameters.len() });
         }
         self.inner.step(grads)?;
-        // The step was made on the variables; master copies follow.
+        // The step changed the variables; update the master copies.
         ready.into_iter().filter(|p| p.master().is_some()).try_for_each(Parameter::adopt)
     }
 

@@ -1,5 +1,5 @@
-//! The methods that both traits have, on the types themselves: no import is needed for a training loop, and with both traits imported
-//! no call is ambiguous, since a type's own methods come first.
+//! The methods of both traits as inherent methods: a training loop needs no import, and no call is ambiguous with both traits imported,
+//! since inherent methods take precedence.
 
 use super::FromCandle;
 use crate::rule::{Fused, Rule};
@@ -17,10 +17,10 @@ macro_rules! own_methods {
             Optimizer::step(self, grads)
         }
 
-        /// The gradients of `loss`, and one [`step`](Self::step) with them.
+        /// Computes the gradients of `loss` and takes one [`step`](Self::step) with them.
         ///
         /// # Errors
-        /// As [`Optimizer::step`]; what candle reports.
+        /// As [`Optimizer::step`]; candle errors.
         pub fn backward_step(&mut self, loss: &Tensor) -> Result<()> {
             Optimizer::backward_step(self, loss)
         }

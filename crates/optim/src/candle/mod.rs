@@ -1,4 +1,4 @@
-//! candle's own `Optimizer`: ours for loops written against it, and its for our wrappers.
+//! candle's own `Optimizer` trait: implemented by our types, and adapted for our wrappers.
 //!
 //! Its `new` takes variables without names; see [`Variables`](crate::parameter::Variables).
 
@@ -12,7 +12,7 @@ use crate::{Average, Averaged, Lookahead, LookaheadConfig, Muon, MuonConfig, Opt
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Var};
 
-/// What candle's trait asks for besides `new`, from this crate's trait; a foreign trait cannot be implemented for all of them at once.
+/// Implements candle's trait, apart from `new`, with this crate's; a foreign trait cannot be implemented for all types at once.
 macro_rules! methods_of_optimizer {
     () => {
         fn step(&mut self, grads: &GradStore) -> Result<()> {

@@ -1,23 +1,23 @@
-//! A safetensors file with lines of text in its metadata.
+//! A safetensors file with text entries in its metadata.
 
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// The file's contents: tensors, and lines of text in the metadata.
+/// The file's contents: tensors, and text entries in the metadata.
 #[derive(Debug)]
 pub(super) struct Archive {
     pub(super) tensors: BTreeMap<String, Tensor>,
     pub(super) lines: BTreeMap<String, String>,
 }
 
-/// The one metadata entry. safetensors keeps metadata in a hash map, in no fixed order; with one entry, equal contents give equal bytes.
+/// The only metadata entry. safetensors keeps metadata in an unordered hash map; with one entry, equal contents give equal bytes.
 const ENTRY: &str = "lookahead-optim";
 const FORMAT: &str = "1";
 
 impl Archive {
-    /// One without contents.
+    /// An empty archive.
     pub(super) fn new() -> Self {
         Self { tensors: BTreeMap::new(), lines: BTreeMap::from([("format".to_string(), FORMAT.to_string())]) }
     }
@@ -53,7 +53,7 @@ impl Archive {
     }
 }
 
-/// Writes to a temporary name beside `path`, then renames, so that a crash leaves the old file whole.
+/// Writes a temporary file next to `path`, then renames it, so a crash leaves the old file intact.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let io = |source| Error::Io { path: path.to_path_buf(), source };
     let mut temporary = path.as_os_str().to_owned();
@@ -64,7 +64,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     std::fs::rename(&temporary, path).map_err(io)
 }
 
-/// The entries whose key begins with `prefix`, without it.
+/// The entries whose key starts with `prefix`, with the prefix removed.
 pub(super) fn under<V: Clone>(prefix: &str, map: &BTreeMap<String, V>) -> BTreeMap<String, V> {
     map.iter().filter_map(|(k, v)| Some((k.strip_prefix(prefix)?.to_string(), v.clone()))).collect()
 }

@@ -14,10 +14,10 @@ use candle_core::{Device, Tensor, Var};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Saves weights, buffers, optimizer state and `extra` lines of your own (epoch, step) in one safetensors file.
+/// Saves weights, buffers, optimizer state and your own `extra` entries (epoch, step) in one safetensors file.
 ///
-/// Tensors are named `weights.NAME`, `buffers.NAME` and `state.SLOT.NAME`; counters, settings and `extra` travel in the file's
-/// metadata. The file is written to a temporary name beside `path`, then renamed. Equal contents give equal bytes.
+/// Tensors are named `weights.NAME`, `buffers.NAME` and `state.SLOT.NAME`; counters, settings and `extra` are stored in the metadata. The
+/// file is written under a temporary name next to `path`, then renamed. Equal contents give equal bytes.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Format`], [`Error::EvaluationWeightsInPlace`]; [`Error::Unnamed`] for variables without names.
@@ -63,13 +63,12 @@ pub fn save_checkpoint(
     archive.save(path.as_ref())
 }
 
-/// Loads what [`save_checkpoint`] wrote into `optimizer`, its parameters' variables and `buffers`, and returns the `extra` lines.
+/// Loads a file of [`save_checkpoint`] into `optimizer`, its parameters' variables and `buffers`, and returns the `extra` entries.
 ///
-/// Training goes on with the same bits as if it had never stopped. All or nothing: everything is checked before anything is
-/// written.
+/// Training continues with the same bits as if it had never stopped. All or nothing: everything is checked before anything is written.
 ///
 /// # Errors
-/// The first thing that does not fit, by name; [`Error::Io`], [`Error::Format`], [`Error::Unnamed`].
+/// The first mismatch, by name; [`Error::Io`], [`Error::Format`], [`Error::Unnamed`].
 pub fn load_checkpoint(
     path: impl AsRef<Path>,
     optimizer: &mut dyn Optimizer,
@@ -86,7 +85,7 @@ pub fn load_checkpoint(
     }
     let saved = archive.tensors.iter().filter(|(key, _)| !key.starts_with("state.")).collect::<BTreeMap<_, _>>();
     let state = State::of_archive(&archive);
-    // The settings name a different optimizer or network better than a missing tensor does.
+    // Check the settings first: they describe a different optimizer or network better than a missing tensor does.
     state.check_fits(&optimizer.state()?)?;
     for key in saved.keys().copied().chain(targets.keys()).collect::<BTreeSet<_>>() {
         match (saved.get(key), targets.get(key)) {

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::path::Path;
 
-/// Everything an optimizer remembers, by name.
+/// The state of an optimizer, by name.
 ///
 /// * *tensors*, such as `momentum.fc.weight`: copies that later steps do not change;
-/// * *counters*, such as the steps since the last sync: numbers as text that reads back to the same bits;
-/// * *settings*, such as the sync period and each parameter's shape: they are not loaded but must agree.
+/// * *counters*, such as the steps since the last sync: numbers as text that parses to the same bits;
+/// * *settings*, such as the sync period and each parameter's shape: compared when loading, not loaded.
 ///
-/// The fast weights are the model's and not part of it (but the f32 master copies of bf16 and f16 weights are);
-/// [`save_checkpoint`](crate::save_checkpoint) puts both into one file. A wrapper keeps what it wraps under `inner.`.
+/// The fast weights belong to the model and are not included, but the f32 master copies of bf16 and f16 weights are;
+/// [`save_checkpoint`](crate::save_checkpoint) stores both in one file. A wrapper stores the state of the wrapped optimizer under `inner.`.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -41,15 +41,15 @@ pub struct State {
     pub(crate) tensors: BTreeMap<String, Tensor>,
 }
 
-/// What a wrapper keeps of what it wraps begins so.
+/// Prefix of the wrapped optimizer's entries.
 const INNER: &str = "inner.";
 
-/// What must agree between a saved state and the optimizer that loads it: keys and values as text.
+/// Settings that must agree between a saved state and the optimizer that loads it: keys and values as text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings(pub(crate) BTreeMap<String, String>);
 
 impl Settings {
-    /// Writes down one setting.
+    /// Records one setting.
     pub fn set(&mut self, key: impl Into<String>, value: impl Display) {
         self.0.insert(key.into(), value.to_string());
     }
@@ -68,7 +68,7 @@ impl State {
         &mut self.settings
     }
 
-    /// A setting's text.
+    /// The text of a setting.
     pub fn setting(&self, key: &str) -> Option<&str> {
         self.settings.0.get(key).map(String::as_str)
     }
@@ -76,7 +76,7 @@ impl State {
     /// Adds a copy of a variable.
     ///
     /// # Errors
-    /// What candle reports.
+    /// Candle errors.
     pub fn insert(&mut self, key: impl Into<String>, var: &Var) -> Result<()> {
         self.tensors.insert(key.into(), var.as_detached_tensor().copy()?);
         Ok(())
@@ -95,7 +95,7 @@ impl State {
         self.tensors.iter().map(|(key, tensor)| (key.as_str(), tensor))
     }
 
-    /// Writes a counter down. The text of an `f64` in Rust reads back to the same bits.
+    /// Records a counter. Rust's text of an `f64` parses to the same bits.
     pub fn count(&mut self, key: impl Into<String>, value: impl Display) {
         self.counters.insert(key.into(), value.to_string());
     }
@@ -103,13 +103,13 @@ impl State {
     /// Reads a counter.
     ///
     /// # Errors
-    /// [`Error::StateMissing`]; [`Error::StateValue`] if it is no such number.
+    /// [`Error::StateMissing`]; [`Error::StateValue`] if it is not a number of this type.
     pub fn counter<T: std::str::FromStr>(&self, key: &str) -> Result<T> {
         let text = self.counters.get(key).ok_or_else(|| Error::StateMissing { key: key.to_string() })?;
         text.parse().map_err(|_| Error::StateValue { key: key.to_string(), value: text.clone() })
     }
 
-    /// Reads a number of steps: one that `f64` holds exactly, so that counting on from it never overflows.
+    /// Reads a step count: one that `f64` holds exactly, so that counting on from it never overflows.
     pub(crate) fn steps(&self, key: &str) -> Result<u64> {
         let steps: u64 = self.counter(key)?;
         if steps <= 1 << 53 {
@@ -119,7 +119,7 @@ impl State {
         }
     }
 
-    /// Takes in the state of what is wrapped, under `inner.`.
+    /// Adds the state of the wrapped optimizer, under `inner.`.
     #[must_use]
     pub fn with_inner(mut self, inner: Self) -> Self {
         let nested = |key: String| format!("{INNER}{key}");
@@ -129,7 +129,7 @@ impl State {
         self
     }
 
-    /// The state of what is wrapped.
+    /// The state of the wrapped optimizer.
     #[must_use]
     pub fn inner(&self) -> Self {
         Self {
@@ -143,8 +143,8 @@ impl State {
         key.starts_with(INNER)
     }
 
-    /// Checks that `self`, which was saved, fits an optimizer whose state is `here`: the optimizer's kind first, then settings,
-    /// tensors (names, shapes, dtypes) and counters (names) in name order. An optimizer calls it before it changes anything.
+    /// Checks that `self`, a saved state, fits an optimizer whose state is `here`: the optimizer's kind first, then settings, tensors
+    /// (names, shapes, dtypes) and counters (names) in name order. An optimizer calls it before it changes anything.
     ///
     /// # Errors
     /// The first difference: [`Error::StateSetting`], [`Error::StateMissing`], [`Error::StateUnexpected`] or [`Error::StateTensor`].
@@ -178,15 +178,15 @@ impl State {
         Ok(())
     }
 
-    /// Writes one safetensors file: to a temporary name beside `path`, then renamed, so that a crash leaves the old file whole.
+    /// Writes one safetensors file, under a temporary name next to `path`, then renamed, so a crash leaves the old file intact.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Format`]; [`Error::Unnamed`] where the variables came without names.
+    /// [`Error::Io`], [`Error::Format`]; [`Error::Unnamed`] if the variables have no names.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.archive()?.save(path.as_ref())
     }
 
-    /// Reads what [`save`](Self::save) or [`save_checkpoint`](crate::save_checkpoint) wrote.
+    /// Reads a file of [`save`](Self::save) or [`save_checkpoint`](crate::save_checkpoint).
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Format`].

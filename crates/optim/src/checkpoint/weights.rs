@@ -8,13 +8,13 @@ use candle_core::{Device, Tensor, Var};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Writes the weights meant for evaluation (slow weights, averages, or simply the weights) and `buffers` into a safetensors file
-/// under their plain names, without optimizer state: what `VarMap::load`, `VarBuilder` and other programs read.
+/// Writes the evaluation weights (slow weights, averages, or else the weights themselves) and `buffers` to a safetensors file under their
+/// plain names, without optimizer state. `VarMap::load`, `VarBuilder` and other programs can read it.
 ///
-/// For the fast weights write the variables themselves, as `VarMap::save` does.
+/// To save the fast weights, write the variables themselves, as `VarMap::save` does.
 ///
 /// # Errors
-/// [`Error::Unnamed`], [`Error::DuplicateName`], [`Error::Io`], [`Error::Format`]; what candle reports.
+/// [`Error::Unnamed`], [`Error::DuplicateName`], [`Error::Io`], [`Error::Format`]; candle errors.
 ///
 /// ```
 /// use candle_core::{DType, Device};
@@ -53,13 +53,13 @@ pub fn export_weights(path: impl AsRef<Path>, optimizer: &mut dyn Optimizer, buf
     replace(path, &bytes)
 }
 
-/// Reads weights and `buffers` from a file with plain names (of `VarMap::save`, of [`export_weights`], of another program) into the
-/// variables, and makes the optimizer start from them ([`Optimizer::adopt_weights`]). Dtypes are converted.
+/// Reads weights and `buffers` from a file with plain names (of `VarMap::save`, [`export_weights`] or another program) into the variables,
+/// and restarts the optimizer from them ([`Optimizer::adopt_weights`]). Dtypes are converted.
 ///
-/// All or nothing: names and shapes are checked before anything is written. What else is in the file is named in the result.
+/// All or nothing: names and shapes are checked before anything is written. Returns the names of the other tensors in the file.
 ///
 /// # Errors
-/// [`Error::StateMissing`], [`Error::StateTensor`], [`Error::Unnamed`], [`Error::Io`]; what candle reports.
+/// [`Error::StateMissing`], [`Error::StateTensor`], [`Error::Unnamed`], [`Error::Format`], [`Error::Io`]; candle errors.
 pub fn import_weights(
     path: impl AsRef<Path>,
     optimizer: &mut dyn Optimizer,

@@ -1,4 +1,4 @@
-//! Compiles a formula's kernel for the device at hand and launches it. Never run on a GPU yet.
+//! Compiles a formula's kernel for the present device and launches it. Never run on a GPU yet.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
@@ -14,7 +14,7 @@ use super::source::{KERNEL, source};
 use super::table::{Item, THREADS, items_per_launch, pack, require_length};
 use crate::pull::Pull;
 
-/// One parameter's share of a step: f32, contiguous, on one device.
+/// One parameter of a step: f32, contiguous, on one device.
 pub(crate) struct Step<'a> {
     pub(crate) formula: Formula,
     pub(crate) constants: Vec<f64>,
@@ -25,7 +25,7 @@ pub(crate) struct Step<'a> {
     pub(crate) anchor: Option<&'a Tensor>,
 }
 
-/// What is done to every gradient element first: multiplied, by a number or by a scalar on the device, then clamped.
+/// Applied to every gradient element first: scaling by a number or by a scalar on the device, then clamping.
 #[derive(Clone, Copy)]
 pub(crate) struct Preparation<'a> {
     pub(crate) scale: f32,
@@ -33,7 +33,7 @@ pub(crate) struct Preparation<'a> {
     pub(crate) limit: f32,
 }
 
-/// Runs all steps, one launch for those that share a formula, up to some hundreds of tensors.
+/// Runs all steps: one launch for those that share a formula, up to some hundreds of tensors.
 pub(crate) fn run(steps: &[Step<'_>], preparation: Preparation<'_>, pull: Option<&Pull<'_>>) -> Result<()> {
     let mut groups: Vec<(&Formula, CudaDevice, Vec<Item>)> = Vec::new();
     for step in steps.iter().filter(|step| step.weights.elem_count() > 0) {
@@ -72,8 +72,8 @@ pub(crate) fn run(steps: &[Step<'_>], preparation: Preparation<'_>, pull: Option
             ];
             let (grid, block) = ((blocks, 1, 1), (THREADS as u32, 1, 1));
             #[allow(unsafe_code, reason = "a kernel launch is")]
-            // SAFETY: the arguments are those of the generated signature, and are copied by the launch. The addresses are of
-            // live f32 tensors of the lengths in the table; distinct variables share no memory; the stream orders the rest.
+            // SAFETY: the arguments match the generated signature, and the launch copies them. The addresses are of live f32 tensors of the
+            // lengths in the table; distinct variables share no memory; the stream orders the rest.
             unsafe {
                 launch_kernel(function.cu_function(), grid, block, 0, stream.cu_stream(), &mut arguments).w()?;
             }
@@ -99,7 +99,7 @@ fn item(step: &Step<'_>) -> Result<Item> {
     })
 }
 
-/// Where a contiguous f32 tensor of the device begins.
+/// The device address of a contiguous f32 tensor.
 fn address(tensor: &Tensor) -> Result<u64> {
     let (storage, layout) = tensor.storage_and_layout();
     let (Storage::Cuda(storage), Some((first, _))) = (&*storage, layout.contiguous_offsets()) else {
@@ -110,7 +110,7 @@ fn address(tensor: &Tensor) -> Result<u64> {
 }
 
 fn function(device: &CudaDevice, formula: &Formula) -> Result<CudaFunction> {
-    // By the GPU's number: however often it is opened, it is one context.
+    // Keyed by the GPU's number: it has one context, however often it is opened.
     static COMPILED: Mutex<Option<HashMap<(usize, Formula), CudaFunction>>> = Mutex::new(None);
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     let compiled = compiled.get_or_insert_default();
@@ -131,12 +131,12 @@ fn function(device: &CudaDevice, formula: &Formula) -> Result<CudaFunction> {
 fn compile(text: &str, major: i32, minor: i32) -> Result<Vec<u8>> {
     let text = CString::new(text).map_err(candle_core::Error::wrap)?;
     let options = [format!("--gpu-architecture=sm_{major}{minor}"), "--fmad=false".to_owned()];
-    // A program that loads CUDA's libraries when it runs panics where the compiler is missing.
+    // With dynamically loaded CUDA libraries, a missing compiler is a panic.
     let created = std::panic::catch_unwind(|| result::create_program(&text, None))
         .map_err(|_| candle_core::Error::msg("libnvrtc.so, part of the CUDA toolkit, is missing"))?;
     let program = created.map_err(candle_core::Error::wrap)?;
     #[allow(unsafe_code, reason = "the compiler's C interface")]
-    // SAFETY: the program lives until it is destroyed; the code's buffer has the size that was asked for; the log ends with 0.
+    // SAFETY: the program lives until it is destroyed; the code's buffer has the requested size; the log ends with 0.
     unsafe {
         let code = match result::compile_program(program, &options) {
             Ok(()) => {

@@ -1,4 +1,4 @@
-//! A rule's formula, recorded.
+//! Recording a rule's formula.
 
 use std::cell::RefCell;
 use std::ops::{Add, Div, Mul, Sub};
@@ -12,7 +12,7 @@ pub(crate) enum Node {
     Weight,
     Gradient,
     State(usize),
-    /// The number comes with every launch.
+    /// A number passed with every launch.
     Constant(usize),
     Add(usize, usize),
     Sub(usize, usize),
@@ -23,13 +23,13 @@ pub(crate) enum Node {
     Sign(usize),
 }
 
-/// What is done to one element, without the numbers it is done with: equal formulas share a kernel.
+/// The operations on one element, without the constants: equal formulas share a kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Formula {
     pub(crate) nodes: Vec<Node>,
-    /// Which value becomes the weight.
+    /// Index of the value that becomes the weight.
     pub(crate) weight: usize,
-    /// Which values become the state.
+    /// Indices of the values that become the state.
     pub(crate) state: Vec<usize>,
 }
 
@@ -51,7 +51,7 @@ struct Tape {
     constants: Vec<f64>,
 }
 
-/// A number that writes down what is done to it.
+/// A number that records the operations on it.
 #[derive(Debug, Clone)]
 struct Recorded {
     tape: Rc<RefCell<Tape>>,

@@ -1,9 +1,9 @@
-//! CUDA: one launch a step, whose kernel is written from the rule itself.
+//! CUDA: one launch per step, with a kernel generated from the rule.
 //!
-//! A [`Rule`](crate::Rule) is a formula on [`Number`](crate::Number). `formula` runs it once on numbers that record what is done
-//! to them; `source` turns the recording into a kernel over many tensors; `table` packs those tensors and the formula's
-//! constants into the launch's arguments, so that a new learning rate is another argument, not another kernel. All of it is
-//! apart from any device, and the tests run the generated kernels on the CPU. `device` compiles and launches.
+//! A [`Rule`](crate::Rule) is a formula on [`Number`](crate::Number). `formula` runs it once on numbers that record operations; `source`
+//! turns the recording into a kernel over many tensors; `table` packs those tensors and the formula's constants into the launch arguments,
+//! so that a new learning rate needs no new kernel. None of these need a device: the tests run the generated kernels on the CPU. `device`
+//! compiles and launches.
 
 #[cfg(feature = "cuda")]
 mod device;

@@ -1,17 +1,17 @@
-//! The kernel of a formula, as CUDA text.
+//! The kernel of a formula, as CUDA source.
 
 use std::fmt::Write;
 
 use super::formula::{Formula, Node};
 use super::table::{CHUNK, HEAD_WORDS, TABLE_WORDS, THREADS, item_words};
 
-/// The name of the kernel in every text.
+/// The kernel's name in every source.
 pub(crate) const KERNEL: &str = "update";
 
-/// A kernel that updates the tensors of a [table](super::table), one block a [chunk](CHUNK).
+/// A kernel that updates the tensors of a [table](super::table), one block per [chunk](CHUNK).
 ///
-/// It does what the loop of the CPU does, operation by operation, in f32. Compile it without contraction into fused
-/// multiply-adds, so that it also gives the same bits; it is bound by memory, not by arithmetic.
+/// It performs the operations of the CPU loop one by one, in f32. Compile it without contraction into fused multiply-adds to get the same
+/// bits; the speed limit is memory, not arithmetic.
 pub(crate) fn source(formula: &Formula) -> String {
     let slots = formula.state.len();
     let constants = formula.nodes.iter().filter(|node| matches!(node, Node::Constant(_))).count();

@@ -1,9 +1,9 @@
-//! What a launch is told of its tensors: a table that travels as a kernel argument, so that nothing is copied to the device first.
+//! How a launch describes its tensors: a table passed as a kernel argument, so that nothing is copied to the device first.
 
-/// Threads of a block.
+/// Threads per block.
 pub(crate) const THREADS: usize = 256;
 
-/// Elements of one block: sixteen a thread. Not measured.
+/// Elements per block: sixteen per thread. Not measured.
 pub(crate) const CHUNK: usize = 16 * THREADS;
 
 /// Words of the table. A kernel's arguments may take 32,764 bytes from CUDA 12.1 on.
@@ -12,19 +12,19 @@ pub(crate) const TABLE_WORDS: usize = 4000;
 /// Words of a tensor's entry before its constants: weights, gradient, anchor, three states, first block and length, freshness.
 pub(crate) const HEAD_WORDS: usize = 8;
 
-/// The most elements of one tensor: kernels count in 32 bits.
+/// The most elements per tensor: kernels count in 32 bits.
 pub(crate) const MOST_ELEMENTS: usize = (1 << 31) - 1;
 
-/// The argument itself.
+/// The kernel argument.
 #[repr(C)]
 pub(crate) struct Table(pub(crate) [u64; TABLE_WORDS]);
 
-/// One parameter's share: addresses in device memory, and numbers.
+/// One parameter: device addresses and numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
     pub(crate) weights: u64,
     pub(crate) gradient: u64,
-    /// The second copy that is pulled along; 0 if there is none.
+    /// The second copy to pull; 0 if there is none.
     pub(crate) anchor: u64,
     pub(crate) state: [u64; 3],
     pub(crate) len: usize,
@@ -33,7 +33,7 @@ pub(crate) struct Item {
     pub(crate) constants: Vec<f64>,
 }
 
-/// Refuses a tensor that is too long to be counted.
+/// Rejects a tensor with more elements than [`MOST_ELEMENTS`].
 pub(crate) fn require_length(elements: usize) -> candle_core::Result<()> {
     if elements > MOST_ELEMENTS {
         candle_core::bail!(
@@ -43,7 +43,7 @@ pub(crate) fn require_length(elements: usize) -> candle_core::Result<()> {
     Ok(())
 }
 
-/// Words of an entry with so many constants, two to a word.
+/// Words of an entry with this many constants, two per word.
 pub(crate) fn item_words(constants: usize) -> usize {
     HEAD_WORDS + constants.div_ceil(2)
 }

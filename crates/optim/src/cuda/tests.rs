@@ -1,5 +1,5 @@
-//! Generated kernels, compiled by the machine's C++ compiler and run on the CPU, against the loop of the CPU: the same bits. And
-//! their text in the hands of NVIDIA's run-time compiler, where that is installed.
+//! Generated kernels, compiled by the machine's C++ compiler and run on the CPU, give the same bits as the CPU loop; NVIDIA's run-time
+//! compiler, if installed, accepts their source.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::process::Command;
@@ -18,7 +18,7 @@ use crate::{
     RAdamConfig, Result, RmsPropConfig, ScheduleFreeAdamWConfig, ScheduleFreeSgdConfig, SgdConfig, WeightDecay,
 };
 
-/// A rule of a user's own, with every operation there is.
+/// A user-defined rule with every operation.
 #[derive(Debug, Clone)]
 struct Odd;
 
@@ -55,7 +55,7 @@ fn numbers(len: usize, seed: u32) -> Vec<f32> {
         .collect()
 }
 
-/// Where the two sides keep one parameter.
+/// One parameter, on one of the two sides.
 struct Kept {
     weights: Vec<f32>,
     anchor: Vec<f32>,
@@ -69,7 +69,7 @@ fn same_bits<R: Rule, const N: usize>(rule: R, rate: f64) {
     let named: Vec<_> = start.iter().enumerate().map(|(i, values)| (format!("{i}"), var(values))).collect();
     let anchors: Vec<Var> = start.iter().map(var).collect();
     let mut cpu = Fused::<R>::new(named.clone(), rule.clone()).unwrap();
-    // State holds what must not be read while it is fresh.
+    // Values that must not be read while the state is fresh.
     let mut device: Vec<Kept> = start
         .iter()
         .map(|w| Kept { weights: w.clone(), anchor: w.clone(), state: vec![vec![f32::NAN; w.len()]; N] })
@@ -143,7 +143,7 @@ fn generated_kernels_give_the_bits_of_the_cpu() {
 #[test]
 fn generated_kernels_of_the_other_optimizers_give_the_bits_of_the_cpu() {
     let weight_decay = WeightDecay::L2(0.1);
-    // With this rate RAdam's first steps are of the one formula, and its later ones of the other.
+    // With this rate, RAdam's first steps use one formula and its later ones the other.
     same_bits::<_, 2>(RAdamConfig { beta2: 0.9, weight_decay, ..RAdamConfig::default() }, 0.5);
     same_bits::<_, 2>(NAdamConfig { weight_decay, ..NAdamConfig::default() }, 0.5);
     same_bits::<_, 1>(AdagradConfig { initial_sum: 0.1, weight_decay, ..AdagradConfig::default() }, 0.5);
@@ -215,7 +215,7 @@ fn generated_kernels_compile_for_ampere_and_hopper() {
     assert!(compile("__global__ void broken() { nonsense }", "sm_80").is_err());
 }
 
-/// Runs a kernel over the items, thread after thread. False, with a word on stderr, without a C++ compiler.
+/// Runs a kernel over the items, thread after thread. Returns false, with a message on stderr, without a C++ compiler.
 fn emulate(text: &str, items: &[Item], rate: f32, write_back: bool) -> bool {
     let Some(compiler) =
         ["c++", "g++", "clang++"].into_iter().find(|name| Command::new(name).arg("--version").output().is_ok())
@@ -243,8 +243,8 @@ fn emulate(text: &str, items: &[Item], rate: f32, write_back: bool) -> bool {
     let path = CString::new(to.to_str().unwrap()).unwrap();
     let (table, blocks) = pack(items);
     type Launch = unsafe extern "C" fn(u32, *const Table, u32, f32, c_int);
-    // SAFETY: a library compiled a moment ago, with this one function of this type; the items' addresses are of live vectors
-    // with the lengths they say.
+    // SAFETY: the library was just compiled, with this one function of this type; the items' addresses are of live vectors with the stated
+    // lengths.
     unsafe {
         let library = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
         assert!(!library.is_null(), "{path:?} cannot be loaded");
@@ -255,7 +255,7 @@ fn emulate(text: &str, items: &[Item], rate: f32, write_back: bool) -> bool {
     true
 }
 
-/// A function that compiles a text for an architecture, if the library is there.
+/// A function that compiles source for an architecture, if the library is installed.
 fn run_time_compiler() -> Option<impl Fn(&str, &str) -> std::result::Result<(), String>> {
     // SAFETY: C strings; the library's constructors are NVIDIA's.
     let open = |name: &CStr| unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW) };
@@ -285,7 +285,7 @@ fn run_time_compiler() -> Option<impl Fn(&str, &str) -> std::result::Result<(), 
         };
         let mut program = std::ptr::null_mut();
         let none = std::ptr::null();
-        // SAFETY: the types are nvrtc.h's for these names; strings live until the end; the log has the size that was asked for.
+        // SAFETY: the types are nvrtc.h's for these names; strings live until the end; the log has the requested size.
         unsafe {
             let create: Create = std::mem::transmute::<*mut c_void, Create>(symbol(c"nvrtcCreateProgram"));
             let compile: Compile = std::mem::transmute::<*mut c_void, Compile>(symbol(c"nvrtcCompileProgram"));

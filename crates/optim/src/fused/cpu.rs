@@ -10,7 +10,7 @@ use crate::slices::{Element, with_slices_mut};
 use candle_core::{Storage, Tensor};
 
 impl<R: Rule> Fused<R> {
-    /// Updates what is on the CPU: f32 first, then f64.
+    /// Updates the parameters on the CPU: f32 first, then f64.
     pub(super) fn run_on_cpu(
         &mut self,
         ready: &[Vec<&Ready>; 2],

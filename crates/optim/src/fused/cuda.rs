@@ -8,7 +8,7 @@ use crate::rule::Rule;
 use candle_core::DType;
 
 impl<R: Rule> Fused<R> {
-    /// Updates what is f32 on a CUDA device in one launch, and hands back the rest.
+    /// Updates the f32 parameters on a CUDA device in one launch, and returns the rest.
     pub(super) fn run_on_cuda<'a>(
         &self,
         ready: Vec<&'a Ready>,

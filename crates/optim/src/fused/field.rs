@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use std::ops::{Add, Div, Mul, Sub};
 use std::sync::Arc;
 
-/// A tensor that remembers the first error, so that a rule can be written as a formula.
+/// A tensor that stores the first error, so that a rule can be written as a formula.
 #[derive(Clone, Debug)]
 pub(super) struct Field(std::result::Result<Tensor, Arc<candle_core::Error>>);
 

@@ -1,4 +1,4 @@
-//! The engine under SGD, Adam and RMSProp.
+//! The engine that runs every [`Rule`](crate::rule::Rule): parameters, groups, clipping, state and the update itself.
 
 mod cpu;
 #[cfg(feature = "cuda")]
@@ -22,30 +22,29 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Storage, Tensor, Var};
 use std::collections::HashSet;
 
-/// An optimizer made of a [`Rule`]: [`Sgd`](crate::Sgd), [`AdamW`](crate::AdamW) and [`RmsProp`](crate::RmsProp) are names of it.
+/// An optimizer built from a [`Rule`]. [`Sgd`](crate::Sgd), [`AdamW`](crate::AdamW) and [`RmsProp`](crate::RmsProp) are aliases of it.
 ///
-/// On the CPU a step is one pass over each tensor in place, shared out among rayon's threads, with the same bits on any number of
-/// them. On CUDA devices, with the feature
-/// `cuda`, it is one launch, of a kernel generated from the rule; elsewhere it is made of candle's tensor operations. Updates are computed in f32, and in f64 for f64 variables;
-/// bf16 and f16 variables have f32 master copies ([`Parameter`]).
+/// On the CPU a step is one in-place pass over each tensor, split among rayon's threads; the bits do not depend on their number. On CUDA
+/// devices, with the feature `cuda`, it is one launch of a kernel generated from the rule. Elsewhere it uses candle's tensor operations.
+/// Updates are computed in f32, and in f64 for f64 variables; bf16 and f16 variables have f32 master copies ([`Parameter`]).
 #[derive(Debug)]
 pub struct Fused<R: Rule> {
     rule: R,
     parameters: Vec<Parameter>,
     scales: Vec<Scales>,
-    /// By parameter, then by slot; of the dtype of the parameter's weights. Where the clock is fresh they count as zero, whatever
-    /// they hold: a reset costs nothing, and the next update clears each chunk while it is in the cache.
+    /// By parameter, then by slot, in the dtype of the parameter's weights. While the clock is fresh, slots count as zero whatever they
+    /// hold, so a reset is free: the next update clears each chunk while it is in the cache.
     slots: Vec<Vec<Var>>,
     clocks: Vec<Clock>,
-    /// The training weights, while those for evaluation are in their place.
+    /// The training weights while the evaluation weights are swapped in.
     away: Away,
-    /// Where the weights are stored, to notice a gradient that is a view of one of them.
+    /// Storage addresses of the weights, to detect a gradient that is a view of one of them.
     addresses: HashSet<usize>,
 }
 
 impl<R: Rule> Fused<R> {
-    /// An optimizer of `variables` ([what they can be](Variables)), sorted by name. `config` is the rule's configuration; for the optimizers
-    /// here a bare learning rate is one, with the defaults for the rest.
+    /// An optimizer of `variables` ([accepted forms](Variables)), sorted by name. `config` is the rule's configuration; the optimizers here
+    /// also accept a bare learning rate, with defaults for the rest.
     ///
     /// ```
     /// use candle_core::{Device, Var};
@@ -59,8 +58,8 @@ impl<R: Rule> Fused<R> {
     /// ```
     ///
     /// # Errors
-    /// No variables, a rule with more than three slots, a hyper-parameter out of range, a name or a variable given twice, a variable that is
-    /// not floating-point, a group that matches nothing.
+    /// No variables; a rule with more than three slots; a hyper-parameter out of range; a duplicate name or variable; a variable that is
+    /// not floating-point; a group that matches nothing.
     pub fn new(variables: impl Into<Variables>, config: impl Into<R>) -> Result<Self> {
         let rule = config.into();
         let count = rule.slots().len();
@@ -73,7 +72,7 @@ impl<R: Rule> Fused<R> {
         Self::over(Parameter::list(variables)?, rule)
     }
 
-    /// An optimizer of parameters that somebody else has made, and shares. The rule has been checked.
+    /// An optimizer over existing, shared parameters. The rule has been validated.
     pub(crate) fn over(parameters: Vec<Parameter>, rule: R) -> Result<Self> {
         let count = rule.slots().len();
         let scales = scales(rule.groups(), &parameters)?;
@@ -89,12 +88,12 @@ impl<R: Rule> Fused<R> {
         Ok(Self { rule, parameters, scales, slots, clocks, away: Away::default(), addresses })
     }
 
-    /// The configuration, with the learning rate and momentum last set.
+    /// The configuration, with the current learning rate and momentum.
     pub fn config(&self) -> &R {
         &self.rule
     }
 
-    /// One step, and the pull on the parameters that take part in it.
+    /// One step, then the pull on the parameters that took part.
     fn run(&mut self, grads: &GradStore, pull: Option<&Pull<'_>>) -> Result<()> {
         self.away.check("take a step")?;
         check_learning_rate(self.rule.learning_rate())?;
@@ -126,7 +125,7 @@ impl<R: Rule> Fused<R> {
             self.parameters[r.index].publish()?;
         }
         if let Some(pull) = pull {
-            // What had no gradient now may have had one since the anchor last moved.
+            // Parameters without a gradient now may have had one since the anchor last moved.
             let mut stepped = vec![false; self.parameters.len()];
             ready.iter().for_each(|r| stepped[r.index] = true);
             pull.apply_where(&self.parameters, |index| !stepped[index])?;
@@ -146,13 +145,13 @@ impl<R: Rule> Fused<R> {
                     found: gradient.dims().to_vec(),
                 });
             }
-            // Without a master copy, other weights are simply the ones to go on from.
+            // Without a master copy, changed weights are simply the new starting point.
             if parameter.master().is_some() {
                 parameter.check_unchanged()?;
             }
             let w = parameter.weights();
             let mut gradient = gradient.detach().to_dtype(w.dtype())?.contiguous()?;
-            // A gradient may be another view of a variable, which the fused loop locks for writing.
+            // A gradient may be a view of a variable, which the fused loop locks for writing.
             if self.addresses.contains(&storage_address(&gradient)) {
                 gradient = gradient.copy()?;
             }
@@ -247,7 +246,7 @@ fn check_learning_rate(learning_rate: f64) -> Result<()> {
     in_range((0.0..f64::INFINITY).contains(&learning_rate), "learning_rate", learning_rate, "[0, inf)")
 }
 
-/// Tells allocations apart: a storage lives inside its lock, which views of it share.
+/// Identifies an allocation: views share the lock that holds the storage.
 fn storage_address(tensor: &Tensor) -> usize {
     std::ptr::from_ref::<Storage>(&tensor.storage_and_layout().0).addr()
 }

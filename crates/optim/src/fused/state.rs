@@ -1,4 +1,4 @@
-//! What a rule's optimizer remembers: saved, loaded, interpolated.
+//! Saving, loading and interpolating a rule's state.
 
 use super::{Fused, check_learning_rate};
 use crate::error::in_range;
@@ -10,7 +10,7 @@ use crate::{Error, Result, State};
 use candle_core::{Tensor, Var};
 
 impl<R: Rule> Fused<R> {
-    /// Everything remembered, by name.
+    /// The whole state, by name.
     pub(super) fn save(&self) -> Result<State> {
         self.away.check("save the state")?;
         let mut state = State::new(R::NAME);
@@ -51,7 +51,7 @@ impl<R: Rule> Fused<R> {
         Ok(state)
     }
 
-    /// Takes over a saved state, or changes nothing.
+    /// Loads a saved state; on error nothing changes.
     pub(super) fn load(&mut self, state: &State) -> Result<()> {
         state.check_fits(&self.save()?)?;
         let learning_rate = state.counter("learning_rate")?;
@@ -90,7 +90,7 @@ impl<R: Rule> Fused<R> {
                 zero_start_2: start("zero_start_2")?,
             });
         }
-        // Everything is checked: from here on only candle can fail.
+        // Everything is validated: from here on only candle can fail.
         for (index, parameter) in self.parameters.iter().enumerate() {
             let name = parameter.name();
             for (slot, var) in self.rule.slots().iter().zip(&self.slots[index]) {
@@ -109,7 +109,7 @@ impl<R: Rule> Fused<R> {
         Ok(())
     }
 
-    /// Mixes what `anchor` holds with the present state.
+    /// Interpolates `anchor` with the present state.
     pub(super) fn interpolate(&mut self, anchor: &mut State, rate: f64) -> Result<()> {
         self.away.check("interpolate the state")?;
         let names = self.rule.slots();
@@ -124,7 +124,7 @@ impl<R: Rule> Fused<R> {
                 anchor.tensors.insert(key, before.as_detached_tensor());
             }
             if let Some((beta1, beta2)) = self.rule.corrected_rates() {
-                // What the zero start weighs in a mixture of averages is the same mixture of what it weighs in each.
+                // The zero start's weight in a mixture of averages is the same mixture of its weights in each.
                 let name = parameter.name();
                 let now = self.clocks[index].folded(beta1, beta2);
                 let before = Clock {
@@ -149,7 +149,7 @@ impl<R: Rule> Fused<R> {
         Ok(())
     }
 
-    /// The averages of squared gradients, corrected.
+    /// Bias-corrected averages of squared gradients.
     pub(super) fn curvature(&self) -> Result<Option<Vec<Tensor>>> {
         let Some(slot) = self.rule.second_moment() else { return Ok(None) };
         let rates = self.rule.corrected_rates();

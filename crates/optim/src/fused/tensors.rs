@@ -29,7 +29,7 @@ impl<R: Rule> Fused<R> {
         let w = w.into_tensor()?;
         for (slot, value) in self.slots[index].iter().zip(state) {
             let value = value.into_tensor()?;
-            // A slot the rule left alone comes back as itself, which `set` refuses.
+            // `set` refuses a slot that the rule returned unchanged.
             if storage_address(slot) != storage_address(&value) {
                 slot.set(&value)?;
             }
@@ -38,7 +38,7 @@ impl<R: Rule> Fused<R> {
         Ok(())
     }
 
-    /// Makes the state of a parameter the zeros it counts as.
+    /// Overwrites a fresh parameter's state with the zeros it stands for.
     pub(super) fn clear(&self, index: usize) -> Result<()> {
         self.slots[index].iter().try_for_each(|slot| Ok(slot.set(&slot.as_detached_tensor().zeros_like()?)?))
     }

@@ -1,4 +1,4 @@
-//! The loop of the CPU beside the rule in tensor operations.
+//! The CPU loop against the rule in tensor operations.
 
 use super::*;
 use crate::pull::TENSORS_AT_ONCE;
@@ -8,7 +8,7 @@ use crate::{
 };
 use candle_core::Device;
 
-/// The loop of the CPU and the tensor operations of other devices, step by step on the same gradients.
+/// Runs the CPU loop and the tensor operations of other devices step by step on the same gradients.
 fn both_forms_agree<R: Rule>(rule: R) {
     for (dtype, tolerance) in [(DType::F64, 1e-14), (DType::F32, 1e-6)] {
         let build = || {

@@ -33,7 +33,7 @@ impl<O: Optimizer> Lookahead<O> {
         let Some(sums) = sums else { return Ok(1.0) };
         let sums = sums.to_dtype(DType::F64)?.to_vec1::<f64>()?;
         let size = 1.0 + sums[0] / sums[1];
-        // No movement, or no curvature yet: nothing to extrapolate from.
+        // No movement or no curvature yet: nothing to extrapolate from.
         Ok(if size.is_finite() { size.clamp(lowest, 1.0) } else { 1.0 })
     }
 }

@@ -6,7 +6,7 @@ use crate::pull::{pull_pairs, swap_pairs};
 use crate::{Error, Result, State};
 use candle_core::Var;
 
-/// The buffers given to Lookahead, sorted by name.
+/// The buffers passed to Lookahead, sorted by name.
 #[derive(Debug)]
 pub(super) struct Buffers(Vec<Buffer>);
 
@@ -37,7 +37,7 @@ impl Buffers {
         self.0.iter().map(|b| b.var.clone()).collect()
     }
 
-    /// As the weights at a sync: `slow <- slow + rate * (live - slow)` and, with `write_back`, `live <- slow`.
+    /// Pulls buffers as a sync pulls weights: `slow <- slow + rate * (live - slow)` and, with `write_back`, `live <- slow`.
     pub(super) fn pull(&self, rate: f64, write_back: bool) -> Result<()> {
         pull_pairs(&self.pairs(), rate, write_back)
     }

@@ -1,4 +1,4 @@
-//! Lookahead built, and what it shows.
+//! Construction and accessors of Lookahead.
 
 use super::buffers::Buffers;
 use super::{Lookahead, LookaheadConfig, StatePolicy, StepSize};
@@ -10,20 +10,20 @@ use crate::{Error, Optimizer, Result};
 use candle_core::{Tensor, Var};
 
 impl<O: Optimizer> Lookahead<O> {
-    /// Lookahead around `inner`, with slow weights equal to the present ones.
+    /// Wraps `inner`, with slow weights equal to the present weights.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for a period of 0 and a step size outside `[0, 1]`, NaN included; [`Error::NoCurvature`] for an adaptive step
-    /// size around an optimizer without second moments; [`Error::Unsupported`] for a state policy that `inner` cannot follow.
+    /// [`Error::OutOfRange`] for a period of 0 or a step size outside `[0, 1]`, NaN included; [`Error::NoCurvature`] for an adaptive step
+    /// size around an optimizer without second moments; [`Error::Unsupported`] for a state policy that `inner` does not support.
     pub fn new(inner: O, config: LookaheadConfig) -> Result<Self> {
         Self::with_buffers(inner, config, Vec::new())
     }
 
-    /// The same for a model with buffers: the running statistics of batch norm, which [`BufferPolicy`](super::BufferPolicy) and
-    /// [`with_reestimated_slow_weights`](Self::with_reestimated_slow_weights) are about.
+    /// As [`new`](Self::new), for a model with buffers: the running statistics of batch norm, which [`BufferPolicy`](super::BufferPolicy)
+    /// and [`with_reestimated_slow_weights`](Self::with_reestimated_slow_weights) handle.
     ///
     /// # Errors
-    /// As [`new`](Self::new); [`Error::DuplicateName`], and [`Error::SameVariable`] where a buffer is a parameter too.
+    /// As [`new`](Self::new); [`Error::DuplicateName`]; [`Error::SameVariable`] if a buffer is also a parameter.
     pub fn with_buffers(inner: O, config: LookaheadConfig, buffers: Vec<(String, Var)>) -> Result<Self> {
         config.validate()?;
         if matches!(config.slow_step_size, StepSize::Adaptive { .. }) && inner.second_moments()?.is_none() {
@@ -55,9 +55,8 @@ impl<O: Optimizer> Lookahead<O> {
         })
     }
 
-    /// The same, and at each sync the distances between fast and slow weights are taken before it:
-    /// [`last_sync`](Optimizer::last_sync) has them. Results do not change; a sync reads the weights twice more, and waits for the
-    /// device.
+    /// Measures the distances between fast and slow weights before each sync, for [`last_sync`](Optimizer::last_sync). Results do not
+    /// change; each sync reads the weights twice more and waits for the device.
     #[must_use]
     pub fn measuring_syncs(mut self) -> Self {
         self.measures = true;
@@ -69,7 +68,7 @@ impl<O: Optimizer> Lookahead<O> {
         &self.inner
     }
 
-    /// The inner optimizer, to change its settings. A step of it alone is [`Error::WeightsChanged`] at the next.
+    /// The inner optimizer, to change its settings. If it steps on its own, the next step is [`Error::WeightsChanged`].
     pub fn inner_mut(&mut self) -> &mut O {
         &mut self.inner
     }
@@ -89,20 +88,21 @@ impl<O: Optimizer> Lookahead<O> {
         self.inner.parameters().iter().zip(&self.slow.values).map(copy).collect()
     }
 
-    /// Runs `evaluate` with the slow weights in the variables (and averaged buffers, under [`BufferPolicy::Average`](super::BufferPolicy::Average)), and brings the
-    /// fast ones back, bit for bit, whether it succeeds, fails or panics. [`EvaluationWeights`](crate::evaluation::EvaluationWeights) does it without a closure.
+    /// Runs `evaluate` with the slow weights in the variables (and the averaged buffers, under
+    /// [`BufferPolicy::Average`](super::BufferPolicy::Average)), then restores the fast weights bit for bit, also after an error or a
+    /// panic. [`EvaluationWeights`](crate::evaluation::EvaluationWeights) does the same without a closure.
     ///
     /// # Errors
-    /// Those of `evaluate`; what candle reports.
+    /// Errors of `evaluate`; candle errors.
     pub fn with_slow_weights<T>(&mut self, evaluate: impl FnOnce() -> Result<T>) -> Result<T> {
         with_evaluation_weights(self, evaluate)
     }
 
-    /// [`with_slow_weights`](Self::with_slow_weights), with the buffers first
-    /// [estimated anew](with_reestimated_statistics) from `batches` training batches at the slow weights.
+    /// [`with_slow_weights`](Self::with_slow_weights), after [re-estimating](with_reestimated_statistics) the buffers from `batches`
+    /// training batches at the slow weights.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`]; those of the closures; what candle reports.
+    /// [`Error::OutOfRange`]; errors of the closures; candle errors.
     #[doc(alias = "update_bn")]
     pub fn with_reestimated_slow_weights<T>(
         &mut self,
@@ -115,7 +115,7 @@ impl<O: Optimizer> Lookahead<O> {
     }
 }
 
-/// The name of the optimizer that makes the steps.
+/// The name of the optimizer that takes the steps.
 fn innermost(optimizer: &dyn Optimizer) -> &'static str {
     optimizer.inner().map_or_else(|| optimizer.name(), innermost)
 }

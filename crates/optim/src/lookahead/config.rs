@@ -10,13 +10,13 @@ use std::sync::Arc;
 /// | field | default | meaning | range |
 /// | --- | --- | --- | --- |
 /// | `sync_period` | 5 | inner steps from one sync to the next (the paper's k) | at least 1 |
-/// | `slow_step_size` | 0.5 | how far the slow weights go towards the fast ones at a sync (alpha) | `[0, 1]` |
-/// | `state_policy` | `Keep` | what becomes of the inner state at a sync | [`StatePolicy`] |
-/// | `buffer_policy` | `Keep` | what becomes of BatchNorm statistics | [`BufferPolicy`] |
+/// | `slow_step_size` | 0.5 | how far a sync moves the slow weights towards the fast ones (alpha) | `[0, 1]` |
+/// | `state_policy` | `Keep` | what happens to the inner state at a sync | [`StatePolicy`] |
+/// | `buffer_policy` | `Keep` | what happens to BatchNorm statistics | [`BufferPolicy`] |
 /// | `pulls_back` | true | whether the fast weights return to the slow ones at a sync | |
 ///
-/// The defaults are a corner of the grid the paper recommends, k in {5, 10} and alpha in {0.5, 0.8}. Period 1 with step size 1 is
-/// the inner optimizer alone, bit for bit.
+/// The defaults are one corner of the grid the paper recommends, k in {5, 10} and alpha in {0.5, 0.8}. Period 1 with step size 1 is the
+/// inner optimizer alone, bit for bit.
 ///
 /// ```
 /// use lookahead_optim::{LookaheadConfig, StatePolicy};
@@ -37,16 +37,16 @@ pub struct LookaheadConfig {
     #[doc(alias = "k")]
     #[doc(alias = "la_steps")]
     pub sync_period: Period,
-    /// How far the slow weights go at a sync.
+    /// How far a sync moves the slow weights.
     #[doc(alias = "alpha")]
     #[doc(alias = "la_alpha")]
     pub slow_step_size: StepSize,
-    /// What becomes of the inner state.
+    /// What happens to the inner state at a sync.
     pub state_policy: StatePolicy,
-    /// What becomes of BatchNorm statistics.
+    /// What happens to BatchNorm statistics.
     pub buffer_policy: BufferPolicy,
-    /// Whether the fast weights return to the slow ones at a sync. Without it the slow weights are an average of the fast ones, for evaluation
-    /// alone, and the inner state is left alone too: the control that tells the average from the pull.
+    /// Whether the fast weights return to the slow ones at a sync. If false, the slow weights are an average of the fast ones, used only
+    /// for evaluation, and the inner state is left alone: a control that separates averaging from the pull.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "is_true"))]
     pub pulls_back: bool,
 }
@@ -63,7 +63,7 @@ impl Default for LookaheadConfig {
     }
 }
 
-/// What goes without saying in a file.
+/// Whether a file may omit the field.
 #[cfg(feature = "serde")]
 fn is_true(value: &bool) -> bool {
     *value
@@ -71,65 +71,65 @@ fn is_true(value: &bool) -> bool {
 
 /// Inner steps from one sync to the next.
 ///
-/// Two schedules are taken for equal where their `Debug` texts are, which is also how saved state tells them apart.
+/// Two schedules are equal if their `Debug` output is; saved state compares them the same way.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Period {
-    /// Always the same, at least 1.
+    /// Constant, at least 1.
     Fixed(usize),
-    /// Asked at the start of each cycle, with the number of inner steps taken so far; rounded, and at least 1.
+    /// Evaluated at the start of each cycle, at the number of inner steps taken so far; rounded, and must be at least 1.
     Scheduled(Arc<dyn Schedule>),
 }
 
 /// How far the slow weights go towards the fast ones.
 ///
-/// Two schedules are taken for equal where their `Debug` texts are, which is also how saved state tells them apart.
+/// Two schedules are equal if their `Debug` output is; saved state compares them the same way.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum StepSize {
-    /// Always the same, in `[0, 1]`.
+    /// Constant, in `[0, 1]`.
     Fixed(f64),
-    /// Asked at each sync, with the number of inner steps taken so far; a value outside `[0, 1]` is an error then.
+    /// Evaluated at each sync, at the number of inner steps taken so far; a value outside `[0, 1]` is an error.
     Scheduled(Arc<dyn Schedule>),
-    /// Worked out at each sync to minimise a quadratic model of the loss, per parameter tensors together:
+    /// Chosen at each sync to minimise a quadratic model of the loss, one step size for all parameters:
     ///
     /// ```text
     /// d = slow - fast,  step size = 1 + (d . g) / (d . A d),  kept in [lowest, 1]
     /// ```
     ///
-    /// with the bias-corrected second moments of the inner optimizer for the diagonal `A` (proposition 1 of the paper with its
-    /// practical approximation). `g` is the gradient of the cycle's last inner step, taken one step before `fast`, so that no
-    /// extra backward pass is needed. Waits for the device once a sync.
+    /// The diagonal `A` holds the bias-corrected second moments of the inner optimizer (proposition 1 of the paper with its practical
+    /// approximation). `g` is the gradient of the cycle's last inner step, taken one step before `fast`, which saves an extra backward
+    /// pass. Waits for the device once per sync.
     Adaptive {
         /// The smallest step size, in `[0, 1]`.
         lowest: f64,
     },
 }
 
-/// What becomes of the inner optimizer's state (momentum, moments, their counters) at a sync.
+/// What happens to the inner optimizer's state (momentum, moments, their counters) at a sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum StatePolicy {
-    /// It stays: the paper's main experiments.
+    /// Keep it, as in the paper's main experiments.
     #[default]
     Keep,
-    /// It starts anew, step counters included.
+    /// Reset it, step counters included.
     Reset,
-    /// It is pulled back as the weights are: towards its value after the last sync, by the slow step size.
+    /// Pull it back like the weights: towards its value after the last sync, by the slow step size.
     Interpolate,
 }
 
-/// What becomes of the buffers given to [`Lookahead::with_buffers`](crate::Lookahead::with_buffers).
+/// What happens to the buffers passed to [`Lookahead::with_buffers`](crate::Lookahead::with_buffers).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum BufferPolicy {
-    /// They are left alone: statistics gathered at the fast weights serve the slow ones.
+    /// Leave them alone: statistics gathered at the fast weights serve the slow ones.
     #[default]
     Keep,
-    /// They are averaged and written back as the weights are (airbench does so), and swapped with them for evaluation.
+    /// Average them and write them back like the weights (as airbench does), and swap them in for evaluation.
     Average,
 }
 
@@ -178,17 +178,17 @@ impl PartialEq for StepSize {
     }
 }
 
-/// A schedule has no equality of its own: its text stands for it.
+/// Schedules have no equality; their text stands in for it.
 fn same(a: &Arc<dyn Schedule>, b: &Arc<dyn Schedule>) -> bool {
     format!("{a:?}") == format!("{b:?}")
 }
 
 impl StatePolicy {
-    /// All of them.
+    /// All policies.
     pub const ALL: [Self; 3] = [Self::Keep, Self::Reset, Self::Interpolate];
 }
 
-/// `keep`, `reset` and `interpolate`, as files have them.
+/// `keep`, `reset` and `interpolate`, as in files.
 impl std::fmt::Display for StatePolicy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
@@ -221,7 +221,7 @@ impl Period {
 }
 
 impl StepSize {
-    /// The size of the sync after `steps` inner steps, where it does not depend on the weights.
+    /// The step size of the sync after `steps` inner steps, if it does not depend on the weights.
     pub(super) fn known_at(&self, steps: usize) -> Result<Option<f64>> {
         match self {
             Self::Fixed(size) => Ok(Some(*size)),
@@ -244,10 +244,10 @@ impl StepSize {
 }
 
 impl LookaheadConfig {
-    /// Checks what is fixed, as [`Lookahead::new`](crate::Lookahead::new) does. The values of schedules are checked when they are asked for.
+    /// Checks the constant fields, as [`Lookahead::new`](crate::Lookahead::new) does. A schedule's values are checked when they are used.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for a period of 0 and a step size outside `[0, 1]`, NaN included.
+    /// [`Error::OutOfRange`] for a period of 0 or a step size outside `[0, 1]`, NaN included.
     pub fn validate(&self) -> Result<()> {
         if let Period::Fixed(0) = self.sync_period {
             return Err(Error::OutOfRange { what: "sync_period", value: 0.0, range: "[1, inf)" });

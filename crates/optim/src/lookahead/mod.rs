@@ -27,25 +27,25 @@ use candle_core::backprop::GradStore;
 /// slow <- slow + slow_step_size * (fast - slow);    fast <- slow
 /// ```
 ///
-/// Slow weights start equal to the initial fast weights, own their storage and carry no graph. See [`LookaheadConfig`] for the
-/// hyper-parameters. Gradients are taken at the fast weights, which are in the variables; evaluate at the slow ones with
-/// [`with_slow_weights`](Self::with_slow_weights). The learning rate and the momentum go through to the inner optimizer, and
-/// schedules count inner steps.
+/// Slow weights start equal to the initial fast weights, own their storage and carry no graph. [`LookaheadConfig`] lists the
+/// hyper-parameters. Gradients are taken at the fast weights, which the variables hold; evaluate at the slow weights with
+/// [`with_slow_weights`](Self::with_slow_weights). The learning rate and the momentum are passed on to the inner optimizer, and schedules
+/// count inner steps.
 ///
-/// A parameter without a gradient since the last sync is not touched: frozen weights, and running statistics that a careless list
-/// of variables includes, stay as they are.
+/// Parameters without a gradient since the last sync are not touched: frozen weights, and running statistics listed by mistake, stay as
+/// they are.
 ///
 /// # What to expect
-/// At an unchanged learning rate training starts slower: with the defaults every five steps end where the slow weights are, half of the
-/// way. The paper's figures show the same; what it gains it gains later, with less variance, or with a larger learning rate or a
-/// `slow_step_size` of 0.8. Compare at the end of a run, and at the slow weights.
+/// At the same learning rate, training starts slower: with the defaults, every five steps end at the slow weights, half of the way. The
+/// paper's figures show the same. The gain comes later, as lower variance, or with a larger learning rate or a `slow_step_size` of 0.8.
+/// Compare at the end of a run, at the slow weights.
 ///
 /// # Cost
-/// The cost over the inner optimizer is one copy of the weights (f32 for half precision) and, since the built-in optimizers pull
-/// the slow weights along in the pass of the step, some memory traffic every `sync_period` steps.
+/// Beyond the inner optimizer, Lookahead costs one copy of the weights (f32 for half precision) and some memory traffic every `sync_period`
+/// steps: the built-in optimizers pull the slow weights in the same pass as the step.
 ///
 /// # Errors
-/// [`new`](Self::new) reports a period of 0 and a step size outside `[0, 1]`, NaN included.
+/// [`new`](Self::new) reports a period of 0 or a step size outside `[0, 1]`, NaN included.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -73,9 +73,9 @@ pub struct Lookahead<O> {
     slow: Shadow,
     steps: usize,
     steps_since_sync: usize,
-    /// The present cycle's length.
+    /// Length of the present cycle.
     period: usize,
-    /// The inner state after the last sync, where it is interpolated.
+    /// The inner state after the last sync, if it is interpolated.
     slow_state: Option<State>,
     buffers: Buffers,
     slow_in_place: bool,
@@ -84,7 +84,7 @@ pub struct Lookahead<O> {
 }
 
 impl<O: Optimizer> Lookahead<O> {
-    /// One step, counted, and the sync after it where one is due. `outer` is another wrapper's pull, done last.
+    /// Takes and counts one step, then syncs if a sync is due. `outer` is another wrapper's pull, applied last.
     fn advance(&mut self, grads: &GradStore, outer: Option<&Pull<'_>>) -> Result<()> {
         self.check_fast_in_place("take a step")?;
         Parameter::check_all_unchanged(self.inner.parameters(), grads)?;
@@ -121,7 +121,7 @@ impl<O: Optimizer> Lookahead<O> {
         let write_back = self.config.pulls_back;
         let sync = |rate| Pull { anchors: &self.slow.values, takes_part: &moved, rate, write_back };
         let (rate, measured) = match self.config.slow_step_size.known_at(self.steps + 1)? {
-            // Known beforehand: the slow weights are pulled along in the pass of the step.
+            // Step size known in advance: the slow weights are pulled in the pass of the step.
             Some(rate) if !self.measures => {
                 self.inner.step_and_pull(grads, &sync(rate))?;
                 (rate, None)
@@ -134,7 +134,7 @@ impl<O: Optimizer> Lookahead<O> {
                 (rate, measured)
             }
         };
-        // Equal again where the fast weights were pulled back.
+        // Equal again if the fast weights were pulled back.
         self.slow.moved = if write_back { vec![false; moved.len()] } else { moved };
         self.steps += 1;
         self.steps_since_sync = 0;
@@ -198,7 +198,7 @@ impl<O: Optimizer> Optimizer for Lookahead<O> {
         self.load(state)
     }
 
-    /// Starts over: the inner state anew, the slow weights at the present fast ones, a cycle begun.
+    /// Resets the inner state, sets the slow weights to the present fast ones and begins a cycle.
     fn reset_state(&mut self) -> Result<()> {
         self.check_fast_in_place("reset the state")?;
         self.inner.reset_state()?;

@@ -1,4 +1,4 @@
-//! Periods and step sizes in files: what is fixed is a plain number there, and a schedule has no form.
+//! Periods and step sizes in files: constants are plain numbers, schedules cannot be written.
 
 use super::{Period, StepSize};
 use serde::de::value::MapAccessDeserializer;
@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Error, Serialize, Serializer};
 use std::fmt;
 
-/// A fixed period is a whole number. One that is scheduled cannot be written.
+/// A fixed period is an integer; a scheduled one cannot be written.
 impl Serialize for Period {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -22,7 +22,7 @@ impl<'de> Deserialize<'de> for Period {
     }
 }
 
-/// A fixed step size is a number, an adaptive one `{ adaptive = { lowest = 0.1 } }`. One that is scheduled cannot be written.
+/// A fixed step size is a number, an adaptive one `{ adaptive = { lowest = 0.1 } }`; a scheduled one cannot be written.
 impl Serialize for StepSize {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -41,7 +41,7 @@ impl<'de> Deserialize<'de> for StepSize {
     }
 }
 
-/// The adaptive step size as an enum's derived form would be.
+/// The adaptive step size, in the form a derived enum has.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {

@@ -1,11 +1,11 @@
-//! What Lookahead remembers: saved, loaded, begun anew.
+//! Saving, loading and restarting Lookahead's state.
 
 use super::{BufferPolicy, Lookahead};
 use crate::parameter::Parameter;
 use crate::{Error, Optimizer, Result, State};
 
 impl<O: Optimizer> Lookahead<O> {
-    /// Everything remembered, by name.
+    /// The whole state, by name.
     pub(super) fn save(&self) -> Result<State> {
         self.check_fast_in_place("save the state")?;
         let mut state = State::new("lookahead").with_inner(self.inner.state()?);
@@ -28,7 +28,7 @@ impl<O: Optimizer> Lookahead<O> {
         Ok(state)
     }
 
-    /// Takes over a saved state, or changes nothing.
+    /// Loads a saved state; on error nothing changes.
     pub(super) fn load(&mut self, state: &State) -> Result<()> {
         state.check_fits(&self.save()?)?;
         let steps = state.steps("steps")? as usize;
@@ -58,7 +58,7 @@ impl<O: Optimizer> Lookahead<O> {
         Ok(())
     }
 
-    /// A cycle from here: slow weights and buffers equal to the fast ones.
+    /// Begins a cycle: sets slow weights and buffers to the fast ones.
     pub(super) fn begin_cycle(&mut self) -> Result<()> {
         self.slow.restart(self.inner.parameters())?;
         self.buffers.restart()?;

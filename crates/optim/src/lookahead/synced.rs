@@ -1,10 +1,10 @@
-//! How far apart fast and slow weights were.
+//! Distances between fast and slow weights.
 
 use super::Lookahead;
 use crate::gradients::squared_norm;
 use crate::{Optimizer, Result};
 
-/// What a sync found; kept where it is [asked for](Lookahead::measuring_syncs), and read by
+/// Measurements of one sync. [Enable them](Lookahead::measuring_syncs) first, then read
 /// [`Optimizer::last_sync`](crate::Optimizer::last_sync).
 ///
 /// ```
@@ -26,9 +26,9 @@ use crate::{Optimizer, Result};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Synced {
-    /// Inner steps taken, the one before the sync included.
+    /// Inner steps taken, including the one before the sync.
     pub steps: usize,
-    /// How far the slow weights went.
+    /// The slow step size of this sync.
     pub slow_step_size: f64,
     /// The Euclidean distance between fast and slow weights before the sync, in the order of
     /// [`Optimizer::parameters`](crate::Optimizer::parameters).
@@ -36,14 +36,14 @@ pub struct Synced {
 }
 
 impl Synced {
-    /// The distance of all parameters together.
+    /// The distance over all parameters together.
     pub fn distance(&self) -> f64 {
         self.distances.iter().map(|d| d * d).sum::<f64>().sqrt()
     }
 }
 
 impl<O: Optimizer> Lookahead<O> {
-    /// The distances as they are now; 0 where `moved` says that nothing moved.
+    /// The present distances; 0 where `moved` is false.
     pub(super) fn distances(&self, moved: &[bool]) -> Result<Vec<f64>> {
         let mut distances = vec![0.0; moved.len()];
         for (i, parameter) in self.inner.parameters().iter().enumerate().filter(|(i, _)| moved[*i]) {

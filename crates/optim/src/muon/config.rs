@@ -7,7 +7,7 @@ use crate::{AdamWConfig, Gradients, Group, Result, WeightDecay};
 
 /// Hyper-parameters of [`Muon`](super::Muon).
 ///
-/// Each parameter of rank 2 or more is taken as a matrix, its first dimension times all others together, and updated by
+/// Each parameter of rank 2 or more is treated as a matrix, its first dimension by all others together, and updated by
 ///
 /// ```text
 /// g <- g + decay * w   (L2)                     w <- w * (1 - lr * decay)   (decoupled)
@@ -17,24 +17,24 @@ use crate::{AdamWConfig, Gradients, Group, Result, WeightDecay};
 /// ```
 ///
 /// where `orthogonal` brings the singular values near 1 ([`NewtonSchulz`]) and `scale` depends on the shape ([`StepScale`]). The other
-/// parameters, biases and the scales and shifts of normalisation, go to [`AdamW`](crate::AdamW).
+/// parameters (biases, scales and shifts of normalisation layers) go to [`AdamW`](crate::AdamW).
 ///
 /// | field | default | meaning | range |
 /// | --- | --- | --- | --- |
 /// | `learning_rate` | 1e-3 | step length of the matrices | `[0, inf)` |
-/// | `momentum` | 0.95 | rate of the average; what a momentum schedule drives | `[0, 1)` |
+/// | `momentum` | 0.95 | decay rate of the average; set by a momentum schedule | `[0, 1)` |
 /// | `nesterov` | true | look ahead by one application of the momentum | |
 /// | `newton_schulz` | five steps | [`NewtonSchulz`] | |
 /// | `step_scale` | `Original` | [`StepScale`] | |
 /// | `weight_decay` | `Decoupled(0.1)` | [`WeightDecay`] of the matrices | |
-/// | `left_to_adamw` | none | names of matrices that AdamW is to take, patterns as in [`Select::Name`](crate::parameter::Select::Name): embeddings and the classifier, as Muon's author advises | |
-/// | `adamw` | AdamW's | [`AdamWConfig`] of the rest; its learning rate keeps its proportion to Muon's under a schedule | |
+/// | `left_to_adamw` | none | names of matrices for AdamW, patterns as in [`Select::Name`](crate::parameter::Select::Name); Muon's author advises embeddings and the classifier | |
+/// | `adamw` | AdamW's | [`AdamWConfig`] of the other parameters; under a schedule its learning rate stays in proportion to Muon's | |
 /// | `groups` | none | [`Group`]s of matrices with other scales | |
 /// | `gradients` | as they are | [`Gradients`]: clipping by the norm of all parameters together, check | |
 ///
-/// The arithmetic and the defaults are those of `torch.optim.Muon`, but that it rounds to bf16 inside `orthogonal`, where this computes in
-/// f32 (f64 for f64 weights), and refuses what is not of rank 2, where this flattens the filters of convolutions as Muon's author does. To
-/// leave them to AdamW, name them in `left_to_adamw`.
+/// Arithmetic and defaults match `torch.optim.Muon`, with two differences. PyTorch rounds to bf16 inside `orthogonal`; this computes in f32
+/// (f64 for f64 weights). PyTorch refuses parameters that are not of rank 2; this flattens the filters of convolutions, as Muon's author
+/// does. To leave them to AdamW, name them in `left_to_adamw`.
 ///
 /// # References
 /// Jordan, Jin, Boza, You, Cesista, Newhouse, Bernstein: *Muon: An optimizer for hidden layers in neural networks*, 2024,
@@ -45,7 +45,7 @@ use crate::{AdamWConfig, Gradients, Group, Result, WeightDecay};
 pub struct MuonConfig {
     /// Step length of the matrices.
     pub learning_rate: f64,
-    /// Rate of the average.
+    /// Decay rate of the average.
     pub momentum: f64,
     /// Look ahead by one application of the momentum.
     pub nesterov: bool,
@@ -56,13 +56,13 @@ pub struct MuonConfig {
     pub step_scale: StepScale,
     /// Weight decay of the matrices.
     pub weight_decay: WeightDecay,
-    /// Matrices that AdamW is to take.
+    /// Matrices for AdamW.
     pub left_to_adamw: Vec<String>,
-    /// What becomes of the rest.
+    /// AdamW's settings for the other parameters.
     pub adamw: AdamWConfig,
-    /// Matrices with other scales.
+    /// Matrix groups with their own scales.
     pub groups: Vec<Group>,
-    /// What is done to gradients first.
+    /// Gradient clipping and checks.
     pub gradients: Gradients,
 }
 
@@ -85,7 +85,7 @@ impl Default for MuonConfig {
 
 from_learning_rate!(MuonConfig);
 
-/// What [`Muon`](super::Muon) multiplies the step of a matrix of `rows` and `columns` by; torch's `adjust_lr_fn`.
+/// The factor that [`Muon`](super::Muon) applies to the step of a matrix of `rows` and `columns`; torch's `adjust_lr_fn`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
@@ -118,7 +118,7 @@ impl MuonConfig {
         self.learning_rate
     }
 
-    /// Sets the learning rate of the matrices, and AdamW's in proportion; where Muon's was 0 there is none, and AdamW's stays.
+    /// Sets the learning rate of the matrices, and AdamW's in proportion; if Muon's was 0, AdamW's stays.
     pub fn set_learning_rate(&mut self, learning_rate: f64) {
         if self.learning_rate > 0.0 {
             self.adamw.learning_rate *= learning_rate / self.learning_rate;
@@ -129,7 +129,7 @@ impl MuonConfig {
     /// Checks the settings, as [`Muon::new`](super::Muon::new) does.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`](crate::Error::OutOfRange) with the first that is out of range.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for the first field out of range.
     pub fn validate(&self) -> Result<()> {
         not_negative("learning_rate", self.learning_rate)?;
         below_one("momentum", self.momentum)?;

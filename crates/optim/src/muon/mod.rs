@@ -15,10 +15,10 @@ use crate::{AdamW, Error, Optimizer, Result, State};
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 
-/// Steps of a matrix with all singular values alike; biases and other vectors go to [`AdamW`]. See [`MuonConfig`].
+/// Steps with all singular values alike, for matrices; biases and other vectors go to [`AdamW`]. See [`MuonConfig`].
 ///
-/// It is made of candle's matrix products, on every device. Their cost does not depend on the batch: with five
-/// iterations, 10 to 15 multiplications a weight and step for each row of the matrix, or each column if it has fewer of those.
+/// It uses candle's matrix products, on every device. Their cost does not depend on the batch: with five iterations, a step takes 10 to 15
+/// multiplications per weight for each row of the matrix, or for each column if there are fewer.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -38,7 +38,7 @@ pub struct Muon {
     config: MuonConfig,
     parameters: Vec<Parameter>,
     matrices: Vec<Matrix>,
-    /// `None` where every parameter is a matrix.
+    /// `None` if every parameter is a matrix.
     rest: Option<AdamW>,
     /// AdamW's learning rate over Muon's.
     proportion: Option<f64>,
@@ -46,9 +46,9 @@ pub struct Muon {
 
 #[derive(Debug)]
 struct Matrix {
-    /// Of the parameter.
+    /// Index of the parameter.
     index: usize,
-    /// Its shape with all dimensions but the first taken together.
+    /// Its shape, with all dimensions but the first merged.
     rows: usize,
     columns: usize,
     scales: Scales,
@@ -56,8 +56,8 @@ struct Matrix {
 }
 
 impl Muon {
-    /// An optimizer of `variables` ([what they can be](Variables)), sorted by name and split into matrices and the rest. A bare learning rate
-    /// is a configuration, with the defaults for everything else.
+    /// An optimizer of `variables` ([accepted forms](Variables)), sorted by name and split into matrices and the rest. `config` may be a
+    /// bare learning rate, with defaults for everything else.
     ///
     /// # Errors
     /// As [`AdamW::new`](crate::rule::Fused::new); a pattern of `left_to_adamw` that matches no parameter.
@@ -90,17 +90,17 @@ impl Muon {
         Ok(Self { config, parameters, matrices, rest, proportion })
     }
 
-    /// The configuration, with the learning rate and momentum last set.
+    /// The configuration, with the current learning rate and momentum.
     pub fn config(&self) -> &MuonConfig {
         &self.config
     }
 
-    /// Names of the parameters that Muon updates, in their order.
+    /// Names of the parameters that Muon updates, in order.
     pub fn matrices(&self) -> impl Iterator<Item = &str> {
         self.matrices.iter().map(|matrix| self.parameters[matrix.index].name())
     }
 
-    /// What updates the others.
+    /// The optimizer of the other parameters.
     pub fn rest(&self) -> Option<&AdamW> {
         self.rest.as_ref()
     }
@@ -117,7 +117,7 @@ impl Muon {
                     found: gradient.dims().to_vec(),
                 });
             }
-            // Without a master copy, other weights are simply the ones to go on from.
+            // Without a master copy, changed weights are simply the new starting point.
             if parameter.master().is_some() {
                 parameter.check_unchanged()?;
             }

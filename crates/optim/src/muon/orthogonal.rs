@@ -1,4 +1,4 @@
-//! Newton-Schulz: a matrix with its singular values brought near 1.
+//! Newton-Schulz: brings the singular values of a matrix near 1.
 
 use crate::Result;
 use crate::error::{in_range, not_negative};
@@ -26,7 +26,7 @@ pub struct NewtonSchulz {
     /// Iterations.
     #[doc(alias = "ns_steps")]
     pub steps: usize,
-    /// The least that the norm counts as.
+    /// Lower bound of the norm.
     pub epsilon: f64,
 }
 
@@ -45,7 +45,7 @@ impl NewtonSchulz {
         not_negative("epsilon", self.epsilon)
     }
 
-    /// Of a matrix of rank 2, in its dtype.
+    /// Applies it to a matrix of rank 2, in the matrix's dtype.
     pub(super) fn apply(&self, matrix: &Tensor) -> Result<Tensor> {
         let [a, b, c] = self.coefficients;
         let (rows, columns) = matrix.dims2()?;

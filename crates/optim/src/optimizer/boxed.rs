@@ -1,4 +1,4 @@
-//! A box is what is in it: every method goes through, those with a default too.
+//! Boxed optimizers: every method is forwarded, including those with a default.
 
 use super::Optimizer;
 use crate::lookahead::Synced;

@@ -9,7 +9,7 @@ use crate::{Error, Result, State};
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 
-/// An optimizer, or a wrapper around one. Object safe, and implemented for boxes, so that wrappers compose at run time too.
+/// An optimizer, or a wrapper around one. The trait is object safe and implemented for boxes, so wrappers also compose at run time.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -24,12 +24,12 @@ use candle_core::backprop::GradStore;
 /// # Ok::<(), lookahead_optim::Error>(())
 /// ```
 ///
-/// The concrete types have the everyday methods (`step`, `backward_step`, the learning rate) of their own, and implement
-/// `candle_nn::Optimizer` as well: a program may import this trait, candle's, both or neither.
+/// The concrete types also have the everyday methods (`step`, `backward_step`, the learning rate) as inherent methods, and implement
+/// `candle_nn::Optimizer`: a program may import this trait, candle's, both or neither.
 ///
 /// # An optimizer of your own
-/// Four methods have no default. What else a wrapper may ask for (its state, a reset) is an honest error until you write it:
-/// [`Error::Unsupported`]. [`Rule`](crate::rule::Rule) is a shorter way where a formula of one element is all there is.
+/// Four methods have no default. The others that a wrapper may need (state, reset) return [`Error::Unsupported`] until you implement them.
+/// For an update that is a formula of one element, [`Rule`](crate::rule::Rule) is shorter.
 ///
 /// ```
 /// use candle_core::{Device, Var, backprop::GradStore};
@@ -62,8 +62,8 @@ use candle_core::backprop::GradStore;
 /// ```
 ///
 /// # A wrapper of your own
-/// Give [`inner`](Self::inner) and [`inner_mut`](Self::inner_mut): every method with a default then goes through to what is
-/// wrapped, evaluation weights and state included, so that none can be forgotten.
+/// Implement [`inner`](Self::inner) and [`inner_mut`](Self::inner_mut): every method with a default is then forwarded to the wrapped
+/// optimizer, evaluation weights and state included.
 ///
 /// ```
 /// use candle_core::backprop::GradStore;
@@ -86,14 +86,14 @@ use candle_core::backprop::GradStore;
 /// }
 /// ```
 pub trait Optimizer: std::fmt::Debug + Send {
-    /// What is optimized, sorted by name.
+    /// The parameters, sorted by name.
     fn parameters(&self) -> &[Parameter];
 
-    /// One update. A parameter without a gradient in `grads` is left as it is, decay and state included.
+    /// One update. Parameters without a gradient in `grads` are not touched: no decay, no change of state.
     ///
     /// # Errors
-    /// A gradient of the wrong shape, [`Error::NoGradient`] where no parameter has one, [`Error::WeightsChanged`], hyper-parameters
-    /// out of range, and what the options ask to be reported; nothing is changed then.
+    /// A gradient of the wrong shape; [`Error::NoGradient`] if no parameter has one; [`Error::WeightsChanged`]; hyper-parameters out of
+    /// range; the checks that the options request. On error nothing changes.
     fn step(&mut self, grads: &GradStore) -> Result<()>;
 
     /// The learning rate.
@@ -104,53 +104,52 @@ pub trait Optimizer: std::fmt::Debug + Send {
     #[doc(alias = "lr")]
     fn set_learning_rate(&mut self, learning_rate: f64);
 
-    /// What this wraps; `None`, the default, for an optimizer that wraps nothing. A wrapper gives both this and
-    /// [`inner_mut`](Self::inner_mut).
+    /// The wrapped optimizer; `None`, the default, if there is none. A wrapper implements both this and [`inner_mut`](Self::inner_mut).
     fn inner(&self) -> Option<&dyn Optimizer> {
         None
     }
 
-    /// What this wraps, to change it.
+    /// The wrapped optimizer, to change it.
     fn inner_mut(&mut self) -> Option<&mut dyn Optimizer> {
         None
     }
 
-    /// Its name in messages.
+    /// The name used in messages.
     fn name(&self) -> &'static str {
         std::any::type_name::<Self>()
     }
 
-    /// The gradients of `loss`, and one [`step`](Self::step) with them.
+    /// Computes the gradients of `loss` and takes one [`step`](Self::step) with them.
     ///
     /// # Errors
-    /// As [`step`](Self::step); what candle reports.
+    /// As [`step`](Self::step); candle errors.
     fn backward_step(&mut self, loss: &Tensor) -> Result<()> {
         self.step(&loss.backward()?)
     }
 
-    /// The momentum a schedule may drive: that of SGD and RMSProp, Adam's beta1. `None` if there is none.
+    /// The momentum that a schedule may set: that of SGD and RMSProp, Adam's beta1. `None` if there is none.
     fn momentum(&self) -> Option<f64> {
         self.inner()?.momentum()
     }
 
-    /// Sets it.
+    /// Sets the momentum.
     ///
     /// # Errors
-    /// [`Error::NoMomentum`] where [`momentum`](Self::momentum) is `None`; [`Error::OutOfRange`] outside `[0, 1)`.
+    /// [`Error::NoMomentum`] if [`momentum`](Self::momentum) is `None`; [`Error::OutOfRange`] outside `[0, 1)`.
     fn set_momentum(&mut self, momentum: f64) -> Result<()> {
         let optimizer = self.name();
         self.inner_mut().ok_or(Error::NoMomentum { optimizer })?.set_momentum(momentum)
     }
 
-    /// A copy of everything remembered between steps, but the fast weights.
+    /// A copy of the state kept between steps, without the fast weights.
     ///
     /// # Errors
-    /// [`Error::EvaluationWeightsInPlace`]; [`Error::Unsupported`], the default; what candle reports.
+    /// [`Error::EvaluationWeightsInPlace`]; [`Error::Unsupported`], the default; candle errors.
     fn state(&self) -> Result<State> {
         self.inner().ok_or(Error::Unsupported { optimizer: self.name(), operation: "save its state" })?.state()
     }
 
-    /// Takes over a saved state, or changes nothing.
+    /// Loads a saved state; on error nothing changes.
     ///
     /// # Errors
     /// The first difference, by name; [`Error::Unsupported`], the default.
@@ -159,27 +158,27 @@ pub trait Optimizer: std::fmt::Debug + Send {
         self.inner_mut().ok_or(error)?.load_state(state)
     }
 
-    /// Makes the state that of a newly built optimizer: every buffer and every counter. Weights and rates stay.
+    /// Resets every buffer and counter to those of a newly built optimizer. Weights and rates stay.
     ///
     /// # Errors
-    /// [`Error::Unsupported`], the default; what candle reports.
+    /// [`Error::Unsupported`], the default; candle errors.
     fn reset_state(&mut self) -> Result<()> {
         let error = Error::Unsupported { optimizer: self.name(), operation: "reset its state" };
         self.inner_mut().ok_or(error)?.reset_state()
     }
 
-    /// Whether [`reset_state`](Self::reset_state) can work at all, which Lookahead asks when it is built with the policy `Reset`.
+    /// Whether [`reset_state`](Self::reset_state) is supported; Lookahead asks when it is built with the policy `Reset`.
     fn can_reset_state(&self) -> bool {
         self.inner().is_none_or(|inner| inner.can_reset_state())
     }
 
-    /// Moves `anchor`, an earlier [`state`](Self::state), towards the present one by `rate`, then takes it over: Lookahead's
-    /// `Interpolate`. Counters are taken from the present.
+    /// Moves `anchor`, an earlier [`state`](Self::state), towards the present state by `rate`, then loads it: Lookahead's `Interpolate`.
+    /// Counters keep their present values.
     ///
     /// # Errors
     /// As [`state`](Self::state) and [`load_state`](Self::load_state).
     fn interpolate_state(&mut self, anchor: &mut State, rate: f64) -> Result<()> {
-        // A wrapper without state of its own has that of what it wraps.
+        // A wrapper without its own state has that of the wrapped optimizer.
         let (own, inner) = (self.state()?, self.inner().map(|inner| inner.state()).transpose()?);
         let wraps = inner.is_some();
         let passes_through = inner.is_some_and(|inner| inner.settings == own.settings);
@@ -187,7 +186,7 @@ pub trait Optimizer: std::fmt::Debug + Send {
             if passes_through {
                 return inner.interpolate_state(anchor, rate);
             }
-            // What is wrapped mixes its share itself: Adam's counters go with its moments.
+            // The wrapped optimizer interpolates its own part: Adam's counters belong to its moments.
             inner.interpolate_state(&mut anchor.inner(), rate)?;
         }
         let mut now = self.state()?;
@@ -201,7 +200,7 @@ pub trait Optimizer: std::fmt::Debug + Send {
         Ok(())
     }
 
-    /// [`step`](Self::step), and then `pull` on the new weights. Override it if both can be done in one pass.
+    /// [`step`](Self::step), then `pull` on the new weights. Override it to do both in one pass.
     ///
     /// # Errors
     /// As [`step`](Self::step).
@@ -213,40 +212,39 @@ pub trait Optimizer: std::fmt::Debug + Send {
     /// Bias-corrected averages of the squared gradients, one per parameter, if the optimizer has them.
     ///
     /// # Errors
-    /// What candle reports.
+    /// Candle errors.
     fn second_moments(&self) -> Result<Option<Vec<Tensor>>> {
         self.inner().map_or(Ok(None), |inner| inner.second_moments())
     }
 
-    /// Steps since the last sync if Lookahead is in it: 0 right after one, below the period always.
+    /// Steps since the last sync, if there is a Lookahead inside: 0 right after a sync, always below the period.
     fn steps_since_sync(&self) -> Option<usize> {
         self.inner()?.steps_since_sync()
     }
 
-    /// The last sync of the outermost Lookahead in it that [measures](crate::Lookahead::measuring_syncs) them.
+    /// The last sync of the outermost Lookahead inside that [measures](crate::Lookahead::measuring_syncs) them.
     fn last_sync(&self) -> Option<&Synced> {
         self.inner()?.last_sync()
     }
 
-    /// Exchanges the weights with those meant for evaluation, where they differ; a second call changes them back, bit for bit.
-    /// Call [`with_evaluation_weights`](crate::with_evaluation_weights) instead, which does not forget the second.
+    /// Swaps the weights with the evaluation weights, if they differ; a second call restores them bit for bit. Prefer
+    /// [`with_evaluation_weights`](crate::with_evaluation_weights), which always makes the second call.
     ///
     /// # Errors
-    /// What candle reports.
+    /// Candle errors.
     fn swap_evaluation_weights(&mut self) -> Result<()> {
         self.inner_mut().map_or(Ok(()), |inner| inner.swap_evaluation_weights())
     }
 
-    /// Starts from the weights that are in the variables now, loaded there after the optimizer was built: f32 master copies, slow
-    /// weights and averages become equal to them, and a cycle begins. Momentum and moments stay; [`reset_state`](Self::reset_state)
-    /// is for those.
+    /// Restarts from the weights now in the variables, loaded after the optimizer was built: f32 master copies, slow weights and averages
+    /// become equal to them, and a cycle begins. Momentum and moments stay; [`reset_state`](Self::reset_state) clears those.
     ///
-    /// Call it after `VarMap::load` and the like. Without it the next step is [`Error::WeightsChanged`], since the slow weights
-    /// would pull the loaded ones back to where the network was. What is noticed: on the CPU, another value at one of two places
-    /// looked at in each tensor, by Lookahead, by averages, and by any optimizer of bf16 and f16 weights.
+    /// Call it after `VarMap::load` and the like. Otherwise the next step is [`Error::WeightsChanged`], because the slow weights would pull
+    /// the loaded weights back to the old ones. Changes are detected on the CPU, from two elements of each tensor, by Lookahead, by
+    /// averages, and by any optimizer of bf16 and f16 weights.
     ///
     /// # Errors
-    /// [`Error::EvaluationWeightsInPlace`]; what candle reports.
+    /// [`Error::EvaluationWeightsInPlace`]; candle errors.
     fn adopt_weights(&mut self) -> Result<()> {
         match self.inner_mut() {
             Some(inner) => inner.adopt_weights(),
@@ -254,11 +252,11 @@ pub trait Optimizer: std::fmt::Debug + Send {
         }
     }
 
-    /// Goes on from weights that were changed by hand between two steps, clamped or projected: f32 master copies follow them, and
-    /// slow weights and averages stay where they are.
+    /// Continues from weights changed by hand between two steps, such as clamped or projected ones: f32 master copies follow them; slow
+    /// weights and averages stay.
     ///
     /// # Errors
-    /// [`Error::EvaluationWeightsInPlace`]; what candle reports.
+    /// [`Error::EvaluationWeightsInPlace`]; candle errors.
     fn accept_adjustment(&mut self) -> Result<()> {
         match self.inner_mut() {
             Some(inner) => inner.accept_adjustment(),

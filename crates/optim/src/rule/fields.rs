@@ -1,6 +1,6 @@
-//! What configurations with the same fields would each write again.
+//! Methods that configurations with the same fields share.
 
-/// The methods of a [`Rule`](super::Rule) whose configuration has the fields that nearly all have.
+/// The methods of a [`Rule`](super::Rule) whose configuration has the usual fields.
 macro_rules! usual_fields {
     () => {
         fn learning_rate(&self) -> f64 {
@@ -22,7 +22,7 @@ macro_rules! usual_fields {
 }
 pub(crate) use usual_fields;
 
-/// The methods of a [`Rule`](super::Rule) whose first rate is what a momentum schedule drives.
+/// The methods of a [`Rule`](super::Rule) whose first rate is set by a momentum schedule.
 macro_rules! momentum_is_beta1 {
     () => {
         fn momentum(&self) -> Option<f64> {
@@ -36,7 +36,7 @@ macro_rules! momentum_is_beta1 {
 }
 pub(crate) use momentum_is_beta1;
 
-/// A learning rate stands for the configuration that has it.
+/// Makes a bare learning rate a configuration.
 macro_rules! from_learning_rate {
     ($config:ty) => {
         /// The defaults with this learning rate.

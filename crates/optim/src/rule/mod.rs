@@ -1,4 +1,4 @@
-//! An optimizer from the formula of one element: what it must say to run on the shared engine.
+//! A new optimizer from the formula of one element, on the shared engine.
 
 mod clock;
 mod fields;
@@ -24,13 +24,13 @@ pub use number::Number;
 use crate::group::Group;
 use crate::{Gradients, Result};
 
-/// The most state tensors a parameter can have.
+/// The maximum number of state tensors per parameter.
 pub const MAX_SLOTS: usize = 3;
 
 /// An update rule: the part in which optimizers differ.
 ///
-/// A configuration implements it, and [`Fused`] does the rest: parameters, groups, clipping, the one-pass CPU
-/// update, other devices, half precision, state. The rule of a single element is written once, on [`Number`].
+/// A configuration implements it, and [`Fused`] does the rest: parameters, groups, clipping, the one-pass CPU update, other devices, half
+/// precision, state. The rule for one element is written once, on [`Number`].
 ///
 /// ```
 /// use candle_core::{Device, Var, backprop::GradStore};
@@ -64,7 +64,7 @@ pub trait Rule: Clone + std::fmt::Debug + Send + 'static {
     /// The optimizer's name in messages and saved state.
     const NAME: &'static str;
 
-    /// The numbers of one parameter's update at one step, the same for all its elements.
+    /// The values of one parameter's update at one step, shared by all its elements.
     type Update: Copy + Send + Sync;
 
     /// Checks the hyper-parameters.
@@ -79,12 +79,12 @@ pub trait Rule: Clone + std::fmt::Debug + Send + 'static {
     /// Sets the learning rate.
     fn set_learning_rate(&mut self, learning_rate: f64);
 
-    /// The momentum that a schedule may drive; `None` if the rule has none.
+    /// The momentum that a schedule may set; `None` if the rule has none.
     fn momentum(&self) -> Option<f64> {
         None
     }
 
-    /// Sets the momentum; called only where [`momentum`](Self::momentum) is some, with a value in `[0, 1)`.
+    /// Sets the momentum; called only if [`momentum`](Self::momentum) is `Some`, with a value in `[0, 1)`.
     fn set_momentum(&mut self, _momentum: f64) {}
 
     /// The groups of the configuration.
@@ -92,7 +92,7 @@ pub trait Rule: Clone + std::fmt::Debug + Send + 'static {
         &[]
     }
 
-    /// What is done to gradients first.
+    /// Gradient clipping and checks.
     fn gradients(&self) -> Gradients {
         Gradients::default()
     }
@@ -102,34 +102,34 @@ pub trait Rule: Clone + std::fmt::Debug + Send + 'static {
         Vec::new()
     }
 
-    /// The slot that averages squared gradients; the adaptive slow step size needs it.
+    /// The slot that averages squared gradients, which the adaptive slow step size needs.
     fn second_moment(&self) -> Option<usize> {
         None
     }
 
-    /// The rates of the averages of gradients and of their squares, if the rule has those: Adam's betas. What their zero start
-    /// still weighs is then kept count of, through interpolation too ([`Clock`]).
+    /// Decay rates of the averages of gradients and of their squares, if the rule has them: Adam's betas. [`Clock`] then tracks the zero
+    /// start's remaining weight in them, also through interpolation.
     fn corrected_rates(&self) -> Option<(f64, f64)> {
         None
     }
 
-    /// Counts an update, before [`update`](Self::update) sees it. Override it where an update depends on the settings of earlier ones:
-    /// on a sum over the steps so far ([`sums`](Self::sums)), or on a product of rates that change ([`Clock::zero_start_1`]).
+    /// Counts an update before [`update`](Self::update) is called. Override it if an update depends on the settings of earlier ones: on a
+    /// sum over the steps so far ([`sums`](Self::sums)), or on a product of changing rates ([`Clock::zero_start_1`]).
     fn advance(&self, clock: &mut Clock) {
         clock.steps += 1;
     }
 
-    /// Names of the numbers that a parameter keeps beside its tensors, at most two, in [`Clock::sums`]; all start at zero.
+    /// Names of the scalars a parameter keeps in [`Clock::sums`], at most two; all start at zero.
     fn sums(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// Where evaluation is at other weights than training: a slot and a factor, for `w + factor * slot`.
+    /// If evaluation uses other weights than training: a slot and a factor, for `w + factor * slot`.
     fn evaluation(&self) -> Option<(usize, f64)> {
         None
     }
 
-    /// Works out the numbers of an update. `clock` already counts it.
+    /// Computes the values of an update. `clock` already counts it.
     fn update(&self, clock: &Clock, scales: Scales) -> Self::Update;
 
     /// Updates one element: weight, gradient and the `N` state values, in the order of [`slots`](Self::slots).
@@ -137,6 +137,6 @@ pub trait Rule: Clone + std::fmt::Debug + Send + 'static {
     /// Mark the implementation `#[inline(always)]`: it is the body of the fused loop.
     fn element<X: Number, const N: usize>(update: &Self::Update, w: X, g: X, state: [X; N]) -> (X, [X; N]);
 
-    /// Writes down what must agree when a saved state is loaded.
+    /// Records what must agree when a saved state is loaded.
     fn settings(&self, settings: &mut Settings);
 }

@@ -1,4 +1,4 @@
-//! The arithmetic an update rule is written in: numbers on the CPU, whole tensors elsewhere.
+//! The arithmetic of update rules: numbers on the CPU, whole tensors elsewhere.
 
 use std::ops::{Add, Div, Mul, Sub};
 
@@ -14,9 +14,9 @@ use std::ops::{Add, Div, Mul, Sub};
 /// assert_eq!(mean(1f32, 2f32), 1.5);
 /// ```
 pub trait Number: Clone + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> {
-    /// `self * factor`, the factor rounded to the number's precision first.
+    /// `self * factor`, with the factor first rounded to the number's precision.
     fn scale(self, factor: f64) -> Self;
-    /// `self + term`, the term rounded to the number's precision first.
+    /// `self + term`, with the term first rounded to the number's precision.
     fn offset(self, term: f64) -> Self;
     /// The square root.
     fn sqrt(self) -> Self;

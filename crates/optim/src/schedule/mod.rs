@@ -14,9 +14,9 @@ pub use sequence::Sequence;
 pub use shapes::{Airbench, Constant, Cosine, Ramp, StepDecay};
 pub use warm_up::{Decay, InverseSquareRoot, WarmUpCosine, WarmUpStableDecay};
 
-/// A value for every step: a pure function, so that a resumed run needs nothing but the step.
+/// A value for every step: a pure function, so a resumed run needs only the step.
 ///
-/// Steps count from 0 and are inner steps under Lookahead. Step t is taken with the value at t:
+/// Steps count from 0; under Lookahead they are inner steps. Step t uses the value at t:
 ///
 /// ```text
 /// optimizer.set_learning_rate(rate.at(t));
@@ -24,8 +24,8 @@ pub use warm_up::{Decay, InverseSquareRoot, WarmUpCosine, WarmUpStableDecay};
 /// optimizer.step(&gradients)?;
 /// ```
 ///
-/// Past its end a schedule holds its last value. A closure is a schedule's test double, not a schedule: saved settings name the
-/// schedule by its `Debug` text.
+/// Past its end a schedule holds its last value. Closures do not implement `Schedule`: saved state identifies a schedule by its `Debug`
+/// output, which a closure lacks.
 pub trait Schedule: std::fmt::Debug + Send + Sync {
     /// The value at `step`.
     fn at(&self, step: usize) -> f64;

@@ -1,12 +1,12 @@
-//! One cycle: up to a peak and down again, in the three spellings in use.
+//! One cycle, up to a peak and down again, in three variants.
 
 use super::{Schedule, half_cosine};
 use crate::Result;
 use crate::error::in_range;
 
-/// One cycle of a learning rate (up, then down to nearly nothing) or of a momentum (down, then up).
+/// One cycle of a learning rate (up, then down to almost zero) or of a momentum (down, then up).
 ///
-/// Of `total` steps, numbered from 0, with `cos(s, e, p) = e + (s - e) / 2 * (1 + cos(pi p))`:
+/// Over `total` steps, numbered from 0, with `cos(s, e, p) = e + (s - e) / 2 * (1 + cos(pi p))`:
 ///
 /// | | [`torch`](Self::torch) | [`fastai_v1`](Self::fastai_v1) | [`fastai_v2`](Self::fastai_v2) |
 /// | --- | --- | --- | --- |
@@ -15,7 +15,7 @@ use crate::error::in_range;
 /// | peak at step | 0.3 total - 1 | floor(0.3 total) | 0.25 total |
 /// | last step | the last value exactly | one step short of it | one step short of it |
 ///
-/// The positions may fall between steps. [`three_phase`](Self::three_phase) is torch's option: back to the first value as fast as up,
+/// Positions may fall between steps. [`three_phase`](Self::three_phase) is torch's option: back to the first value in as many steps as up,
 /// then on to the last.
 ///
 /// ```
@@ -43,18 +43,18 @@ pub struct OneCycle {
     phases: Vec<Phase>,
 }
 
-/// How a [`OneCycle`] goes from value to value.
+/// The interpolation between the values of a [`OneCycle`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Anneal {
-    /// Along half a cosine.
+    /// Half a cosine.
     #[default]
     Cosine,
-    /// Straight.
+    /// A straight line.
     Linear,
 }
 
-/// From `start` to `end` between two steps, which need not be whole; it covers the steps up to `covers`, itself included.
+/// From `start` to `end` between two steps, which need not be integers; it covers the steps up to and including `covers`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Phase {
     from: f64,
@@ -64,7 +64,7 @@ struct Phase {
     end: f64,
 }
 
-/// fastai v2's, of the peak.
+/// fastai v2's final divisor, of the peak.
 const LAST_DIVISOR_V2: f64 = 1e5;
 const HIGH_MOMENTUM: f64 = 0.95;
 const LOW_MOMENTUM: f64 = 0.85;
@@ -78,7 +78,7 @@ impl OneCycle {
     /// PyTorch's `OneCycleLR(max_lr=peak, total_steps=total)`.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`](crate::Error::OutOfRange) if the peak is negative or no number, or there are no steps.
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) if the peak is negative or not a number, or there are no steps.
     pub fn torch(peak: f64, total: usize) -> Result<Self> {
         Self::torch_values(peak / Self::DIVISOR, peak, peak / Self::DIVISOR / Self::LAST_DIVISOR, 0.3, total)
     }
@@ -91,7 +91,7 @@ impl OneCycle {
         Self::torch_values(HIGH_MOMENTUM, LOW_MOMENTUM, HIGH_MOMENTUM, 0.3, total)
     }
 
-    /// torch's shape between values of your own, the middle one after `fraction` of the steps (in `[0, 1]`, torch's `pct_start`).
+    /// torch's shape with custom values, the middle one after `fraction` of the steps (in `[0, 1]`, torch's `pct_start`).
     ///
     /// # Errors
     /// As [`torch`](Self::torch).
@@ -101,7 +101,7 @@ impl OneCycle {
         Self::of(total, &[(0.0, turn, first, middle), (turn, end, middle, last)])
     }
 
-    /// torch's `three_phase=True`: up, down again to `first` in as many steps, then to `last`, where a momentum stays at `first`.
+    /// torch's `three_phase=True`: up, down to `first` in as many steps, then to `last`; a momentum stays at `first` there.
     ///
     /// # Errors
     /// As [`torch`](Self::torch).
@@ -129,7 +129,7 @@ impl OneCycle {
         Self::fastai_v1_values(HIGH_MOMENTUM, LOW_MOMENTUM, HIGH_MOMENTUM, 0.3, total)
     }
 
-    /// fastai v1's shape between values of your own, the middle one after `fraction` of the steps (in `[0, 1]`).
+    /// fastai v1's shape with custom values, the middle one after `fraction` of the steps (in `[0, 1]`).
     ///
     /// # Errors
     /// As [`torch`](Self::torch).
@@ -155,7 +155,7 @@ impl OneCycle {
         Self::fastai_v2_values(HIGH_MOMENTUM, LOW_MOMENTUM, HIGH_MOMENTUM, 0.25, total)
     }
 
-    /// fastai v2's shape between values of your own, the middle one after `fraction` of the steps (in `[0, 1]`).
+    /// fastai v2's shape with custom values, the middle one after `fraction` of the steps (in `[0, 1]`).
     ///
     /// # Errors
     /// As [`torch`](Self::torch).
@@ -163,12 +163,12 @@ impl OneCycle {
         check(first, middle, last, fraction, total)?;
         let (turn, end) = (fraction * total as f64, total as f64);
         let mut cycle = Self::of(total, &[(0.0, turn, first, middle), (turn, end, middle, last)])?;
-        // fastai v2 counts the step at the turn to the second phase, which starts with the same value.
+        // fastai v2 assigns the step at the turn to the second phase, which starts with the same value.
         cycle.phases[0].covers = if turn >= end { end } else { turn.ceil() - 1.0 };
         Ok(cycle)
     }
 
-    /// The same cycle with another way between its values.
+    /// The same cycle with another interpolation.
     #[must_use]
     pub fn with_anneal(mut self, anneal: Anneal) -> Self {
         self.anneal = anneal;
@@ -187,7 +187,7 @@ impl Schedule for OneCycle {
         let last = self.phases.len() - 1;
         let index = self.phases.iter().position(|phase| step <= phase.covers).unwrap_or(last);
         let Phase { from, to, start, end, .. } = self.phases[index];
-        // A phase without length is over as soon as it begins.
+        // A phase of length zero ends as soon as it begins.
         let fraction = if to > from { (step - from) / (to - from) } else { 1.0 };
         match self.anneal {
             Anneal::Cosine => half_cosine(start, end, fraction),

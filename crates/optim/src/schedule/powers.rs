@@ -1,10 +1,10 @@
-//! Schedules by powers: of what is left of the run, and of a factor a step.
+//! Polynomial and exponential schedules.
 
 use super::Schedule;
 
-/// From `initial` to `last` at step `steps`, and held: `last + (initial - last) * (1 - step / steps)^power`.
+/// From `initial` to `last` at step `steps`, then constant: `last + (initial - last) * (1 - step / steps)^power`.
 ///
-/// PyTorch's `PolynomialLR`, where `last` is 0. Power 1 is [`Ramp`](super::Ramp).
+/// PyTorch's `PolynomialLR` if `last` is 0. Power 1 is [`Ramp`](super::Ramp).
 ///
 /// ```
 /// use lookahead_optim::schedule::{Polynomial, Schedule};
@@ -20,7 +20,7 @@ pub struct Polynomial {
     pub last: f64,
     /// The power, above 0.
     pub power: f64,
-    /// Where the end is.
+    /// The step at which it ends.
     pub steps: usize,
 }
 
@@ -34,7 +34,7 @@ impl Schedule for Polynomial {
     }
 }
 
-/// `initial * factor^step`, held from step `steps` on: PyTorch's `ExponentialLR`.
+/// `initial * factor^step`, constant from step `steps` on: PyTorch's `ExponentialLR`.
 ///
 /// ```
 /// use lookahead_optim::schedule::{Exponential, Schedule};
@@ -46,9 +46,9 @@ impl Schedule for Polynomial {
 pub struct Exponential {
     /// The value at step 0.
     pub initial: f64,
-    /// What it is multiplied by each step.
+    /// The factor per step.
     pub factor: f64,
-    /// Where the value is held; `usize::MAX` for nowhere.
+    /// The step from which the value is constant; `usize::MAX` for never.
     pub steps: usize,
 }
 

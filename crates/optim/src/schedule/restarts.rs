@@ -1,11 +1,11 @@
-//! Cosines one after the other.
+//! Cosine cycles with warm restarts.
 
 use super::{Schedule, half_cosine};
 
-/// Along half a cosine from `peak` towards `last`, `cycles` times, each cycle `growth` times as long as the one before; after the last, `last` is held.
+/// Half a cosine from `peak` towards `last`, `cycles` times, each cycle `growth` times as long as the one before; then constant at `last`.
 ///
-/// PyTorch's `CosineAnnealingWarmRestarts` with `T_0 = first_cycle`, `T_mult = growth` and `eta_min = last`, which never ends:
-/// `cycles: usize::MAX`. A cycle's last step is one short of `last`, and the next begins at `peak`.
+/// PyTorch's `CosineAnnealingWarmRestarts` with `T_0 = first_cycle`, `T_mult = growth` and `eta_min = last` never ends: set `cycles` to
+/// `usize::MAX`. A cycle's last step is one short of `last`, and the next begins at `peak`.
 ///
 /// ```
 /// use lookahead_optim::schedule::{CosineRestarts, Schedule};
@@ -20,15 +20,15 @@ use super::{Schedule, half_cosine};
 #[doc(alias = "SGDR")]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CosineRestarts {
-    /// The value at which each cycle begins.
+    /// The value at the start of each cycle.
     pub peak: f64,
-    /// The value towards which it goes.
+    /// The value that each cycle approaches.
     pub last: f64,
     /// Steps of the first cycle.
     pub first_cycle: usize,
-    /// How many times longer each cycle is than the one before; 1 for all alike.
+    /// The length of each cycle relative to the one before; 1 for equal cycles.
     pub growth: usize,
-    /// How many cycles there are.
+    /// Number of cycles.
     pub cycles: usize,
 }
 
@@ -36,7 +36,7 @@ impl Schedule for CosineRestarts {
     fn at(&self, step: usize) -> f64 {
         let (mut rest, mut length, mut left) = (step, self.first_cycle, self.cycles);
         if self.growth == 1 && length > 0 {
-            // All at once, however many they are.
+            // Skips all whole cycles at once, however many there are.
             left = left.saturating_sub(rest / length);
             rest %= length;
         }

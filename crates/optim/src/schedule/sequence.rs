@@ -2,7 +2,7 @@
 
 use super::Schedule;
 
-/// Schedules one after the other, each counting from 0 and given a number of steps; the last goes on past its end.
+/// Schedules one after another, each counting from 0 for a given number of steps; the last continues past its end.
 ///
 /// ```
 /// use lookahead_optim::schedule::{Cosine, Ramp, Schedule, Sequence};
@@ -25,7 +25,7 @@ impl Sequence {
         Self { parts: Vec::new(), last: (schedule, steps) }
     }
 
-    /// Goes on with `schedule` for `steps` steps.
+    /// Continues with `schedule` for `steps` steps.
     #[must_use]
     pub fn then(mut self, schedule: Box<dyn Schedule>, steps: usize) -> Self {
         self.parts.push(std::mem::replace(&mut self.last, (schedule, steps)));
@@ -43,7 +43,7 @@ impl Schedule for Sequence {
             rest -= steps;
         }
         let (schedule, steps) = &self.last;
-        // Held at its own last step, whatever the schedule would do after.
+        // Held at its last step, whatever the schedule does after it.
         schedule.at(rest.min(*steps))
     }
 }

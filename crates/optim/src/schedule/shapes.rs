@@ -2,7 +2,7 @@
 
 use super::{Schedule, half_cosine};
 
-/// Always the same value.
+/// A constant value.
 ///
 /// ```
 /// use lookahead_optim::schedule::{Constant, Schedule};
@@ -36,9 +36,9 @@ impl Schedule for Constant {
 pub struct StepDecay {
     /// The value before the first milestone.
     pub initial: f64,
-    /// What it is multiplied by at each milestone.
+    /// The factor at each milestone.
     pub factor: f64,
-    /// Steps, in any order; one given twice counts twice.
+    /// Steps, in any order; duplicates count twice.
     pub milestones: Vec<usize>,
 }
 
@@ -49,7 +49,7 @@ impl Schedule for StepDecay {
     }
 }
 
-/// Straight from `initial` at step 0 to `last` at step `steps` and after: PyTorch's `LinearLR`.
+/// A straight line from `initial` at step 0 to `last` at step `steps`, then constant: PyTorch's `LinearLR`.
 ///
 /// ```
 /// use lookahead_optim::schedule::{Ramp, Schedule};
@@ -63,7 +63,7 @@ pub struct Ramp {
     pub initial: f64,
     /// The value at the end.
     pub last: f64,
-    /// Where the end is.
+    /// The step at which it ends.
     pub steps: usize,
 }
 
@@ -76,8 +76,8 @@ impl Schedule for Ramp {
     }
 }
 
-/// Along half a cosine from `initial` at step 0 to `last` at step `steps` and after: PyTorch's `CosineAnnealingLR` up to there, which rises
-/// again. From a low to a high value it is a cosine warm-up.
+/// Half a cosine from `initial` at step 0 to `last` at step `steps`, then constant. PyTorch's `CosineAnnealingLR` is the same up to that
+/// step, then rises again. From a low to a high value it is a cosine warm-up.
 ///
 /// ```
 /// use lookahead_optim::schedule::{Cosine, Schedule};
@@ -92,7 +92,7 @@ pub struct Cosine {
     pub initial: f64,
     /// The value at the end.
     pub last: f64,
-    /// Where the end is.
+    /// The step at which it ends.
     pub steps: usize,
 }
 
@@ -107,7 +107,8 @@ impl Schedule for Cosine {
 
 /// airbench's slow step size: `1 - 0.95^5 * (step / steps)^3`, from 1 (no Lookahead) down to 0.226.
 ///
-/// For [`StepSize::Scheduled`](crate::lookahead::StepSize::Scheduled) with period 5. airbench ends with the slow weights in the network: evaluate there.
+/// Use it as [`StepSize::Scheduled`](crate::lookahead::StepSize::Scheduled) with period 5. airbench ends with the slow weights in the
+/// network, so evaluate there.
 ///
 /// ```
 /// use lookahead_optim::schedule::{Airbench, Schedule};
@@ -120,7 +121,7 @@ impl Schedule for Cosine {
 /// Jordan: *94 % on CIFAR-10 in 3.29 seconds on a single GPU*, 2024, [arXiv:2404.00498](https://arxiv.org/abs/2404.00498).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Airbench {
-    /// The run's length.
+    /// The length of the run.
     pub steps: usize,
 }
 

@@ -1,8 +1,8 @@
-//! Schedules that begin with a warm-up, as they are usually spelt.
+//! Common schedules with a warm-up.
 
 use super::{Cosine, Ramp, Schedule};
 
-/// Straight up from `initial` to `peak` over `warm_up` steps, then along half a cosine to `last` at step `steps`, and held.
+/// A straight line from `initial` to `peak` over `warm_up` steps, then half a cosine to `last` at step `steps`, then constant.
 ///
 /// PyTorch's `SequentialLR` of `LinearLR` and `CosineAnnealingLR`; the scheduler most transformers are trained with.
 ///
@@ -22,9 +22,9 @@ pub struct WarmUpCosine {
     pub peak: f64,
     /// The value at the end.
     pub last: f64,
-    /// Steps of the warm-up; 0 begins at the peak.
+    /// Steps of the warm-up; 0 starts at the peak.
     pub warm_up: usize,
-    /// Where the end is, warm-up included.
+    /// The step at which it ends, warm-up included.
     pub steps: usize,
 }
 
@@ -38,9 +38,9 @@ impl Schedule for WarmUpCosine {
     }
 }
 
-/// Straight up from `initial` to `peak` over `warm_up` steps, held there, and over the last `decay` of `steps` steps down to `last`.
+/// A straight line from `initial` to `peak` over `warm_up` steps, constant, then down to `last` over the last `decay` of `steps` steps.
 ///
-/// A run can be prolonged from any point before the decay.
+/// A run can be extended from any point before the decay.
 ///
 /// ```
 /// use lookahead_optim::schedule::{Decay, Schedule, WarmUpStableDecay};
@@ -63,17 +63,17 @@ pub struct WarmUpStableDecay {
     pub peak: f64,
     /// The value at the end.
     pub last: f64,
-    /// Steps of the warm-up; 0 begins at the peak.
+    /// Steps of the warm-up; 0 starts at the peak.
     pub warm_up: usize,
-    /// Steps of the decay, the last of all; those that would reach into the warm-up are left out.
+    /// Steps of the decay, at the end of the run; steps that would overlap the warm-up are dropped.
     pub decay: usize,
-    /// Where the end is, warm-up and decay included.
+    /// The step at which it ends, warm-up and decay included.
     pub steps: usize,
-    /// The way down.
+    /// The shape of the decay.
     pub shape: Decay,
 }
 
-/// How [`WarmUpStableDecay`] goes down: what is left of the way to its last value at the fraction p of the decay.
+/// The shape of [`WarmUpStableDecay`]'s decay: the remaining part of the way to the last value, at the fraction p of the decay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Decay {
@@ -108,9 +108,10 @@ impl Schedule for WarmUpStableDecay {
     }
 }
 
-/// Straight up from `initial` to `peak` over `warm_up` steps, then `peak * sqrt(warm_up / step)`, up to step `steps`, and held.
+/// A straight line from `initial` to `peak` over `warm_up` steps, then `peak * sqrt(warm_up / step)` up to step `steps`, then constant.
 ///
-/// The schedule of the first transformer, whose peak was `width^-0.5 * warm_up^-0.5`. Without warm-up it is `peak / sqrt(step)` from step 1 on.
+/// The schedule of the first transformer, whose peak was `width^-0.5 * warm_up^-0.5`. Without warm-up it is
+/// `peak / sqrt(step)` from step 1 on.
 ///
 /// ```
 /// use lookahead_optim::schedule::{InverseSquareRoot, Schedule};
@@ -129,7 +130,7 @@ pub struct InverseSquareRoot {
     pub peak: f64,
     /// Steps of the warm-up.
     pub warm_up: usize,
-    /// Where the value is held; `usize::MAX` for nowhere.
+    /// The step from which the value is constant; `usize::MAX` for never.
     pub steps: usize,
 }
 

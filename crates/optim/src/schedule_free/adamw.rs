@@ -6,12 +6,12 @@ use crate::group::Group;
 use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings, from_learning_rate, usual_fields};
 use crate::{Gradients, Result, WeightDecay};
 
-/// AdamW that needs no schedule; see [`ScheduleFreeAdamWConfig`].
+/// AdamW without a learning-rate schedule; see [`ScheduleFreeAdamWConfig`].
 pub type ScheduleFreeAdamW = Fused<ScheduleFreeAdamWConfig>;
 
 /// Hyper-parameters of [`ScheduleFreeAdamW`].
 ///
-/// As in [`ScheduleFreeSgdConfig`](super::ScheduleFreeSgdConfig), where the three points and their evaluation are told, with Adam's second
+/// As in [`ScheduleFreeSgdConfig`](super::ScheduleFreeSgdConfig), which explains the three points and how to evaluate, with Adam's second
 /// moment in place of Adam's two. At the t-th update (from 1):
 ///
 /// ```text
@@ -22,15 +22,15 @@ pub type ScheduleFreeAdamW = Fused<ScheduleFreeAdamWConfig>;
 ///
 /// | field | default | meaning | range |
 /// | --- | --- | --- | --- |
-/// | `learning_rate` | 2.5e-3 | step length, held constant: no schedule but the warm-up | `[0, inf)` |
-/// | `beta1` | 0.9 | where between iterate and average gradients are taken; it cannot be scheduled | `(0, 1)` |
-/// | `beta2` | 0.999 | rate of the second moment | `[0, 1)` |
-/// | `epsilon` | 1e-8 | added to the root | `[0, inf)` |
-/// | `weights` | alike | [`IterateWeights`]: warm-up, and what each iterate weighs | |
+/// | `learning_rate` | 2.5e-3 | step length, constant after the warm-up | `[0, inf)` |
+/// | `beta1` | 0.9 | interpolation between iterate and average, where gradients are taken; cannot be scheduled | `(0, 1)` |
+/// | `beta2` | 0.999 | decay rate of the second moment | `[0, 1)` |
+/// | `epsilon` | 1e-8 | added to the square root | `[0, inf)` |
+/// | `weights` | equal | [`IterateWeights`]: warm-up and the weight of each iterate | |
 /// | `weight_decay` | `None` | [`WeightDecay`], at `y` | |
 /// | `groups`, `gradients` | none | as in [`SgdConfig`](crate::SgdConfig) | |
 ///
-/// Arithmetic and defaults are those of `AdamWScheduleFree` in the authors' package `schedulefree`, whose decay is `Decoupled`.
+/// Arithmetic and defaults match `AdamWScheduleFree` in the authors' package `schedulefree`, whose decay is `Decoupled`.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -51,19 +51,19 @@ pub type ScheduleFreeAdamW = Fused<ScheduleFreeAdamWConfig>;
 pub struct ScheduleFreeAdamWConfig {
     /// Step length.
     pub learning_rate: f64,
-    /// Where between iterate and average gradients are taken.
+    /// Interpolation between iterate and average, where gradients are taken.
     pub beta1: f64,
-    /// Rate of the second moment.
+    /// Decay rate of the second moment.
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// Added to the square root of the second moment.
     pub epsilon: f64,
-    /// What each iterate weighs.
+    /// Warm-up and the weight of each iterate.
     pub weights: IterateWeights,
     /// Weight decay.
     pub weight_decay: WeightDecay,
-    /// Parameters with other scales.
+    /// Parameter groups with their own scales.
     pub groups: Vec<Group>,
-    /// What is done to gradients first.
+    /// Gradient clipping and checks.
     pub gradients: Gradients,
 }
 
@@ -84,7 +84,7 @@ impl Default for ScheduleFreeAdamWConfig {
 
 from_learning_rate!(ScheduleFreeAdamWConfig);
 
-/// One Schedule-Free update of one parameter; public because it is named by [`Rule`].
+/// One Schedule-Free update of one parameter; public because it is an associated type of [`Rule`].
 #[derive(Debug, Clone, Copy)]
 pub struct ScheduleFreeAdamWUpdate {
     penalty: f64,

@@ -1,4 +1,4 @@
-//! Schedule-Free: an average of the iterates in place of a schedule.
+//! Schedule-Free: averaging the iterates instead of scheduling the learning rate.
 
 mod adamw;
 mod sgd;
@@ -10,15 +10,16 @@ use crate::Result;
 use crate::error::{in_range, not_negative};
 use crate::rule::Clock;
 
-/// What each iterate weighs in the average of Schedule-Free, and the warm-up that belongs to it.
+/// The weight of each iterate in the average of Schedule-Free, and the warm-up.
 ///
-/// The t-th iterate (from 1) weighs `t^step_power * rate^rate_power`, where `rate` is the largest learning rate so far, warm-up included.
+/// The t-th iterate (from 1) has weight `t^step_power * rate^rate_power`, where `rate` is the largest learning rate so far, warm-up
+/// included.
 ///
 /// | field | default | meaning | range |
 /// | --- | --- | --- | --- |
-/// | `warm_up` | 0 | steps over which the learning rate rises straight to its value: `t / warm_up` of it at the t-th | |
+/// | `warm_up` | 0 | steps of linear warm-up: the t-th uses `t / warm_up` of the learning rate | |
 /// | `step_power` | 0 | more than 0 favours late iterates; the reference's `r` | `[0, inf)` |
-/// | `rate_power` | 2 | how much less the iterates of the warm-up count; the reference's `weight_lr_power` | `[0, inf)` |
+/// | `rate_power` | 2 | how strongly the iterates of the warm-up are discounted; the reference's `weight_lr_power` | `[0, inf)` |
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -26,10 +27,10 @@ pub struct IterateWeights {
     /// Steps of the warm-up.
     #[doc(alias = "warmup_steps")]
     pub warm_up: usize,
-    /// The power of the step.
+    /// Exponent of the step.
     #[doc(alias = "r")]
     pub step_power: f64,
-    /// The power of the learning rate.
+    /// Exponent of the learning rate.
     #[doc(alias = "weight_lr_power")]
     pub rate_power: f64,
 }
@@ -40,7 +41,7 @@ impl Default for IterateWeights {
     }
 }
 
-/// The running numbers of a parameter, in [`Clock::sums`]: the weights of all iterates, and the largest learning rate.
+/// A parameter's running values, in [`Clock::sums`]: the total weight of all iterates, and the largest learning rate.
 pub(crate) const SUMS: &[&str] = &["iterate_weights", "largest_rate"];
 
 impl IterateWeights {
@@ -54,14 +55,14 @@ impl IterateWeights {
         if t < self.warm_up as f64 { learning_rate * (t / self.warm_up as f64) } else { learning_rate }
     }
 
-    /// Takes in the t-th iterate.
+    /// Adds the t-th iterate.
     pub(crate) fn count(&self, learning_rate: f64, t: f64, clock: &mut Clock) {
         let [sum, largest] = &mut clock.sums;
         *largest = largest.max(self.rate(learning_rate, t));
         *sum += self.weight(t, *largest);
     }
 
-    /// What the t-th iterate weighs in an average that has taken it in; 0 where nothing weighs anything.
+    /// The t-th iterate's share in the average that includes it; 0 if all weights are 0.
     pub(crate) fn share(&self, t: f64, clock: &Clock) -> f64 {
         let [sum, largest] = clock.sums;
         if sum > 0.0 { self.weight(t, largest) / sum } else { 0.0 }
@@ -72,7 +73,7 @@ impl IterateWeights {
     }
 }
 
-/// Where the average is, seen from the weights that are trained: so many times the way to the iterate.
+/// The average's offset from the trained weights, as a multiple of the offset to the iterate.
 pub(crate) fn way_to_average(momentum: f64) -> f64 {
     -(1.0 - momentum) / momentum
 }

@@ -5,33 +5,33 @@ use crate::group::Group;
 use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings, from_learning_rate, usual_fields};
 use crate::{Gradients, Result, WeightDecay};
 
-/// SGD that needs no schedule; see [`ScheduleFreeSgdConfig`].
+/// SGD without a learning-rate schedule; see [`ScheduleFreeSgdConfig`].
 pub type ScheduleFreeSgd = Fused<ScheduleFreeSgdConfig>;
 
 /// Hyper-parameters of [`ScheduleFreeSgd`].
 ///
-/// There are three points: the iterate `z`, the average `x` of the iterates, and between them `y`, at which gradients are taken. With the
-/// share `c` of the new iterate in the average ([`IterateWeights`]), `lr` after warm-up and `beta` the momentum:
+/// There are three points: the iterate `z`, the average `x` of the iterates, and `y` between them, where gradients are taken. With `c` the
+/// new iterate's share in the average ([`IterateWeights`]), `lr` the warmed-up learning rate and `beta` the momentum:
 ///
 /// ```text
 /// y = (1 - beta) * z + beta * x;                g <- g + decay * y
 /// z <- z - lr * g;                              x <- (1 - c) * x + c * z
 /// ```
 ///
-/// The variables hold `y`. [`with_evaluation_weights`](crate::with_evaluation_weights) puts `x` in their place: **evaluate and save the
-/// model there.** Running statistics of batch norm belong to `y`; estimate them anew at `x`
-/// before evaluating. The state is one tensor, `to_iterate`, which is `z - y`: reset, both other points are at the present weights.
-/// Inside [`Lookahead`](crate::Lookahead) all three are pulled back together, and evaluation is at the slow `y`.
+/// The variables hold `y`. **Evaluate and save the model at `x`**, which [`with_evaluation_weights`](crate::with_evaluation_weights) swaps
+/// in. BatchNorm's running statistics belong to `y`; re-estimate them at `x` before evaluating. The state is one tensor, `to_iterate`,
+/// which is `z - y`; a reset puts `z` and `x` at the present weights. Inside [`Lookahead`](crate::Lookahead) all three points are pulled
+/// back together, and evaluation uses the slow `y`.
 ///
 /// | field | default | meaning | range |
 /// | --- | --- | --- | --- |
-/// | `learning_rate` | 1 | step length, held constant: no schedule but the warm-up | `[0, inf)` |
-/// | `momentum` | 0.9 | where between iterate and average gradients are taken; it cannot be scheduled | `(0, 1)` |
-/// | `weights` | alike | [`IterateWeights`]: warm-up, and what each iterate weighs | |
-/// | `weight_decay` | `None` | [`WeightDecay`]; both kinds are the same here, at `y` | |
+/// | `learning_rate` | 1 | step length, constant after the warm-up | `[0, inf)` |
+/// | `momentum` | 0.9 | interpolation between iterate and average, where gradients are taken; cannot be scheduled | `(0, 1)` |
+/// | `weights` | equal | [`IterateWeights`]: warm-up and the weight of each iterate | |
+/// | `weight_decay` | `None` | [`WeightDecay`] at `y`; both kinds are the same here | |
 /// | `groups`, `gradients` | none | as in [`SgdConfig`](crate::SgdConfig) | |
 ///
-/// Arithmetic and defaults are those of the authors' package `schedulefree`; PyTorch has none.
+/// Arithmetic and defaults match the authors' package `schedulefree`; PyTorch has no Schedule-Free.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -57,15 +57,15 @@ pub type ScheduleFreeSgd = Fused<ScheduleFreeSgdConfig>;
 pub struct ScheduleFreeSgdConfig {
     /// Step length.
     pub learning_rate: f64,
-    /// Where between iterate and average gradients are taken.
+    /// Interpolation between iterate and average, where gradients are taken.
     pub momentum: f64,
-    /// What each iterate weighs.
+    /// Warm-up and the weight of each iterate.
     pub weights: IterateWeights,
     /// Weight decay.
     pub weight_decay: WeightDecay,
-    /// Parameters with other scales.
+    /// Parameter groups with their own scales.
     pub groups: Vec<Group>,
-    /// What is done to gradients first.
+    /// Gradient clipping and checks.
     pub gradients: Gradients,
 }
 
@@ -84,14 +84,14 @@ impl Default for ScheduleFreeSgdConfig {
 
 from_learning_rate!(ScheduleFreeSgdConfig);
 
-/// One Schedule-Free update of one parameter; public because it is named by [`Rule`].
+/// One Schedule-Free update of one parameter; public because it is an associated type of [`Rule`].
 #[derive(Debug, Clone, Copy)]
 pub struct ScheduleFreeSgdUpdate {
     decay: f64,
-    /// The share of the iterate in the average, and what is left for the others.
+    /// The iterate's share in the average, and the share of the others.
     share: f64,
     rest: f64,
-    /// `lr * (1 - beta * (1 - share))`, the step of the weights, and `lr * beta`, what the iterate goes beyond it before mixing.
+    /// `lr * (1 - beta * (1 - share))`: the step of the weights. `lr * beta`: how far the iterate moves beyond it before mixing.
     step: f64,
     beyond: f64,
 }

@@ -10,7 +10,7 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use clap_complete::Shell;
 use lookahead_optim::StatePolicy;
 
-use crate::config::{Experiment, ModelName, Protocol};
+use crate::config::{Config, Experiment, ModelName, Protocol};
 
 /// Flags that every experiment has.
 #[derive(Debug, Clone, Parser)]
@@ -19,8 +19,7 @@ pub struct Flags {
     /// The recipe that everything starts from
     #[arg(long, value_enum, help_heading = "What to train", value_name = "NAME")]
     pub protocol: Option<Protocol>,
-    /// Rows of the table: sgd, adamw, rmsprop, lookahead-sgd, lookahead-adamw, lookahead-rmsprop, polyak, ema, those of --config, and those of
-    /// the protocols speedrun and sprint (lookahead, plain, average, ema, adamw, lookahead-adamw)
+    /// Rows of the table: those of the protocol, and those of --config
     #[arg(long, value_delimiter = ',', action = ArgAction::Set, help_heading = "What to train", value_name = "A,B")]
     pub optimizers: Vec<String>,
     /// What Lookahead does with the inner optimizer's state at a sync: keep, reset, interpolate; a row for each
@@ -108,6 +107,19 @@ pub(super) fn seed() -> impl TypedValueParser<Value = u64> {
     clap::value_parser!(u64).range(..=i64::MAX as u64)
 }
 
+/// The rows that the protocols of `experiment` have, in the order in which they are met.
+fn rows_of(experiment: Experiment) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for protocol in experiment.protocols() {
+        for row in Config::all_rows(experiment, *protocol) {
+            if !names.contains(&row.name) {
+                names.push(row.name);
+            }
+        }
+    }
+    format!("Rows of the table: those that the protocol has of {}; and those of --config", names.join(", "))
+}
+
 /// The protocols of `experiment` by their names.
 fn of_experiment(experiment: Experiment) -> impl TypedValueParser<Value = Protocol> {
     let names = experiment.protocols().iter().filter_map(ValueEnum::to_possible_value);
@@ -174,6 +186,7 @@ impl Flags {
             .after_help(after)
             .mut_arg("protocol", |arg| arg.help(default))
             .mut_arg("protocol", |arg| arg.value_parser(of_experiment(experiment)))
+            .mut_arg("optimizers", |arg| arg.help(rows_of(experiment)))
             .mut_arg("dataset_dir", |arg| {
                 arg.hide(!matches!(experiment, Experiment::Imagenette | Experiment::Language))
             })

@@ -73,7 +73,7 @@ pub struct SweepFlags {
     /// Where data sets lie [default: $LOOKAHEAD_DATA, else datasets]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Train on this folder instead, with train/ and val/ of class folders (imagenette only)
+    /// Train on this folder instead: train/ and val/ of class folders (imagenette), or train.txt, valid.txt, test.txt (language)
     #[arg(long, value_name = "DIR")]
     pub dataset_dir: Option<PathBuf>,
     /// Where decoded photographs are kept [default: .cache in the folder the data lie in]

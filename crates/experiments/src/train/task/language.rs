@@ -8,7 +8,7 @@ use lookahead_models::{LanguageModel, LanguageState, Pass};
 use lookahead_runs::Scores;
 
 use super::{Evaluation, Judge, Task};
-use crate::config::{ModelConfig, RunConfig};
+use crate::config::{ConfigError, ModelConfig, RunConfig};
 use crate::error::{Error, Result};
 use crate::parts::{self, TextData};
 use crate::train::Interrupt;
@@ -40,6 +40,14 @@ impl<'a> Language<'a> {
     /// A text too short for its batch; those of the model.
     pub fn new(run: &'a RunConfig, data: &'a TextData, device: &'a Device) -> Result<Self> {
         let batch = run.config.train.batch_size;
+        let most = data.train.len() / 2;
+        if batch > most {
+            return Err(Error::Config(ConfigError::OutOfRange {
+                key: "train.batch_size".to_owned(),
+                rule: format!("at most half the number of training tokens ({most})").into(),
+                value: batch.to_string(),
+            }));
+        }
         let model = parts::language_model(&run.config, data, run.seed, device)?;
         let windows = data.train_windows(batch, run.config.text()?.steps)?;
         let state = model.begin(batch)?;

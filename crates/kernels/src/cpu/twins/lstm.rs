@@ -62,3 +62,21 @@ fn recurrences_agree_with_the_definition() {
         }
     }
 }
+
+/// A forget gate of 1e-13: after three steps back a gradient is 1e-39, which no product should have to wait for.
+#[test]
+fn gradients_behind_closed_gates_are_zero_and_not_subnormal() {
+    let extents = Extents { steps: 5, batch: 2, hidden: 9 };
+    let (state, states) = (extents.state_len(), extents.states_len());
+    let (weight, zeros) = (vec![0f32; 4 * 9 * 9], vec![0f32; state]);
+    let recurrence = Recurrence { extents, weight: &weight, hidden: &zeros, cell: &zeros };
+    let gates: Vec<f32> = (0..4 * states).map(|at| if at / 9 % 4 == 1 { 1e-13 } else { 0.5 }).collect();
+    let (cells, dy, d_cell) = (numbers(states, 1), vec![0f32; states], vec![1f32; state]);
+    let passed = Passed { gates: &gates, cells: &cells, dy: &dy, d_cell: Some(&d_cell) };
+    for set in sets() {
+        let all = backward(extents, f32::NAN, |to| lstm::backward(set, &recurrence, &passed, to));
+        let subnormal = all.iter().flatten().filter(|value| value.is_subnormal()).count();
+        assert_eq!(subnormal, 0, "{set:?}");
+        assert!(all.iter().flatten().any(|value| *value != 0.0 && value.abs() < 1e-20), "{set:?}: nothing was small");
+    }
+}
