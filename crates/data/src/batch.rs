@@ -1,4 +1,4 @@
-//! A batch on the host, and its way to the device.
+//! Batches on the host, and their transfer to the device.
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
@@ -21,19 +21,19 @@ pub struct Batch {
 /// A batch on the device, ready for a network.
 #[derive(Debug, Clone)]
 pub struct DeviceBatch {
-    /// (N, C, H, W) f32, normalised; a permuted view of contiguous (N, H, W, C) storage, so channels-last code pays nothing.
+    /// (N, C, H, W) f32, normalised; a permuted view of contiguous (N, H, W, C) storage, so channels-last code needs no copy.
     pub images: Tensor,
     /// (N) u32: each image's own class.
     pub labels: Tensor,
-    /// (N, K) f32, rows summing to 1; only where the batch was mixed.
+    /// (N, K) f32, rows summing to 1; `None` unless the batch was mixed.
     pub soft_targets: Option<Tensor>,
 }
 
 impl Batch {
-    /// Decodes samples of a data set in which all images have one size, without augmentation or mixing: for a look at single images.
+    /// Decodes samples without augmentation or mixing, to inspect single images. All images must have the same size.
     ///
     /// # Errors
-    /// What [`Dataset::get`] gives, and [`crate::Error::Size`] where sizes differ.
+    /// Those of [`Dataset::get`], and [`crate::Error::Size`] if sizes differ.
     pub fn from_samples(dataset: &dyn Dataset, indices: &[u32]) -> Result<Self> {
         let mut batch = Self {
             size: ImageSize::new(0, 0),
@@ -65,7 +65,7 @@ impl Batch {
         self.labels.len()
     }
 
-    /// True where there is no image.
+    /// True if there are no images.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
@@ -75,7 +75,7 @@ impl Batch {
         self.size
     }
 
-    /// (N, H, W, C) u8. Boxes of CutMix are pasted; mixup's blending happens on the way to the device.
+    /// (N, H, W, C) u8. CutMix boxes are already pasted; mixup blends in [`to_device`](Self::to_device).
     pub fn images(&self) -> &[u8] {
         &self.images
     }
@@ -85,13 +85,13 @@ impl Batch {
         &self.labels
     }
 
-    /// (N): where each image stands in the data set.
+    /// (N): the index of each image in the data set.
     pub fn indices(&self) -> &[u32] {
         &self.indices
     }
 
-    /// The stream of the image at `position`, for an augmentation outside the pipeline: keyed by (seed, epoch, index) as the pipeline's, and
-    /// independent of it.
+    /// The random stream of the image at `position`, for augmentation outside the pipeline. It is keyed by (seed, epoch, index) like the
+    /// pipeline's stream, but independent of it.
     ///
     /// # Panics
     /// If `position` is not below [`len`](Self::len).
@@ -99,12 +99,12 @@ impl Batch {
         SampleRng::outside(self.seed, self.epoch as usize, self.indices[position] as usize)
     }
 
-    /// What was mixed with what; none without mixing.
+    /// How the images were mixed; `None` without mixing.
     pub fn mix(&self) -> Option<&Mix> {
         self.mix.as_ref()
     }
 
-    /// (N, K): weight of each class, rows summing to 1; none without mixing.
+    /// (N, K): the weight of each class, rows summing to 1; `None` without mixing.
     pub fn soft_targets(&self) -> Option<Vec<f32>> {
         let mix = self.mix.as_ref()?;
         let mut targets = vec![0.0; self.len() * self.classes];
@@ -118,11 +118,11 @@ impl Batch {
 
     /// Moves the batch to `device` and normalises it there.
     ///
-    /// On a GPU the bytes cross as u8, a quarter of what f32 would take. On the CPU one pass of all cores turns bytes into numbers, and
-    /// mixup's blend is part of it.
+    /// For a GPU, the bytes are transferred as u8, a quarter of the size of f32. On the CPU, one pass over all cores converts bytes to f32
+    /// and includes mixup's blend.
     ///
     /// # Errors
-    /// [`crate::Error::Setting`] for constants that [`Normalize::validate`] refuses; candle's where memory runs out.
+    /// [`crate::Error::Setting`] for constants that [`Normalize::validate`] rejects; candle's error if memory runs out.
     pub fn to_device(&self, device: &Device, normalize: &Normalize) -> Result<DeviceBatch> {
         normalize.validate()?;
         let shape = (self.len(), self.size.height, self.size.width, crate::CHANNELS);

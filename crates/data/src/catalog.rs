@@ -8,13 +8,13 @@ use crate::{CifarLabels, Error, Result, Shapes, ShapesConfig, Splits};
 ///
 /// | name | what |
 /// |---|---|
-/// | `shapes` | drawn, no file is read: [`Shapes`] with its defaults |
+/// | `shapes` | [`Shapes`] with its defaults; drawn, so no file is read |
 /// | `cifar10` | [`cifar10`](crate::cifar10) of `root/cifar10` |
 /// | `cifar100`, `cifar100-coarse` | [`cifar100`](crate::cifar100) of `root/cifar100` |
 /// | anything else | [`image_folder`](crate::image_folder) of `root/NAME`, such as `imagenette2-160` |
 ///
 /// # Errors
-/// [`Error::Missing`] with the path looked at; [`Error::Name`] for a name that is no plain folder name; what reading gives.
+/// [`Error::Missing`] with the path that was tried; [`Error::Name`] if `name` is not a plain folder name; errors of reading.
 ///
 /// ```
 /// let error = lookahead_data::open("/nowhere".as_ref(), "cifar10").unwrap_err();
@@ -30,10 +30,10 @@ pub fn open(root: &Path, name: &str) -> Result<Splits> {
     }
 }
 
-/// True where there are files for `name` below `root`, a data set for [`open`] or the text `ptb`; whether they are sound, only reading tells.
+/// True if `root` has files for `name`: a data set for [`open`], or the text `ptb`. The files are not checked.
 ///
 /// # Errors
-/// [`Error::Name`] for a name that is no plain folder name, [`Error::Io`] where a folder cannot be listed.
+/// [`Error::Name`] if `name` is not a plain folder name, [`Error::Io`] if a folder cannot be listed.
 pub fn is_present(root: &Path, name: &str) -> Result<bool> {
     match name {
         "shapes" => Ok(true),

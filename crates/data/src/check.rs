@@ -1,4 +1,4 @@
-//! Reading all images of a set to find those that cannot be read.
+//! Finding the images of a data set that cannot be read.
 
 use rayon::prelude::*;
 
@@ -8,8 +8,8 @@ use crate::{Dataset, Error, Result};
 /// Images read at once.
 const GROUP: usize = 256;
 
-/// Reads every sample of `dataset` and hands what is wrong with those that cannot be read to `broken`, in order; `report` hears how many are
-/// read.
+/// Reads every sample of `dataset` and passes the error of each one that cannot be read to `broken`, in order. `report` receives the number
+/// of samples read.
 ///
 /// ```
 /// use std::ops::ControlFlow;

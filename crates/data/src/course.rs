@@ -1,4 +1,4 @@
-//! The way through an epoch: in which order, cut into batches how, and on which threads.
+//! The course of an epoch: its order, batches and threads.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a data set is.
+//! The data set trait.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -13,19 +13,19 @@ use crate::{Image, ImageSize, ImageView, Normalize, Result};
 pub struct Sample {
     /// (H, W, 3) u8.
     pub image: Image,
-    /// Position of its class in [`Dataset::classes`].
+    /// Index of its class in [`Dataset::classes`].
     pub label: u32,
 }
 
 /// A fixed, ordered collection of labelled images that many threads may read at once.
 pub trait Dataset: Send + Sync + Debug {
-    /// Name for people, such as `cifar10/train`.
+    /// Display name, such as `cifar10/train`.
     fn name(&self) -> &str;
 
     /// Number of samples.
     fn len(&self) -> usize;
 
-    /// True where there is no sample.
+    /// True if there are no samples.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -36,44 +36,44 @@ pub trait Dataset: Send + Sync + Debug {
     /// Label of sample `index`: below the number of classes.
     ///
     /// # Errors
-    /// [`Error::Index`](crate::Error::Index) past the end.
+    /// [`Error::Index`](crate::Error::Index) if `index` is out of range.
     fn label(&self, index: usize) -> Result<u32>;
 
     /// Sample `index`, decoded.
     ///
     /// # Errors
-    /// [`Error::Index`](crate::Error::Index) past the end; what reading and decoding may give, where that happens now.
+    /// [`Error::Index`](crate::Error::Index) if `index` is out of range; errors of reading and decoding, if that happens here.
     fn get(&self, index: usize) -> Result<Sample>;
 
-    /// The pixels of sample `index` where they lie decoded in memory: the way to read them without a copy.
+    /// The pixels of sample `index` without a copy, if they are decoded in memory.
     fn view(&self, index: usize) -> Option<ImageView<'_>> {
         let _ = index;
         None
     }
 
-    /// The size all images have, where they all have one.
+    /// The size of all images, if they share one.
     fn image_size(&self) -> Option<ImageSize> {
         None
     }
 
-    /// The file of sample `index`, where it has one of its own: for messages.
+    /// The file of sample `index`, if it has its own; used in messages.
     fn file(&self, index: usize) -> Option<&Path> {
         let _ = index;
         None
     }
 
-    /// SHA-256 in hexadecimal of what the set holds: equal digests mean equal data. Each kind says what goes in.
+    /// SHA-256, in hexadecimal, of the data set's content: equal digests mean equal data. Each type documents what its digest covers.
     ///
     /// # Errors
-    /// What reading files may give, where that happens now.
+    /// Errors of reading files, if that happens here.
     fn digest(&self) -> Result<String>;
 
-    /// The digest of the samples `indices` in that order, or of all without; `report` hears how far it is where that takes long.
+    /// The digest of the samples `indices` in that order, or of all samples for `None`. `report` receives the progress if this takes long.
     ///
-    /// Where samples are read one by one, those that are not asked for need not be.
+    /// A data set that reads samples one by one may read only those requested.
     ///
     /// # Errors
-    /// As [`digest`](Self::digest), and [`Error::Stopped`](crate::Error::Stopped).
+    /// Those of [`digest`](Self::digest), and [`Error::Stopped`](crate::Error::Stopped).
     fn digest_of(&self, indices: Option<&[usize]>, report: &mut Report<'_>) -> Result<String> {
         let _ = report;
         let whole = self.digest()?;
@@ -93,15 +93,15 @@ pub(crate) fn origin(dataset: &dyn Dataset, index: usize) -> String {
     }
 }
 
-/// The two parts of a data set, and how its pixels are normalised.
+/// The training and validation parts of a data set, and the normalisation of its pixels.
 #[derive(Debug, Clone)]
 pub struct Splits {
     /// Name of the data set.
     pub name: String,
-    /// What one trains on.
+    /// The training part.
     pub train: Arc<dyn Dataset>,
-    /// What one validates on.
+    /// The validation part.
     pub valid: Arc<dyn Dataset>,
-    /// Mean and deviation of the training part.
+    /// Mean and standard deviation of the training part; ImageNet's for folders of images.
     pub normalize: Normalize,
 }

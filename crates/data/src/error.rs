@@ -1,23 +1,23 @@
-//! What can go wrong, each with the path, row or value it went wrong at.
+//! Errors, each with the path, row or value that caused it.
 
 use std::path::{Path, PathBuf};
 
-/// Result of this crate.
+/// Result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Every failure of this crate. Messages are one line and name what to change.
+/// Every error of this crate. Messages are one line and name what to change.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The data set is not below the data folder.
-    #[error("data set `{name}` is not at {path}, which should hold {}", crate::catalog::belongs_there(.name))]
+    /// The data set is not in the data folder.
+    #[error("data set `{name}` not found at {path}, which should hold {}", crate::catalog::belongs_there(.name))]
     Missing {
-        /// Name of the data set, also that of its folder.
+        /// Name of the data set and of its folder.
         name: String,
-        /// Where it was looked for.
+        /// The path that was tried.
         path: PathBuf,
     },
-    /// A name that would leave the data folder, or an empty one.
+    /// A name that is empty or would leave the data folder.
     #[error(
         "`{name}` is not the name of a data set: use cifar10, cifar100, cifar100-coarse, shapes or a folder's name"
     )]
@@ -25,25 +25,25 @@ pub enum Error {
         /// The name given.
         name: String,
     },
-    /// A data set that nobody publishes as an archive known here.
+    /// A data set without a published archive known to this crate.
     #[error(
-        "`{name}` cannot be downloaded; available: cifar10, cifar100, imagenette2-160, imagenette2-320, imagenette2 (shapes needs no files, \
-         and a set of your own goes into the data folder as it is)"
+        "`{name}` cannot be downloaded; available: cifar10, cifar100, imagenette2-160, imagenette2-320, imagenette2 (shapes needs no files; \
+         put your own data set into the data folder)"
     )]
     Unpublished {
         /// The name given.
         name: String,
     },
-    /// A folder of images without the parts or classes it should have.
+    /// A folder of images without the parts or classes that it needs.
     #[error("{path}: {problem}")]
     Layout {
         /// The folder.
         path: PathBuf,
-        /// What it lacks.
+        /// What is missing.
         problem: String,
     },
-    /// A folder that a download would have to fill holds something else.
-    #[error("{path} exists, but is no whole `{name}`: {problem}; move it away or use another data folder")]
+    /// The target folder of a download holds something else.
+    #[error("{path} exists, but is not a complete `{name}`: {problem}; move it away or use another data folder")]
     Occupied {
         /// Name of the data set.
         name: String,
@@ -57,38 +57,38 @@ pub enum Error {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A file is shorter or longer than its format says.
-    #[error("{path}: {found} bytes where the format needs {expected}; the file is cut off or not what its name says")]
+    /// A file that is shorter or longer than its format requires.
+    #[error("{path}: the file has {found} bytes, but its format needs {expected}; it is truncated or misnamed")]
     Length {
         /// The file.
         path: PathBuf,
-        /// Bytes that the format needs.
+        /// Bytes that the format requires.
         expected: u64,
-        /// Bytes there are.
+        /// Bytes in the file.
         found: u64,
     },
     /// A parquet file without the columns of the hub's layout.
-    #[error("{path}: needs the columns {expected}, has {found}")]
+    #[error("{path}: the file needs the columns {expected}, but has {found}")]
     Columns {
         /// The file.
         path: PathBuf,
-        /// What the layout needs.
+        /// Columns that the layout requires.
         expected: String,
-        /// What the file has.
+        /// Columns in the file.
         found: String,
     },
-    /// A parquet file that is damaged.
-    #[error("{path}: damaged parquet file, {problem}")]
+    /// A damaged parquet file.
+    #[error("{path}: damaged parquet file: {problem}")]
     Parquet {
         /// The file.
         path: PathBuf,
-        /// What the parquet reader said.
+        /// The parquet reader's message.
         problem: String,
     },
-    /// A text that cannot be one.
+    /// A file that does not hold a text.
     #[error("{path}: {problem}")]
     Text {
         /// The file.
@@ -96,8 +96,8 @@ pub enum Error {
         /// What is wrong, and what to do.
         problem: String,
     },
-    /// A label that names no class.
-    #[error("{path}: label {label} in row {row}, but the classes are 0 to {last}", last = .classes - 1)]
+    /// A label that is not a class.
+    #[error("{path}: label {label} in row {row} is out of range: the classes are 0 to {last}", last = .classes - 1)]
     Label {
         /// The file.
         path: PathBuf,
@@ -108,37 +108,37 @@ pub enum Error {
         /// Number of classes.
         classes: usize,
     },
-    /// Bytes that are no image, or a damaged one.
-    #[error("{path}{}: not a readable image, {problem}", row_suffix(.row))]
+    /// Bytes that are not an image, or a damaged one.
+    #[error("{path}{}: cannot decode the image: {problem}", row_suffix(.row))]
     Decode {
         /// The file.
         path: PathBuf,
-        /// Row of the sample, from 0, where the file holds many.
+        /// Row of the sample, from 0, if the file holds several.
         row: Option<usize>,
-        /// What the decoder said.
+        /// The decoder's message.
         problem: String,
     },
-    /// An image of another size than the data set's or the batch's.
-    #[error("{path}{}: image of {found}, expected {expected}", row_suffix(.row))]
+    /// An image whose size differs from the data set's or the batch's.
+    #[error("{path}{}: the image is {found}, but must be {expected}", row_suffix(.row))]
     Size {
         /// The file, or the data set's name.
         path: PathBuf,
         /// Row of the sample, from 0.
         row: Option<usize>,
-        /// Size that was needed (height x width).
+        /// The size required (height x width).
         expected: crate::ImageSize,
-        /// Size found (height x width).
+        /// The size found (height x width).
         found: crate::ImageSize,
     },
-    /// An index past the end of a data set.
-    #[error("sample index {index} is out of range: the data set has {len} samples")]
+    /// An index out of range.
+    #[error("index {index} is out of range: there are {len}")]
     Index {
-        /// The index asked for.
+        /// The index requested.
         index: usize,
-        /// Samples there are.
+        /// Number of samples.
         len: usize,
     },
-    /// A setting out of its range.
+    /// A setting out of range.
     #[error("{setting} is {value}, but must be {rule}")]
     Setting {
         /// Name of the setting.
@@ -148,12 +148,12 @@ pub enum Error {
         /// The range it must be in.
         rule: &'static str,
     },
-    /// Pixels that do not fill images of the given size.
-    #[error("{found} bytes of pixels for {}", needed(*.images, .size, *.found))]
+    /// A number of pixels that does not match the given size.
+    #[error("got {found} bytes of pixels, but {}", needed(*.images, .size, *.found))]
     Pixels {
         /// The size given (height x width).
         size: crate::ImageSize,
-        /// Images there should be.
+        /// Number of images expected.
         images: usize,
         /// Bytes given.
         found: usize,
@@ -168,25 +168,25 @@ pub enum Error {
         /// Size of the image with its padding.
         padded: crate::ImageSize,
     },
-    /// What went wrong with one sample of a data set.
+    /// An error of one sample of a data set.
     #[error("{origin}: {source}")]
     Sample {
-        /// Where the sample is from: its file, or the set and its index.
+        /// Origin of the sample: its file, or the data set and the index.
         origin: String,
-        /// What went wrong.
+        /// The error.
         source: Box<Error>,
     },
     /// Images that cannot be read.
     #[error("{first}{}", rest(*.others, *.checked))]
     Broken {
-        /// What is wrong with the first.
+        /// The error of the first one.
         first: Box<Error>,
-        /// How many more are broken.
+        /// Number of other images that cannot be read.
         others: usize,
-        /// How many images were read to find them.
+        /// Number of images read to find them.
         checked: usize,
     },
-    /// An error of the caller's own code: an [`Augment`](crate::Augment), [`Examples`](crate::Examples) or an order.
+    /// An error of your own code: an [`Augment`](crate::Augment), [`Examples`](crate::Examples) or an [`Order`](crate::Order).
     #[error("{name}: {source}")]
     Own {
         /// What reported it.
@@ -197,21 +197,19 @@ pub enum Error {
     /// The caller's progress function asked to stop.
     #[error("stopped after {done} of {total} images")]
     Stopped {
-        /// Images done.
+        /// Images processed.
         done: usize,
-        /// Images to do.
+        /// Images in total.
         total: usize,
     },
-    /// The thread that prepares batches ended without its last word.
+    /// The thread that prepares batches ended unexpectedly.
     #[error("the thread that prepares batches stopped: {problem}")]
     Loader {
         /// What is known.
         problem: String,
     },
-    /// A download that did not come through.
-    #[error(
-        "{url}: {problem}; without a network, get it elsewhere; {path} must hold {contents}"
-    )]
+    /// A download that failed.
+    #[error("{url}: {problem}; without a network, get it elsewhere so that {path} holds {contents}")]
     Download {
         /// The address.
         url: String,
@@ -222,8 +220,8 @@ pub enum Error {
         /// What belongs there.
         contents: String,
     },
-    /// A download whose bytes are not the published ones.
-    #[error("{path}: checksum {found}, but the published one is {expected}; the file was removed, try again")]
+    /// A download whose checksum is not the published one.
+    #[error("{path}: the checksum is {found}, but the published one is {expected}; the file was removed, try again")]
     Checksum {
         /// The file.
         path: PathBuf,
@@ -232,14 +230,14 @@ pub enum Error {
         /// The MD5 sum found.
         found: String,
     },
-    /// An archive with a member that has no place below the folder it is unpacked to.
-    #[error("{archive}: member `{member}` refused, {problem}")]
+    /// An archive member that must not be unpacked.
+    #[error("{archive}: member `{member}` rejected: {problem}")]
     Member {
         /// The archive.
         archive: PathBuf,
         /// The member's name.
         member: String,
-        /// Why it was refused.
+        /// Why it was rejected.
         problem: &'static str,
     },
     /// candle could not make a tensor.
@@ -252,16 +250,16 @@ fn needed(images: usize, size: &crate::ImageSize, found: usize) -> String {
     let each = size.height.saturating_mul(size.width);
     let need = each.saturating_mul(images).saturating_mul(crate::CHANNELS);
     let grey = if found > 0 && found == each.saturating_mul(images) {
-        "; one channel is `InMemory::grey`, other shapes are `Examples`"
+        "; for one channel use `InMemory::grey`, for other shapes `Examples`"
     } else {
         ""
     };
-    format!("{images} images of {size} with 3 channels, which need {need}{grey}")
+    format!("{images} images of {size} with 3 channels need {need}{grey}")
 }
 
 fn rest(others: usize, checked: usize) -> String {
     match others {
-        0 => format!(" (the only one of {checked} images)"),
+        0 => format!(" (the only one of {checked} images that cannot be read)"),
         others => format!(" (and {others} more of {checked} images)"),
     }
 }

@@ -1,4 +1,4 @@
-//! Data of any shape: what is no colour image, or has no class.
+//! Data of any shape: samples that are not colour images, or have no class.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::prefetch::Batches;
 use crate::rng::Purpose;
 use crate::{Error, LoaderConfig, Mixing, Order, OwnError, Result, SampleRng};
 
-/// Data of your own, of any shape, type and number of channels: grey images, spectra, rows of a table; with targets of any kind.
+/// Your own data, of any shape, type and number of channels, with targets of any kind: grey images, spectra, rows of a table.
 ///
-/// An [`ExampleLoader`] reads it as [`Loader`](crate::Loader) reads images: in parallel, ahead, in a seeded order, the same on any number of
-/// threads.
+/// An [`ExampleLoader`] reads it as [`Loader`](crate::Loader) reads images: in parallel, ahead, in a seeded order, with the same result on
+/// any number of threads.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -50,25 +50,25 @@ use crate::{Error, LoaderConfig, Mixing, Order, OwnError, Result, SampleRng};
 /// # Ok::<(), lookahead_data::Error>(())
 /// ```
 pub trait Examples: Send + Sync + Debug {
-    /// One example: inputs, targets, whatever there is.
+    /// One example: inputs, targets or anything else.
     type Item: Send + 'static;
 
     /// Number of examples.
     fn len(&self) -> usize;
 
-    /// True where there is none.
+    /// True if there are no examples.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Example `index`, below [`len`](Self::len); `rng` is its own stream, keyed by (seed, epoch, index), for augmentation.
+    /// Example `index`, below [`len`](Self::len). `rng` is its own stream, keyed by (seed, epoch, index), for augmentation.
     ///
     /// # Errors
-    /// Whatever the caller's code reports; it comes out of the loader as [`Error::Own`], with the index.
+    /// Any error of your code. The loader returns it as [`Error::Own`], with the index.
     fn get(&self, index: usize, rng: &mut SampleRng) -> std::result::Result<Self::Item, OwnError>;
 }
 
-/// Turns [`Examples`] into batches: the same for the same seed, whatever the threads.
+/// Turns [`Examples`] into batches. The same seed gives the same batches on any number of threads.
 #[derive(Debug)]
 #[doc(alias = "DataLoader")]
 pub struct ExampleLoader<E: Examples> {
@@ -84,20 +84,20 @@ struct Shared<E> {
     seed: u64,
 }
 
-/// Examples of a batch, in the order of the epoch.
+/// The examples of a batch, in the order of the epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExampleBatch<T> {
-    /// Where each stands in the data.
+    /// The index of each example in the data.
     pub indices: Vec<u32>,
     /// The examples.
     pub items: Vec<T>,
 }
 
 impl<E: Examples + 'static> ExampleLoader<E> {
-    /// A loader over `examples`. Of the settings, `mixing` has no meaning here.
+    /// A loader over `examples`. It does not support `mixing`.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a value out of its range, for mixing, or a pool that cannot be started.
+    /// [`Error::Setting`] for a value out of range, for mixing, or if the thread pool cannot be started.
     pub fn new(examples: Arc<E>, config: LoaderConfig) -> Result<Self> {
         if config.mixing != Mixing::None {
             let rule = "none for examples of any kind: mix them in the training step";
@@ -108,18 +108,18 @@ impl<E: Examples + 'static> ExampleLoader<E> {
         Ok(Self { course, shared: Arc::new(Shared { examples, len, seed: config.seed }) })
     }
 
-    /// The same loader with an order of the caller's own, instead of `shuffle` of the settings.
+    /// Uses your own order instead of the one that `shuffle` selects.
     #[must_use]
     pub fn with_order(self, order: impl Order + 'static) -> Self {
         Self { course: self.course.with_order(order), ..self }
     }
 
-    /// Batches of one epoch.
+    /// Number of batches per epoch.
     pub fn batches_per_epoch(&self) -> usize {
         self.course.batches_per_epoch()
     }
 
-    /// The batches of `epoch` from number `first_batch` on, as [`Loader::epoch`](crate::Loader::epoch).
+    /// The batches of `epoch` from number `first_batch` on, as in [`Loader::epoch`](crate::Loader::epoch).
     pub fn epoch(&self, epoch: usize, first_batch: usize) -> Batches<ExampleBatch<E::Item>> {
         self.course.epoch(Arc::clone(&self.shared), epoch, first_batch)
     }
@@ -147,7 +147,7 @@ impl<T> ExampleBatch<T> {
         self.items.len()
     }
 
-    /// True where there is none.
+    /// True if there are no examples.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
@@ -155,7 +155,7 @@ impl<T> ExampleBatch<T> {
     /// Stacks a part of each example, of shape `shape`, into a tensor (N, shape..) on `device`.
     ///
     /// # Errors
-    /// [`Error::Own`] for a part with another number of elements than `shape`; candle's where memory runs out.
+    /// [`Error::Own`] if a part's number of elements does not match `shape`; candle's error if memory runs out.
     pub fn tensor<V: WithDType>(
         &self,
         shape: impl Into<Shape>,

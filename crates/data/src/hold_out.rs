@@ -1,17 +1,17 @@
-//! A part of the training images, held out to choose by.
+//! Holding out a part of the training images, to select settings by.
 
 use std::sync::Arc;
 
 use crate::rng::Purpose;
 use crate::{Dataset, Error, Result, SampleRng, Subset};
 
-/// `dataset` without a share of each class, and that share: what one trains on, and what one chooses settings by.
+/// Splits off a share of each class. Returns the rest, to train on, and the share, to select settings by.
 ///
-/// The rule is one of the data set: of each class the first round(`share` times its images) of a fixed permutation are held out, at least one and
-/// not all where a class has two images or more. No seed moves it; both parts keep the order of the whole.
+/// The split depends only on the data set. Of each class, the first round(`share` * its images) of a fixed permutation are held out: at
+/// least one and not all, if the class has two images or more. No seed changes the split, and both parts keep the order of the whole.
 ///
 /// # Errors
-/// [`Error::Setting`] for a share outside (0, 1), and where a part would be empty; what reading labels may give.
+/// [`Error::Setting`] for a share outside (0, 1), or if a part would be empty; errors of reading labels.
 ///
 /// ```
 /// use lookahead_data::{Shapes, ShapesConfig, hold_out};

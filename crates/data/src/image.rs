@@ -61,22 +61,22 @@ pub struct Image {
 }
 
 impl Image {
-    /// An image of `size` from its pixels.
+    /// An image of `size` with the given pixels.
     ///
     /// # Errors
-    /// [`Error::Pixels`] unless there are height * width * 3 of them, at least one.
+    /// [`Error::Pixels`] unless there are height * width * 3 of them, and at least one.
     pub fn new(size: ImageSize, pixels: Vec<u8>) -> Result<Self> {
         check(size, &pixels)?;
         Ok(Self { size, pixels })
     }
 
-    /// Decodes a JPEG or PNG file; what it is, its content decides, and `path` only names it in errors.
+    /// Decodes a JPEG or PNG image. The format is detected from the bytes; `path` is used only in error messages.
     ///
-    /// Grey becomes RGB, CMYK is converted, transparency is dropped, 16 bits become 8; an orientation in the file's metadata is not applied
-    /// (as torchvision does by default).
+    /// Grey becomes RGB, CMYK is converted, transparency is dropped and 16 bits become 8. An orientation in the metadata is not applied, as
+    /// in torchvision's default.
     ///
     /// # Errors
-    /// [`Error::Decode`] for a file that is neither, cut off, damaged or of more than [`MAX_PIXELS`](crate::MAX_PIXELS).
+    /// [`Error::Decode`] for a file that is neither JPEG nor PNG, truncated, damaged or larger than [`MAX_PIXELS`](crate::MAX_PIXELS).
     pub fn decode(bytes: &[u8], path: &std::path::Path) -> Result<Self> {
         crate::decode::decode(bytes, crate::decode::Origin { path, row: None })
     }
@@ -100,7 +100,7 @@ impl Image {
         &mut self.pixels
     }
 
-    /// The pixels, given away.
+    /// Returns the pixels and drops the image.
     pub fn into_pixels(self) -> Vec<u8> {
         self.pixels
     }
@@ -122,7 +122,7 @@ impl<'a> ImageView<'a> {
     /// An image of `size` over borrowed pixels.
     ///
     /// # Errors
-    /// [`Error::Pixels`] unless there are height * width * 3 of them, at least one.
+    /// [`Error::Pixels`] unless there are height * width * 3 of them, and at least one.
     pub fn new(size: ImageSize, pixels: &'a [u8]) -> Result<Self> {
         check(size, pixels)?;
         Ok(Self { size, pixels })

@@ -1,4 +1,4 @@
-//! Data sets that lie decoded in memory.
+//! Data sets decoded in memory.
 
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::fingerprint::Fingerprint;
 use crate::{Dataset, Error, ImageSize, ImageView, Result, Sample};
 
-/// Images of one size, decoded, in one allocation: CIFAR, the drawn shapes, or any of one's own.
+/// Images of one size, decoded, in one allocation: CIFAR, the drawn shapes, or your own.
 ///
 /// The digest covers size, class names, labels and pixels, not the name.
 ///
@@ -39,10 +39,10 @@ impl Debug for InMemory {
 }
 
 impl InMemory {
-    /// A data set of `labels.len()` images of `size`, whose `pixels` are (N, H, W, 3) u8.
+    /// A data set of `labels.len()` images of `size`. `pixels` are (N, H, W, 3) u8.
     ///
     /// # Errors
-    /// [`Error::Pixels`] where the pixels are too few or too many, [`Error::Label`] where a label names no class.
+    /// [`Error::Pixels`] if the number of pixels does not match, [`Error::Label`] if a label is not a class.
     pub fn new(
         name: impl Into<String>,
         classes: Vec<String>,
@@ -61,12 +61,13 @@ impl InMemory {
         Ok(Self { name, classes, size, pixels, labels })
     }
 
-    /// As [`new`](Self::new) from grey images, (N, H, W) u8: each value is repeated for red, green and blue, as reading a grey file does.
+    /// Like [`new`](Self::new), from grey images, (N, H, W) u8. Each value is repeated for red, green and blue, as when a grey file is
+    /// read.
     ///
-    /// For networks of one input channel, or targets that are no classes, see [`Examples`](crate::Examples).
+    /// For networks with one input channel, or targets that are not classes, see [`Examples`](crate::Examples).
     ///
     /// # Errors
-    /// As [`new`](Self::new), for one channel.
+    /// Those of [`new`](Self::new), for one channel.
     #[doc(alias = "MNIST")]
     pub fn grey(
         name: impl Into<String>,

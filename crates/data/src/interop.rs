@@ -1,16 +1,17 @@
-//! For code that is written against candle-datasets.
+//! Interoperability with candle-datasets.
 
 use candle_core::{DType, Device, Tensor};
 use candle_datasets::vision::Dataset as VisionDataset;
 
 use crate::{Batch, CHANNELS, Dataset, Result, Splits};
 
-/// All of a data set as candle-datasets' `vision::Dataset`: images (N, C, H, W) f32 in \[0, 1\] on the CPU, labels (N) u8.
+/// Converts a data set to candle-datasets' `vision::Dataset`: images (N, C, H, W) f32 in \[0, 1\] on the CPU, labels (N) u8.
 ///
-/// Images are upright, where candle-datasets' own parquet loader gives them transposed. The whole set is held as f32 at once: 740 MB for CIFAR-10.
+/// Images are upright; candle-datasets' own parquet loader returns them transposed. The whole set is held as f32 at once: 740 MB for
+/// CIFAR-10.
 ///
 /// # Errors
-/// Those of [`Dataset::get`], and [`crate::Error::Size`] where images differ in size.
+/// Those of [`Dataset::get`], and [`crate::Error::Size`] if images differ in size.
 pub fn to_candle_datasets(splits: &Splits) -> Result<VisionDataset> {
     let (train_images, train_labels) = tensors(splits.train.as_ref())?;
     let (test_images, test_labels) = tensors(splits.valid.as_ref())?;

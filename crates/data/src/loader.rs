@@ -1,4 +1,4 @@
-//! From a data set to batches: which samples, in which order, augmented how.
+//! From a data set to batches: order, augmentation and batching.
 
 use std::sync::Arc;
 
@@ -15,32 +15,32 @@ use crate::{Batch, Dataset, Error, ImageSize, Mixing, Order, Pipeline, Result, S
 ///
 /// | field | default | meaning | range |
 /// |---|---|---|---|
-/// | `batch_size` | 128 | images in a batch | >= 1 |
-/// | `seed` | 0 | of order, augmentation and mixing | any |
-/// | `shuffle` | true | a new random order each epoch, else as the set stands | |
-/// | `drop_last` | true | leave out a last batch that is not full | |
-/// | `prefetch` | 2 | batches prepared ahead; 0 prepares each when it is asked for | any |
-/// | `limit` | none | use at most so many samples, [evenly spaced](crate::limit) | >= 1 |
-/// | `threads` | none | threads of an own pool; none uses rayon's global one | >= 1 |
+/// | `batch_size` | 128 | images per batch | >= 1 |
+/// | `seed` | 0 | seed of order, augmentation and mixing | any |
+/// | `shuffle` | true | a new random order in each epoch; otherwise the order of the data set | |
+/// | `drop_last` | true | drop a last batch that is not full | |
+/// | `prefetch` | 2 | batches prepared ahead; 0 prepares each batch on request | any |
+/// | `limit` | none | use at most this many samples, [evenly spaced](crate::limit) | >= 1 |
+/// | `threads` | none | threads of a separate pool; none uses rayon's global pool | >= 1 |
 /// | `mixing` | none | mixup or CutMix | |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[doc(alias = "num_workers")]
 #[doc(alias = "seed")]
 pub struct LoaderConfig {
-    /// Images in a batch.
+    /// Images per batch.
     pub batch_size: usize,
     /// Seed of order, augmentation and mixing.
     pub seed: u64,
-    /// A new random order each epoch.
+    /// Use a new random order in each epoch.
     pub shuffle: bool,
-    /// Leave out a last batch that is not full.
+    /// Drop a last batch that is not full.
     pub drop_last: bool,
     /// Batches prepared ahead.
     pub prefetch: usize,
-    /// Use at most so many samples, evenly spaced.
+    /// Use at most this many samples, evenly spaced.
     pub limit: Option<usize>,
-    /// Threads of an own pool.
+    /// Threads of a separate pool.
     pub threads: Option<usize>,
     /// Mixup or CutMix.
     pub mixing: Mixing,
@@ -62,7 +62,7 @@ impl Default for LoaderConfig {
 }
 
 impl LoaderConfig {
-    /// For validation: every sample once, in order, unmixed.
+    /// Settings for validation: every sample once, in order, unmixed.
     pub fn evaluation(batch_size: usize) -> Self {
         Self { batch_size, shuffle: false, drop_last: false, ..Self::default() }
     }
@@ -79,7 +79,7 @@ impl LoaderConfig {
     }
 }
 
-/// Turns a data set into augmented batches: the same bytes for the same seed, whatever the threads.
+/// Turns a data set into augmented batches. The same seed gives the same bytes on any number of threads.
 ///
 /// ```
 /// use lookahead_data::{Loader, LoaderConfig, Pipeline, Shapes, ShapesConfig};
@@ -110,10 +110,10 @@ struct Shared {
 }
 
 impl Loader {
-    /// A loader over `dataset`, whose images `pipeline` augments.
+    /// A loader over `dataset` that augments its images with `pipeline`.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a value out of its range, mixing without classes, or a pool that cannot be started.
+    /// [`Error::Setting`] for a value out of range, for mixing without classes, or if the thread pool cannot be started.
     pub fn new(dataset: Arc<dyn Dataset>, pipeline: Pipeline, config: LoaderConfig) -> Result<Self> {
         let dataset = match config.limit {
             Some(count) if count > 0 => crate::limit(dataset, count),
@@ -127,13 +127,13 @@ impl Loader {
         Ok(Self { course, shared: Arc::new(Shared { dataset, pipeline, config }) })
     }
 
-    /// The same loader with an order of the caller's own, instead of `shuffle` of the settings.
+    /// Uses your own order instead of the one that `shuffle` selects.
     #[must_use]
     pub fn with_order(self, order: impl Order + 'static) -> Self {
         Self { course: self.course.with_order(order), ..self }
     }
 
-    /// The samples in use: the data set, or the part that `limit` leaves.
+    /// The samples in use: the whole data set, or the subset that `limit` selects.
     pub fn dataset(&self) -> &Arc<dyn Dataset> {
         &self.shared.dataset
     }
@@ -148,19 +148,19 @@ impl Loader {
         &self.shared.config
     }
 
-    /// Batches of one epoch.
+    /// Number of batches per epoch.
     pub fn batches_per_epoch(&self) -> usize {
         self.course.batches_per_epoch()
     }
 
-    /// Images that one epoch delivers.
+    /// Number of images per epoch.
     pub fn samples_per_epoch(&self) -> usize {
         self.course.samples_per_epoch()
     }
 
-    /// The batches of `epoch` from number `first_batch` on, in order.
+    /// The batches of `epoch`, in order, from batch number `first_batch` on.
     ///
-    /// A run that was cut off after n batches goes on with `first_batch` n and sees the same bytes.
+    /// To resume a run that stopped after n batches, set `first_batch` to n: the bytes are those of an uninterrupted run.
     pub fn epoch(&self, epoch: usize, first_batch: usize) -> Batches {
         self.course.epoch(Arc::clone(&self.shared), epoch, first_batch)
     }

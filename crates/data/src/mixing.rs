@@ -1,4 +1,4 @@
-//! Mixup and CutMix: batches whose targets are soft.
+//! Mixup and CutMix: batches with soft targets.
 
 use rand_distr::Beta;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::{CHANNELS, Error, ImageSize, Result};
 
 /// How the images of a batch are mixed with one another. Partners are a random permutation of the batch.
 ///
-/// Targets become w * own class + (1 - w) * partner's class, with w the `weight` of [`Mix`].
+/// Targets become w * own class + (1 - w) * partner's class, where w is the `weight` of [`Mix`].
 ///
 /// ```
 /// use lookahead_data::{LoaderConfig, Mixing};
@@ -24,49 +24,49 @@ use crate::{CHANNELS, Error, ImageSize, Result};
 #[doc(alias = "MixUp")]
 #[doc(alias = "CutMix")]
 pub enum Mixing {
-    /// None: targets stay class indices.
+    /// No mixing: targets stay class indices.
     #[default]
     None,
-    /// The paper's mixup: one w ~ Beta(alpha, alpha) a batch. `alpha` above 0, the paper's CIFAR runs use 1.
+    /// The paper's mixup: one w ~ Beta(alpha, alpha) per batch. `alpha` must be above 0; the paper's CIFAR runs use 1.
     Mixup {
         /// Both parameters of the Beta distribution.
         alpha: f64,
     },
-    /// fastai's mixup: w ~ Beta(alpha, alpha) for each image, and max(w, 1 - w), so that an image keeps at least half of itself. 0.4 in
-    /// the original experiments.
+    /// fastai's mixup: w ~ Beta(alpha, alpha) per image, replaced by max(w, 1 - w), so that an image keeps at least half of itself. The
+    /// original experiments use 0.4.
     MixupPerSample {
         /// Both parameters of the Beta distribution.
         alpha: f64,
     },
-    /// CutMix: one box a batch, of area 1 - w with w ~ Beta(alpha, alpha), its centre uniform, pasted from the partner; w is then
-    /// corrected to the area that is really the image's own. The paper uses 1.
+    /// CutMix: one box per batch, of area 1 - w with w ~ Beta(alpha, alpha) and a uniform centre, pasted from the partner. w is then
+    /// corrected to the area that the image keeps. The paper uses 1.
     CutMix {
         /// Both parameters of the Beta distribution.
         alpha: f64,
     },
 }
 
-/// What was mixed with what in a batch of N.
+/// How a batch of N images was mixed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mix {
     /// (N): position in the batch of each image's partner.
     pub partner: Vec<u32>,
     /// (N): weight of each image's own class, in \[0, 1\].
     pub weight: Vec<f32>,
-    /// The box of CutMix; `None` where pixels are blended.
+    /// The box that CutMix pasted; `None` if pixels are blended.
     pub pasted: Option<PastedBox>,
 }
 
-/// The part of an image that CutMix takes from its partner: rows `top..bottom`, columns `left..right`.
+/// The box that CutMix pastes from an image's partner: rows `top..bottom`, columns `left..right`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PastedBox {
     /// First row.
     pub top: usize,
-    /// Row past the last.
+    /// One past the last row.
     pub bottom: usize,
     /// First column.
     pub left: usize,
-    /// Column past the last.
+    /// One past the last column.
     pub right: usize,
 }
 

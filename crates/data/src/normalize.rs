@@ -1,13 +1,13 @@
-//! The one place where pixels become numbers.
+//! Conversion of pixels to f32.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{CHANNELS, Error, Result};
 
-/// Takes a pixel value v in 0..=255 of channel c to (v / 255 - mean\[c\]) / std\[c\], in f32.
+/// Maps a pixel value v in 0..=255 of channel c to (v / 255 - mean\[c\]) / std\[c\], in f32.
 ///
-/// Constants circulate in two kinds for CIFAR. These are mean and standard deviation **over all pixels** of the training set; the
-/// (0.2023, 0.1994, 0.2010) of other scripts is the mean of the deviations of single images, and gives inputs 1.2 times as large.
+/// Two kinds of constants are in use for CIFAR. These are the mean and standard deviation **over all pixels** of the training set. The
+/// (0.2023, 0.1994, 0.2010) of other scripts is the mean of the deviations of single images and gives inputs 1.2 times as large.
 ///
 /// ```
 /// use lookahead_data::Normalize;
@@ -33,15 +33,15 @@ impl Normalize {
     pub const CIFAR10: Self = Self { mean: [0.4914, 0.4822, 0.4465], std: [0.2470, 0.2435, 0.2616] };
     /// CIFAR-100, training set, over all pixels.
     pub const CIFAR100: Self = Self { mean: [0.5071, 0.4865, 0.4409], std: [0.2673, 0.2564, 0.2762] };
-    /// ImageNet as torchvision and fastai use it; good for Imagenette and photographs in general.
+    /// ImageNet's constants as torchvision and fastai use them; suitable for Imagenette and photographs in general.
     pub const IMAGENET: Self = Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
-    /// v / 255 alone: what the original experiments fed their networks.
+    /// v / 255 alone, as in the original experiments.
     pub const UNIT: Self = Self { mean: [0.0; CHANNELS], std: [1.0; CHANNELS] };
 
     /// Checks the values.
     ///
     /// # Errors
-    /// [`Error::Setting`] unless each mean is finite and each deviation finite and above 0.
+    /// [`Error::Setting`] unless each mean is finite and each deviation is finite and above 0.
     pub fn validate(&self) -> Result<()> {
         if let Some(mean) = self.mean.iter().find(|mean| !mean.is_finite()) {
             return Err(Error::setting("normalize.mean", mean, "finite"));
@@ -54,7 +54,7 @@ impl Normalize {
 
     /// All 256 values of each channel, red first.
     ///
-    /// A table makes one rounding rule for all: torchvision's, which multiplies by 1 / 255, then subtracts, then divides.
+    /// The table fixes the rounding to torchvision's rule: multiply by 1 / 255, then subtract, then divide.
     pub fn table(&self) -> NormalizeTable {
         let mut values = [[0.0; 256]; CHANNELS];
         for (channel, values) in values.iter_mut().enumerate() {
@@ -65,22 +65,22 @@ impl Normalize {
         NormalizeTable { values }
     }
 
-    /// Normalises `pixels` ((.., 3) u8) into `out` (same order, f32). What is longer keeps its tail untouched.
+    /// Normalises `pixels` ((.., 3) u8) into `out` (same order, f32). If the lengths differ, the rest of the longer one is not touched.
     ///
-    /// For many images make the [`table`](Self::table) once.
+    /// For many images, build the [`table`](Self::table) once.
     pub fn write(&self, pixels: &[u8], out: &mut [f32]) {
         self.table().write(pixels, out);
     }
 }
 
-/// What [`Normalize`] makes of every value of every channel.
+/// The values that [`Normalize`] gives for every pixel value of every channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NormalizeTable {
     values: [[f32; 256]; CHANNELS],
 }
 
 impl NormalizeTable {
-    /// Normalises `pixels` ((.., 3) u8) into `out` (same order, f32). What is longer keeps its tail untouched.
+    /// Normalises `pixels` ((.., 3) u8) into `out` (same order, f32). If the lengths differ, the rest of the longer one is not touched.
     pub fn write(&self, pixels: &[u8], out: &mut [f32]) {
         let [red, green, blue] = &self.values;
         for (out, pixel) in out.as_chunks_mut::<CHANNELS>().0.iter_mut().zip(pixels.as_chunks::<CHANNELS>().0) {
@@ -88,7 +88,7 @@ impl NormalizeTable {
         }
     }
 
-    /// Writes `weight` times normalised `pixels` plus `1 - weight` times normalised `partner`, both (.., 3) u8, into `out`.
+    /// Writes `weight` * normalised `pixels` + (1 - `weight`) * normalised `partner` into `out`; both inputs are (.., 3) u8.
     pub fn write_mixed(&self, pixels: &[u8], partner: &[u8], weight: f32, out: &mut [f32]) {
         let rest = 1.0 - weight;
         let pairs = pixels.as_chunks::<CHANNELS>().0.iter().zip(partner.as_chunks::<CHANNELS>().0);

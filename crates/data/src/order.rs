@@ -1,11 +1,11 @@
-//! Which samples an epoch visits, in which order.
+//! Which samples an epoch visits, and in which order.
 
 use std::fmt::Debug;
 
 use crate::rng::{Purpose, SampleRng};
 use crate::{Error, OwnError, Result};
 
-/// An order of the caller's own, for [`Loader::with_order`](crate::Loader::with_order): a sampler by weight, a curriculum, a shard of the set.
+/// Your own order for [`Loader::with_order`](crate::Loader::with_order): a weighted sampler, a curriculum, a shard of the data set.
 ///
 /// ```
 /// use lookahead_data::{Loader, LoaderConfig, Order, OwnError, Pipeline, SampleRng, Shapes, ShapesConfig};
@@ -38,17 +38,17 @@ use crate::{Error, OwnError, Result};
 #[doc(alias = "DistributedSampler")]
 #[doc(alias = "shuffle")]
 pub trait Order: Send + Sync + Debug {
-    /// Samples that one epoch visits of a set of `len`: all by default.
+    /// Number of samples per epoch for a data set of `len`: all by default.
     fn samples(&self, len: usize) -> usize {
         len
     }
 
-    /// The positions, below `len`, that epoch `epoch` visits: [`samples`](Self::samples) of them; some may come twice and others not at all.
+    /// The positions that epoch `epoch` visits: [`samples`](Self::samples) of them, each below `len`. Positions may repeat or be missing.
     ///
-    /// `rng` is the epoch's own stream, keyed by (seed, epoch). An order that draws from nothing else can be gone on with after a stop.
+    /// `rng` is the epoch's own stream, keyed by (seed, epoch). An order that draws only from it can be resumed after a stop.
     ///
     /// # Errors
-    /// Whatever the caller's code reports; it comes out of the epoch as its first batch, as [`Error::Own`].
+    /// Any error of your code. The epoch yields it as [`Error::Own`] in place of its first batch.
     fn epoch(&self, len: usize, epoch: usize, rng: &mut SampleRng) -> std::result::Result<Vec<u32>, OwnError>;
 }
 

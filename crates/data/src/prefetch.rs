@@ -1,4 +1,4 @@
-//! Batches made ahead, on a thread of their own over a bounded channel.
+//! Batches prepared ahead, on a separate thread over a bounded channel.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::{Batch, Error, Result};
 
-/// The batches of an epoch: an iterator that ends after the last one or after the first error.
+/// The batches of an epoch. The iterator ends after the last batch or after the first error.
 ///
 /// Dropping it early stops its thread.
 pub struct Batches<B = Batch> {
@@ -54,7 +54,7 @@ impl<B: Send + 'static> Batches<B> {
 }
 
 impl<B> Batches<B> {
-    /// Time that [`next`](Iterator::next) has waited for data so far.
+    /// Total time that [`next`](Iterator::next) has waited for data.
     pub fn waited(&self) -> Duration {
         self.waited
     }

@@ -1,10 +1,10 @@
-//! How long work says how far it is, and is asked to stop.
+//! Progress of long tasks, and stopping them.
 
 use std::ops::ControlFlow;
 
 use crate::{Error, Result};
 
-/// Hears how far a piece of work is: images done, and how many there are where that is known. [`ControlFlow::Break`] stops it with
+/// A progress callback. It receives the number of images done, and the total if known. Return [`ControlFlow::Break`] to stop the task with
 /// [`Error::Stopped`].
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! The one place where randomness is born.
+//! Seeded random streams, the only source of randomness in this crate.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _, TryRng};
@@ -18,8 +18,8 @@ pub(crate) enum Purpose {
 
 /// The random stream of one sample: ChaCha8 keyed by (seed, purpose, epoch, index).
 ///
-/// The same four numbers give the same stream on every machine, whatever the number of threads and whatever was drawn for other
-/// samples. The four fill the cipher's 256-bit key as they are, so no two samples share a stream.
+/// The same four numbers give the same stream on every machine, regardless of the number of threads and of what other samples draw. The
+/// four fill the cipher's 256-bit key as they are, so no two samples share a stream.
 ///
 /// ```
 /// use lookahead_data::SampleRng;
@@ -28,7 +28,7 @@ pub(crate) enum Purpose {
 /// assert_eq!(a.below(1000), b.below(1000));
 /// ```
 ///
-/// It implements `rand_core`'s traits (0.10), so `rand_distr` and whatever else takes such a generator draw from it too.
+/// It implements `rand_core`'s traits (0.10), so `rand_distr` and other crates that take such a generator can draw from it.
 #[derive(Debug, Clone)]
 #[doc(alias = "Generator")]
 #[doc(alias = "worker_init_fn")]
@@ -45,7 +45,7 @@ impl SampleRng {
         Self::keyed(seed, Purpose::Augment, epoch as u64, index as u64)
     }
 
-    /// A stream of the same sample for what happens outside its pipeline: as [`new`](Self::new), and independent of it.
+    /// A second stream of the same sample, for use outside the pipeline. It is keyed like [`new`](Self::new), but independent of it.
     pub fn outside(seed: u64, epoch: usize, index: usize) -> Self {
         Self::keyed(seed, Purpose::Outside, epoch as u64, index as u64)
     }
@@ -75,7 +75,7 @@ impl SampleRng {
         self.stream.next_u64()
     }
 
-    /// Fills `bytes` with random ones.
+    /// Fills `bytes` with random bytes.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         self.stream.fill_bytes(bytes);
     }
@@ -85,17 +85,17 @@ impl SampleRng {
         (self.bits() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
 
-    /// Uniform in [low, high); `low` where they are equal.
+    /// Uniform in [low, high); `low` if they are equal.
     pub fn range(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
 
-    /// True with probability `p`: never at 0, always at 1.
+    /// True with probability `p`: never for 0, always for 1.
     pub fn coin(&mut self, p: f64) -> bool {
         self.unit() < p
     }
 
-    /// Uniform over 0..count without bias (Lemire, Fast Random Integer Generation in an Interval, 2019); 0 where `count` is 0.
+    /// Uniform over 0..count without bias (Lemire, Fast Random Integer Generation in an Interval, 2019); 0 if `count` is 0.
     pub fn below(&mut self, count: u32) -> u32 {
         let mut product = u64::from(self.stream.next_u32()) * u64::from(count);
         if (product as u32) < count {
@@ -107,7 +107,7 @@ impl SampleRng {
         (product >> 32) as u32
     }
 
-    /// 0..count in random order (Fisher and Yates, from the end).
+    /// A random permutation of 0..count (Fisher and Yates, from the end).
     pub fn permutation(&mut self, count: usize) -> Vec<u32> {
         let mut order: Vec<u32> = (0..count as u32).collect();
         for last in (1..order.len()).rev() {

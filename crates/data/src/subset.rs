@@ -1,4 +1,4 @@
-//! Parts of data sets.
+//! Subsets of data sets.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::report::{Report, quiet};
 use crate::{Dataset, Error, ImageSize, ImageView, Result, Sample};
 
-/// A part of another data set: the samples of a list of indices.
+/// A subset of another data set, given by a list of indices.
 ///
-/// The digest is the whole set's [`digest_of`](Dataset::digest_of) the list.
+/// Its digest is the whole set's [`digest_of`](Dataset::digest_of) for the list.
 #[derive(Debug, Clone)]
 #[doc(alias = "random_split")]
 pub struct Subset {
@@ -20,7 +20,7 @@ impl Subset {
     /// The samples `indices` of `whole`, in that order.
     ///
     /// # Errors
-    /// [`Error::Index`] where one is past the end.
+    /// [`Error::Index`] if an index is out of range.
     pub fn new(whole: Arc<dyn Dataset>, indices: Vec<usize>) -> Result<Self> {
         let len = whole.len();
         match indices.iter().find(|&&index| index >= len) {
@@ -82,10 +82,10 @@ impl Dataset for Subset {
     }
 }
 
-/// At most `count` samples of `dataset`, evenly spaced: sample i is number i * len / count of the whole.
+/// At most `count` samples of `dataset`, evenly spaced: sample i is sample i * len / count of the whole.
 ///
-/// A set sorted by class thus keeps all its classes, and one in random order gives as random a part as its first `count` samples.
-/// Where `count` is the length or more, the set comes back unchanged.
+/// A set sorted by class thus keeps all its classes, and the subset of a set in random order is as random as its first `count` samples. If
+/// `count` is the length or more, the set is returned unchanged.
 pub fn limit(dataset: Arc<dyn Dataset>, count: usize) -> Arc<dyn Dataset> {
     let len = dataset.len();
     if count >= len {

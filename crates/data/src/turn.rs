@@ -1,4 +1,4 @@
-//! One process at a time.
+//! A lock between processes.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -141,7 +141,7 @@ fn broken_pictures_are_counted_and_listed() {
     // Training names one and counts the others, with a cache and without.
     for side in ["data.cache_side=0", "data.cache_side=40"] {
         let line = fails_with(&imagenette(folder.path(), &["--set", side, "--limit-valid", "1"]), 3);
-        assert!(line.contains(".png: not a readable image"), "{line}");
+        assert!(line.contains(".png: cannot decode the image"), "{line}");
         let output = imagenette(folder.path(), &["--set", side]);
         let line = stderr(&output).lines().rfind(|line| line.starts_with("error: ")).unwrap().to_owned();
         assert!(line.contains("more of") && line.contains("just data --check"), "{side}: {line}");
@@ -164,7 +164,9 @@ fn odd_but_valid_jpegs_are_read() {
     assert!(succeeds(&data(folder.path(), &["--check", "odd"])).contains("all 5 images can be read"));
     fs::write(class.join("x.jpg"), files.tensor("arithmetic.jpg").unwrap().data()).unwrap();
     let output = data(folder.path(), &["--check", "odd"]);
-    assert!(String::from_utf8(output.stdout).unwrap().contains("x.jpg: not a readable image, a JPEG with arithmetic"));
+    assert!(
+        String::from_utf8(output.stdout).unwrap().contains("x.jpg: cannot decode the image: a JPEG with arithmetic")
+    );
 }
 
 #[test]
@@ -211,7 +213,10 @@ fn downloads_that_cannot_succeed_say_what_to_do() {
     fs::create_dir_all(&there).unwrap();
     fs::write(there.join("readme.txt"), "").unwrap();
     let line = fails_with(&data(folder.path(), &["cifar10"]), 3);
-    assert!(line.contains("datasets/cifar10 exists, but is no whole `cifar10`") && line.contains("--data"), "{line}");
+    assert!(
+        line.contains("datasets/cifar10 exists, but is not a complete `cifar10`") && line.contains("--data"),
+        "{line}"
+    );
     fs::remove_dir_all(&there).unwrap();
     if cfg!(feature = "download") {
         let line = fails_with(&data(folder.path(), &["cifar10"]), 3);

@@ -1,24 +1,25 @@
-//! A global allocator that keeps large blocks, for programs that train.
+//! A global allocator that keeps large blocks, for training programs.
 #![allow(unsafe_code, reason = "an allocator")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// A global allocator under which a training step runs on memory it has used before.
+/// A global allocator that lets each training step reuse the memory of the previous one.
 ///
-/// Every step of a training loop allocates the same large tensors and frees them again. The system's allocator hands such
-/// blocks back to the kernel, and the next step pays for fresh pages: 6.7 ms for 33 MB, half of a convolution. This one
+/// Every step of a training loop allocates the same large tensors and frees them again. The system's allocator returns
+/// such blocks to the kernel, and the next step pays for fresh pages: 6.7 ms for 33 MB, half of a convolution. This
+/// allocator
 ///
 /// - keeps freed blocks of 256 KiB and more, by size, for the next request;
-/// - asks for huge pages (Linux, where they are on request), which the kernels gain from as well;
-/// - serves zeroed blocks with untouched pages: candle begins every gradient as zeros that it only reads, once, to add to
-///   them, and untouched huge pages are read from one page that stays in the cache.
+/// - asks for huge pages (Linux, where they are on request), which also make the kernels faster;
+/// - serves zeroed blocks with untouched pages. candle starts every gradient as zeros and reads them only once, to add
+///   to them; untouched huge pages are read from one page that stays in the cache.
 ///
-/// Blocks are kept under a lock, which the child of a `fork` may find held for ever: in a program of several threads, a child
-/// may allocate nothing before `exec`, as POSIX has it for every allocator. What is kept is never trimmed but by
-/// [`release`](Self::release), and may come to the largest amounts of each size that were ever in use at once.
+/// Kept blocks are guarded by a lock, which the child of a `fork` may find held for ever: in a multi-threaded program,
+/// a child must not allocate before `exec`, as POSIX requires for every allocator. Only [`release`](Self::release)
+/// frees kept blocks. They may amount to the largest amount of each size that was ever in use at once.
 ///
-/// Small blocks, and all blocks on other systems than Linux, go to the system's allocator. Only a program may choose an
-/// allocator, so this crate does not set it:
+/// Small blocks, and all blocks on systems other than Linux, go to the system's allocator. Only a program can choose
+/// its allocator, so this crate does not set it:
 ///
 /// ```
 /// #[global_allocator]
@@ -35,7 +36,7 @@ pub struct PageCache {
 }
 
 impl PageCache {
-    /// An allocator that keeps nothing yet.
+    /// An allocator without kept blocks.
     pub const fn new() -> Self {
         Self {
             #[cfg(target_os = "linux")]
@@ -43,7 +44,7 @@ impl PageCache {
         }
     }
 
-    /// Gives all blocks that are kept and not in use back to the system.
+    /// Returns all kept blocks that are not in use to the system.
     pub fn release(&self) {
         #[cfg(target_os = "linux")]
         self.blocks.release();

@@ -1,11 +1,11 @@
-//! What can be wrong with a call, each rule its own variant.
+//! Errors: each rule that a call can break is a variant.
 
 use candle_core::DType;
 
-/// The result of every operation of this crate.
+/// The result of this crate's operations.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A rule that a call broke, with the operation, the argument and the value that broke it.
+/// The rule that a call broke, with the operation, the argument and the value.
 ///
 /// Converts into [`candle_core::Error`], so `?` also works in functions that return candle's result.
 ///
@@ -22,32 +22,32 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An argument has a shape that does not fit.
+    /// An argument's shape does not match.
     #[error("{op}: {argument} must have shape {expected}, got {got:?}")]
     Shape {
         /// The operation that was called.
         op: &'static str,
         /// The argument's name.
         argument: &'static str,
-        /// What would have fitted.
+        /// The shape that is required.
         expected: String,
-        /// The shape that was given.
+        /// The shape given.
         got: Vec<usize>,
     },
-    /// An argument has an element type that is not supported, or not the one its partner has.
+    /// An argument's element type is not supported, or does not match that of another argument.
     #[error("{op}: {argument} must be {expected}, got {got:?}")]
     DType {
         /// The operation that was called.
         op: &'static str,
         /// The argument's name.
         argument: &'static str,
-        /// The types that would have been accepted.
+        /// The types that are accepted.
         expected: String,
-        /// The type that was given.
+        /// The type given.
         got: DType,
     },
-    /// An argument lives on a device this crate has no code for.
-    #[error("{op}: {argument} is on {device}, but this build of lookahead-kernels has no kernels for that")]
+    /// An argument is on a device without kernels in this build.
+    #[error("{op}: {argument} is on {device}, but this build of lookahead-kernels has no kernels for that device")]
     Device {
         /// The operation that was called.
         op: &'static str,
@@ -56,54 +56,54 @@ pub enum Error {
         /// The device, as candle names it.
         device: String,
     },
-    /// Two arguments of one call lie on different devices.
-    #[error("{op}: {argument} must be on {expected}, as {partner} is, got {got}")]
+    /// Two arguments of a call are on different devices.
+    #[error("{op}: {argument} must be on the same device as {partner}, {expected}, got {got}")]
     Devices {
         /// The operation that was called.
         op: &'static str,
         /// The argument's name.
         argument: &'static str,
-        /// The argument it must lie beside.
+        /// The argument whose device it must share.
         partner: &'static str,
-        /// Where that one lies, as candle names it.
+        /// The device of that argument, as candle names it.
         expected: String,
-        /// Where the argument lies.
+        /// The device of this argument.
         got: String,
     },
-    /// A library of CUDA is missing on this machine.
-    #[error("{library} is missing, without which there is no CUDA: {origin}")]
+    /// A CUDA library is missing on this machine.
+    #[error("{library} is missing, and CUDA needs it: {origin}")]
     Library {
         /// The library's name.
         library: String,
         /// What it is part of.
         origin: &'static str,
     },
-    /// A number is out of its range.
+    /// A number is out of range.
     #[error("{op}: {argument} must be {rule}, got {value}")]
     Argument {
         /// The operation that was called.
         op: &'static str,
         /// The argument's name.
         argument: &'static str,
-        /// The range it must lie in.
+        /// The range it must be in.
         rule: &'static str,
-        /// The value that was given.
+        /// The value given.
         value: String,
     },
-    /// An environment variable holds a word that is not one of its values.
+    /// An environment variable holds an unknown value.
     #[error("{variable} must be one of {expected}, got {value:?}")]
     Environment {
         /// The variable's name.
         variable: &'static str,
-        /// The words it may hold.
+        /// The values it may hold.
         expected: &'static str,
-        /// The word it held.
+        /// The value it holds.
         value: String,
     },
-    /// This processor cannot run the instruction set that was asked for.
+    /// This processor does not support the selected instruction set.
     #[error("this processor does not have the instruction set {0:?}")]
     InstructionSet(crate::InstructionSet),
-    /// candle itself failed.
+    /// An error of candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
 }

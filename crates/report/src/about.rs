@@ -60,7 +60,7 @@ impl Report {
         let (score, units) = (noun(self.task()), self.task().units());
         Some(match (summary.split, self.data.held_out) {
             (Split::Valid, _) => {
-                format!("loss and {score} are of the held-out {units}, the test {units} were not read")
+                format!("loss and {score} are of the held-out {units}, no test {units} were read")
             }
             (Split::Test, true) => {
                 format!("loss and {score} are of the test {units}, the curves of the held-out ones")
@@ -166,7 +166,7 @@ mod tests {
         );
         assert!(about.ends_with("of the test images, the curves of the held-out ones"), "{about}");
         report.runs[0].summary.as_mut().unwrap().split = Split::Valid;
-        assert!(report.about_data().ends_with("the test images were not read"));
+        assert!(report.about_data().ends_with("no test images were read"));
         report.data.classes = IMAGENETTE_CLASSES.map(str::to_owned).to_vec();
         assert!(!report.references().is_empty() && report.title() == IMAGENETTE);
         report.data = DataSet::default();

@@ -1,4 +1,4 @@
-//! Shears, moves and turns, reading the nearest pixel.
+//! Shears, translations and rotations with nearest-pixel sampling.
 
 use crate::{CHANNELS, Image, ImageSize};
 

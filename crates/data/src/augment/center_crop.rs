@@ -6,9 +6,9 @@ use super::window::Window;
 use super::{Border, check_side};
 use crate::{ImageSize, Result};
 
-/// Cuts a square of `size` pixels out of the middle; where the image is smaller, `border` fills the rest.
+/// Cuts a square of `size` pixels out of the centre. If the image is smaller, `border` fills the rest.
 ///
-/// The corner is at round((H - size) / 2), halves to even, as in torchvision; a padded side gets its smaller half first.
+/// The corner is at round((H - size) / 2), halves to even, as in torchvision; a padded side gets the smaller half first.
 ///
 /// # References
 /// torchvision 0.29, `transforms.v2.CenterCrop` (border zero).

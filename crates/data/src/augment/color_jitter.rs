@@ -9,15 +9,15 @@ use crate::{CHANNELS, Image, Result, SampleRng};
 ///
 /// | field | default | meaning | range |
 /// |---|---|---|---|
-/// | `brightness`, `contrast`, `saturation` | 0 | x: factor uniform in max(0, 1 - x) to 1 + x; 0 leaves it alone | >= 0 |
-/// | `hue` | 0 | h: part of a full turn uniform in -h to h; 0 leaves it alone | \[0, 0.5\] |
+/// | `brightness`, `contrast`, `saturation` | 0 | x: factor uniform in max(0, 1 - x) to 1 + x; 0 changes nothing | >= 0 |
+/// | `hue` | 0 | h: fraction of a full turn uniform in -h to h; 0 changes nothing | \[0, 0.5\] |
 ///
-/// Contrast blends with the mean grey of the image, saturation with the grey of each pixel. The four take their turns in a random
-/// order that is drawn anew for each image.
+/// Contrast blends with the mean grey of the image, saturation with the grey of each pixel. The order of the four is drawn anew for each
+/// image.
 ///
 /// # References
-/// torchvision 0.29, `transforms.v2.ColorJitter` on u8 tensors: the same f32 arithmetic, values cut to whole numbers after each of the
-/// four.
+/// torchvision 0.29, `transforms.v2.ColorJitter` on u8 tensors: the same f32 arithmetic, with values truncated to integers after each of
+/// the four.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ColorJitter {

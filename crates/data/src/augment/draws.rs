@@ -1,4 +1,4 @@
-//! What the transforms draw: distributed as torchvision's and fastai's, and the same for ever.
+//! The distributions that the transforms draw from: those of torchvision and fastai, with draws that never change.
 
 use super::torch_parity::floats;
 use super::{ColorJitter, Cutout, FastaiAugment, Flip, PadCrop, RandomErasing, RandomResizedCrop, TrivialAugment};

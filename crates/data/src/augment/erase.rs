@@ -1,4 +1,4 @@
-//! Parts of an image painted over: random erasing and cutout.
+//! Painting over parts of an image: random erasing and Cutout.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,16 +6,16 @@ use super::resize::Rect;
 use super::{check, check_probability, check_side};
 use crate::{CHANNELS, Image, ImageSize, Result, SampleRng};
 
-/// Paints a rectangle of random area, shape and place over, with probability `p`.
+/// Paints over a rectangle of random area, shape and place, with probability `p`.
 ///
 /// | field | default | meaning | range |
 /// |---|---|---|---|
 /// | `p` | 0.5 | probability | \[0, 1\] |
-/// | `scale` | \[0.02, 0.33\] | area over that of the image, uniform | 0 < low <= high |
+/// | `scale` | \[0.02, 0.33\] | area relative to the image's, uniform | 0 < low <= high |
 /// | `ratio` | \[0.3, 3.3\] | height over width, log-uniform | 0 < low <= high |
 /// | `fill` | black | red, green and blue to paint with | |
 ///
-/// The first of ten draws that is smaller than the image is taken; where none is, nothing happens.
+/// The first of ten draws that is smaller than the image is taken. If none is, the image stays unchanged.
 ///
 /// # References
 /// torchvision 0.29, `transforms.v2.RandomErasing(value=fill)`; Zhong et al., Random Erasing Data Augmentation, 2017.
@@ -25,7 +25,7 @@ use crate::{CHANNELS, Image, ImageSize, Result, SampleRng};
 pub struct RandomErasing {
     /// Probability.
     pub p: f64,
-    /// Range of the area over the image's.
+    /// Range of the area relative to the image's.
     pub scale: [f64; 2],
     /// Range of height over width.
     pub ratio: [f64; 2],
@@ -77,15 +77,15 @@ impl RandomErasing {
     }
 }
 
-/// Paints a square over whose centre is uniform over the image, so that it may reach over the border.
+/// Paints over a square. Its centre is uniform over the image, so it may extend past the border.
 ///
 /// | field | default | meaning | range |
 /// |---|---|---|---|
 /// | `size` | 16 | side of the square | 1..=8192 |
 /// | `fill` | 125, 123, 114 | red, green and blue to paint with | |
 ///
-/// The authors paint with zeros after normalisation, which is CIFAR's mean colour, the default here. Rows from centre - size / 2 to centre + size / 2,
-/// halves rounded down, the last left out, so that an odd size paints one pixel less, as theirs does.
+/// The authors paint with zeros after normalisation, which is CIFAR's mean colour, the default here. Rows run from centre - size / 2 to
+/// centre + size / 2, halves rounded down, the last excluded; so an odd size paints one pixel less, as in the authors' code.
 ///
 /// # References
 /// DeVries, Taylor: Improved Regularization of Convolutional Neural Networks with Cutout, 2017. arXiv:1708.04552; code

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{check, check_probability, check_side};
 use crate::{CHANNELS, Image, ImageSize, ImageView, Result, SampleRng};
 
-/// Random crop, flip, symmetric warp, rotation, zoom, brightness and contrast, sampled once.
+/// Random crop, flip, symmetric warp, rotation, zoom, brightness and contrast in a single sampling.
 ///
 /// | field | default | meaning | range |
 /// |---|---|---|---|
@@ -18,13 +18,13 @@ use crate::{CHANNELS, Image, ImageSize, ImageView, Result, SampleRng};
 /// | `p_affine` | 0.75 | probability of each of warp, rotation and zoom | \[0, 1\] |
 /// | `p_lighting` | 0.75 | probability of each of brightness and contrast | \[0, 1\] |
 ///
-/// Warp, rotation, zoom, crop and flip are composed into one map from a pixel of the result to a place in the image, which is read once,
-/// bilinear, reflected at the border. Brightness adds logit(b) to the logit of each value, contrast multiplies the logit.
+/// Warp, rotation, zoom, crop and flip are composed into one map from pixels of the result to places in the image. The image is sampled
+/// once, bilinearly, and reflected at the border. Brightness adds logit(b) to the logit of each value; contrast multiplies the logit.
 ///
-/// # Where it differs
-/// fastai resizes within the same sampling, without antialiasing but for strong shrinking; here [`super::ShortSide`] goes before
-/// it ([`super::Pipeline::fastai_train`]). The grid is that of pixel centres; fastai 1.0 built one with aligned corners, which newer
-/// versions of PyTorch read as a zoom of 1 / size.
+/// # Differences
+/// fastai resizes in the same sampling, without antialiasing except for strong shrinking; here [`super::ShortSide`] runs first
+/// ([`super::Pipeline::fastai_train`]). The grid is that of pixel centres; fastai 1.0 built one with aligned corners, which newer versions
+/// of PyTorch interpret as a zoom of 1 / size.
 ///
 /// # References
 /// fastai 1.0.61, `vision/transform.py` and `vision/image.py`.

@@ -34,10 +34,10 @@ impl Flip {
     }
 }
 
-/// Mirrors each image in every other epoch: a random half of the images in the even epochs, the other half in the odd ones.
+/// Mirrors each image in every other epoch: a random half of the images in even epochs, the other half in odd ones.
 ///
-/// Two epochs in a row thus show each image once either way round, where [`Flip`] repeats itself half of the time; airbench needs some
-/// 10 % fewer steps with it. Which half an image belongs to depends on (seed, index) alone.
+/// Two consecutive epochs thus show each image once in each orientation, while [`Flip`] repeats the orientation half of the time; airbench
+/// needs about 10 % fewer steps with it. An image's half depends only on (seed, index).
 ///
 /// # References
 /// Keller Jordan, 94% on CIFAR-10 in 3.29 Seconds on a Single GPU, 2024, section 3.6. arXiv:2404.00498

@@ -1,4 +1,4 @@
-//! Pipelines and mixing in configuration files: TOML has no null, and a whole number stands for a fraction.
+//! Pipelines and mixing in configuration files. TOML has no null, and accepts an integer for a fraction.
 
 use std::collections::BTreeMap;
 

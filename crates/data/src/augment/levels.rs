@@ -1,4 +1,4 @@
-//! Changes of values by a table for each channel: posterize, solarize, autocontrast, equalize.
+//! Value changes by a table per channel: posterize, solarize, autocontrast, equalize.
 
 use crate::{CHANNELS, Image};
 

@@ -1,7 +1,7 @@
 //! Augmentation: transforms, and pipelines of them.
 //!
-//! A transform is a plain value; its random parameters are drawn from the sample's own stream, in the order of the pipeline, so
-//! the same (seed, epoch, index) gives the same bytes everywhere.
+//! A transform is a plain value. Its random parameters are drawn from the sample's own stream, in the order of the pipeline, so the same
+//! (seed, epoch, index) gives the same bytes everywhere.
 
 mod affine;
 mod center_crop;

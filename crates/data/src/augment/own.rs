@@ -1,4 +1,4 @@
-//! Augmentations of the caller's own.
+//! Your own augmentations.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Error, Image, ImageSize, Result, SampleRng};
 
-/// An augmentation of your own: a step of a [`Pipeline`](crate::Pipeline) like any other.
+/// Your own augmentation: a step of a [`Pipeline`](crate::Pipeline) like any other.
 ///
-/// It runs on the loader's threads, with the stream of the sample it is given, so its result depends on (seed, epoch, index) alone as
-/// long as it draws from nothing else.
+/// It runs on the loader's threads with the random stream of its sample. If it draws from nothing else, its result depends only on (seed,
+/// epoch, index).
 ///
 /// ```
 /// use lookahead_data::{Augment, Image, ImageSize, Pipeline, SampleRng, Transform};
@@ -44,25 +44,25 @@ use crate::{Error, Image, ImageSize, Result, SampleRng};
 /// ```
 #[doc(alias = "transform")]
 pub trait Augment: Send + Sync + Debug {
-    /// Its name with all settings: what pipelines print, write to files and compare it by, and so what digests of a run know it by.
+    /// Its name with all settings. Pipelines are printed, written to files and compared by it, and digests of a run include it.
     fn name(&self) -> String;
 
-    /// The size of the result for an image of size `input`; the same by default.
+    /// The size of the result for an image of size `input`; unchanged by default.
     fn output_size(&self, input: ImageSize) -> ImageSize {
         input
     }
 
-    /// Augments one image, (H, W, 3) u8; the result must have the size that [`output_size`](Self::output_size) promises.
+    /// Augments one image, (H, W, 3) u8. The result must have the size that [`output_size`](Self::output_size) returns.
     ///
     /// # Errors
-    /// Whatever the caller's code reports; it comes out of the loader as [`Error::Own`], with the name of the sample.
+    /// Any error of your code. The loader returns it as [`Error::Own`], with the name of the sample.
     fn apply(&self, image: Image, rng: &mut SampleRng) -> std::result::Result<Image, OwnError>;
 }
 
-/// An error of the caller's own code; any error converts into it with `?`.
+/// An error of your own code. Any error converts into it with `?`.
 pub type OwnError = Box<dyn std::error::Error + Send + Sync>;
 
-/// An [`Augment`] as a [`Transform`](crate::Transform). Two are equal where their names are.
+/// An [`Augment`] as a [`Transform`](crate::Transform). Two are equal if their names are.
 #[derive(Debug, Clone)]
 pub struct Own(Arc<dyn Augment>);
 

@@ -1,4 +1,4 @@
-//! Zero-pad (or reflect) and random crop.
+//! Padding, with zeros or by reflection, and a random crop.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,10 +10,10 @@ use crate::{Error, ImageSize, Result, SampleRng};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Border {
-    /// Black: value 0 before normalisation, as torchvision pads.
+    /// Black: value 0 before normalisation, as in torchvision.
     #[default]
     Zero,
-    /// The image mirrored at its edge pixels, which are not repeated: `c b | a b c | b a`.
+    /// The image mirrored at its edge pixels, without repeating them: `c b | a b c | b a`.
     Reflect,
 }
 
@@ -35,7 +35,7 @@ impl Border {
     }
 }
 
-/// Pads all four sides, then cuts out a window of the image's own or a given size at a random place.
+/// Pads all four sides, then cuts out a window at a random place. The window has the image's own size or a given one.
 ///
 /// | field | default | meaning | range |
 /// |---|---|---|---|
@@ -43,7 +43,7 @@ impl Border {
 /// | `size` | none | side of the (square) window; none keeps the image's height and width | 1..=8192 |
 /// | `border` | zero | what the padding holds | zero, reflect |
 ///
-/// The corner is uniform over all places where the window fits, 9 x 9 of them for pad 4 on an unchanged size. A window larger than the
+/// The corner is uniform over all places where the window fits: 9 x 9 places for pad 4 and an unchanged size. A window larger than the
 /// padded image is an error.
 ///
 /// # References

@@ -1,4 +1,4 @@
-//! Pipelines: lists of transforms that are values.
+//! Pipelines: lists of transforms, as plain values.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use super::resize::checked;
 use super::{CenterCrop, FastaiAugment, Flip, PadCrop, RandomResizedCrop, ShortSide, Transform};
 use crate::{Error, Image, ImageSize, ImageView, Result, SampleRng};
 
-/// Transforms in the order they are applied; none by default, which is the identity and right for evaluation on CIFAR.
+/// Transforms, applied in order. The default has none: the identity, which is right for evaluation on CIFAR.
 ///
-/// A pipeline is a value: it can be compared, printed, and written to a configuration file and read back. Reading checks it as
-/// [`new`](Self::new) does.
+/// A pipeline is a value: it can be compared, printed, written to a configuration file and read back. Reading validates it like
+/// [`new`](Self::new).
 ///
 /// ```
 /// use lookahead_data::{Flip, ImageSize, PadCrop, Pipeline, Transform};
@@ -49,7 +49,7 @@ impl Pipeline {
     /// A pipeline of `steps`, applied first to last.
     ///
     /// # Errors
-    /// [`Error::Setting`] where a transform has a value out of its range.
+    /// [`Error::Setting`] if a transform has a value out of range.
     pub fn new(steps: Vec<Transform>) -> Result<Self> {
         steps.iter().try_for_each(Transform::validate)?;
         Ok(Self { steps })
@@ -60,7 +60,7 @@ impl Pipeline {
         &self.steps
     }
 
-    /// CIFAR's standard: zero-pad 4, crop to the old size, flip half of the time.
+    /// CIFAR's standard: zero-pad 4, crop to the original size, flip half of the time.
     pub fn cifar() -> Self {
         Self { steps: vec![Transform::PadCrop(PadCrop::default()), Transform::Flip(Flip::default())] }
     }
@@ -74,7 +74,7 @@ impl Pipeline {
         Self::new(vec![Transform::RandomResizedCrop(crop), Transform::Flip(Flip::default())])
     }
 
-    /// For validation on photographs: the shorter side scaled to `resize`, then the middle `size` pixels.
+    /// For validation on photographs: the shorter side scaled to `resize`, then the central `size` pixels.
     ///
     /// # Errors
     /// [`Error::Setting`] unless both are in 1..=8192.
@@ -84,7 +84,7 @@ impl Pipeline {
         Self::new(steps)
     }
 
-    /// fastai v1's `get_transforms()` with an integer size, as the original Imagenette runs used it: the shorter side scaled to `size`, then
+    /// fastai v1's `get_transforms()` with an integer size, as in the original Imagenette runs: the shorter side scaled to `size`, then
     /// [`FastaiAugment`].
     ///
     /// # Errors
@@ -94,7 +94,7 @@ impl Pipeline {
         Self::new(vec![Transform::ShortSide(ShortSide { size }), Transform::FastaiAugment(augment)])
     }
 
-    /// What fastai v1 validates on with an integer size: the shorter side scaled to `size`, then the middle.
+    /// fastai v1's validation transforms with an integer size: the shorter side scaled to `size`, then the centre.
     ///
     /// # Errors
     /// [`Error::Setting`] unless `size` is in 1..=8192.
@@ -107,7 +107,7 @@ impl Pipeline {
         self.steps.iter().fold(input, |size, step| step.output_size(size))
     }
 
-    /// The size of every result, where the last steps fix it whatever the image.
+    /// The size of every result, if the last steps fix it for any image.
     pub fn fixed_size(&self) -> Option<ImageSize> {
         // Two sizes of different shape that come out alike after a step that fixes the size.
         let sizes = [ImageSize::new(3, 5), ImageSize::new(700, 300)].map(|size| self.output_size(size));
@@ -117,7 +117,7 @@ impl Pipeline {
     /// Augments one image.
     ///
     /// # Errors
-    /// [`Error::Setting`] where a size cannot be held in memory.
+    /// [`Error::Setting`] if a size cannot be held in memory.
     pub fn apply(&self, image: ImageView<'_>, rng: &mut SampleRng) -> Result<Image> {
         let mut out = Image::black(checked(self.output_size(image.size()))?);
         self.write(image, rng, out.pixels_mut())?;
@@ -126,10 +126,10 @@ impl Pipeline {
 
     /// Augments one image into `out`, (H, W, 3) of [`output_size`](Self::output_size).
     ///
-    /// Crops and flips are gathered and copied once; an image that is only cropped and flipped goes from `image` to `out` in one pass.
+    /// Crops and flips are combined and copied once. An image that is only cropped and flipped goes from `image` to `out` in one pass.
     ///
     /// # Errors
-    /// [`Error::Pixels`] where `out` has another size; [`Error::Setting`] where a size cannot be held in memory.
+    /// [`Error::Pixels`] if `out` has another size; [`Error::Setting`] if a size cannot be held in memory.
     pub fn write(&self, image: ImageView<'_>, rng: &mut SampleRng, out: &mut [u8]) -> Result<()> {
         let mut held = Held::new(image);
         for (i, step) in self.steps.iter().enumerate() {

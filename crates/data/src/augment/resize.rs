@@ -6,15 +6,15 @@ use super::check_side;
 use super::resample::resample;
 use crate::{Error, Image, ImageSize, ImageView, MAX_PIXELS, Result};
 
-/// Scales the image so that its shorter side has `size` pixels, bilinear with antialiasing; the longer side is rounded down.
+/// Scales the shorter side to `size` pixels, bilinear with antialiasing; the longer side is rounded down.
 ///
 /// # References
-/// torchvision 0.29, `transforms.v2.Resize(size)`, to the bit; Pillow's `BILINEAR`.
+/// torchvision 0.29, `transforms.v2.Resize(size)`, bit for bit; Pillow's `BILINEAR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[doc(alias = "Resize")]
 pub struct ShortSide {
-    /// Pixels of the shorter side, 1..=8192.
+    /// Length of the shorter side in pixels, 1..=8192.
     pub size: usize,
 }
 

@@ -11,20 +11,21 @@ use crate::{Image, ImageSize, ImageView, Result, SampleRng};
 /// | field | default | meaning | range |
 /// |---|---|---|---|
 /// | `size` | 224 | side of the result | 1..=8192 |
-/// | `scale` | \[0.08, 1\] | area of the part over that of the image, uniform | 0 < low <= high |
+/// | `scale` | \[0.08, 1\] | area of the part relative to the image's, uniform | 0 < low <= high |
 /// | `ratio` | \[3/4, 4/3\] | width over height of the part, log-uniform | 0 < low <= high |
 ///
-/// Ten times an area and a shape are drawn, and the first part that fits is taken, its corner uniform; where none fits, the largest
-/// centred part whose shape is in the range.
+/// Up to ten areas and shapes are drawn, and the first part that fits is taken, with a uniform corner. If none fits, the largest centred
+/// part with a shape in the range is taken.
 ///
 /// # References
-/// torchvision 0.29, `transforms.v2.RandomResizedCrop(size, antialias=True)`, to the bit for a given part; Szegedy et al., Going Deeper with Convolutions, 2014.
+/// torchvision 0.29, `transforms.v2.RandomResizedCrop(size, antialias=True)`, bit for bit for a given part; Szegedy et al., Going Deeper
+/// with Convolutions, 2014.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomResizedCrop {
     /// Side of the result.
     pub size: usize,
-    /// Range of the part's area over the image's.
+    /// Range of the part's area relative to the image's.
     pub scale: [f64; 2],
     /// Range of the part's width over its height.
     pub ratio: [f64; 2],

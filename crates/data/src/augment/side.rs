@@ -1,13 +1,13 @@
-//! The same pipeline for results of another side.
+//! A pipeline for another output size.
 
 use super::{CenterCrop, FastaiAugment, PadCrop, Pipeline, RandomResizedCrop, ShortSide, Transform, check_side};
 use crate::Result;
 
 impl Pipeline {
-    /// The same pipeline for square results of another `side`; `None` where [`fixed_size`](Self::fixed_size) is none.
+    /// The same pipeline for square results of side `side`; `None` if [`fixed_size`](Self::fixed_size) is.
     ///
-    /// Every size that a transform fixes becomes size * `side` / present side, rounded down. What is counted in pixels but fixes no
-    /// size, padding and the square of [`Cutout`](crate::Cutout), stays, and so does a step of your own.
+    /// Every size that a transform fixes becomes size * `side` / current side, rounded down. Lengths that fix no size stay: padding and the
+    /// square of [`Cutout`](crate::Cutout). Your own steps stay, too.
     ///
     /// ```
     /// use lookahead_data::Pipeline;

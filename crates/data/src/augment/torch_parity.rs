@@ -1,4 +1,4 @@
-//! Against torchvision, with the random parameters given: `tests/fixtures/generate.py` made the expected images.
+//! Comparison with torchvision for given random parameters. `tests/fixtures/generate.py` made the expected images.
 
 use safetensors::SafeTensors;
 

@@ -12,7 +12,7 @@ use crate::{ImageSize, Result};
 
 /// One step of a [`Pipeline`](crate::Pipeline).
 ///
-/// In a file each is a table with its name under `op` and its settings beside it; what is left out has its default:
+/// In a file, each step is a table with its name under `op` and its settings; omitted settings take their defaults:
 /// `{ op = "flip", p = 0.5 }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
@@ -34,18 +34,18 @@ pub enum Transform {
     FastaiAugment(FastaiAugment),
     /// Changes brightness, contrast, saturation and hue.
     ColorJitter(ColorJitter),
-    /// Paints a random rectangle over.
+    /// Paints over a random rectangle.
     RandomErasing(RandomErasing),
-    /// Paints a square over.
+    /// Paints over a square.
     Cutout(Cutout),
-    /// One random change of random strength.
+    /// Applies one random change of random strength.
     TrivialAugment(TrivialAugment),
-    /// An augmentation of the program's own, made by [`Transform::own`]. It can be written to a file, by name, and not read back.
+    /// Your own augmentation, made by [`Transform::own`]. It can be written to a file, by name, but not read back.
     Own(Own),
 }
 
 impl Transform {
-    /// A step of your own.
+    /// A step that runs your own augmentation.
     pub fn own(augment: impl Augment + 'static) -> Self {
         Self::Own(Own::new(augment))
     }

@@ -8,36 +8,36 @@ use super::levels;
 use super::{check, sharpen};
 use crate::{CHANNELS, Image, Result, SampleRng};
 
-/// Changes an image in one of 14 ways, each as likely, by one of `bins` strengths, each as likely: TrivialAugment with the wide space.
+/// Applies one of 14 changes at one of `bins` strengths, both drawn uniformly: TrivialAugment with the wide space.
 ///
 /// | field | default | meaning | range |
 /// |---|---|---|---|
-/// | `bins` | 31 | strengths to choose from | 2..=1024 |
-/// | `fill` | black | red, green and blue of what comes in over the border | |
+/// | `bins` | 31 | number of strengths | 2..=1024 |
+/// | `fill` | black | red, green and blue outside the image | |
 ///
 /// | change | strength | sign |
 /// |---|---|---|
 /// | none, autocontrast, equalize | | |
 /// | shear-x, shear-y | 0 to 0.99 | both |
-/// | translate-x, translate-y | 0 to 32 pixels, cut to whole ones | both |
+/// | translate-x, translate-y | 0 to 32 pixels, truncated to integers | both |
 /// | rotate | 0 to 135 degrees | both |
 /// | brightness, color, contrast, sharpness | factor 1 plus 0 to 0.99 | both |
 /// | posterize | 8 to 2 bits left | |
 /// | solarize | values from 255 down to 0 are inverted | |
 ///
-/// Geometry reads the nearest pixel. Put it after the crop and the flip, as its authors do.
+/// Geometric changes sample the nearest pixel. Place the transform after the crop and the flip, as its authors do.
 ///
 /// # References
-/// Müller, Hutter: TrivialAugment, 2021, arXiv:2103.10158. torchvision 0.29, `transforms.v2.TrivialAugmentWide` on u8 tensors: the same
-/// arithmetic in f32, but for blends that end within a rounding of a whole number (a few values in 100,000, by one) and for places exactly between two
-/// pixels (a quarter turn of an image with one odd side).
+/// Müller, Hutter: TrivialAugment, 2021, arXiv:2103.10158. torchvision 0.29, `transforms.v2.TrivialAugmentWide` on u8 tensors: the same f32
+/// arithmetic, except for blends that end within a rounding of an integer (a few values in 100,000, by one) and for places exactly between
+/// two pixels (a quarter turn of an image with one odd side).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[doc(alias = "TrivialAugmentWide")]
 #[doc(alias = "RandAugment")]
 #[doc(alias = "AutoAugment")]
 pub struct TrivialAugment {
-    /// Strengths to choose from.
+    /// Number of strengths.
     pub bins: usize,
     /// Red, green and blue outside the image.
     pub fill: [u8; CHANNELS],

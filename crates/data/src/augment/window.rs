@@ -1,6 +1,6 @@
-//! A rectangle of an image, maybe reaching over its border, maybe mirrored: what crops and flips come down to.
+//! A rectangle of an image, possibly mirrored or reaching past the border: the common form of crops and flips.
 //!
-//! Crops and flips move pixels and change none. They are gathered into one window, which is copied out once, straight into the batch.
+//! Crops and flips move pixels without changing them. They are combined into one window, which is copied once, straight into the batch.
 
 use super::Border;
 use crate::{CHANNELS, ImageSize, ImageView};

@@ -1,4 +1,4 @@
-//! Decoded photographs in one file: a JPEG takes far longer to decode than to read as bytes.
+//! Decoded photographs in one file: decoding a JPEG takes far longer than reading its pixels.
 
 mod format;
 #[cfg(test)]
@@ -15,15 +15,16 @@ use crate::fingerprint::Fingerprint;
 use crate::report::Report;
 use crate::{Dataset, Error, Image, Pipeline, Result, Sample, ShortSide, Transform};
 
-/// A data set whose images were decoded before, scaled down and stored as bytes.
+/// A data set whose images were decoded and scaled down in advance, and stored as bytes.
 ///
-/// The file holds, for each image, its pixels with the shorter side at most `short_side`, scaled as [`ShortSide`] does. It is keyed by the
-/// data set's digest and the side, may be deleted at any time, and may be read by any number of processes. To hold a part of a set, give
-/// the part ([`limit`](crate::limit)).
-/// Reading goes through the system's page cache with positioned reads, one a sample: as fast as a memory map where the file is in
-/// memory, and without the unsafe code that a map needs, which a file cut off by another process would turn into a crash.
+/// The file holds the pixels of each image with the shorter side at most `short_side`, scaled as by [`ShortSide`]. It is keyed by the data
+/// set's digest and the side, may be deleted at any time, and may be read by any number of processes. To cache part of a data set, pass a
+/// subset ([`limit`](crate::limit)).
 ///
-/// The digest is that of the source with the side.
+/// Reading uses the system's page cache, with one positioned read per sample. If the file is in memory, this is as fast as a memory map. It
+/// avoids the map's unsafe code, which would crash if another process truncated the file.
+///
+/// The digest combines the source's digest and the side.
 #[derive(Debug)]
 #[doc(alias = "FFCV")]
 #[doc(alias = "beton")]
@@ -35,7 +36,7 @@ pub struct DecodedCache {
     entries: Vec<Entry>,
 }
 
-/// A cache that is found or still to be written: where it lies and what it will take.
+/// A cache that exists or is still to be written: its location and size.
 ///
 /// ```
 /// # let dir = std::env::temp_dir().join(format!("lookahead-plan-{}", std::process::id()));
@@ -64,12 +65,13 @@ pub struct CachePlan {
 const SIZED: usize = 64;
 
 impl CachePlan {
-    /// The cache of `source` in the folder `dir`, with the shorter side at most `short_side`; `report` hears how far the digest of `source` is.
+    /// The cache of `source` in the folder `dir`, with the shorter side at most `short_side`. `report` receives the progress of `source`'s
+    /// digest.
     ///
-    /// A side a little over what training crops to (1.15 times) keeps the detail that matters.
+    /// A side slightly above the training crop (1.15 times) keeps the detail that matters.
     ///
     /// # Errors
-    /// [`Error::Setting`] unless `short_side` is in 1..=8192; what the digest of `source` gives.
+    /// [`Error::Setting`] unless `short_side` is in 1..=8192; errors of `source`'s digest.
     pub fn new(source: Arc<dyn Dataset>, dir: &Path, short_side: usize, report: &mut Report<'_>) -> Result<Self> {
         Pipeline::new(vec![Transform::ShortSide(ShortSide { size: short_side })])?;
         let mut key = Fingerprint::new("decoded-cache");
@@ -82,17 +84,17 @@ impl CachePlan {
         Ok(Self { source, short_side, digest, path, found })
     }
 
-    /// The cache's file.
+    /// Path of the cache file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// True where the file is there and whole.
+    /// True if the file exists and is complete.
     pub fn is_written(&self) -> bool {
         self.found.is_some()
     }
 
-    /// Bytes the file takes or will take, without its index: by the sizes of 64 of its images, evenly spaced. Those that cannot be read do not count.
+    /// Size of the file in bytes, without its index, estimated from 64 evenly spaced images. Images that cannot be read do not count.
     pub fn bytes(&self) -> u64 {
         let sizes = |index: usize| self.source.image_size().or_else(|| Some(self.source.get(index).ok()?.image.size()));
         let count = self.source.len().min(SIZED);
@@ -107,12 +109,12 @@ impl CachePlan {
         (u128::from(sum) * self.source.len() as u128 / each.len().max(1) as u128) as u64
     }
 
-    /// Opens the cache; decodes and writes what is missing of it first, saying how many of how many images are decoded.
+    /// Opens the cache. Missing images are decoded and written first; `report` receives the number decoded and the total.
     ///
-    /// A process that was killed or stopped is gone on from. Two processes that want the same file take turns.
+    /// This resumes the work of a process that was killed or stopped. Two processes that want the same file take turns.
     ///
     /// # Errors
-    /// [`Error::Broken`] where images cannot be read, with the first and how many there are; [`Error::Io`] where the file cannot be written;
+    /// [`Error::Broken`] with the first image that cannot be read and the number of others; [`Error::Io`] if the file cannot be written;
     /// [`Error::Stopped`].
     pub fn open(self, report: &mut Report<'_>) -> Result<DecodedCache> {
         let (file, entries) = match self.found {
@@ -129,7 +131,7 @@ impl CachePlan {
 }
 
 impl DecodedCache {
-    /// [`CachePlan::new`] and [`CachePlan::open`] in one; `report` hears of decoded images alone.
+    /// [`CachePlan::new`] and [`CachePlan::open`] in one call. `report` receives only the progress of decoding.
     ///
     /// # Errors
     /// Those of both.
@@ -137,7 +139,7 @@ impl DecodedCache {
         CachePlan::new(source, dir, short_side, &mut crate::report::quiet)?.open(report)
     }
 
-    /// The cache's file.
+    /// Path of the cache file.
     pub fn path(&self) -> &Path {
         &self.path
     }

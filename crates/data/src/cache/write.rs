@@ -1,7 +1,7 @@
-//! Writing a cache, and going on with one that was cut off.
+//! Writes a cache, or resumes an interrupted one.
 //!
-//! Pixels are appended to `NAME.part`, their entries to `NAME.part.index`, and only after the pixels are on the disk: what the index knows
-//! is there. In the end the index goes behind the pixels, and the file gets its name.
+//! Pixels are appended to `NAME.part`. Once they are on the disk, their entries are appended to `NAME.part.index`, so everything in the
+//! index exists. At the end, the index is appended to the pixels, and the file gets its name.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Seek as _, Write as _};

@@ -1,4 +1,4 @@
-//! The hub's files rewritten in the layout of the published archive.
+//! Rewrites the hub's files in the layout of the published archive.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Where the hub's parquet files lie: found in every build, so that one that cannot read them says so.
+//! Finds the hub's parquet files in every build, so that a build that cannot read them reports it.
 
 use std::path::{Path, PathBuf};
 

@@ -78,15 +78,19 @@ const CIFAR100_COARSE: Kind = Kind {
     ..CIFAR100
 };
 
-/// Reads CIFAR-10 from `dir`: 50,000 images to train on, 10,000 to validate on, decoded into one allocation each.
+/// Reads CIFAR-10 from `dir`: 50,000 training and 10,000 validation images, decoded into one allocation each.
 ///
-/// Found are, in this order, the hub's parquet files (feature `parquet`; `train*.parquet` and `test*.parquet` in `dir` or `dir/plain_text`, or
-/// `train/*.parquet` and `test/*.parquet` there) and the published archive's `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`
-/// (in `dir` or `dir/cifar-10-batches-bin`). Both give the same image the same way up: row 0 is the top.
+/// It looks for these files, in this order:
+///
+/// - the hub's parquet files (feature `parquet`): `train*.parquet` and `test*.parquet` in `dir` or `dir/plain_text`, or `train/*.parquet`
+///   and `test/*.parquet` there;
+/// - those of the published archive: `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin` in `dir` or `dir/cifar-10-batches-bin`.
+///
+/// Both give the same images, upright: row 0 is the top.
 ///
 /// # Errors
-/// [`Error::Missing`] where there is neither; [`Error::Length`], [`Error::Columns`], [`Error::Parquet`], [`Error::Label`],
-/// [`Error::Decode`] or [`Error::Size`] for a damaged file, with path and row.
+/// [`Error::Missing`] if there are neither; [`Error::Length`], [`Error::Columns`], [`Error::Parquet`], [`Error::Label`], [`Error::Decode`]
+/// or [`Error::Size`] for a damaged file, with path and row.
 ///
 /// # References
 /// Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009. <https://www.cs.toronto.edu/~kriz/cifar.html>
@@ -95,11 +99,11 @@ pub fn cifar10(dir: &Path) -> Result<Splits> {
     read(dir, &CIFAR10)
 }
 
-/// Reads CIFAR-100 from `dir`, as [`cifar10`] does: parquet files, or the archive's `train.bin` and `test.bin` (in `dir` or
-/// `dir/cifar-100-binary`).
+/// Reads CIFAR-100 from `dir` like [`cifar10`]: parquet files, or the archive's `train.bin` and `test.bin` in `dir` or
+/// `dir/cifar-100-binary`.
 ///
 /// # Errors
-/// As [`cifar10`].
+/// Those of [`cifar10`].
 #[doc(alias = "CIFAR100")]
 pub fn cifar100(dir: &Path, labels: CifarLabels) -> Result<Splits> {
     match labels {

@@ -1,7 +1,7 @@
 //! The hub's parquet files: a struct column `img` with encoded images in `bytes`, and a column of labels.
 //!
-//! candle-datasets reads the same files, but hands every image on transposed (rows and columns exchanged), in 0.11.1 as before; this
-//! reader keeps them upright.
+//! candle-datasets reads the same files but returns every image transposed (rows and columns exchanged), still in 0.11.1; this reader keeps
+//! them upright.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};

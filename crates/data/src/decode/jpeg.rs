@@ -1,4 +1,4 @@
-//! JPEG: one decoder for nearly all files, another for the layout that the first gets wrong.
+//! JPEG: one decoder for nearly all files, another for the layouts that the first gets wrong.
 
 use jpeg_decoder::{ColorTransform, PixelFormat};
 use zune_core::bytestream::ZCursor;

@@ -1,7 +1,7 @@
-//! How a JPEG file is laid out: where its first picture ends, and in which pieces it comes.
+//! The layout of a JPEG file: where its first picture ends, and what it consists of.
 //!
-//! What a decoder would have to guess is settled here, before any decoder sees the file: phones put a video or a second picture behind
-//! the first, editors leave bytes between headers, and some programs store one scan a component.
+//! This settles, before any decoder runs, what a decoder would have to guess: phones append a video or a second picture, editors leave
+//! bytes between headers, and some programs store one scan per component.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Bytes of a JPEG or PNG file to an [`Image`], strictly: a damaged file is an error, never a half-grey picture.
+//! Decodes JPEG and PNG files to an [`Image`], strictly: a damaged file is an error, never a half-grey picture.
 
 mod jpeg;
 mod layout;
@@ -10,7 +10,7 @@ use image::{ImageDecoder as _, ImageFormat};
 
 use crate::{Error, Image, ImageSize, Result};
 
-/// Most pixels an image may have: 2^26, 200 MB decoded. A header that promises more is refused before anything is allocated.
+/// Maximum number of pixels of an image: 2^26, 200 MB decoded. Larger images are rejected by their header, before anything is allocated.
 pub const MAX_PIXELS: usize = 1 << 26;
 
 /// Where the bytes come from, for error messages.

@@ -1,4 +1,4 @@
-//! One file over HTTP, resumed where it was cut, and its checksum.
+//! Downloads one file over HTTP, resuming where it was interrupted, and verifies its checksum.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write as _};

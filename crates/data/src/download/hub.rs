@@ -1,4 +1,4 @@
-//! The same images from the Hugging Face hub, through candle-datasets' helper.
+//! Downloads the same images from the Hugging Face hub, through candle-datasets' helper.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Getting the published data sets.
+//! Downloads of the published data sets.
 
 mod fetch;
 #[cfg(feature = "hub")]
@@ -17,19 +17,19 @@ use crate::{Error, Result};
 /// A data set that its authors publish as an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published<'a> {
-    /// Its name here, and that of its folder.
+    /// Name of the data set, and of its folder.
     pub name: &'a str,
     /// Address of the archive (.tar.gz).
     pub url: &'a str,
     /// MD5 sum of the archive in hexadecimal.
     pub md5: &'a str,
-    /// Length of the archive in bytes, where it is published.
+    /// Length of the archive in bytes, if published.
     pub bytes: Option<u64>,
-    /// The same images on the hub, where [`download`] turns if the archive cannot be had (feature `hub`).
+    /// The same images on the hub, which [`download`] uses if the archive is unavailable (feature `hub`).
     pub hub: Option<&'a str>,
 }
 
-/// Every archive that [`download`] knows; texts are [`published_texts`].
+/// Every archive that [`download`] knows. For texts, see [`published_texts`].
 pub fn published() -> &'static [Published<'static>] {
     &PUBLISHED
 }
@@ -72,43 +72,43 @@ const PUBLISHED: [Published<'static>; 5] = [
     },
 ];
 
-/// What a download is at.
+/// The progress of a download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// Name of the data set.
     pub name: String,
-    /// What is done to it.
+    /// Current phase.
     pub phase: Phase,
-    /// Bytes done.
+    /// Bytes processed in this phase.
     pub done: u64,
-    /// Bytes to do, where known.
+    /// Bytes in total, if known.
     pub total: Option<u64>,
 }
 
 /// The steps of a download, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Another process fetches the same data set: waiting for it to finish.
+    /// Another process downloads the same data set; this one waits for it.
     Wait,
-    /// Bytes come in.
+    /// The bytes are downloaded.
     Download,
-    /// The checksum is taken.
+    /// The checksum is verified.
     Verify,
     /// The archive is unpacked.
     Unpack,
 }
 
-/// Makes sure that the data set `name` is below `root`, and gives its folder. Where it is there already, nothing is done.
+/// Ensures that the data set `name` is below `root`, and returns its folder. If it exists, nothing is done.
 ///
-/// An archive is fetched to a hidden file (a cut download goes on where it stopped, also when called again), compared with its published
-/// checksum, unpacked to a hidden folder and renamed, so that a half-written data set never looks like a whole one. Two processes that ask for the
-/// same data set take turns: the second waits and finds it done. `progress` hears of every megabyte or so. What is left in the end is the data
-/// set, or, where it failed, what came of the archive.
+/// An archive is downloaded to a hidden file, checked against its published checksum, unpacked to a hidden folder and renamed, so a
+/// half-written data set never looks complete. An interrupted download resumes, also in a later call. If two processes request the same
+/// data set, the second waits and finds it done. `progress` is called about once per megabyte. Only the data set is left at the end or,
+/// after a failure, the part of the archive that was downloaded.
 ///
 /// # Errors
-/// [`Error::Unpublished`] for a name that is neither [`published`] nor one of [`published_texts`]; [`Error::Occupied`], before anything is fetched, for a folder that holds
-/// something else; [`Error::Download`] without a network, with what to put where by hand;
-/// [`Error::Checksum`], [`Error::Member`] or [`Error::Io`] for an archive that is damaged or cannot be stored.
+/// [`Error::Unpublished`] for a name that is neither in [`published`] nor in [`published_texts`]; [`Error::Occupied`], before any download,
+/// if the folder holds something else; [`Error::Download`] without a network, with the files to place by hand; [`Error::Checksum`],
+/// [`Error::Member`] or [`Error::Io`] for an archive that is damaged or cannot be stored.
 pub fn download(root: &Path, name: &str, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
     let name = if name == "cifar100-coarse" { "cifar100" } else { name };
     if let Some(text) = published_texts().iter().find(|text| text.name == name) {
@@ -119,18 +119,18 @@ pub fn download(root: &Path, name: &str, progress: &mut dyn FnMut(Progress)) -> 
     download_from(set, root, progress)
 }
 
-/// [`download`] of a text from anywhere.
+/// Like [`download`], for a text from any address.
 ///
 /// # Errors
-/// As [`download_from`].
+/// Those of [`download_from`].
 pub fn download_text(text: &PublishedText, root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
     placed(text.name, root, progress, |target, report| text::fetch_files(text, root, target, report))
 }
 
-/// [`download`] of any archive of the same kind, published or one's own.
+/// Like [`download`], for any archive of the same kind, published or your own.
 ///
 /// # Errors
-/// [`Error::Name`] for a name that is no plain folder name, and as [`download`].
+/// [`Error::Name`] if the name is not a plain folder name, and those of [`download`].
 pub fn download_from(set: &Published<'_>, root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
     placed(set.name, root, progress, |target, report| match fetch_archive(set, root, target, report) {
         #[cfg(feature = "hub")]
@@ -186,10 +186,11 @@ fn check_vacant(target: &Path, name: &str) -> Result<()> {
     }
 }
 
-/// Unpacks an archive that was fetched by hand, as [`download`] would: to `root/NAME`, members that lead out of it refused.
+/// Unpacks an archive that you downloaded yourself to `root/NAME`, like [`download`]. Members that lead out of that folder are rejected.
 ///
 /// # Errors
-/// [`Error::Name`] for a name that is no plain folder name; [`Error::Member`] or [`Error::Io`] for an archive that is hostile, damaged or cannot be stored.
+/// [`Error::Name`] if `name` is not a plain folder name; [`Error::Member`] or [`Error::Io`] for an archive that is malicious, damaged or
+/// cannot be stored.
 pub fn unpack_archive(name: &str, archive: &Path, root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
     let target = folder(root, name)?;
     let mut report = |phase, done, total| progress(Progress { name: name.to_string(), phase, done, total });

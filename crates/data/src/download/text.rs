@@ -1,18 +1,18 @@
-//! Texts that are published as files: each fetched and verified, then put in place together.
+//! Texts published as single files: each is downloaded and verified, then all are put in place together.
 
 use std::path::{Path, PathBuf};
 
 use super::{Published, Report, fetch};
 use crate::{Error, Result};
 
-/// A text that is published as several files.
+/// A text published as several files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishedText {
-    /// Its name here, and that of its folder.
+    /// Name of the text, and of its folder.
     pub name: &'static str,
-    /// Where the files are; each is at this address and its name.
+    /// Base address: each file is at this address followed by its name.
     pub url: &'static str,
-    /// The name of each file and its MD5 sum in hexadecimal.
+    /// Name of each file, and its MD5 sum in hexadecimal.
     pub files: &'static [(&'static str, &'static str)],
 }
 

@@ -1,4 +1,4 @@
-//! Unpacking a `.tar.gz` that nobody has to trust.
+//! Unpacks a `.tar.gz` from an untrusted source.
 
 use std::cell::Cell;
 use std::fs::{self, File};

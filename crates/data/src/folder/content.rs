@@ -1,7 +1,7 @@
-//! Digests of files' content, kept from one start to the next.
+//! Digests of file contents, kept from one start to the next.
 //!
-//! Reading a set of 100 GB takes minutes; asking for the times and lengths of its files, seconds. So the digest of a file is taken once and
-//! taken anew when its length, its time of change or its time of modification is another.
+//! Reading a set of 100 GB takes minutes; querying the times and lengths of its files takes seconds. A file's digest is therefore computed
+//! once, and again only if its length, change time or modification time differs.
 
 use std::fs::{File, Metadata};
 use std::io::{Read as _, Write as _};

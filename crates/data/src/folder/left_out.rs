@@ -1,31 +1,31 @@
-//! What a listing left out.
+//! What a listing skipped.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Files and folders of an [`ImageFolder`](crate::ImageFolder) that are no samples.
+/// Files and folders of an [`ImageFolder`](crate::ImageFolder) that are not samples.
 ///
-/// As text it is a list for people: `3 .webp, 12 .txt, 2 hidden, the folder train/@eaDir`.
+/// It prints as a list: `3 .webp, 12 .txt, 2 hidden, the folder train/@eaDir`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LeftOut {
-    /// Files that are neither JPEG nor PNG, by the lower-case ending of their name; the key is empty for names without one.
+    /// Number of files that are neither JPEG nor PNG, by lower-case extension; the key is empty for names without one.
     pub by_ending: BTreeMap<String, usize>,
     /// Files whose name begins with a dot.
     pub hidden: usize,
-    /// Files beside the class folders.
+    /// Files next to the class folders.
     pub beside: usize,
-    /// Folders that systems and network storage make: hidden ones, `@eaDir`, `__MACOSX` and the like.
+    /// Folders made by systems and network storage: hidden ones, `@eaDir`, `__MACOSX` and the like.
     pub folders: Vec<PathBuf>,
 }
 
 impl LeftOut {
-    /// True where nothing was.
+    /// True if nothing was left out.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Files left out, without those in left-out folders.
+    /// Number of files left out, not counting those in left-out folders.
     pub fn files(&self) -> usize {
         self.by_ending.values().sum::<usize>() + self.hidden + self.beside
     }

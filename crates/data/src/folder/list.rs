@@ -1,4 +1,4 @@
-//! Which files of a folder of class folders are samples.
+//! Lists the samples in a folder of class folders.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Folders of image files, one folder a class: Imagenette, ImageNet, and any set of one's own.
+//! Folders of image files, one folder per class: Imagenette, ImageNet and your own.
 
 mod content;
 mod left_out;
@@ -20,14 +20,14 @@ use crate::{Dataset, Error, Result, Sample};
 /// Most bytes an image file may have: 256 MiB.
 const MAX_FILE_BYTES: u64 = 1 << 28;
 
-/// One part of a data set as a folder of class folders, as torchvision's `ImageFolder` reads it.
+/// One part of a data set as a folder of class folders, read like torchvision's `ImageFolder`.
 ///
-/// Classes are the folders' names in byte order, samples their JPEG and PNG files, sorted by name within their class; folders within a
-/// class folder are read as well. Files ending in `.jpg`, `.jpeg`, `.jpe`, `.jfif` or `.png` (in any case) are taken as they are and any other file
-/// is looked into: what it is, its content decides. [`left_out`](Self::left_out) says what is none. Files are decoded when asked for.
+/// Classes are the folder names in byte order. Samples are the JPEG and PNG files in a class folder and its subfolders, sorted by name
+/// within their class. Files with the extension `.jpg`, `.jpeg`, `.jpe`, `.jfif` or `.png` (in any case) are always samples; other files
+/// are samples if their content is an image. [`left_out`](Self::left_out) lists the rest. Files are decoded on access.
 ///
-/// The digest covers class names, labels, names of files and their content as it was when the digest was first asked for. Content is read once to that end; where
-/// [`keep_digests`](Self::keep_digests) names a file, it is read again only where length or times have changed.
+/// The digest covers class names, labels, file names and file contents at the time of the first request. Contents are read once for it.
+/// With [`keep_digests`](Self::keep_digests), a later start reads only files whose length or times have changed.
 #[derive(Debug, Clone)]
 #[doc(alias = "DatasetFolder")]
 pub struct ImageFolder {
@@ -42,19 +42,19 @@ pub struct ImageFolder {
 }
 
 impl ImageFolder {
-    /// Lists the class folders of `dir`; with `classes`, those and no others, in that order.
+    /// Lists the class folders of `dir`; with `classes`, exactly those, in that order.
     ///
     /// # Errors
-    /// [`Error::Io`] where a folder cannot be read; [`Error::Layout`] where there is no class folder, one holds no image, one is not among
-    /// `classes`, or a name is not UTF-8.
+    /// [`Error::Io`] if a folder cannot be read; [`Error::Layout`] if there is no class folder, if one holds no image or is not among
+    /// `classes`, or if a name is not UTF-8.
     pub fn open(name: impl Into<String>, dir: &Path, classes: Option<&[String]>) -> Result<Self> {
         Self::open_reporting(name, dir, classes, &mut quiet)
     }
 
-    /// [`open`](Self::open), saying how many files are listed.
+    /// Like [`open`](Self::open); `report` receives the number of files listed.
     ///
     /// # Errors
-    /// As [`open`](Self::open), and [`Error::Stopped`].
+    /// Those of [`open`](Self::open), and [`Error::Stopped`].
     pub fn open_reporting(
         name: impl Into<String>,
         dir: &Path,
@@ -64,11 +64,10 @@ impl ImageFolder {
         Ok(Self::of(name.into(), dir, list::list(dir, classes, report)?))
     }
 
-    /// Lists the images of `dir` itself as one class, named like the folder: for what nobody has sorted yet, as ImageNet's validation
-    /// images come.
+    /// Lists the images of `dir` itself as one class, named like the folder: for unsorted images, such as ImageNet's validation images.
     ///
     /// # Errors
-    /// [`Error::Io`] where the folder cannot be read; [`Error::Layout`] where it holds no image or has a name that is not UTF-8.
+    /// [`Error::Io`] if the folder cannot be read; [`Error::Layout`] if it holds no image or its name is not UTF-8.
     pub fn open_unsorted(name: impl Into<String>, dir: &Path) -> Result<Self> {
         Ok(Self::of(name.into(), dir, list::unsorted(dir)?))
     }
@@ -83,12 +82,12 @@ impl ImageFolder {
         self.files.get(index).map(|(path, _)| &**path)
     }
 
-    /// What is in the folder and no sample.
+    /// The files and folders that are not samples.
     pub fn left_out(&self) -> &LeftOut {
         &self.left_out
     }
 
-    /// Keeps digests of files in the file `path`, which may be deleted at any time. One that cannot be written is done without.
+    /// Stores digests of files in the file `path`, which may be deleted at any time. Failure to write it is ignored.
     pub fn keep_digests(&mut self, path: impl Into<PathBuf>) {
         self.kept = Some(path.into());
     }

@@ -1,4 +1,4 @@
-//! A folder with a part to train on and one to validate on.
+//! A folder with a training and a validation part.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use super::list::layout;
 use crate::report::{Report, quiet};
 use crate::{Error, Normalize, Result, Splits};
 
-/// Reads a data set laid out as Imagenette is: `dir/train/CLASS/*` and `dir/val/CLASS/*` (or `valid`, or `test`).
+/// Reads a data set laid out like Imagenette: `dir/train/CLASS/*` and `dir/val/CLASS/*` (or `valid`, or `test`).
 ///
-/// Normalisation is ImageNet's.
+/// The normalisation is ImageNet's.
 ///
 /// # Errors
-/// [`Error::Missing`] where `dir` is no folder, [`Error::Layout`] where a part is missing, and those of [`ImageFolder::open`].
+/// [`Error::Missing`] if `dir` is not a folder, [`Error::Layout`] if a part is missing, and those of [`ImageFolder::open`].
 #[doc(alias = "ImageNet")]
 #[doc(alias = "Imagenette")]
 pub fn image_folder(dir: &Path) -> Result<Splits> {
@@ -22,10 +22,10 @@ pub fn image_folder(dir: &Path) -> Result<Splits> {
     Ok(Splits { name, train: Arc::new(train), valid: Arc::new(valid), normalize: Normalize::IMAGENET })
 }
 
-/// The parts of [`image_folder`] as the types they are, to train on and to validate on; `report` hears of the files that are listed.
+/// The training and validation parts of [`image_folder`] as [`ImageFolder`]s. `report` receives the number of files listed.
 ///
 /// # Errors
-/// As [`image_folder`], and [`Error::Stopped`].
+/// Those of [`image_folder`], and [`Error::Stopped`].
 pub fn image_folder_parts(dir: &Path, report: &mut Report<'_>) -> Result<(ImageFolder, ImageFolder)> {
     let name = name_of(dir);
     if !dir.is_dir() {

@@ -15,21 +15,21 @@ use outline::Outline;
 /// Side of the drawn images.
 const SIZE: ImageSize = ImageSize::square(32);
 
-/// How many shapes to draw, and from which seed.
+/// Number of shapes to draw, and the seed.
 ///
 /// | field | default | meaning | range |
 /// |---|---|---|---|
 /// | `seed` | 0 | another seed draws other images of the same ten classes | any |
-/// | `train` | 4000 | images to train on | 1..=10,000,000 |
-/// | `valid` | 1000 | images to validate on | 1..=10,000,000 |
+/// | `train` | 4000 | training images | 1..=10,000,000 |
+/// | `valid` | 1000 | validation images | 1..=10,000,000 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShapesConfig {
-    /// Another seed draws other images.
+    /// Seed; another seed draws other images.
     pub seed: u64,
-    /// Images to train on.
+    /// Number of training images.
     pub train: usize,
-    /// Images to validate on.
+    /// Number of validation images.
     pub valid: usize,
 }
 
@@ -41,9 +41,9 @@ impl Default for ShapesConfig {
 
 /// Ten classes of 32 x 32 colour images that need no download.
 ///
-/// Each image shows one outline (disc, ring, half-disc, crescent, triangle, square, pentagon, hexagon, star or cross) of random place,
-/// size, angle, stretch, colours and texture on a random ground, with smaller distracting blobs, a bar across, uneven light and noise. Image i of a
-/// part and its class, one of ten alike, are functions of (seed, part, i) alone.
+/// Each image shows one outline (disc, ring, half-disc, crescent, triangle, square, pentagon, hexagon, star or cross) with random place,
+/// size, angle, stretch, colours and texture on a random ground, with smaller distracting blobs, a bar across, uneven light and noise.
+/// Image i of a part and its class, uniform over the ten, depend only on (seed, part, i).
 ///
 /// ```
 /// use lookahead_data::{Dataset, Shapes, ShapesConfig};
@@ -57,13 +57,13 @@ impl Default for ShapesConfig {
 pub struct Shapes;
 
 impl Shapes {
-    /// Mean and deviation of the drawn pixels (seed 0, 4000 images).
+    /// Mean and standard deviation of the drawn pixels (seed 0, 4000 images).
     pub const NORMALIZE: Normalize = Normalize { mean: [0.332, 0.334, 0.335], std: [0.216, 0.215, 0.217] };
 
-    /// Draws both parts, over all cores.
+    /// Draws both parts on all cores.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a number of images out of its range.
+    /// [`Error::Setting`] if a number of images is out of range.
     pub fn draw(config: &ShapesConfig) -> Result<Splits> {
         let part = |name: &str, setting, part, count: usize| -> Result<Arc<dyn Dataset>> {
             if !(1..=MAX_IMAGES).contains(&count) {

@@ -1,6 +1,6 @@
-//! The ten outlines, as distances: negative inside, positive outside, about 1 from the middle to the rim.
+//! The ten outlines as distances: negative inside, positive outside, about 1 from the middle to the rim.
 //!
-//! Only sums, products, square roots and comparisons: the same bits on every platform, which sine and cosine would not give.
+//! Only sums, products, square roots and comparisons are used. They give the same bits on every platform; sine and cosine would not.
 
 /// One of the ten classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

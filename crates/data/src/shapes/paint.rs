@@ -1,4 +1,4 @@
-//! From an outline to pixels: everything in an image that does not tell its class.
+//! From an outline to pixels: everything in an image that does not reveal its class.
 
 use super::SIZE;
 use super::outline::Outline;

@@ -8,7 +8,7 @@ use crate::{Error, Result, TextUnit, Vocabulary};
 /// The embedded text: forty thousand lines of Shakespeare, in the public domain, as the `char-rnn` project cut them.
 const SHAKESPEARE: &[u8] = include_bytes!("shakespeare.txt.gz");
 
-/// A text as numbered tokens, in its parts; the vocabulary is that of the training part.
+/// A tokenized text in its parts. The vocabulary is that of the training part.
 ///
 /// ```
 /// use lookahead_data::TextCorpus;
@@ -20,39 +20,40 @@ const SHAKESPEARE: &[u8] = include_bytes!("shakespeare.txt.gz");
 /// ```
 #[derive(Debug, Clone)]
 pub struct TextCorpus {
-    /// What it is called.
+    /// Name of the corpus.
     pub name: String,
-    /// The tokens of the training part.
+    /// The vocabulary of the training part.
     pub vocabulary: Arc<Vocabulary>,
-    /// What is trained on.
+    /// Token ids to train on.
     pub train: Arc<[u32]>,
-    /// What selects.
+    /// Token ids to select settings by.
     pub valid: Arc<[u32]>,
-    /// What is read once, by a run that is done; none where nobody cut it.
+    /// Token ids of the test part, read once at the end of a run; `None` if the text has no test part.
     pub test: Option<Arc<[u32]>>,
 }
 
-/// The files of a corpus: UTF-8, one sentence a line with spaces between its tokens, or any text for characters; `.gz` is unpacked.
+/// The files of a corpus, in UTF-8. For words: one sentence per line, with spaces between tokens. For characters: any text. `.gz` files are
+/// unpacked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextFiles {
-    /// What is trained on; without `valid`, its first nine tenths.
+    /// The training text. Without `valid`, only its first nine tenths.
     pub train: PathBuf,
-    /// What selects; without it, the last tenth of `train`.
+    /// The validation text. Without it, the last tenth of `train`.
     pub valid: Option<PathBuf>,
-    /// What is read once.
+    /// The test text, read once at the end of a run.
     pub test: Option<PathBuf>,
 }
 
 impl TextCorpus {
-    /// Shakespeare, character by character: the embedded corpus. Nine tenths are for training, one for validation.
+    /// The embedded corpus: Shakespeare, character by character. Nine tenths are for training, one tenth for validation.
     ///
     /// # Errors
-    /// None but for a program that was damaged.
+    /// None, unless the program is damaged.
     pub fn shakespeare() -> Result<Self> {
         Self::shakespeare_by(TextUnit::Characters, 1)
     }
 
-    /// The same text in other tokens; those that occur less than `least` times become `<unk>`.
+    /// The same text with other tokens. Tokens that occur fewer than `least` times become `<unk>`.
     ///
     /// # Errors
     /// [`Error::Setting`] as for [`Vocabulary::of`].
@@ -61,7 +62,8 @@ impl TextCorpus {
         Self::cut("shakespeare", &text, unit, least)
     }
 
-    /// One text, of whose tokens the first nine tenths are for training; tokens that occur there less than `least` times become `<unk>`.
+    /// A corpus from one text. The first nine tenths of its tokens are for training; tokens that occur there fewer than `least` times
+    /// become `<unk>`.
     ///
     /// # Errors
     /// [`Error::Setting`] as for [`Vocabulary::of`].
@@ -74,7 +76,7 @@ impl TextCorpus {
         Ok(Self { name: name.to_string(), train, valid, test: None, vocabulary: Arc::new(vocabulary) })
     }
 
-    /// A corpus in files, all of whose parts are numbered by the training part's vocabulary.
+    /// Reads a corpus from files. The training part's vocabulary applies to all parts.
     ///
     /// # Errors
     /// [`Error::Io`] and [`Error::Text`] with the file; [`Error::Setting`] as for [`Vocabulary::of`].

@@ -1,4 +1,4 @@
-//! Text as streams of numbered tokens, for language models.
+//! Text as streams of token ids, for language models.
 
 mod corpus;
 mod read;

@@ -1,4 +1,4 @@
-//! Text out of files, plain or gzip.
+//! Reads text from files, plain or gzip.
 
 use std::fs::File;
 use std::io::Read as _;

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::fingerprint::Fingerprint;
 use crate::{Error, Result};
 
-/// What a token of a text is.
+/// What counts as a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TextUnit {
-    /// What stands between spaces; the end of a line is the token `<eos>`.
+    /// The text between spaces; the end of a line is the token `<eos>`.
     Words,
-    /// A character, the end of a line among them.
+    /// Each character, including the end of a line.
     Characters,
 }
 
@@ -33,8 +33,7 @@ impl TextUnit {
     }
 }
 
-/// The tokens that a model knows, numbered: `<unk>`, 0, stands for all others; then the tokens of the training text in the order of
-/// their bytes.
+/// The tokens that a model knows, by id. `<unk>`, id 0, stands for all others; the tokens of the training text follow in byte order.
 ///
 /// ```
 /// use lookahead_data::{TextUnit, Vocabulary};
@@ -52,10 +51,10 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// The vocabulary of a training text: what occurs in it at least `least` times.
+    /// The vocabulary of a training text: the tokens that occur at least `least` times.
     ///
     /// # Errors
-    /// [`Error::Setting`] where `least` is 0, or nothing occurs so often.
+    /// [`Error::Setting`] if `least` is 0, or if no token occurs that often.
     pub fn of(text: &str, unit: TextUnit, least: usize) -> Result<Self> {
         Self::counted(&unit.tokens(text), unit, least)
     }
@@ -80,34 +79,34 @@ impl Vocabulary {
         Ok(Self { unit, tokens, numbers })
     }
 
-    /// The tokens by number.
+    /// The tokens, in the order of their ids.
     pub fn tokens(&self) -> &[String] {
         &self.tokens
     }
 
-    /// How many there are, `<unk>` among them.
+    /// Number of tokens, including `<unk>`.
     #[expect(clippy::len_without_is_empty, reason = "a vocabulary has <unk> at least")]
     pub fn len(&self) -> usize {
         self.tokens.len()
     }
 
-    /// What its tokens are.
+    /// What counts as a token.
     pub fn unit(&self) -> TextUnit {
         self.unit
     }
 
-    /// `text` as numbers.
+    /// The token ids of `text`.
     pub fn numbers(&self, text: &str) -> Vec<u32> {
         self.unit.tokens(text).into_iter().map(|token| self.number(token)).collect()
     }
 
-    /// The number of a token; 0, that of `<unk>`, where it is none.
+    /// The id of a token; 0, the id of `<unk>`, if the vocabulary lacks it.
     pub fn number(&self, token: &str) -> u32 {
         self.numbers.get(token).copied().unwrap_or(0)
     }
 
-    /// Numbers as text: words with spaces between them and lines that end, characters as they are. A number that is no token's counts as
-    /// `<unk>`.
+    /// The text of token ids. Words are joined by spaces and `<eos>` ends a line; characters are joined as they are. An id out of range
+    /// counts as `<unk>`.
     pub fn text(&self, numbers: &[u32]) -> String {
         let token = |number: &u32| self.tokens.get(*number as usize).map_or(UNKNOWN, String::as_str);
         let mut text = String::new();
@@ -126,7 +125,7 @@ impl Vocabulary {
         text
     }
 
-    /// SHA-256 over unit and tokens in order: equal digests mean equal numbers.
+    /// SHA-256 over unit and tokens in order: equal digests mean equal ids.
     pub fn digest(&self) -> String {
         let mut hash = Fingerprint::new("vocabulary");
         hash.text(match self.unit {

@@ -4,11 +4,11 @@ use candle_core::{Device, Tensor};
 
 use crate::{Error, Result};
 
-/// A stream of tokens as windows of several texts side by side, each by its position.
+/// A token stream cut into windows over several parallel texts, each addressed by its position.
 ///
-/// The stream is cut into `batch` texts of equal length, what is left over at its end apart; a window has the next `steps` tokens of each, and
-/// for every one the token after it as its target. Text b of a window goes on in text b of the next, so a model carries its state. The last
-/// window of an epoch is shorter.
+/// The stream is cut into `batch` texts of equal length; the remainder at its end is dropped. A window holds the next `steps` tokens of
+/// each text, and the token after each as its target. Text b of a window continues in text b of the next, so a model can carry its state.
+/// The last window of an epoch may be shorter.
 ///
 /// ```
 /// use lookahead_data::TextWindows;
@@ -30,24 +30,24 @@ pub struct TextWindows {
     length: usize,
 }
 
-/// One window: `steps` times `batch` tokens, steps first, and what comes after each.
+/// One window: `steps` times `batch` tokens, steps first, and the token after each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextWindow {
-    /// Steps.
+    /// Number of steps, T.
     pub steps: usize,
-    /// Texts side by side.
+    /// Number of parallel texts, B.
     pub batch: usize,
-    /// (T, B).
+    /// The tokens, (T, B).
     pub tokens: Vec<u32>,
-    /// (T, B).
+    /// The token after each, (T, B).
     pub targets: Vec<u32>,
 }
 
 impl TextWindows {
-    /// Windows of `steps` tokens of `batch` texts.
+    /// Windows of `steps` tokens from each of `batch` texts.
     ///
     /// # Errors
-    /// [`Error::Setting`] where either is 0, or the texts would have less than two tokens.
+    /// [`Error::Setting`] if either is 0, or if a text would have fewer than two tokens.
     pub fn new(tokens: Arc<[u32]>, batch: usize, steps: usize) -> Result<Self> {
         if batch == 0 || tokens.len() / batch < 2 {
             let rule = "at least 1, and at most half as many as there are tokens";
@@ -60,23 +60,23 @@ impl TextWindows {
         Ok(Self { tokens, batch, steps, length })
     }
 
-    /// Windows of an epoch, at least one.
+    /// Number of windows per epoch, at least one.
     #[expect(clippy::len_without_is_empty, reason = "there is a window at least")]
     pub fn len(&self) -> usize {
         (self.length - 1).div_ceil(self.steps)
     }
 
-    /// Texts side by side, as given to [`new`](Self::new).
+    /// Number of parallel texts, as passed to [`new`](Self::new).
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// Most tokens of a text in a window, as given to [`new`](Self::new).
+    /// Largest number of steps in a window, as passed to [`new`](Self::new).
     pub fn steps(&self) -> usize {
         self.steps
     }
 
-    /// Targets of an epoch: what a perplexity is a mean over.
+    /// Number of targets per epoch, over which a perplexity is averaged.
     pub fn targets(&self) -> usize {
         (self.length - 1) * self.batch
     }
@@ -84,7 +84,7 @@ impl TextWindows {
     /// The window at `position`, from 0.
     ///
     /// # Errors
-    /// [`Error::Index`] beyond the last.
+    /// [`Error::Index`] if `position` is past the last window.
     pub fn window(&self, position: usize) -> Result<TextWindow> {
         if position >= self.len() {
             return Err(Error::Index { index: position, len: self.len() });
@@ -140,7 +140,7 @@ mod tests {
         let windows = TextWindows::new(tokens, 2, 9).unwrap();
         assert_eq!(
             windows.window(1).unwrap_err().to_string(),
-            "sample index 1 is out of range: the data set has 1 samples"
+            "index 1 is out of range: there are 1"
         );
     }
 }

@@ -1,15 +1,16 @@
-//! Activations alone: GELU in its two forms, SiLU, and what [`Activation`] grows by.
+//! Activations on their own: GELU in its two forms, SiLU, and later additions to [`Activation`].
 
 use candle_core::Tensor;
 
 use crate::check::{require_device, require_float};
 use crate::{Activation, Result, device};
 
-/// `activation` of every element of `x`, of any shape, bf16, f32 or f64.
+/// Applies `activation` to every element of `x`, of any shape, bf16, f32 or f64.
 ///
-/// Values and gradients are PyTorch's, except where PyTorch's form cancels: far below 0 `Gelu` keeps its relative precision
-/// (f32: a few units in the last place down to -13), and slopes at infinity are the limits 0 and 1 instead of NaN. NaN stays NaN,
-/// and as in PyTorch the value at minus infinity is NaN but for `Relu`. Backward needs `x` alone: nothing else is kept.
+/// Values and gradients are PyTorch's, except where PyTorch's formula cancels: far below 0, `Gelu` keeps its relative
+/// precision (f32: a few units in the last place down to -13), and slopes at infinity are the limits 0 and 1 instead of
+/// NaN. NaN stays NaN. As in PyTorch, the value at minus infinity is NaN except for `Relu`. Backward needs only `x`;
+/// nothing else is kept.
 ///
 /// # Errors
 ///

@@ -7,7 +7,7 @@ use crate::ops::extents::pool_extents;
 use crate::plan::{PoolShape, Window};
 use crate::{Error, Result, device};
 
-/// The mean of every `kernel` x `kernel` window, zeros of the padding included (PyTorch's `count_include_pad`).
+/// The mean of every `kernel` x `kernel` window, including zeros of the padding (PyTorch's `count_include_pad`).
 ///
 /// Shapes, types and errors are those of [`max_pool2d`](crate::max_pool2d()).
 ///
@@ -28,7 +28,7 @@ pub fn avg_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> R
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] for images without pixels; else as [`conv2d`](crate::conv2d()).
+/// [`Error::Argument`] for images without pixels; otherwise as for [`conv2d`](crate::conv2d()).
 ///
 /// ```
 /// use candle_core::{Device, Tensor};

@@ -1,4 +1,4 @@
-//! Batch normalisation, alone or behind a convolution, with what follows it in the same pass.
+//! Batch normalisation, alone or after a convolution, fused with the operation after it.
 
 use candle_core::Tensor;
 
@@ -8,18 +8,19 @@ use crate::ops::extents::{conv_extents, require_values};
 use crate::plan::{Conv2dOptions, Input, NormPlan};
 use crate::{Activation, After, BatchNorm, Mode, Result};
 
-/// Batch normalisation over all but the last axis, and what follows it, as one node of the graph.
+/// Batch normalisation over all axes but the last, and the operation after it, as one graph node.
 ///
-/// `y = (x - mean) / sqrt(variance + eps) * weight + bias`, then `after`. In [`Mode::Train`] mean and variance are the
-/// batch's, and the running statistics of `norm` are updated; in [`Mode::Eval`] they are the running ones.
+/// `y = (x - mean) / sqrt(variance + eps) * weight + bias`, then `after`. In [`Mode::Train`], mean and variance are
+/// those of the batch, and the running statistics of `norm` are updated. In [`Mode::Eval`], they are the running
+/// statistics.
 ///
 /// `x` is (N, H, W, C), bf16, f32 or f64; the result has its shape and type. Gradients go to `x`, to the residual of
-/// [`After::AddRelu`], and to `norm.weight` and `norm.bias`. Sums over the batch are gathered in double precision.
+/// [`After::AddRelu`], and to `norm.weight` and `norm.bias`. Sums over the batch use double precision.
 ///
 /// # Errors
 ///
-/// Shapes, types and devices that do not fit, each named; [`Error::Argument`](crate::Error::Argument) for no channels, and in
-/// training with fewer than two values a channel, whose variance says nothing.
+/// An error names the argument whose shape, type or device does not match. [`Error::Argument`](crate::Error::Argument)
+/// for no channels and, in training, for fewer than two values per channel, whose variance is meaningless.
 ///
 /// See [`BatchNorm::new`] for an example.
 pub fn batch_norm(x: &Tensor, norm: &BatchNorm, after: After<'_>, mode: Mode) -> Result<Tensor> {
@@ -28,10 +29,10 @@ pub fn batch_norm(x: &Tensor, norm: &BatchNorm, after: After<'_>, mode: Mode) ->
     apply(op, x, Input::Given, (batch, height, width, channels), norm, after, mode)
 }
 
-/// [`conv2d`](crate::conv2d()), then [`batch_norm`], as one node of the graph.
+/// [`conv2d`](crate::conv2d()), then [`batch_norm`], as one graph node.
 ///
-/// Equal to the two calls, and faster: candle stores one gradient less, and the convolution's output never becomes a
-/// tensor. This is the form to build networks from.
+/// This equals the two calls and is faster: candle stores one gradient less, and the convolution's output never becomes
+/// a tensor. Build networks from this form.
 ///
 /// # Errors
 ///
@@ -69,7 +70,7 @@ pub fn conv2d_batch_norm(
     convolved("conv2d_batch_norm", x, weight, options, norm, after, mode)
 }
 
-/// [`conv2d_batch_norm`] with dilation and groups: for depthwise-separable and grouped blocks.
+/// [`conv2d_batch_norm`] with dilation and groups, for depthwise-separable and grouped blocks.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor, Var};

@@ -6,7 +6,8 @@ use crate::ops::extents::{check_bias, conv_extents};
 use crate::plan::Conv2dOptions;
 use crate::{Result, device};
 
-/// Cross-correlation of images with filters, as PyTorch's `conv2d` without bias; [`conv2d_with`] has bias, dilation and groups.
+/// Cross-correlation of images with filters, like PyTorch's `conv2d` without bias; [`conv2d_with`] adds bias, dilation
+/// and groups.
 ///
 /// `y[n, p, q, o] = sum over i, r, s of x[n, p * stride + r - padding, q * stride + s - padding, i] * weight[o, i, r, s]`,
 /// with zeros outside the image.
@@ -14,23 +15,24 @@ use crate::{Result, device};
 /// | argument | shape | meaning |
 /// | --- | --- | --- |
 /// | `x` | (N, H, W, I) | activations, channels last, bf16, f32 or f64 |
-/// | `weight` | (O, I, Kh, Kw) | filters in PyTorch's order, same type as `x`, or f32 beside bf16 |
-/// | `stride` | at least 1 | step of the window, both ways |
-/// | `padding` | up to 1024 | zeros on each side, both ways |
+/// | `weight` | (O, I, Kh, Kw) | filters in PyTorch's order, same type as `x`, or f32 with bf16 `x` |
+/// | `stride` | at least 1 | step of the window in both directions |
+/// | `padding` | up to 1024 | zeros on each side in both directions |
 ///
 /// Returns (N, P, Q, O) with `P = (H + 2 * padding - Kh) / stride + 1`, rounded down, and `Q` likewise. Both arguments
-/// get gradients; an argument that is not part of a graph, as the images of the first layer, costs nothing.
-/// The result has the type of `x`, each gradient that of its argument; beside bf16 all sums are f32, rounded once.
-/// How precisely f32 sums are formed is told by [`ConvAlgorithm`](crate::ConvAlgorithm).
+/// get gradients; an argument outside the graph, such as the images of the first layer, costs nothing. The result has
+/// the type of `x`, each gradient that of its argument. With bf16, all sums are f32 and rounded once.
+/// [`ConvAlgorithm`](crate::ConvAlgorithm) selects the precision of f32 sums.
 ///
 /// # Errors
 ///
-/// [`Error::Shape`](crate::Error::Shape), [`Error::DType`](crate::Error::DType), [`Error::Device`](crate::Error::Device) or [`Error::Devices`](crate::Error::Devices) naming the argument; [`Error::Argument`](crate::Error::Argument) for an
-/// image or a filter without pixels or channels, a stride of 0, more padding than 1024, a filter larger than the padded image,
-/// or a result larger than the device can count.
+/// [`Error::Shape`](crate::Error::Shape), [`Error::DType`](crate::Error::DType),
+/// [`Error::Device`](crate::Error::Device) or [`Error::Devices`](crate::Error::Devices) naming the argument;
+/// [`Error::Argument`](crate::Error::Argument) for an image or a filter without pixels or channels, a stride of 0,
+/// padding above 1024, a filter larger than the padded image, or a result larger than the device can count.
 ///
-/// Nothing tells an (N, C, H, W) batch from an (N, H, W, C) one but its extents: it is an error where the filters have
-/// another number of channels than its last axis, and taken as it is where they agree. Batches in candle's order go through
+/// Only its extents distinguish an (N, C, H, W) batch from an (N, H, W, C) one. If its last axis does not match the
+/// filters' channels, it is an error; if it does, the batch is used as it is. Pass batches in candle's order through
 /// [`to_channels_last`](crate::to_channels_last) first.
 ///
 /// ```
@@ -56,27 +58,28 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Res
     device::conv2d(shape, &x.contiguous()?, &weight.contiguous()?, None)
 }
 
-/// [`conv2d`] with dilation, groups and a bias, as PyTorch's.
+/// [`conv2d`] with dilation, groups and a bias, like PyTorch's.
 ///
-/// With `I` channels in and `g` groups, group `j` reads the input channels from `j * I / g` on, `I / g` of them, and yields the
-/// `O / g` outputs from `j * O / g` on:
+/// With `I` input channels and `g` groups, group `j` reads the `I / g` input channels from `j * I / g` on, and yields
+/// the `O / g` outputs from `j * O / g` on:
 /// `y[n, p, q, o] = bias[o] + sum over i, r, s of
 /// x[n, p * stride + r * dilation - padding, q * stride + s * dilation - padding, j * I / g + i] * weight[o, i, r, s]`.
 ///
 /// | argument | shape | meaning |
 /// | --- | --- | --- |
 /// | `x` | (N, H, W, I) | activations, channels last, bf16, f32 or f64 |
-/// | `weight` | (O, I / groups, Kh, Kw) | filters in PyTorch's order, same type as `x`, or f32 beside bf16 |
-/// | `bias` | (O) | added to every pixel where it is written; same types as `weight` |
+/// | `weight` | (O, I / groups, Kh, Kw) | filters in PyTorch's order, same type as `x`, or f32 with bf16 `x` |
+/// | `bias` | (O) | added to every output pixel; same types as `weight` |
 /// | `options` | | stride, padding, dilation and groups |
 ///
 /// Returns (N, P, Q, O) with `P = (H + 2 * padding - (Kh - 1) * dilation - 1) / stride + 1`, rounded down, and `Q` likewise.
-/// All three arguments get gradients; on the CPU the bias's is summed in f64, in an order that the problem alone determines.
+/// All three arguments get gradients. On the CPU, the bias's gradient is summed in f64, in an order that depends only
+/// on the problem.
 ///
 /// # Errors
 ///
-/// Those of [`conv2d`]; [`Error::Argument`](crate::Error::Argument) also for a dilation of 0, for groups that do not divide the channels or the filters,
-/// and for extents that cannot be counted.
+/// Those of [`conv2d`]; [`Error::Argument`](crate::Error::Argument) also for a dilation of 0, for groups that do not
+/// divide the channels or the filters, and for extents that cannot be counted.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};

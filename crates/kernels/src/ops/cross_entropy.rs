@@ -1,26 +1,28 @@
-//! Cross-entropy of logits against soft targets or class indices, which mixed labels need.
+//! Cross-entropy of logits against class indices or soft targets, as mixed labels require.
 
 use candle_core::{DType, Tensor};
 
 use crate::check::{require_device, require_dtype, require_float, require_same_device, wrong_shape};
 use crate::{Error, Result, device};
 
-/// Mean cross-entropy of `logits` against a distribution over the classes for every row.
+/// Mean cross-entropy of `logits` against a distribution over the classes for each row.
 ///
-/// With `t' = (1 - label_smoothing) * t + label_smoothing * sum(t) / K`, which for rows that sum to 1 is PyTorch's rule:
-/// `loss = mean over rows of -sum over k of t'[k] * log_softmax(logits)[k]`.
+/// `loss = mean over rows of -sum over k of t'[k] * log_softmax(logits)[k]`, with
+/// `t' = (1 - label_smoothing) * t + label_smoothing * sum(t) / K`, which is PyTorch's rule for rows that sum to 1.
 ///
 /// | argument | shape | meaning |
 /// | --- | --- | --- |
 /// | `logits` | (N, K) | bf16, f32 or f64 |
-/// | `targets` | (N, K) | weights of the classes, same type, or f32 beside bf16; mixed labels of mixup and cutmix |
+/// | `targets` | (N, K) | class weights, same type, or f32 with bf16 logits; mixed labels of mixup and CutMix |
 /// | `label_smoothing` | in \[0, 1\] | share of each target spread over all classes |
 ///
-/// Returns a scalar in nats, f32 for bf16 logits, else of their type. The gradient goes to `logits`; targets are constants and get none.
+/// Returns a scalar in nats, f32 for bf16 logits, otherwise of their type. The gradient goes to `logits`; targets are
+/// constants.
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] for an empty batch, no classes, or smoothing out of range; shapes, types and devices as everywhere.
+/// [`Error::Argument`] for an empty batch, no classes, or smoothing out of range. An error names the argument whose
+/// shape, type or device does not match.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -49,11 +51,11 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) ->
 
 /// Mean cross-entropy of `logits` (N, K) against class indices (N), u32.
 ///
-/// As [`cross_entropy`] with targets of 1 at the class and 0 elsewhere.
+/// Equals [`cross_entropy`] with targets of 1 at the class and 0 elsewhere.
 ///
 /// # Errors
 ///
-/// As [`cross_entropy`]; [`Error::Argument`] also for an index that is no class.
+/// Those of [`cross_entropy`]; [`Error::Argument`] also for an index that is not a class.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};

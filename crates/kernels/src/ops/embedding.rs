@@ -1,18 +1,19 @@
-//! Rows of a table by number.
+//! Rows of a table by id.
 
 use candle_core::{DType, Tensor};
 
 use crate::check::{require_device, require_dtype, require_same_device, require_two_floats, wrong_shape};
 use crate::{Error, Result, device};
 
-/// The rows of `weight` (V, E), f32 or f64, that `ids`, u32 of any shape, name: (.., E), as one node of the graph.
+/// The rows of `weight` (V, E), f32 or f64, that `ids` selects, u32 of any shape: (.., E), as one graph node.
 ///
-/// The gradient of the table is as large as the table. Rows that occur more than once are added up in the order of the ids:
-/// the same bits on any number of threads. On CUDA and Metal this is candle's `index_select`.
+/// The table's gradient is as large as the table. Gradients of rows that occur more than once are added in the order of
+/// the ids, with the same bits on any number of threads. On CUDA and Metal this is candle's `index_select`.
 ///
 /// # Errors
 ///
-/// Shapes, types and devices that do not fit, each named; on the CPU, [`Error::Argument`] for an id that the table lacks.
+/// An error names the argument whose shape, type or device does not match. On the CPU, [`Error::Argument`] for an id
+/// that the table lacks.
 ///
 /// ```
 /// use candle_core::{Device, Tensor, Var};

@@ -1,19 +1,19 @@
-//! Between candle's (N, C, H, W) and the (N, H, W, C) of every operation here.
+//! Conversion between candle's (N, C, H, W) and this crate's (N, H, W, C).
 
 use candle_core::Tensor;
 
 use crate::Result;
 use crate::check::{require_device, wrong_shape};
 
-/// (N, C, H, W) images as (N, H, W, C) activations.
+/// Converts (N, C, H, W) images to (N, H, W, C) activations.
 ///
-/// Costs nothing if `images` is a permuted view of channels-last memory, as `lookahead-data` delivers its batches; a
-/// copy otherwise. The result is contiguous, of any element type, and differentiable.
+/// This is free if `images` is a permuted view of channels-last memory, as in `lookahead-data`'s batches; otherwise it
+/// copies. The result is contiguous, of any element type, and differentiable.
 ///
 /// # Errors
 ///
-/// [`Error::Shape`](crate::Error::Shape) unless `images` has four axes; [`Error::Device`](crate::Error::Device) on a device
-/// that the build has no kernels for.
+/// [`Error::Shape`](crate::Error::Shape) unless `images` has four axes; [`Error::Device`](crate::Error::Device) on a
+/// device without kernels in this build.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -28,11 +28,11 @@ pub fn to_channels_last(images: &Tensor) -> Result<Tensor> {
     permuted("to_channels_last", "images", "(N, C, H, W)", images, (0, 2, 3, 1))
 }
 
-/// (N, H, W, C) activations as (N, C, H, W), copied into candle's usual order.
+/// Converts (N, H, W, C) activations to (N, C, H, W) by copying them into candle's usual order.
 ///
 /// # Errors
 ///
-/// As [`to_channels_last`].
+/// Those of [`to_channels_last`].
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};

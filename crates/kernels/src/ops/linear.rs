@@ -1,18 +1,19 @@
-//! A linear layer, and the loss of a classifier whose last layer is one.
+//! A linear layer, and the loss of a classifier that ends in one.
 
 use candle_core::{DType, Tensor};
 
 use crate::check::{require_device, require_dtype, require_same_device, require_two_floats, wrong_shape};
 use crate::{Error, Result, device};
 
-/// `x W^T + b` over the last axis of `x`, as one node of the graph.
+/// `x W^T + b` over the last axis of `x`, as one graph node.
 ///
-/// `x` is (.., I), f32 or f64; `weight` (O, I) and `bias` (O) are of its type, as in PyTorch. The result is (.., O). Gradients go
-/// to all three. Results have the same bits on any number of threads.
+/// `x` is (.., I), f32 or f64; `weight` (O, I) and `bias` (O) have its type, as in PyTorch. The result is (.., O).
+/// Gradients go to all three. Results have the same bits on any number of threads.
 ///
 /// # Errors
 ///
-/// Shapes, types and devices that do not fit, each named; [`Error::Argument`] if there are no inputs or no outputs.
+/// An error names the argument whose shape, type or device does not match. [`Error::Argument`] if there are no inputs
+/// or no outputs.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -34,15 +35,16 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     Ok(y.reshape(shape)?)
 }
 
-/// The mean cross-entropy of `linear(x, weight, bias)` against class indices, as one node: for large vocabularies.
+/// The mean cross-entropy of `linear(x, weight, bias)` against class indices, as one graph node, for large
+/// vocabularies.
 ///
-/// As [`linear`] and [`cross_entropy_indices`](crate::cross_entropy_indices) one after the other, but the logits, (N, K) numbers,
-/// stay with the node: they become no tensor, and neither does their gradient.
+/// Equals [`linear`] followed by [`cross_entropy_indices`](crate::cross_entropy_indices), but the (N, K) logits and
+/// their gradient stay inside the node and never become tensors.
 ///
 /// | argument | shape | meaning |
 /// | --- | --- | --- |
-/// | `x` | (.., I) | f32 or f64, N rows together |
-/// | `weight`, `bias` | (K, I), (K) | of the same type |
+/// | `x` | (.., I) | f32 or f64, N rows in total |
+/// | `weight`, `bias` | (K, I), (K) | same type as `x` |
 /// | `targets` | N elements, in any shape | u32 class indices |
 /// | `label_smoothing` | in \[0, 1\] | share of each target spread over all classes |
 ///
@@ -50,7 +52,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
 ///
 /// # Errors
 ///
-/// Those of both.
+/// Those of both functions.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};

@@ -1,4 +1,4 @@
-//! A layer of an LSTM as one node.
+//! An LSTM layer as one node.
 
 use candle_core::Tensor;
 
@@ -6,26 +6,27 @@ use crate::check::{require_device, require_two_floats};
 use crate::plan::LstmPlan;
 use crate::{Lstm, LstmState, Result, device};
 
-/// An LSTM layer over all steps of `x`, as one node of the graph: its outputs, and the state behind the last step.
+/// An LSTM layer over all steps of `x`, as one graph node. Returns the outputs and the state after the last step.
 ///
 /// | tensor | shape | |
 /// | --- | --- | --- |
-/// | `x` | (T, B, I) | f32 or f64; steps first, so that a step lies together |
-/// | `state` | (B, H) each | the state before the first step, of the same type |
+/// | `x` | (T, B, I) | f32 or f64; steps first, so that each step is contiguous |
+/// | `state` | (B, H) each | the state before the first step, same type |
 /// | outputs | (T, B, H) | |
-/// | last state | (B, H) each | as a part of the graph, like the outputs |
+/// | last state | (B, H) each | part of the graph, like the outputs |
 ///
 /// `i = s(a1)`, `f = s(a2)`, `g = tanh(a3)`, `o = s(a4)`, `c = f c' + i g`, `h = o tanh(c)`, with
 /// `a = W_ih x + b_ih + W_hh h' + b_hh`. Gradients go to `x`, both weights, both biases and the state before the first step.
 ///
-/// On the CPU the inputs of all steps are multiplied at once, so are the weights' gradients; the gates and cells of each step are
-/// kept for backward, 5 H numbers a step and sequence. Results have the same bits on any number of threads.
-/// On CUDA and Metal it is composed of candle's operations, step by step: right, slow, and quadratic in the steps going backward.
+/// On the CPU, the inputs of all steps are multiplied at once, and so are the weights' gradients. The gates and cells
+/// of each step are kept for backward: 5 H numbers per step and sequence. Results have the same bits on any number of
+/// threads. On CUDA and Metal, the layer is composed of candle's operations, step by step: correct but slow, with a
+/// backward pass that is quadratic in the steps.
 ///
 /// # Errors
 ///
-/// Shapes, types and devices that do not fit, each named; [`Error::Argument`](crate::Error::Argument) if there is no step,
-/// sequence, input or unit.
+/// An error names the argument whose shape, type or device does not match. [`Error::Argument`](crate::Error::Argument)
+/// if there is no step, sequence, input or unit.
 ///
 /// # References
 ///

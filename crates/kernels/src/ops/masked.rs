@@ -1,18 +1,18 @@
-//! A product with a mask.
+//! Multiplication by a mask.
 
 use candle_core::Tensor;
 
 use crate::check::{require_device, require_dtype, require_same_device, require_two_floats, wrong_shape};
 use crate::{Result, device};
 
-/// `x * mask`, the mask being a constant: dropout, whose masks the caller draws.
+/// `x * mask` with a constant mask: dropout with masks drawn by the caller.
 ///
-/// `mask` has the shape of `x`, f32 or f64, or 1 on the first axis, where all of `x` along that axis shares it. The gradient goes to `x`
-/// alone; a product of candle's would form one for the mask too.
+/// `mask` has the shape of `x`, f32 or f64; a first axis of 1 shares the mask along that axis. Only `x` gets a
+/// gradient; candle's product would compute one for the mask too.
 ///
 /// # Errors
 ///
-/// Shapes, types and devices that do not fit, each named.
+/// An error names the argument whose shape, type or device does not match.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};

@@ -7,15 +7,15 @@ use crate::{Error, Result, device};
 
 /// The largest value of every `kernel` x `kernel` window.
 ///
-/// `x` is (N, H, W, C), bf16, f32 or f64; the result is (N, P, Q, C) with `P = (H + 2 * padding - kernel) / stride + 1`, rounded
-/// down. Padding never wins. Of equal values the first in reading order wins and gets the whole gradient, and NaN wins
-/// over everything, as in PyTorch. (candle's own pool wants `kernel == stride` and scales the gradient by
-/// `1 / kernel^2`.)
+/// `x` is (N, H, W, C), bf16, f32 or f64; the result is (N, P, Q, C) with
+/// `P = (H + 2 * padding - kernel) / stride + 1`, rounded down. Padding never wins. Among equal values, the first in
+/// reading order wins and gets the whole gradient; NaN wins over everything, as in PyTorch. (candle's own pool requires
+/// `kernel == stride` and scales the gradient by `1 / kernel^2`.)
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] for an image without pixels or of 2^32 and more, no channels, a kernel or stride of 0, a kernel larger
-/// than the padded image, or padding above half the kernel; else as [`conv2d`](crate::conv2d()).
+/// [`Error::Argument`] for an image without pixels or with 2^32 or more, no channels, a kernel or stride of 0, a kernel
+/// larger than the padded image, or padding above half the kernel; otherwise as for [`conv2d`](crate::conv2d()).
 ///
 /// ```
 /// use candle_core::{Device, Var};

@@ -1,4 +1,4 @@
-//! The public functions: each checks its arguments, forms a plan and hands it to the device.
+//! The public functions: each checks its arguments, builds a plan and passes it to the device.
 
 mod activate;
 mod avg_pool;

@@ -1,4 +1,4 @@
-//! Layers without shortcuts, any number of them, as one node of candle's graph.
+//! Any number of layers without shortcuts, as one graph node.
 
 use candle_core::Tensor;
 
@@ -10,18 +10,20 @@ use crate::{Error, Mode, Result, device};
 /// The largest side of a pool's windows: which tap won is kept in a byte.
 const MOST_POOL: usize = 15;
 
-/// Layers of convolution, max pool, batch norm and a function one after the other, as a single node of the graph on the CPU.
+/// Consecutive layers of convolution, max pool, batch norm and activation, as a single graph node on the CPU.
 ///
-/// Equal to [`conv2d_with`](crate::conv2d_with), [`max_pool2d`](crate::max_pool2d), [`batch_norm`](crate::batch_norm()) and
-/// [`activate`](crate::activate()) called in turn, and faster: between two nodes candle clears, reads and writes a whole gradient, here they are handed on in
-/// place, and what is kept for backward is kept from step to step. On other devices those operations run in turn.
+/// This equals calling [`conv2d_with`](crate::conv2d_with), [`max_pool2d`](crate::max_pool2d),
+/// [`batch_norm`](crate::batch_norm()) and [`activate`](crate::activate()) in turn, but is faster. Between two nodes,
+/// candle clears, reads and writes a whole gradient; here gradients are passed on in place, and memory kept for
+/// backward is reused in the next step. On other devices, those operations run in turn.
 ///
-/// `x` is (N, H, W, C), bf16, f32 or f64. Gradients go to `x` and to all weights, biases, scales and shifts. In [`Mode::Train`] the
-/// running statistics of every batch norm are updated.
+/// `x` is (N, H, W, C), bf16, f32 or f64. Gradients go to `x` and to all weights, biases, scales and shifts. In
+/// [`Mode::Train`], the running statistics of every batch norm are updated.
 ///
 /// # Errors
 ///
-/// Those of the four functions; [`Error::Argument`] for a pool that is not in 1..=15, and for a bias beside a batch norm.
+/// Those of the four functions; [`Error::Argument`] for a pool outside 1..=15, and for a bias together with a batch
+/// norm.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor, Var};

@@ -7,7 +7,7 @@ use crate::{Result, device};
 
 /// `max(x, 0)`, element by element, for any shape, bf16, f32 or f64.
 ///
-/// The gradient is 0 where `x` is 0, as in PyTorch; candle's own gives 1 there. NaN stays NaN.
+/// The gradient is 0 where `x` is 0, as in PyTorch; that of candle's own relu is 1. NaN stays NaN.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Residual blocks, any number of them, with a stem or without, as one node of candle's graph.
+//! Any number of residual blocks, with or without a stem, as one graph node.
 
 use candle_core::Tensor;
 
@@ -7,20 +7,20 @@ use crate::ops::extents::{conv_shape, require_values};
 use crate::plan::{BlockPlan, Conv2dOptions, ConvBatchNorm, LayerPlan, ResidualBlock, Shortcut};
 use crate::{Error, Mode, Result, device};
 
-/// Residual blocks one after the other, as a single node of the graph.
+/// Consecutive residual blocks as a single graph node.
 ///
-/// Equal to building them from [`conv2d_batch_norm`](crate::conv2d_batch_norm), and faster: for every tensor between two
-/// nodes, candle clears, reads and writes a whole gradient; here the gradients inside are handed on in place, sums of
-/// gradients are formed where the last term is computed, and all memory in between is kept from step to step. Give it the
-/// whole trunk of a network.
+/// This equals building them from [`conv2d_batch_norm`](crate::conv2d_batch_norm), but is faster. For every tensor
+/// between two nodes, candle clears, reads and writes a whole gradient. Here the inner gradients are passed on in
+/// place, sums of gradients are formed where the last term is computed, and all intermediate memory is reused in the
+/// next step. Pass the whole trunk of a network.
 ///
-/// `x` is (N, H, W, C), bf16, f32 or f64. Gradients go to `x` and to all weights, scales and shifts. In [`Mode::Train`] every
-/// layer's running statistics are updated.
+/// `x` is (N, H, W, C), bf16, f32 or f64. Gradients go to `x` and to all weights, scales and shifts. In
+/// [`Mode::Train`], the running statistics of every layer are updated.
 ///
 /// # Errors
 ///
 /// Those of [`conv2d`](crate::conv2d()) and [`batch_norm`](crate::batch_norm()); [`Error::Argument`] for a path without
-/// layers; [`Error::Shape`] if path and shortcut disagree.
+/// layers; [`Error::Shape`] if path and shortcut do not match.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor, Var};
@@ -45,14 +45,14 @@ pub fn residual_blocks(x: &Tensor, blocks: &[ResidualBlock], mode: Mode) -> Resu
     stack.run()
 }
 
-/// A stem, a convolution with batch norm and a rectifier, and residual blocks behind it, as a single node of the graph.
+/// A stem (a convolution with batch norm and relu) and the residual blocks after it, as a single graph node.
 ///
-/// Equal to [`conv2d_batch_norm`](crate::conv2d_batch_norm) with [`After::Relu`](crate::After::Relu), then
-/// [`residual_blocks`], and faster by the gradient of the stem's output, which candle would clear, read and write.
+/// This equals [`conv2d_batch_norm`](crate::conv2d_batch_norm) with [`After::Relu`](crate::After::Relu), then
+/// [`residual_blocks`]. It saves the gradient of the stem's output, which candle would clear, read and write.
 ///
 /// # Errors
 ///
-/// As [`residual_blocks`].
+/// Those of [`residual_blocks`].
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor, Var};

@@ -6,16 +6,17 @@ use crate::check::{require_device, require_float};
 use crate::plan::RowNormPlan;
 use crate::{LayerNorm, Result, RmsNorm, device};
 
-/// Layer norm over the trailing axes of `x`, as one node of the graph.
+/// Layer norm over the trailing axes of `x`, as one graph node.
 ///
-/// `y = (x - mean) / sqrt(variance + eps) * weight + bias`, mean and biased variance being those of each row, as in PyTorch.
-/// The variance is summed around the mean, so it does not cancel where the mean is large. `x` is bf16, f32 or f64, of any
-/// shape; the result has its shape and type. Gradients go to `x`, `weight` and `bias`. Two numbers a row are kept for backward.
+/// `y = (x - mean) / sqrt(variance + eps) * weight + bias`, with the mean and the biased variance of each row, as in
+/// PyTorch. The variance is summed around the mean, so it does not cancel if the mean is large. `x` is bf16, f32 or
+/// f64, of any shape; the result has its shape and type. Gradients go to `x`, `weight` and `bias`. Two numbers per row
+/// are kept for backward.
 ///
 /// # Errors
 ///
-/// Shapes, types and devices that do not fit, each named; [`Error::Argument`](crate::Error::Argument) for `axes` that `x` does
-/// not have, rows without values, and `eps` out of range.
+/// An error names the argument whose shape, type or device does not match. [`Error::Argument`](crate::Error::Argument)
+/// for `axes` that `x` does not have, rows without values, and `eps` out of range.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -34,13 +35,13 @@ pub fn layer_norm(x: &Tensor, norm: &LayerNorm) -> Result<Tensor> {
     device::row_norm(&x.contiguous()?, RowNormPlan::of_layer("layer_norm", x, norm)?)
 }
 
-/// RMS norm over the trailing axes of `x`, as one node of the graph.
+/// RMS norm over the trailing axes of `x`, as one graph node.
 ///
-/// `y = x / sqrt(mean of x^2 + eps) * weight`; otherwise as [`layer_norm`].
+/// `y = x / sqrt(mean of x^2 + eps) * weight`; otherwise like [`layer_norm`].
 ///
 /// # Errors
 ///
-/// As [`layer_norm`].
+/// Those of [`layer_norm`].
 ///
 /// ```
 /// use candle_core::{Device, Tensor};

@@ -1,15 +1,15 @@
-//! How precisely a 3x3 convolution is summed: the one switch between speed and rounding.
+//! The precision of 3x3 convolutions: the one switch between speed and rounding.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::{Error, Result};
 
-/// How stride-1 3x3 convolutions in f32 are computed, forward and both gradients.
+/// The algorithm of stride-1 3x3 convolutions in f32, forward and both gradients.
 ///
-/// Other strides and kernels are always computed directly. The environment variable `LOOKAHEAD_KERNELS_CONV` (`winograd4`,
-/// `winograd2` or `direct`) or [`set_conv_algorithm`] chooses; a graph keeps for its backward pass whatever is chosen when
-/// that runs.
+/// Other strides and kernels are always computed directly. Select the algorithm with the environment variable
+/// `LOOKAHEAD_KERNELS_CONV` (`winograd4`, `winograd2` or `direct`) or with [`set_conv_algorithm`]. A backward pass uses
+/// the algorithm selected when it runs.
 ///
 /// # References
 ///
@@ -17,11 +17,12 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum ConvAlgorithm {
-    /// Winograd with 4x4 output tiles, a quarter of the multiplications; rounding errors five to seven times the direct sum's.
+    /// Winograd with 4x4 output tiles: a quarter of the multiplications; rounding errors five to seven times the direct
+    /// sum's.
     Winograd4 = 1,
-    /// Winograd with 2x2 output tiles, four ninths of the multiplications; rounding like the direct sum.
+    /// Winograd with 2x2 output tiles: four ninths of the multiplications; rounding like the direct sum.
     Winograd2 = 2,
-    /// The definition.
+    /// The direct sum, as defined.
     Direct = 3,
 }
 
@@ -33,7 +34,7 @@ static CHOSEN: AtomicU8 = AtomicU8::new(0);
 
 const ALL: [ConvAlgorithm; 3] = [ConvAlgorithm::Winograd4, ConvAlgorithm::Winograd2, ConvAlgorithm::Direct];
 
-/// The word that the environment variable takes.
+/// The value that the environment variable takes.
 impl fmt::Display for ConvAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -52,11 +53,11 @@ impl ConvAlgorithm {
     }
 }
 
-/// The algorithm in use by this process.
+/// The algorithm that this process uses.
 ///
 /// # Errors
 ///
-/// [`Error::Environment`] if `LOOKAHEAD_KERNELS_CONV` holds an unknown word; operations then use the default.
+/// [`Error::Environment`] if `LOOKAHEAD_KERNELS_CONV` holds an unknown value; operations then use the default.
 ///
 /// ```
 /// println!("{}", lookahead_kernels::conv_algorithm()?); // winograd4
@@ -71,7 +72,7 @@ pub fn conv_algorithm() -> Result<ConvAlgorithm> {
     Ok(current())
 }
 
-/// Chooses the algorithm for all later calls in this process.
+/// Selects the algorithm for all later calls in this process.
 ///
 /// ```
 /// use lookahead_kernels::{ConvAlgorithm, set_conv_algorithm};

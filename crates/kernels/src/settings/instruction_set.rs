@@ -1,27 +1,27 @@
-//! Which instructions the fast kernels use, found at run time.
+//! The instruction set of the fast kernels, detected at run time.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::{Error, Result};
 
-/// The instructions that the f32 kernels are run with.
+/// The instruction set of the f32 kernels.
 ///
-/// The best set that the processor has is found at the first call; nobody builds with `-C target-cpu`. The environment
-/// variable `LOOKAHEAD_KERNELS_ISA` (`avx512`, `avx2`, `neon`, `portable` or `reference`) or [`set_instruction_set`] chooses
-/// another, to measure or to reproduce what a lesser machine computes. Results agree between the sets to rounding, and
-/// bit by bit between runs with one set.
+/// The first call detects the best set that the processor supports, so `-C target-cpu` is not needed. To select
+/// another, for measurements or to reproduce the results of a lesser machine, use the environment variable
+/// `LOOKAHEAD_KERNELS_ISA` (`avx512`, `avx2`, `neon`, `portable` or `reference`) or [`set_instruction_set`]. Results
+/// agree between the sets to rounding, and bit by bit between runs with one set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 #[non_exhaustive]
 pub enum InstructionSet {
-    /// The plain kernels that everything else is tested against; also what f64 and unusual channel counts run on.
+    /// The plain kernels that everything else is tested against; also used for f64.
     Reference = 1,
-    /// The fast algorithms on arrays that the compiler maps to what every processor of the target has (SSE2, NEON).
+    /// The fast algorithms on arrays, which the compiler maps to what every processor of the target has (SSE2, NEON).
     Portable = 2,
     /// AVX2 with fused multiply-add.
     Avx2 = 3,
-    /// AVX-512 foundation, beside AVX2 and fused multiply-add.
+    /// AVX-512 foundation, with AVX2 and fused multiply-add.
     Avx512 = 4,
     /// NEON, which every 64-bit ARM processor has.
     Neon = 5,
@@ -41,7 +41,7 @@ const BEST_FIRST: [InstructionSet; 5] = [
     InstructionSet::Reference,
 ];
 
-/// The word that the environment variable takes.
+/// The value that the environment variable takes.
 impl fmt::Display for InstructionSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -55,7 +55,7 @@ impl fmt::Display for InstructionSet {
 }
 
 impl InstructionSet {
-    /// Whether this processor can run it.
+    /// Whether this processor supports it.
     ///
     /// ```
     /// assert!(lookahead_kernels::InstructionSet::Portable.is_available());
@@ -82,12 +82,12 @@ impl InstructionSet {
     }
 }
 
-/// The instructions in use by this process.
+/// The instruction set that this process uses.
 ///
 /// # Errors
 ///
-/// [`Error::Environment`] or [`Error::InstructionSet`] if `LOOKAHEAD_KERNELS_ISA` holds an unknown word or a set that the
-/// processor lacks. Operations do not fail for that: they run on the best set.
+/// [`Error::Environment`] or [`Error::InstructionSet`] if `LOOKAHEAD_KERNELS_ISA` holds an unknown value or a set that
+/// the processor lacks. Operations do not fail then; they use the best set.
 ///
 /// ```
 /// println!("{}", lookahead_kernels::instruction_set()?); // avx512, on a processor that has it
@@ -102,11 +102,11 @@ pub fn instruction_set() -> Result<InstructionSet> {
     Ok(current())
 }
 
-/// Chooses the instructions for all later calls in this process.
+/// Selects the instruction set for all later calls in this process.
 ///
 /// # Errors
 ///
-/// [`Error::InstructionSet`] if the processor lacks them.
+/// [`Error::InstructionSet`] if the processor lacks it.
 ///
 /// ```
 /// use lookahead_kernels::{InstructionSet, set_instruction_set};

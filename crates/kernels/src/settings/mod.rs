@@ -1,4 +1,4 @@
-//! What a process chooses once: the instructions and the algorithm of its convolutions.
+//! Process-wide settings: the instruction set and the convolution algorithm.
 
 pub(crate) mod conv_algorithm;
 pub(crate) mod instruction_set;

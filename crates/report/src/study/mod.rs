@@ -9,7 +9,7 @@ mod tables;
 
 use std::cmp::Ordering;
 
-use lookahead_runs::{Measure, PairedDifference, TaskKind, by_seed};
+use lookahead_runs::{Measure, PairedDifference, Split, TaskKind, by_seed};
 
 pub use page::{study_markdown, study_page};
 
@@ -20,6 +20,8 @@ pub struct StudyReport {
     pub name: String,
     /// What its runs learn.
     pub task: TaskKind,
+    /// What the final runs are judged by: a test part or, where the data have none, the held-out part again.
+    pub split: Split,
     /// What a reader must know: data, protocol, budgets, commit, machine; a sentence each.
     pub about: Vec<String>,
     /// The rows; others are compared with the optimizer inside them, and with the first.
@@ -61,14 +63,14 @@ pub struct Trial {
 pub struct FinalRun {
     /// Its seed.
     pub seed: u64,
-    /// What the test data gave; `None` where it diverged.
+    /// What it ended with; `None` where it diverged.
     pub figures: Option<FinalFigures>,
 }
 
 /// What a final run ended with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FinalFigures {
-    /// The score on the test data.
+    /// The score on the study's split.
     pub score: f64,
     /// Loss there, nats an image or a token.
     pub loss: f64,
@@ -111,7 +113,7 @@ impl Trial {
 }
 
 impl StudyRow {
-    /// The score on the test data of each final run; the worst where it diverged.
+    /// The score of each final run; the worst where it diverged.
     pub(crate) fn scores(&self, measure: Measure) -> Vec<(u64, f64)> {
         let score = |run: &FinalRun| run.figures.map_or(measure.worst(), |figures| figures.score);
         self.finals.iter().map(|run| (run.seed, score(run))).collect()
@@ -185,6 +187,7 @@ pub(crate) mod testing {
         StudyReport {
             name: "shapes".to_owned(),
             task: TaskKind::Images,
+            split: Split::Test,
             about: vec!["Drawn & small.".to_owned()],
             rows: vec![sgd, lookahead],
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use lookahead_runs::TaskKind;
+use lookahead_runs::{Split, TaskKind};
 
 use super::answers::answers;
 use super::figures::figures;
@@ -14,8 +14,13 @@ use crate::markdown::{aligned, in_cell};
 use crate::words::a_unit;
 
 /// What the tables mean, for both forms.
-fn notes(task: TaskKind) -> [String; 3] {
+fn notes(study: &StudyReport) -> [String; 3] {
+    let task = study.task;
     let units = task.units();
+    let judged = match study.split {
+        Split::Test => format!("each of those runs read the test {units} once, after its last epoch"),
+        Split::Valid => format!("the data have no test part, so those runs are judged by the held-out {units} too"),
+    };
     let of_diverged = match task {
         TaskKind::Images => "Diverged runs count as 0 % accuracy.",
         TaskKind::Language => {
@@ -25,7 +30,7 @@ fn notes(task: TaskKind) -> [String; 3] {
     [
         format!(
             "Each row was given as many trials, and its setting was chosen by {units} held out of training. The chosen setting was trained again with seeds that \
-             tuning never saw; each of those runs read the test {units} once, after its last epoch. Mean \u{b1} sample standard deviation; losses are nats {}.",
+             tuning never saw; {judged}. Mean \u{b1} sample standard deviation; losses are nats {}.",
             a_unit(task)
         ),
         "Differences are paired by seed, with a 95 % interval (Student's t) and p corrected for the number of comparisons (Holm). The chance to be better is that \
@@ -58,7 +63,7 @@ pub fn study_markdown(study: &StudyReport) -> String {
         let _ = write!(text, "\n## Differences\n\n{}", as_markdown(&differences));
     }
     text.push('\n');
-    notes(study.task).iter().for_each(|note| {
+    notes(study).iter().for_each(|note| {
         let _ = write!(text, "{note}\n\n");
     });
     let ranges = rates::ranges(study);
@@ -125,7 +130,7 @@ pub fn study_page(study: &StudyReport) -> String {
         text.push_str("<h2>Differences</h2>\n");
         as_html(&mut text, &differences);
     }
-    notes(study.task).iter().for_each(|note| {
+    notes(study).iter().for_each(|note| {
         let _ = writeln!(text, "<p class=\"note\">{}</p>", escaped(note));
     });
     let ranges = rates::ranges(study);
@@ -215,6 +220,8 @@ mod tests {
         assert!(
             text.contains("held out of training") && text.contains("nats a token") && text.contains("test tokens once")
         );
+        let text = study_markdown(&StudyReport { split: Split::Valid, ..of_language() });
+        assert!(text.contains("no test part") && text.contains("| Held-out perplexity |"), "{text}");
         for word in ["top-1", "image", "accurac", "%,"] {
             assert!(!text.contains(word), "{word}: {text}");
         }

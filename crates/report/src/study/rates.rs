@@ -202,7 +202,7 @@ pub(super) fn note(study: &StudyReport) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lookahead_runs::TaskKind;
+    use lookahead_runs::{Split, TaskKind};
 
     use super::*;
 
@@ -246,7 +246,13 @@ mod tests {
     fn a_row_is_set_beside_its_baseline() {
         let plain = row("SGD", None, [[78.0, 78.0], [80.0, 80.0], [78.0, 78.0]]);
         let slow = row("Lookahead/SGD", Some(0), [[78.0, 78.0], [80.0, 80.0], [79.0, 79.5]]);
-        let study = StudyReport { name: "s".into(), task: TaskKind::Images, about: vec![], rows: vec![plain, slow] };
+        let study = StudyReport {
+            name: "s".into(),
+            task: TaskKind::Images,
+            split: Split::Test,
+            about: vec![],
+            rows: vec![plain, slow],
+        };
         let cells = ranges(&study);
         // Half a doubling on either side; a half and one, the second of them open.
         assert_eq!(cells.rows[0][1..4], ["2.00", ABSENT, "0"], "seeds that agree say nothing of the noise");

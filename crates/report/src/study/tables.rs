@@ -1,6 +1,6 @@
 //! A study's tables, as cells of text.
 
-use lookahead_runs::{Improvement, Measure, PairedDifference, Spread, by_seed, holm};
+use lookahead_runs::{Improvement, Measure, PairedDifference, Split, Spread, by_seed, holm};
 
 use super::{StudyReport, StudyRow, gain};
 use crate::metric::Metric;
@@ -22,11 +22,21 @@ pub(super) const CERTAIN: f64 = 0.05;
 /// Final runs from which on an effect size says something.
 const ENOUGH: usize = 10;
 
+/// The part that final runs are judged by.
+fn judged(study: &StudyReport) -> &'static str {
+    match study.split {
+        Split::Test => "Test",
+        Split::Valid => "Held-out",
+    }
+}
+
 /// The chosen settings and what they did with fresh seeds.
 pub(super) fn chosen(study: &StudyReport) -> Cells {
     let measure = study.task.score();
-    let [valid, test] = ["Valid", "Test"].map(|split| format!("{split} {}", measure.title().to_lowercase()));
-    let head = ["Row", "Chosen of", "Setting", &valid, "Seeds", &test, "Test loss", "Diverged", "Time", "MiB"];
+    let judged = judged(study);
+    let [valid, test] = ["Valid", judged].map(|split| format!("{split} {}", measure.title().to_lowercase()));
+    let loss = format!("{judged} loss");
+    let head = ["Row", "Chosen of", "Setting", &valid, "Seeds", &test, &loss, "Diverged", "Time", "MiB"];
     Cells {
         head: head.map(str::to_owned).to_vec(),
         rows: study.rows.iter().map(|row| chosen_row(measure, row)).collect(),
@@ -137,7 +147,7 @@ pub(super) fn differences(study: &StudyReport) -> Cells {
     // What has a mean first.
     let mut all = compared(study);
     all.sort_by_key(|of| of.difference.is_none());
-    let what = format!("Test {}, paired by seed{}", measure.name(), direction(measure));
+    let what = format!("{} {}, paired by seed{}", judged(study), measure.name(), direction(measure));
     let difference = Metric::Score(measure).title_of_difference();
     let head = [
         what.as_str(),

@@ -1,4 +1,4 @@
-//! The same sums with AVX2, of safe code: `pulp` proves that the processor has it.
+//! The same sums with AVX2, in safe code: `pulp` proves that the processor supports it.
 
 use std::arch::x86_64::{__m128i, __m256i};
 

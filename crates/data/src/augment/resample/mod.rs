@@ -1,6 +1,6 @@
-//! Separable resampling of u8 images by integer weights, to the bit as PyTorch does it.
+//! Separable resampling of u8 images with integer weights, bit for bit as in PyTorch.
 //!
-//! Rows first, then columns; each pass sums products of bytes and 16-bit weights and rounds to a byte. Whole numbers all the way: every
+//! Rows first, then columns. Each pass sums products of bytes and 16-bit weights and rounds to a byte. All arithmetic is integer, so every
 //! instruction set gives the same bytes.
 //!
 //! # References

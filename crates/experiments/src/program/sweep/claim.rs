@@ -60,7 +60,8 @@ impl<'a> Claim<'a> {
                 true => String::new(),
                 false => format!("; at the edge of {}: widen it for a claim that holds", edges.join(", ")),
             };
-            format!("chosen by the held-out images: {}{edge}", setting.folder())
+            let units = self.study.file.experiment.task().units();
+            format!("chosen by the held-out {units}: {}{edge}", setting.folder())
         };
         self.chosen.iter().map(line).collect::<Vec<_>>().join("\n")
     }
@@ -84,6 +85,7 @@ impl<'a> Claim<'a> {
         let rows = (0..self.chosen.len()).map(|row| self.row(row, &finals)).collect();
         StudyReport {
             task: self.study.file.experiment.task(),
+            split: finals.iter().find_map(|run| Some(run.summary.as_ref()?.split)).unwrap_or_default(),
             name: self.study.name.clone(),
             about: self.about(&finals),
             rows,
@@ -136,12 +138,15 @@ impl<'a> Claim<'a> {
         )];
         if let Some(data) = finals.iter().find_map(|run| run.data.as_ref()) {
             facts.push(format!(
-                "{}: trained on {} {}, chosen by {} held out, tested on {}.",
+                "{}: trained on {} {}, chosen by {} held out, {}.",
                 data.name,
                 data.train.count,
                 data.task.units(),
                 data.valid.count,
-                data.test.count
+                match data.test.count {
+                    0 => "which judge the final runs too: there is no test part".to_owned(),
+                    count => format!("tested on {count}"),
+                }
             ));
         }
         facts.push(format!(
