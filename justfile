@@ -88,6 +88,10 @@ axe:
         || npm install --no-save --no-audit --no-fund --prefix target/tools axe-core@4.14.1 \
         || echo "axe-core was not fetched: its test will be skipped"
 
+# the guides and documents as a book, in target/book; needs mdbook (`cargo install --locked mdbook`)
+book:
+    mdbook build docs
+
 # formatting, clippy and the arrows between the crates
 lint: layers
     cargo fmt --all --check

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use candle_core::Device;
+use lookahead_optim::lookahead::Period;
 use lookahead_runs::{Checkpoints, EpochRecord, Position, Record, RunFolder, RunSummary, StepRecord};
 
 use super::interrupt::Interrupt;
@@ -79,6 +80,7 @@ pub fn train_from(
     }
     watch.begin(epochs, steps, at.step, &journal.kept()?);
     notice.iter().for_each(|text| watch.note(text));
+    never_syncs(setup.run, steps).iter().for_each(|text| watch.note(text));
     memory::reset_peak();
     let (mut losses, mut saved, mut last) = (PendingLosses::default(), Instant::now(), None);
 
@@ -160,6 +162,14 @@ pub fn train_from(
     folder.finish(&summary)?;
     checkpoints.keep_weights(at.best_epoch == at.epoch);
     Ok(summary)
+}
+
+/// What to say of a Lookahead whose first sync lies beyond the end: its slow weights stay the initial ones, which it is judged by.
+fn never_syncs(run: &RunConfig, steps: usize) -> Option<String> {
+    let Period::Fixed(period) = run.row.around.lookahead()?.sync_period else { return None };
+    (period > steps).then(|| {
+        format!("{steps} steps are fewer than the sync period {period}: the slow weights, which are evaluated, stay the initial ones")
+    })
 }
 
 /// TensorBoard shows the first images of the run as they were augmented.

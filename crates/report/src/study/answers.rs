@@ -4,7 +4,7 @@ use lookahead_runs::Measure;
 
 use super::StudyReport;
 use super::rates::{self, Factor};
-use super::tables::{CERTAIN, Compared, compared, spread};
+use super::tables::{CERTAIN, Compared, chance_of_noise, compared, spread};
 use crate::number::{interval, signed};
 
 /// A sentence on each comparison, and one on the learning rate where it was tried.
@@ -28,7 +28,7 @@ fn at_best(measure: Measure, of: &Compared<'_>) -> Option<String> {
         (false, _) => "cannot be told apart from",
     };
     Some(format!(
-        "{} {verdict} {}, each at its best setting: {} {} against {}, a difference of {}{} (95 % interval {}, p = {p:.3} corrected, {} pairs).",
+        "{} {verdict} {}, each at its best setting: {} {} against {}, a difference of {}{} (95 % interval {}, p {} corrected, {} pairs).",
         of.row.title,
         of.baseline.title,
         measure.name(),
@@ -37,6 +37,7 @@ fn at_best(measure: Measure, of: &Compared<'_>) -> Option<String> {
         signed(difference.mean),
         measure.unit_of_difference(),
         interval(difference.low, difference.high),
+        if p < 5e-4 { chance_of_noise(p) } else { format!("= {}", chance_of_noise(p)) },
         of.pairs.len()
     ))
 }

@@ -9,9 +9,13 @@ use super::figures::figures;
 use super::rates;
 use super::tables::{Cells, INFINITE, chosen, differences};
 use super::{StudyReport, Trial, best_first};
+use crate::cells::wrapped;
 use crate::escape::escaped;
 use crate::markdown::{aligned, in_cell};
 use crate::words::a_unit;
+
+/// Columns of a paragraph of Markdown.
+const WIDTH: usize = 160;
 
 /// What the tables mean, for both forms.
 fn notes(study: &StudyReport) -> [String; 3] {
@@ -54,7 +58,7 @@ pub fn study_markdown(study: &StudyReport) -> String {
     if !answers.is_empty() {
         text.push_str("\n## In short\n\n");
         answers.iter().for_each(|answer| {
-            let _ = writeln!(text, "- {}", in_cell(answer));
+            let _ = writeln!(text, "- {}", wrapped(&in_cell(answer), WIDTH).trim_end());
         });
     }
     let _ = write!(text, "\n## Chosen settings, fresh seeds\n\n{}", as_markdown(&chosen(study)));
@@ -64,11 +68,12 @@ pub fn study_markdown(study: &StudyReport) -> String {
     }
     text.push('\n');
     notes(study).iter().for_each(|note| {
-        let _ = write!(text, "{note}\n\n");
+        let _ = writeln!(text, "{}", wrapped(note, WIDTH));
     });
     let ranges = rates::ranges(study);
     if !ranges.rows.is_empty() {
-        let _ = write!(text, "## The learning rate\n\n{}\n{}\n\n", as_markdown(&ranges), rates::note(study));
+        let _ =
+            write!(text, "## The learning rate\n\n{}\n{}\n", as_markdown(&ranges), wrapped(&rates::note(study), WIDTH));
     }
     let at_same_rate = rates::at_same_rate(study);
     if !at_same_rate.rows.is_empty() {

@@ -137,7 +137,7 @@ pub(super) fn differences(study: &StudyReport) -> Cells {
             name,
             signed(difference.mean),
             interval(difference.low, difference.high),
-            format!("{p:.3}{verdict}"),
+            format!("{}{verdict}", chance_of_noise(p)),
             of.chance.map_or_else(absent, of_chance),
             format!("{:.2}", difference.smallest_visible()),
             effect,
@@ -160,6 +160,11 @@ pub(super) fn differences(study: &StudyReport) -> Cells {
         "Pairs",
     ];
     Cells { head: head.map(str::to_owned).to_vec(), rows: all.iter().map(line).collect() }
+}
+
+/// A p to three digits.
+pub(super) fn chance_of_noise(p: f64) -> String {
+    if p < 5e-4 { "< 0.001".to_owned() } else { format!("{p:.3}") }
 }
 
 fn of_chance(chance: Improvement) -> String {
