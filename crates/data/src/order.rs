@@ -118,6 +118,6 @@ mod tests {
         assert_eq!(checked(&Fixed(vec![2, 2, 0], 3), 3, 0, 0).unwrap(), [2, 2, 0]);
         let message = |order| checked(&order, 3, 0, 0).unwrap_err().to_string();
         assert!(message(Fixed(vec![0], 2)).contains("1 positions, but its `samples` says 2"));
-        assert!(message(Fixed(vec![3], 1)).contains("sample index 3 is out of range"));
+        assert!(message(Fixed(vec![3], 1)).contains("index 3 is out of range"));
     }
 }

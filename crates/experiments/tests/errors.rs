@@ -60,7 +60,7 @@ fn damaged_data_are_named_with_their_file() {
 
     fs::write(&file, &whole[..whole.len() - 100]).unwrap();
     let line = fails_with(&cifar10(folder.path(), &["--data", "data"]), 3);
-    assert!(line.contains("data_batch_3.bin") && line.contains("cut off"), "{line}");
+    assert!(line.contains("data_batch_3.bin") && line.contains("truncated"), "{line}");
 
     let mut bytes = whole.clone();
     bytes[3073] = 200;

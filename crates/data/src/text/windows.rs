@@ -138,9 +138,6 @@ mod tests {
             assert!(TextWindows::new(tokens.clone(), batch, steps).is_err(), "{batch} {steps}");
         }
         let windows = TextWindows::new(tokens, 2, 9).unwrap();
-        assert_eq!(
-            windows.window(1).unwrap_err().to_string(),
-            "index 1 is out of range: there are 1"
-        );
+        assert_eq!(windows.window(1).unwrap_err().to_string(), "index 1 is out of range: there are 1");
     }
 }

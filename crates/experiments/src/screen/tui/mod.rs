@@ -61,7 +61,8 @@ impl Request {
 /// ```no_run
 /// use lookahead_experiments::tui::View;
 ///
-/// let view = View::start("cifar10", &["sgd-s1".into(), "lookahead-sgd-keep-s1".into()], || eprintln!("stop"))?;
+/// let runs = ["sgd-s1".into(), "lookahead-sgd-keep-s1".into()];
+/// let view = View::start("cifar10", lookahead_runs::TaskKind::Images, &runs, || eprintln!("stop"))?;
 /// view.board().begin("sgd-s1", 5, 1950, 0, &lookahead_runs::Log::default());
 /// view.board().steps(50);
 /// # Ok::<(), lookahead_experiments::Error>(())
