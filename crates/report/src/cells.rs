@@ -4,12 +4,21 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Wi
 
 use crate::number::ABSENT;
 
-/// `text` with its lines broken between words where they are longer than `width` columns; a word that is longer stays whole.
+/// Columns of a document's lines.
+const DOCUMENT: usize = 160;
+
+/// `text` with its lines broken between words as documents have them, at 160 columns; tables are not for it.
 ///
 /// ```
-/// assert_eq!(lookahead_report::wrapped("one two three\n\nfour", 8), "one two\nthree\n\nfour\n");
+/// let text = format!("{}\n\nfour", "word ".repeat(40).trim_end());
+/// assert_eq!(lookahead_report::paragraphs(&text).lines().count(), 4);
 /// ```
-pub fn wrapped(text: &str, width: usize) -> String {
+pub fn paragraphs(text: &str) -> String {
+    wrapped(text, DOCUMENT)
+}
+
+/// `text` with its lines broken between words where they are longer than `width` columns; a word that is longer stays whole.
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
     let mut lines = String::new();
     for line in text.lines() {
         let mut used = 0;

@@ -5,15 +5,12 @@ use std::fmt::Write as _;
 
 use lookahead_runs::{Run, TaskKind};
 
-use crate::cells::wrapped;
+use crate::cells::paragraphs;
 use crate::markdown::{in_cell, markdown, markdown_differences};
 use crate::reference::Source;
 use crate::report::Report;
 use crate::settings::origin;
 use crate::words::{a_unit, noun};
-
-/// Columns of a paragraph.
-const WIDTH: usize = 160;
 
 /// The tables of all `reports` as one Markdown page: for each its table, the differences paired by seed, what it was made
 /// with and on, and whose the other figures are. Meant to be written by `just report --results` and never by hand.
@@ -31,7 +28,7 @@ pub fn results(reports: &[Report]) -> String {
         deviation of the differences as effect size; where the interval holds zero they are not distinguishable from noise.\n",
         if scores.contains(' ') { "are those" } else { "is that" }
     );
-    let mut text = wrapped(&introduction, WIDTH);
+    let mut text = paragraphs(&introduction);
     for report in reports {
         let _ = write!(text, "\n## {}\n\n", in_cell(report.title()));
         for fact in report.facts() {

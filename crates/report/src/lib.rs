@@ -50,7 +50,7 @@ use std::path::Path;
 use lookahead_runs::{Error, atomic};
 use serde::Serialize;
 
-pub use cells::wrapped;
+pub use cells::paragraphs;
 pub use compare::{Comparison, differences};
 pub use csv::{csv, metrics_csv};
 pub use document::results;

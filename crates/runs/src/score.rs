@@ -1,5 +1,7 @@
 //! What runs are scored by: which numbers, in what unit, and which way is better.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 /// What a run learns. Tables, charts and terminals take their columns and words from here.
@@ -127,6 +129,16 @@ impl Measure {
         if self.is_higher_better() { value > other } else { value < other }
     }
 
+    /// `value` as a number of which more is better; its own inverse.
+    pub fn gain(self, value: f64) -> f64 {
+        if self.is_higher_better() { value } else { -value }
+    }
+
+    /// The order of values from the best to the worst.
+    pub fn best_first(self, a: f64, b: f64) -> Ordering {
+        self.gain(b).total_cmp(&self.gain(a))
+    }
+
     /// The worst that it can be: what a diverged run counts as.
     pub fn worst(self) -> f64 {
         if self.is_higher_better() { self.range().0 } else { self.range().1 }
@@ -198,6 +210,8 @@ mod tests {
     fn better_is_higher_accuracy_and_lower_perplexity() {
         assert!(Measure::Top1.is_better(81.0, 80.0) && !Measure::Top1.is_better(80.0, 80.0));
         assert!(Measure::Perplexity.is_better(80.0, 81.0) && !Measure::Perplexity.is_better(f64::NAN, 81.0));
+        assert_eq!(Measure::Top1.best_first(81.0, 80.0), Ordering::Less);
+        assert_eq!(Measure::Perplexity.best_first(81.0, 80.0), Ordering::Greater);
         assert_eq!((Measure::Top1.worst(), Measure::Perplexity.worst()), (0.0, f64::INFINITY));
     }
 }

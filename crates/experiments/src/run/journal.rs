@@ -1,17 +1,9 @@
 //! What a run writes while it trains: `metrics.jsonl`, and the same for TensorBoard.
 
-use lookahead_runs::{EventWriter, Log, Measure, MetricsFile, Position, Record, RunFolder};
+use lookahead_runs::{EventWriter, Log, MetricsFile, Position, Record, RunFolder};
 
 use crate::config::RunConfig;
 use crate::error::Result;
-
-fn tag(measure: Measure) -> &'static str {
-    match measure {
-        Measure::Top1 => "valid/top1",
-        Measure::Top5 => "valid/top5",
-        Measure::Perplexity => "valid/perplexity",
-    }
-}
 
 /// Appends records to a run's files.
 #[derive(Debug)]
@@ -72,8 +64,10 @@ impl Journal {
                 (step.step, step.seconds, scalars)
             }
             Record::Epoch(epoch) => {
+                for (measure, value) in epoch.scores.all() {
+                    self.events.scalar(&format!("valid/{}", measure.key()), epoch.step, epoch.seconds, value)?;
+                }
                 let mut scalars = vec![("train/epoch_loss", epoch.train_loss), ("valid/loss", epoch.valid_loss)];
-                scalars.extend(epoch.scores.all().map(|(measure, value)| (tag(measure), value)));
                 scalars.extend(epoch.ece.map(|ece| ("valid/calibration_error", ece)));
                 (epoch.step, epoch.seconds, scalars)
             }

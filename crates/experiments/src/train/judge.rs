@@ -68,9 +68,12 @@ fn evaluated<T>(
     let task = &*setup.task;
     let in_place = EvaluationWeights::of(&mut *setup.optimizer)?;
     let evaluation = task.judge(part, interrupt)?;
-    let kept = keep(task)?;
+    let found = match evaluation {
+        Some(evaluation) => Some((evaluation, keep(task)?)),
+        None => None,
+    };
     in_place.restore()?;
-    let Some(evaluation) = evaluation else { return Ok(None) };
+    let Some((evaluation, kept)) = found else { return Ok(None) };
     match evaluation.loss {
         loss if loss.is_finite() => Ok(Some((clock.elapsed().as_secs_f64(), evaluation, kept))),
         loss => Err(Error::NotFinite { of: LossOf::Validation(steps), loss }),

@@ -27,6 +27,7 @@ fn at_best(measure: Measure, of: &Compared<'_>) -> Option<String> {
         (true, false) => "is worse than",
         (false, _) => "cannot be told apart from",
     };
+    let p = chance_of_noise(p);
     Some(format!(
         "{} {verdict} {}, each at its best setting: {} {} against {}, a difference of {}{} (95 % interval {}, p {} corrected, {} pairs).",
         of.row.title,
@@ -37,7 +38,7 @@ fn at_best(measure: Measure, of: &Compared<'_>) -> Option<String> {
         signed(difference.mean),
         measure.unit_of_difference(),
         interval(difference.low, difference.high),
-        if p < 5e-4 { chance_of_noise(p) } else { format!("= {}", chance_of_noise(p)) },
+        if p.starts_with('<') { p } else { format!("= {p}") },
         of.pairs.len()
     ))
 }

@@ -3,7 +3,7 @@
 use lookahead_runs::{Spread, TaskKind, expected_best};
 
 use super::heatmap::Heatmap;
-use super::{StudyReport, StudyRow, gain};
+use super::{RATE, StudyReport, StudyRow};
 use crate::chart::{Chart, Line, Stroke};
 use crate::words::noun;
 
@@ -17,8 +17,6 @@ pub(super) struct Figure {
 /// Colours of rows, near Okabe and Ito's, and dashes for those after.
 const COLOURS: [&str; 6] = ["#4394d8", "#0a4a86", "#e0762c", "#a02f06", "#2f9e76", "#7b52b9"];
 const DASHES: [&str; 3] = ["", "7 3", "2 2.5"];
-
-const RATE: &str = "learning_rate";
 
 /// Every figure that the study has the numbers for.
 pub(super) fn figures(study: &StudyReport) -> Vec<Figure> {
@@ -45,8 +43,8 @@ fn alone(mean: f64) -> Spread {
 fn budget(study: &StudyReport) -> Figure {
     let measure = study.task.score();
     let line = |(position, row): (usize, &StudyRow)| {
-        let gains: Vec<f64> = row.trials.iter().map(|trial| gain(measure, trial.mean())).collect();
-        let best = expected_best(&gains).into_iter().map(|best| alone(gain(measure, best)));
+        let gains: Vec<f64> = row.trials.iter().map(|trial| measure.gain(trial.mean())).collect();
+        let best = expected_best(&gains).into_iter().map(|best| alone(measure.gain(best)));
         let points = best.enumerate().map(|(trials, best)| ((trials + 1) as f64, best)).collect();
         Line { name: row.title.clone(), stroke: stroke(position), points }
     };

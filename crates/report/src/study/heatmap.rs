@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use lookahead_runs::Measure;
 
-use super::{StudyRow, Trial, best_first, gain};
+use super::{StudyRow, Trial};
 use crate::escape::escaped;
 
 /// Width and height of a cell, pixels.
@@ -36,7 +36,7 @@ impl<'a> Heatmap<'a> {
         };
         let (xs, ys) = (values(x)?, values(y)?);
         let best = |is_at: &dyn Fn(&Trial) -> bool| {
-            row.trials.iter().filter(|trial| is_at(trial)).min_by(|a, b| best_first(measure, a.mean(), b.mean()))
+            row.trials.iter().filter(|trial| is_at(trial)).min_by(|a, b| measure.best_first(a.mean(), b.mean()))
         };
         let mut cells = Vec::new();
         for at_y in &ys {
@@ -57,7 +57,7 @@ impl<'a> Heatmap<'a> {
     pub(super) fn to_svg(&self, title: &str) -> String {
         let (columns, rows) = (self.x.1.len(), self.y.1.len());
         let (width, height) = (MARGIN.0 + CELL.0 * columns as f64 + 14.0, MARGIN.1 + CELL.1 * rows as f64 + MARGIN.2);
-        let gains = || self.cells.iter().flatten().map(|trial| gain(self.measure, trial.mean()));
+        let gains = || self.cells.iter().flatten().map(|trial| self.measure.gain(trial.mean()));
         let gains = || gains().filter(|gain| gain.is_finite());
         let (low, high) = (gains().fold(f64::INFINITY, f64::min), gains().fold(f64::NEG_INFINITY, f64::max));
         // The best is the darkest, and what diverged as pale as the worst.
@@ -79,7 +79,7 @@ impl<'a> Heatmap<'a> {
             );
             let Some(trial) = trial else { continue };
             let mean = trial.mean();
-            let share = share(gain(self.measure, mean));
+            let share = share(self.measure.gain(mean));
             let ink = if share > 0.55 { "#fff" } else { "#222" };
             let _ = writeln!(
                 svg,

@@ -7,8 +7,6 @@ mod page;
 mod rates;
 mod tables;
 
-use std::cmp::Ordering;
-
 use lookahead_runs::{Measure, PairedDifference, Split, TaskKind, by_seed};
 
 pub use page::{study_markdown, study_page};
@@ -80,15 +78,8 @@ pub struct FinalFigures {
     pub peak_rss_mb: u64,
 }
 
-/// A value as a number of which more is better, for what is told in gains; its own inverse.
-pub(crate) fn gain(measure: Measure, value: f64) -> f64 {
-    if measure.is_higher_better() { value } else { -value }
-}
-
-/// The order of values from the best to the worst.
-pub(crate) fn best_first(measure: Measure, a: f64, b: f64) -> Ordering {
-    gain(measure, b).total_cmp(&gain(measure, a))
-}
+/// The axis of learning rates.
+const RATE: &str = "learning_rate";
 
 impl Trial {
     /// Mean score over its seeds; infinite where the worst one is and a seed diverged.

@@ -8,14 +8,11 @@ use super::answers::answers;
 use super::figures::figures;
 use super::rates;
 use super::tables::{Cells, INFINITE, chosen, differences};
-use super::{StudyReport, Trial, best_first};
-use crate::cells::wrapped;
+use super::{StudyReport, Trial};
+use crate::cells::paragraphs;
 use crate::escape::escaped;
 use crate::markdown::{aligned, in_cell};
 use crate::words::a_unit;
-
-/// Columns of a paragraph of Markdown.
-const WIDTH: usize = 160;
 
 /// What the tables mean, for both forms.
 fn notes(study: &StudyReport) -> [String; 3] {
@@ -58,7 +55,7 @@ pub fn study_markdown(study: &StudyReport) -> String {
     if !answers.is_empty() {
         text.push_str("\n## In short\n\n");
         answers.iter().for_each(|answer| {
-            let _ = writeln!(text, "- {}", wrapped(&in_cell(answer), WIDTH).trim_end());
+            let _ = writeln!(text, "- {}", paragraphs(&in_cell(answer)).trim_end());
         });
     }
     let _ = write!(text, "\n## Chosen settings, fresh seeds\n\n{}", as_markdown(&chosen(study)));
@@ -68,12 +65,11 @@ pub fn study_markdown(study: &StudyReport) -> String {
     }
     text.push('\n');
     notes(study).iter().for_each(|note| {
-        let _ = writeln!(text, "{}", wrapped(note, WIDTH));
+        let _ = writeln!(text, "{}", paragraphs(note));
     });
     let ranges = rates::ranges(study);
     if !ranges.rows.is_empty() {
-        let _ =
-            write!(text, "## The learning rate\n\n{}\n{}\n", as_markdown(&ranges), wrapped(&rates::note(study), WIDTH));
+        let _ = write!(text, "## The learning rate\n\n{}\n{}\n", as_markdown(&ranges), paragraphs(&rates::note(study)));
     }
     let at_same_rate = rates::at_same_rate(study);
     if !at_same_rate.rows.is_empty() {
@@ -83,7 +79,7 @@ pub fn study_markdown(study: &StudyReport) -> String {
     text.push_str("## Trials\n\n");
     for row in &study.rows {
         let mut trials: Vec<&Trial> = row.trials.iter().collect();
-        trials.sort_by(|a, b| best_first(measure, a.mean(), b.mean()));
+        trials.sort_by(|a, b| measure.best_first(a.mean(), b.mean()));
         let cells = Cells {
             head: ["Setting", &format!("Valid {}", measure.title().to_lowercase()), "Valid loss", "Diverged"]
                 .map(str::to_owned)

@@ -3,12 +3,11 @@
 use lookahead_runs::{Measure, PairedDifference};
 
 use super::tables::Cells;
-use super::{StudyReport, StudyRow, Trial, best_first};
+use super::{RATE, StudyReport, StudyRow, Trial};
 use crate::metric::Metric;
 use crate::number::{ABSENT, interval, signed};
 use crate::words::direction;
 
-const RATE: &str = "learning_rate";
 /// Rates from which on a row has a range.
 const FEWEST: usize = 3;
 
@@ -36,7 +35,7 @@ fn by_rate(measure: Measure, row: &StudyRow) -> Vec<(f64, &Trial)> {
     for trial in &row.trials {
         let Some(rate) = trial.number(RATE).filter(|rate| *rate > 0.0) else { continue };
         match found.iter_mut().find(|(other, _)| *other == rate) {
-            Some((_, best)) if best_first(measure, trial.mean(), best.mean()).is_lt() => *best = trial,
+            Some((_, best)) if measure.best_first(trial.mean(), best.mean()).is_lt() => *best = trial,
             Some(_) => {}
             None => found.push((rate, trial)),
         }
@@ -56,7 +55,7 @@ struct Width {
 
 /// The range around the best of `points`, rates and scores of one seed; between two rates by the logarithm of the rate.
 fn width(measure: Measure, points: &[(f64, f64)]) -> Option<Width> {
-    let best = (0..points.len()).min_by(|a, b| best_first(measure, points[*a].1, points[*b].1))?;
+    let best = (0..points.len()).min_by(|a, b| measure.best_first(points[*a].1, points[*b].1))?;
     let behind = |at: usize| shortfall(measure, points[at].1, points[best].1);
     let is_good = |at: usize| behind(at) <= 1.0;
     let log = |at: usize| points[at].0.log2();

@@ -2,7 +2,7 @@
 
 use lookahead_runs::{Improvement, Measure, PairedDifference, Split, Spread, by_seed, holm};
 
-use super::{StudyReport, StudyRow, gain};
+use super::{StudyReport, StudyRow};
 use crate::metric::Metric;
 use crate::number::{ABSENT, clock, interval, signed};
 use crate::words::direction;
@@ -101,7 +101,7 @@ pub(super) struct Compared<'a> {
 /// Every row that has a baseline, beside it.
 pub(super) fn compared(study: &StudyReport) -> Vec<Compared<'_>> {
     let measure = study.task.score();
-    let gains = |runs: &[(u64, f64)]| -> Vec<f64> { runs.iter().map(|(_, score)| gain(measure, *score)).collect() };
+    let gains = |runs: &[(u64, f64)]| -> Vec<f64> { runs.iter().map(|(_, score)| measure.gain(*score)).collect() };
     let mut all: Vec<Compared<'_>> = Vec::new();
     for row in &study.rows {
         let Some(baseline) = row.baseline.map(|baseline| &study.rows[baseline]) else { continue };

@@ -4,18 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use lookahead_report::chart::{Chart, Line, Stroke};
-use lookahead_report::{Report, Row, interval, signed, wrapped};
+use lookahead_report::{Report, Row, interval, paragraphs, signed};
 use lookahead_runs::{Environment, Measure, PairedDifference, Run, Spread, Status, by_seed, flat};
 
 use super::rows::RATES;
 use crate::config::Config;
 
-/// Columns of a paragraph.
-const WIDTH: usize = 160;
-
 /// Writes the page; `figure` is the path of the SVG as the page sees it.
 pub(super) fn page(report: &Report, config: &Config, environment: &Environment, figure: &str) -> String {
-    let mut text = wrapped(&introduction(config), WIDTH);
+    let mut text = paragraphs(&introduction(config));
     text.push_str("| | accuracy | validation loss | seeds | to AdamW, paired | 95 % interval | |\n");
     text.push_str("| --- | ---: | ---: | ---: | ---: | ---: | --- |\n");
     for row in ordered(report, config) {
@@ -24,7 +21,7 @@ pub(super) fn page(report: &Report, config: &Config, environment: &Environment, 
     let _ = write!(
         text,
         "\n![Validation accuracy by epoch]({figure})\n\n## What explains the collapse\n\n{}\n\n",
-        wrapped(&verdict(report), WIDTH).trim_end()
+        paragraphs(&verdict(report)).trim_end()
     );
     for (question, ours, theirs) in QUESTIONS {
         text.push_str(&answer(report, question, ours, theirs));

@@ -53,10 +53,9 @@ pub(in crate::program) fn tried<'a>(study: &'a Study, cells: &Cells, states: &[S
 /// The tried settings of a row, the best first: by score and, where that is equal, by loss.
 pub(in crate::program) fn best<'a, 'b>(study: &Study, tried: &'b [Tried<'a>], row: usize) -> Vec<&'b Tried<'a>> {
     let measure = study.file.experiment.task().score();
-    let sign = if measure.is_higher_better() { -1.0 } else { 1.0 };
-    let key = |tried: &Tried<'_>| sign * tried.score.unwrap_or(measure.worst());
+    let score = |tried: &Tried<'_>| tried.score.unwrap_or(measure.worst());
     let mut own: Vec<&Tried<'_>> = tried.iter().filter(|t| t.setting.row == row && t.score.is_some()).collect();
-    own.sort_by(|a, b| key(a).total_cmp(&key(b)).then(a.loss.total_cmp(&b.loss)));
+    own.sort_by(|a, b| measure.best_first(score(a), score(b)).then(a.loss.total_cmp(&b.loss)));
     own
 }
 

@@ -1,10 +1,9 @@
 //! Images: logits of classes, cross-entropy, accuracy.
 
 use std::iter::Peekable;
-use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, Var};
-use lookahead_data::{Batches, Dataset, DeviceBatch, Loader};
+use lookahead_data::{Batches, DeviceBatch, Loader};
 use lookahead_kernels::{Error as KernelError, cross_entropy, cross_entropy_indices};
 use lookahead_models::{Error as ModelError, Pass};
 
@@ -23,6 +22,7 @@ pub struct Images<'a> {
     device: &'a Device,
     network: Box<dyn Network>,
     loader: Loader,
+    valid: Loader,
     /// Those of the epoch under way.
     batches: Option<Peekable<Batches>>,
     /// The one that was loaded.
@@ -49,6 +49,7 @@ impl<'a> Images<'a> {
         device: &'a Device,
     ) -> Result<Self> {
         let loader = data.train_loader(&run.config, run.seed)?;
+        let valid = ImageData::judged(&data.valid, &run.config)?;
         let train = &run.config.train;
         if loader.batches_per_epoch() < train.accumulate {
             return Err(Error::Config(ConfigError::OutOfRange {
@@ -57,7 +58,7 @@ impl<'a> Images<'a> {
                 value: format!("{} with {} images", train.batch_size, data.train.len()),
             }));
         }
-        Ok(Self { run, data, device, network, loader, batches: None, batch: None })
+        Ok(Self { run, data, device, network, loader, valid, batches: None, batch: None })
     }
 
     /// The network.
@@ -71,9 +72,8 @@ impl<'a> Images<'a> {
         self.batches = Some(batches.peekable());
     }
 
-    /// All images of `part`, in order and each in `views`.
-    fn evaluate(&self, part: &Arc<dyn Dataset>, views: Views, interrupt: &Interrupt) -> Result<Option<Evaluation>> {
-        let loader = ImageData::judged(part, &self.run.config)?;
+    /// All images of `loader`, in order and each in `views`.
+    fn evaluate(&self, loader: &Loader, views: Views, interrupt: &Interrupt) -> Result<Option<Evaluation>> {
         let mut tally = Tally::new(self.classes().len());
         for batch in loader.epoch(0, 0) {
             if interrupt.is_asked() {
@@ -170,10 +170,11 @@ impl Task for Images<'_> {
 
     fn judge(&self, part: Judge<'_>, interrupt: &Interrupt) -> Result<Option<Evaluation>> {
         match part {
-            Judge::Valid(views) => self.evaluate(&self.data.valid, views, interrupt),
+            Judge::Valid(views) => self.evaluate(&self.valid, views, interrupt),
             Judge::Test(at) => {
                 let test = self.data.test.as_ref().ok_or(Error::NoTest)?.open(&self.run.config, at)?;
-                self.evaluate(test, self.run.config.evaluation.views, interrupt)
+                let loader = ImageData::judged(test, &self.run.config)?;
+                self.evaluate(&loader, self.run.config.evaluation.views, interrupt)
             }
         }
     }
