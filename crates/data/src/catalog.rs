@@ -49,6 +49,7 @@ pub(crate) fn belongs_there(name: &str) -> String {
         "cifar10" => "cifar-10-batches-bin/data_batch_1.bin to data_batch_5.bin and test_batch.bin".to_string(),
         "cifar100" | "cifar100-coarse" => "cifar-100-binary/train.bin and test.bin".to_string(),
         "ptb" => "ptb.train.txt, ptb.valid.txt and ptb.test.txt".to_string(),
+        "imagenet" => "train/CLASS/*.JPEG, and val/CLASS/*.JPEG or val/*.JPEG with LOC_val_solution.csv".to_string(),
         _ => "the folders train and val, each with a folder of images for each class".to_string(),
     }
 }
@@ -73,7 +74,10 @@ mod tests {
         assert!(message("cifar10").contains("/nowhere/cifar10") && message("cifar10").contains("data_batch_1.bin"));
         assert!(message("cifar100").contains("train.bin"));
         assert!(message("photos").contains("/nowhere/photos") && message("photos").contains("train and val"));
-        for name in ["cifar10", "cifar100", "imagenette2", "photos"] {
+        assert!(
+            message("imagenet").contains("/nowhere/imagenet") && message("imagenet").contains("LOC_val_solution.csv")
+        );
+        for name in ["cifar10", "cifar100", "imagenette2", "imagenet", "photos"] {
             assert!(!["just", "--", "LOOKAHEAD"].iter().any(|word| message(name).contains(word)), "{}", message(name));
         }
     }

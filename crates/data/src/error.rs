@@ -96,6 +96,16 @@ pub enum Error {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// A list of labels that does not fit its images or the classes.
+    #[error("{path}{}: {problem}", line_suffix(.line))]
+    Labels {
+        /// The list.
+        path: PathBuf,
+        /// The line, from 1, if there is one to name.
+        line: Option<usize>,
+        /// What was found, and what was expected.
+        problem: String,
+    },
     /// A label that is not a class.
     #[error("{path}: label {label} in row {row} is out of range: the classes are 0 to {last}", last = .classes - 1)]
     Label {
@@ -126,6 +136,21 @@ pub enum Error {
         /// Row of the sample, from 0.
         row: Option<usize>,
         /// The size required (height x width).
+        expected: crate::ImageSize,
+        /// The size found (height x width).
+        found: crate::ImageSize,
+    },
+    /// Images of one batch that differ in size after augmentation.
+    #[error(
+        "{path}{}: the image is {found} after augmentation, but its batch is {expected}; end the pipeline with a step \
+         that fixes the size, such as `center-crop` or `random-resized-crop`", row_suffix(.row)
+    )]
+    UnequalSize {
+        /// The file, or the data set's name.
+        path: PathBuf,
+        /// Row of the sample, from 0, if the data set has no files.
+        row: Option<usize>,
+        /// The size of the batch's images (height x width).
         expected: crate::ImageSize,
         /// The size found (height x width).
         found: crate::ImageSize,
@@ -266,6 +291,10 @@ fn rest(others: usize, checked: usize) -> String {
 
 fn row_suffix(row: &Option<usize>) -> String {
     row.map(|row| format!(" row {row}")).unwrap_or_default()
+}
+
+fn line_suffix(line: &Option<usize>) -> String {
+    line.map(|line| format!(" line {line}")).unwrap_or_default()
 }
 
 impl Error {

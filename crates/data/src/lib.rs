@@ -1,4 +1,30 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Where things are
+//!
+//! * opening a data set by name: [`open`], [`is_present`]; one kind: [`cifar10`], [`cifar100`] with [`CifarLabels`]; [`image_folder`],
+//!   [`image_folder_parts`], [`ImageFolder`] with [`LeftOut`]; [`Shapes`] with [`ShapesConfig`]; the result: [`Splits`]
+//! * data sets: [`Dataset`], [`Sample`], [`InMemory`]; parts of them: [`Subset`], [`limit`], [`hold_out`]; broken images: [`check`]
+//! * decoded photographs in one file: [`DecodedCache`], [`CachePlan`]
+//! * images: [`Image`], [`ImageView`], [`ImageSize`], [`CHANNELS`], [`MAX_PIXELS`]
+//! * augmentation: [`Pipeline`] and its steps, [`Transform`]: [`Flip`], [`AlternatingFlip`], [`PadCrop`], [`CenterCrop`], [`ShortSide`],
+//!   [`RandomResizedCrop`], [`ColorJitter`], [`Cutout`], [`RandomErasing`], [`TrivialAugment`], [`FastaiAugment`]; outside an image: [`Border`];
+//!   your own: [`Augment`], [`Own`]
+//! * loading: [`Loader`], [`LoaderConfig`], [`Batches`], [`Batch`]; on the device: [`DeviceBatch`], [`Normalize`], [`NormalizeTable`]; mixup and
+//!   CutMix: [`Mixing`], [`Mix`], [`PastedBox`]
+//! * order and randomness: [`Order`], [`SampleRng`]
+//! * examples of any type: [`Examples`], [`ExampleLoader`], [`ExampleBatch`]
+//! * text: [`TextCorpus`], [`TextFiles`], [`TextUnit`], [`Vocabulary`], [`TextWindows`], [`TextWindow`]
+//! * errors and progress: [`Error`], [`Result`], [`OwnError`], [`Report`]
+#![cfg_attr(
+    feature = "download",
+    doc = "* downloads: [`download`], [`download_text`], [`download_from`], [`unpack_archive`]; [`Progress`], [`Phase`]"
+)]
+#![cfg_attr(
+    feature = "download",
+    doc = "* what can be downloaded: [`published`], [`Published`]; [`published_texts`], [`PublishedText`]"
+)]
+#![cfg_attr(feature = "hub", doc = "* candle-datasets: [`to_candle_datasets`]")]
 #![forbid(unsafe_code)]
 
 mod augment;

@@ -193,10 +193,7 @@ impl Shared {
     /// Augments sample `index` into `out` and gives its label.
     fn write(&self, index: usize, epoch: usize, size: ImageSize, out: &mut [u8]) -> Result<u32> {
         let rng = &mut SampleRng::new(self.config.seed, epoch, index);
-        let named = |error| match error {
-            error @ Error::Size { .. } => error,
-            error => Error::Sample { origin: origin(self.dataset.as_ref(), index), source: Box::new(error) },
-        };
+        let named = |error| Error::Sample { origin: origin(self.dataset.as_ref(), index), source: Box::new(error) };
         if let Some(view) = self.dataset.view(index) {
             self.check(index, self.pipeline.output_size(view.size()), size)?;
             self.pipeline.write(view, rng, out).map_err(named)?;
@@ -216,7 +213,7 @@ impl Shared {
             Some(path) => (path.to_path_buf(), None),
             None => (self.dataset.name().into(), Some(index)),
         };
-        Err(Error::Size { path, row, expected, found })
+        Err(Error::UnequalSize { path, row, expected, found })
     }
 
     /// The one size of a batch's images: the pipeline's where it fixes one, else the data set's, else that of the first image.

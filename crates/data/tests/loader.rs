@@ -227,7 +227,12 @@ fn the_first_error_ends_an_epoch() {
         assert_eq!(seen.len(), 4);
         assert!(matches!(seen[3], Err(Error::Decode { .. })));
         let seen = run(99, Pipeline::default());
-        assert!(matches!(&seen[4], Err(Error::Size { row: Some(9), found, .. }) if found.height == 8), "{:?}", seen[4]);
+        assert!(
+            matches!(&seen[4], Err(Error::UnequalSize { row: Some(9), found, .. }) if found.height == 8),
+            "{:?}",
+            seen[4]
+        );
+        assert!(seen[4].as_ref().is_err_and(|error| error.to_string().contains("end the pipeline with a step")));
         let crop = Transform::PadCrop(PadCrop { pad: 0, size: Some(8), ..PadCrop::default() });
         assert_eq!(run(99, Pipeline::new(vec![crop]).unwrap()).into_iter().filter(Result::is_ok).count(), 5);
     }

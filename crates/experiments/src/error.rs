@@ -1,4 +1,4 @@
-//! What can go wrong, and the exit status a program answers with.
+//! Errors, and the exit status of a program that ends with one.
 
 use lookahead_data::Error as DataError;
 use lookahead_runs::Error as RunsError;
@@ -14,12 +14,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum LossOf {
     /// Of this step, from 0.
     Step(usize),
-    /// Of validation, after so many steps.
+    /// Of validation, after this many steps.
     Validation(usize),
 }
 
 impl LossOf {
-    /// Steps that the weights had done whose loss it is.
+    /// The number of steps that the weights with this loss had done.
     pub fn steps_done(self) -> usize {
         match self {
             Self::Step(steps) | Self::Validation(steps) => steps,
@@ -50,7 +50,7 @@ pub enum Error {
     Study(#[from] StudyError),
 
     /// Cells of a sweep that failed; the others are done.
-    #[error("{failed} of {cells} cells failed: {names}; the same command tries them again")]
+    #[error("{failed} of {cells} cells failed: {names}; run the same command again to retry them")]
     CellsFailed {
         /// Cells that failed.
         failed: usize,
@@ -60,32 +60,32 @@ pub enum Error {
         names: String,
     },
 
-    /// A study's sweep is not done, or left nothing to choose.
+    /// A study's sweep is not finished, or it has no setting to choose.
     #[error(
-        "{left} of the sweep's {cells} cells are not done, or every trial of a row diverged; `just sweep` with the same study comes first"
+        "{left} of the sweep's {cells} cells are left, or every trial of a row diverged; run `just sweep` with this study first"
     )]
     SweepFirst {
-        /// Cells that are not done.
+        /// Cells that are not finished.
         left: usize,
         /// Cells there are.
         cells: usize,
     },
 
-    /// A process of a sweep ended early; it has said why.
-    #[error("a process of the sweep ended with status {status}, see above; the same command goes on")]
+    /// A process of a sweep ended early, after it printed the reason.
+    #[error("a process of the sweep ended with status {status}, see above; run the same command to resume")]
     Part {
         /// Its exit status.
         status: u8,
     },
 
-    /// SLURM did not take a job.
-    #[error("{reason}; the script is written, and `sbatch` takes it where SLURM is")]
+    /// SLURM did not accept a job.
+    #[error("{reason}; the script was written: submit it with `sbatch` on a machine with SLURM")]
     Submit {
-        /// What was said.
+        /// The system's or `sbatch`'s report.
         reason: String,
     },
 
-    /// A device was asked for that this build or this machine lacks.
+    /// A device that this build or this machine lacks.
     #[error("device `{device}`: {reason}")]
     Device {
         /// The device as it was spelt.
@@ -95,13 +95,13 @@ pub enum Error {
     },
 
     /// The device's memory ran out.
-    #[error("device `{device}` has too little memory for batches of {batch_size} images ({reason}); {hint}")]
+    #[error("device `{device}` has too little memory for batches of {batch_size} ({reason}); {hint}")]
     OutOfMemory {
         /// The device as it was spelt.
         device: String,
-        /// Images of the batch that was tried.
+        /// Images or sequences of the batch that was tried.
         batch_size: usize,
-        /// The driver's word.
+        /// The driver's report.
         reason: String,
         /// What to try.
         hint: String,
@@ -111,10 +111,10 @@ pub enum Error {
     #[error("{0}{hint}", hint = hint_for(.0))]
     Runs(#[from] lookahead_runs::Error),
 
-    /// A data set is missing; the text says how to get it.
+    /// A data set is missing; the message says how to get it.
     #[error("{hint}")]
     DataMissing {
-        /// The path looked at and the ways to get the data.
+        /// The path that was tried and the ways to get the data.
         hint: String,
     },
 
@@ -135,8 +135,8 @@ pub enum Error {
 
     /// The disk has no room for the decoded photographs.
     #[error(
-        "decoding {images} images takes about {needed_mb} MB in {folder}, where {free_mb} MB are free; make room, name another folder with \
-         --cache, or keep none with --set data.cache_side=0"
+        "decoding {images} images takes about {needed_mb} MB in {folder}, where {free_mb} MB are free; free some space, \
+         choose another folder with --cache, or decode without a cache with --set data.cache_side=0"
     )]
     NoRoom {
         /// Where the decoded photographs would lie.
@@ -158,21 +158,21 @@ pub enum Error {
         loss: f64,
     },
 
-    /// Somebody wants the test part of a run that is not done.
-    #[error("the test part is read by a run that is done; this one has done {done} of {epochs} epochs")]
+    /// The test part was requested by a run that is not finished.
+    #[error("only a finished run may read the test part; this run has finished {done} of {epochs} epochs")]
     TestTooEarly {
-        /// Epochs done.
+        /// Finished epochs.
         done: usize,
-        /// Epochs there are.
+        /// All epochs of the run.
         epochs: usize,
     },
 
-    /// Somebody wants a test part where there is none.
-    #[error("there is no test part: the data have none, or `data.test` is false")]
+    /// The test part was requested, but there is none.
+    #[error("there is no test part: the data has none, or `data.test` is false")]
     NoTest,
 
-    /// The loader ended before the step had all of its parts.
-    #[error("the epoch ended before step {step} had all of its batch")]
+    /// The loader ended before the step had all its parts.
+    #[error("the epoch ended before step {step} had its whole batch")]
     EndOfData {
         /// The step, from 0.
         step: usize,
@@ -194,12 +194,21 @@ pub enum Error {
     },
 
     /// Ctrl-C or SIGTERM; the state is saved.
-    #[error("{run} interrupted after step {step}, all saved; the same command, without --fresh, goes on from there")]
+    #[error("{run} was interrupted after step {step} and saved; run the same command, without --fresh, to resume")]
     Interrupted {
         /// The run's name.
         run: String,
         /// Steps done.
         step: usize,
+    },
+
+    /// Ctrl-C or SIGTERM before a run's first step, or in a program that is more than one run.
+    #[error("{what} was interrupted: {remedy}")]
+    Stopped {
+        /// What was stopped.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
     },
 
     /// The kernel crate's report.
@@ -225,10 +234,10 @@ impl Error {
     /// | status | meaning |
     /// | --- | --- |
     /// | 1 | a fault of the program or its libraries; a cell of a sweep that failed |
-    /// | 2 | bad usage or configuration, output that cannot be written where it was asked for |
+    /// | 2 | bad usage or configuration, output that cannot be written to the given place |
     /// | 3 | data missing or damaged |
     /// | 4 | training diverged |
-    /// | 5 | no room: the disk is full |
+    /// | 5 | the disk is full |
     /// | 130 | interrupted, resumable |
     ///
     /// ```
@@ -255,7 +264,7 @@ impl Error {
             Self::Data(error) => data_status(error),
             Self::Part { status } => *status,
             Self::NotFinite { .. } | Self::Diverged { .. } => 4,
-            Self::Interrupted { .. } => 130,
+            Self::Interrupted { .. } | Self::Stopped { .. } => 130,
             Self::CellsFailed { .. }
             | Self::TestTooEarly { .. }
             | Self::NoTest
@@ -267,7 +276,7 @@ impl Error {
         }
     }
 
-    /// Makes an [`Error::OutOfMemory`] of what a GPU's driver reports through candle; any other error stays what it is.
+    /// Turns a GPU driver's out-of-memory error, as candle reports it, into [`Error::OutOfMemory`]; keeps other errors.
     ///
     /// ```
     /// use lookahead_experiments::Error;
@@ -281,7 +290,7 @@ impl Error {
     #[must_use]
     pub fn for_batch(self, device: &str, batch_size: usize) -> Self {
         let text = self.to_string();
-        // candle and its layers hand the driver's error on as text.
+        // candle passes the driver's error on as text.
         if !text.contains("OUT_OF_MEMORY") && !text.contains("ALLOC_FAILED") {
             return self;
         }
@@ -315,20 +324,23 @@ fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
-/// What to do about data, in the words of our programs.
+/// What to do about an error of the data, in terms of our programs.
 fn data_hint(error: &DataError) -> String {
     match error {
         DataError::Missing { name, .. } if is_published(name) => {
             format!(
-                "; `just data {}` downloads it, and --data or LOOKAHEAD_DATA names the folder above it",
+                "; download it with `just data {}`, or set --data or LOOKAHEAD_DATA to the folder that contains it",
                 name.trim_end_matches("-coarse")
             )
         }
+        DataError::Unpublished { name } if name == "imagenet" => {
+            "; an account at image-net.org or kaggle.com is needed to download ImageNet: docs/IMAGENET.md".to_owned()
+        }
         DataError::Missing { .. } | DataError::Occupied { .. } => {
-            "; --data or LOOKAHEAD_DATA names the folder above it".to_owned()
+            "; set --data or LOOKAHEAD_DATA to the folder that contains the data set".to_owned()
         }
         DataError::Io { source, .. } if is_full(source) => {
-            "; make room, and the same command goes on from there, or name another folder with --cache".to_owned()
+            "; free some space and run the same command to resume, or choose another folder with --cache".to_owned()
         }
         DataError::Broken { .. } => "; `just data --check DIR` lists all that are broken".to_owned(),
         DataError::Sample { source, .. } => data_hint(source),
@@ -341,17 +353,17 @@ fn is_published(name: &str) -> bool {
     matches!(name, "cifar10" | "cifar100" | "cifar100-coarse" | "imagenette2-160" | "imagenette2-320" | "imagenette2")
 }
 
-/// What to do about a run folder, in the words of our programs' flags.
+/// What to do about an error of a run folder, in terms of our programs' flags.
 fn hint_for(error: &RunsError) -> &'static str {
     match error {
-        RunsError::Locked { .. } => "; wait for it, or give another --out",
+        RunsError::Locked { .. } => "; wait until it is free, or give another --out",
         RunsError::ConfigChanged { .. } | RunsError::OtherVersion { .. } => {
-            "; give another --out, or --fresh to throw the old run away"
+            "; give another --out, or --fresh to discard the old run"
         }
         RunsError::Damaged { .. } => "; --fresh starts the run over",
         RunsError::DataChanged { .. } => "; restore the data, or give --fresh to start over",
         error if error.is_out_of_room() => {
-            "; make room, and the same command, without --fresh, goes on from the last checkpoint"
+            "; free some space, then run the same command without --fresh to resume from the last checkpoint"
         }
         _ => "",
     }

@@ -1,8 +1,27 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Where things are
+//!
+//! * the configuration: [`Config`], [`RunConfig`], [`Overrides`], [`ConfigError`]; its names: [`Experiment`], [`Protocol`]
+//! * its rows: [`Row`], [`Inner`], [`Around`], [`states_of`]
+//! * its data: [`DataConfig`], [`ImagesConfig`], [`Normalization`], [`TextConfig`], [`Corpus`]; its network: [`ModelConfig`], [`ModelName`],
+//!   [`ResNetParts`], [`SpeedNetParts`], [`LstmParts`]
+//! * its training: [`TrainConfig`], [`ScheduleConfig`], [`OneCycleConfig`], [`MomentumCycle`], [`StepsConfig`], [`TriangleConfig`]; its
+//!   evaluation: [`EvaluationConfig`], [`Views`]
+//! * studies: [`StudyFile`], [`RowFile`], [`Axis`], [`Range`], [`Scale`], [`SlurmFile`]; expanded: [`Study`], [`Setting`]; [`StudyError`]
+//! * what a configuration describes: [`Data`], [`ImageData`], [`TextData`], [`Sealed`]; [`model`], [`Network`], [`language_model`];
+//!   [`optimizer`], [`MomentsZeroed`]; [`Schedules`]; [`open_device`]
+//! * training: [`train`], [`train_from`], [`Setup`], [`LoopOptions`], [`Interrupt`]; listening: [`Watch`], [`Unwatched`]
+//! * tasks: [`task`], [`Task`], [`Images`], [`Language`], [`Gradients`]; evaluating: [`Judge`], [`Evaluation`], [`ByClass`]
+//! * run folders: [`environment`], [`weights_digest`]; the data's folder: [`open_data`], [`data_root`], [`Place`]
+//! * programs: [`main`], [`run`] with [`Flags`]; [`sweep`] with [`SweepFlags`], [`Shard`]; [`lr_find`] with [`RangeFlags`]; [`puzzle`] with
+//!   [`PuzzleFlags`]; [`fetch`] with [`FetchFlags`]; [`bench_step`] with [`BenchFlags`]; [`exit_with`]
+//! * progress: [`Progress`], [`RunProgress`], [`tui`]
+//! * errors: [`Error`], [`LossOf`], [`Result`]
 #![forbid(unsafe_code)]
 
-// Floors, from the ground up: config, study, error, parts, run, train, screen, program. Each uses those below it alone;
-// `just layers` checks it.
+// Floors, from the bottom: config, study, error, parts, run, train, screen, program. Each uses only those below it;
+// `just layers` checks this.
 mod config;
 mod error;
 mod parts;

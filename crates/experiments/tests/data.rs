@@ -1,4 +1,5 @@
-//! What people's folders are like, through the programs: pictures left out, changed, broken, too small or laid out oddly.
+//! What people's folders are like, through the programs: pictures left out, changed, broken, too small or laid out
+//! oddly.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
@@ -86,7 +87,7 @@ fn what_there_is_and_what_is_left_out_is_said() {
     fs::write(photos.join("train/@eaDir/0.png"), png(1, 2)).unwrap();
     let text = succeeds(&imagenette(folder.path(), &[]));
     assert!(text.contains("photos/train: 16 images of 2 classes (left out: 1 .webp, the folder"), "{text}");
-    assert!(text.contains("photos/valid: 8 images of 2 classes\n"), "{text}");
+    assert!(text.contains("photos/val: 8 images of 2 classes\n"), "{text}");
 }
 
 #[test]
@@ -104,7 +105,7 @@ fn other_pixels_under_the_same_names_are_noticed() {
         let output = imagenette(folder.path(), &[&kept[..], &["--fresh"]].concat());
         succeeds(&output);
         let before = digest();
-        assert!(succeeds(&imagenette(folder.path(), &kept)).contains("done before"));
+        assert!(succeeds(&imagenette(folder.path(), &kept)).contains("already finished"));
         photographs(&photos, true);
         let line = fails_with(&imagenette(folder.path(), &kept), 3);
         assert!(line.contains("the data changed since") && line.contains("--fresh"), "{line}");

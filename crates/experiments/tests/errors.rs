@@ -1,4 +1,5 @@
-//! Bad data and bad disks, through the programs: one clear line and the right exit status, no panic, nothing that looks complete.
+//! Bad data and bad disks, through the programs: one clear line and the right exit status, no panic, nothing that looks
+//! complete.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
@@ -145,7 +146,9 @@ fn a_disk_that_is_really_full_is_named() {
     let _mounted = Mounted(&small);
     let line = fails_with(&demo(folder.path(), &["--out", "small"]), 5);
     assert!(line.contains("No space left on device") && line.contains("small/demo/sgd-s1"), "{line}");
-    let left: Vec<_> = fs::read_dir(small.join("demo/sgd-s1/checkpoint")).unwrap().collect();
+    // The best weights may have fitted; nothing half-written is left.
+    let left = fs::read_dir(small.join("demo/sgd-s1/checkpoint")).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| name != "best.safetensors").collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -168,7 +171,7 @@ fn a_changed_configuration_is_refused_and_a_run_done_is_skipped() {
     assert!(demo(folder.path(), &[]).status.success());
     let again = demo(folder.path(), &[]);
     assert!(again.status.success());
-    assert!(String::from_utf8_lossy(&again.stderr).contains("done before, skipped"));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("already finished, skipped"));
     let line = fails_with(&demo(folder.path(), &["--set", "sgd.weight_decay.l2=0.001"]), 2);
     assert!(
         line.contains("`rows.inner.sgd.weight_decay.l2` was 0.0005, now 0.001") && line.contains("--fresh"),

@@ -40,7 +40,7 @@ fn decoded_photographs_are_kept_and_used_again() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         // Not Imagenette, so not set beside its figures.
         let table = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(table.starts_with("photos: protocol quick") && !table.contains("their figures"), "{table}");
+        assert!(table.starts_with("photos: protocol quick") && !table.contains("published figures"), "{table}");
         assert!(table.contains("2 classes, trained on 16 images (photos/train), validated on 8 images"), "{table}");
         let summary = fs::read(folder.path().join(out).join("imagenette/sgd-s1/summary.json")).unwrap();
         let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();

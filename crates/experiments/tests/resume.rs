@@ -225,7 +225,7 @@ fn a_run_asked_to_stop_saves_and_goes_on() {
     let root = tempfile::tempdir().unwrap();
     let (status, text) = stopped(&case, root.path());
     assert_eq!(status, Some(130), "{text}");
-    assert!(text.contains("the same command, without --fresh, goes on from there"), "{text}");
+    assert!(text.contains("run the same command, without --fresh, to resume"), "{text}");
     assert!(!case.folder(root.path()).join("summary.json").exists());
     assert_eq!(case.finish(root.path()), expected);
 }
@@ -250,7 +250,7 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{text}");
     assert!(
-        text.contains("the latest checkpoint is damaged") && text.contains("going on from the one before"),
+        text.contains("the latest checkpoint is damaged") && text.contains("resuming from the previous one"),
         "{text}"
     );
     assert_eq!(case.result(root.path()), expected);

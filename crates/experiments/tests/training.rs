@@ -7,8 +7,8 @@ use std::path::Path;
 use candle_core::Device;
 use lookahead_data::{Mixing, Pipeline, Shapes, ShapesConfig, Splits};
 use lookahead_experiments::{
-    Config, Data, Experiment, ImageData, Interrupt, LoopOptions, Protocol, RunConfig, ScheduleConfig, Unwatched,
-    environment, train,
+    Config, Data, Experiment, ImageData, Interrupt, LoopOptions, ModelConfig, ModelName, Protocol, RunConfig,
+    ScheduleConfig, Unwatched, environment, train,
 };
 use lookahead_runs::{Measure, Opened, RunFolder, RunSummary};
 
@@ -25,9 +25,11 @@ fn train_in(root: &Path, run: &RunConfig, splits: Splits) -> RunSummary {
     train(run, &data, &Device::Cpu, &folder, &options, &mut Unwatched).unwrap()
 }
 
-/// A run of the demo's row `name`, with no image held out.
+/// A run of the demo's row `name` with ResNet-20, no image held out.
 fn run(name: &str, change: impl FnOnce(&mut Config)) -> RunConfig {
     let mut config = Config::for_protocol(Experiment::Demo, Protocol::Quick);
+    config.model = ModelConfig::of(ModelName::ResNet20);
+    config.train.batch_size = 128;
     config.data.images_mut().unwrap().held_out = 0.0;
     change(&mut config);
     let all = Config::all_rows(Experiment::Demo, Protocol::Quick);
@@ -71,8 +73,8 @@ fn one_seed_gives_one_result_and_another_seed_another() {
     assert_ne!(digests[0], digests[2]);
 }
 
-/// With a step size of 1 and the state kept Lookahead is its inner optimizer, to the bit, whatever its period: the identity that a
-/// grid has as its control.
+/// With a step size of 1 and the state kept Lookahead is its inner optimizer, to the bit, whatever its period: the
+/// identity that a grid has as its control.
 #[test]
 fn a_slow_step_of_one_is_no_lookahead() {
     let digest = |name: &str, period: usize| {
@@ -134,13 +136,14 @@ fn a_summary_tells_where_the_time_went_and_what_was_confused() {
     assert_eq!(kept, ["final.safetensors"]);
 }
 
-/// An average of the weights is worth having at the demo's length already: `just test-long`.
+/// An average of the weights is worth having in the demo already, as short as it is: `just test-long`.
 #[test]
 #[ignore = "trains the demo three times"]
 fn averages_hold_their_own_at_the_length_of_the_demo() {
     let [sgd, polyak, ema] = ["sgd", "polyak", "ema"].map(|name| {
         let root = tempfile::tempdir().unwrap();
-        let top1 = train_in(root.path(), &run(name, |_| ()), splits(4000, 1000)).figures.scores.get(Measure::Top1);
+        let demo = run(name, |config| *config = Config::for_protocol(Experiment::Demo, Protocol::Quick));
+        let top1 = train_in(root.path(), &demo, splits(4000, 1000)).figures.scores.get(Measure::Top1);
         println!("{name} {top1:.1} %");
         top1
     });

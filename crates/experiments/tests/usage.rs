@@ -31,10 +31,10 @@ fn configuration_errors_name_the_key_and_the_rule() {
         (&["--set", "train.epoch=3"], "did you mean `train.epochs`?"),
         (&["--set", "train.label_smoothing=fast"], "`train.label_smoothing`: expected a number"),
         (&["--set", "sgd.momentum.nesterov.momentum=nan"], "`sgd.momentum` must be in [0, 1), but is NaN"),
-        (&["--set", "lookahead.sync_period=3"], "none of them is a Lookahead"),
-        (&["--set", "data.image_size=64"], "no transform there gives images a side"),
+        (&["--set", "lookahead.sync_period=3"], "none of them uses Lookahead"),
+        (&["--set", "data.image_size=64"], "no transform in it sets the size of images"),
         (&["--set", "train.accumulate=3"], "a divisor of train.batch_size, but is 3"),
-        (&["--sync-period", "3"], "none of them is a Lookahead"),
+        (&["--sync-period", "3"], "none of them uses Lookahead"),
         (&["--device", "cuda"], "no CUDA support"),
         (&["--device", "abacus"], "expected auto, cpu"),
         (&["--config", "absent.toml"], "cannot read absent.toml"),
@@ -51,7 +51,7 @@ fn configuration_errors_name_the_key_and_the_rule() {
         (&["--set", "schedule.milestones=1,2"], "unknown key `schedule.milestones`"),
         (&["--set", "schedule.steps.milestones=[2,1]"], "milestones"),
         (&["--log-every", "0"], "`--log-every` must be 1 or more, but is 0"),
-        (&["--tui"], "no terminal"),
+        (&["--tui"], "not a terminal"),
     ];
     for (arguments, expected) in cases {
         let line = fails_with(&demo(folder.path(), arguments), 2);
@@ -76,7 +76,10 @@ fn configuration_errors_name_the_key_and_the_rule() {
     assert!(line.contains("--batch"), "{line}");
     for (flags, parts) in [(["--batch-size", "1"], "accumulate 1"), (["--set", "train.accumulate=16"], "accumulate 16")]
     {
-        let line = fails_with(&demo(folder.path(), &[&["--set", "model.head=fastai"], &flags[..]].concat()), 2);
+        let line = fails_with(
+            &demo(folder.path(), &[&["--model", "resnet20", "--set", "model.head=fastai"], &flags[..]].concat()),
+            2,
+        );
         assert!(line.contains("--batch-size") && line.contains("train.") && line.contains(parts), "{line}");
     }
     let runs: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
@@ -92,7 +95,7 @@ fn flags_that_exclude_each_other_are_refused() {
     let line = fails_with(&demo(folder.path(), &["--tui", "--quiet"]), 2);
     assert!(line.contains("'--tui' cannot be used with '--quiet'"), "{line}");
     let line = fails_with(&run(env!("CARGO_BIN_EXE_lr-find"), folder.path(), &["demo", "--epochs", "3"]), 2);
-    assert!(line.contains("--epochs means nothing"), "{line}");
+    assert!(line.contains("--epochs has no effect"), "{line}");
     let line = fails_with(&run(env!("CARGO_BIN_EXE_puzzle"), folder.path(), &["--seeds", "1,1"]), 2);
     assert!(line.contains("without repetition"), "{line}");
     // A printed configuration is a file, of its own experiment alone.
@@ -142,6 +145,7 @@ fn help_configuration_and_completions_are_printed() {
         env!("CARGO_BIN_EXE_cifar10"),
         env!("CARGO_BIN_EXE_cifar100"),
         env!("CARGO_BIN_EXE_imagenette"),
+        env!("CARGO_BIN_EXE_imagenet"),
     ] {
         let help = String::from_utf8(run(program, folder.path(), &["--help"]).stdout).unwrap();
         for part in ["What to train:", "Hyper-parameters:", "Data:", "Running:", "Examples:", "Exit status:"] {

@@ -7,7 +7,7 @@
 
 use candle_core::Tensor;
 
-use crate::plan::{BlockPlan, ConvShape, Input, LstmPlan, NormPlan, PlainPlan, PoolShape, RowNormPlan};
+use crate::plan::{BlockPlan, ConvShape, LstmPlan, NormPlan, PlainPlan, PoolShape, RowNormPlan};
 use crate::{Activation, LstmState, Mode, Result};
 
 /// Calls the function of that name on the side that `$x`'s device belongs to.
@@ -53,30 +53,8 @@ pub(crate) fn residual_blocks(
     route!(x, residual_blocks(x, plans, output, mode))
 }
 
-/// One node on the CPU; elsewhere the operations one after the other.
 pub(crate) fn plain_network(x: &Tensor, plans: Vec<PlainPlan>, mode: Mode) -> Result<Tensor> {
-    if x.device().is_cpu() {
-        return Ok(crate::cpu::plain_network(x, plans, mode)?);
-    }
-    plans.into_iter().try_fold(x.clone(), |x, plan| plain_layer(&x, plan, mode))
-}
-
-pub(crate) fn plain_layer(x: &Tensor, plan: PlainPlan, mode: Mode) -> Result<Tensor> {
-    let output = plan.output_extents();
-    let PlainPlan { shape, weight, bias, pool, norm, after } = plan;
-    let convolved = conv2d(shape, x, &weight, bias.as_ref())?;
-    let pooled = match pool {
-        Some(pool) => max_pool(pool, &convolved)?,
-        None => convolved,
-    };
-    match (norm, after) {
-        (Some(norm), after) => {
-            let plan = NormPlan { op: "plain_network", input: Input::Given, output, norm, after, mode };
-            batch_norm(&pooled, None, plan)
-        }
-        (None, Some(after)) => activate(&pooled, after),
-        (None, None) => Ok(pooled),
-    }
+    route!(x, plain_network(x, plans, mode))
 }
 
 pub(crate) fn max_pool(shape: PoolShape, x: &Tensor) -> Result<Tensor> {

@@ -1,4 +1,23 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Where things are
+//!
+//! * layout: [`to_channels_last`], [`to_channels_first`]
+//! * convolution: [`conv2d`], [`conv2d_with`] with [`Conv2dOptions`]; batch norm: [`batch_norm`] with [`BatchNorm`], [`Mode`], [`After`]; both:
+//!   [`conv2d_batch_norm`], [`conv2d_batch_norm_with`]
+//! * many layers as one node: [`residual_blocks`], [`residual_network`] with [`ResidualBlock`], [`ConvBatchNorm`]; [`plain_network()`] with
+//!   [`PlainLayer`]
+//! * pooling: [`max_pool2d`], [`avg_pool2d`], [`global_avg_pool`]
+//! * activations: [`relu`], [`activate`] with [`Activation`]
+//! * norms of rows: [`layer_norm`] with [`LayerNorm`], [`rms_norm`] with [`RmsNorm`]
+//! * language models: [`embedding`], [`lstm`] with [`Lstm`], [`LstmState`]; [`linear`], [`linear_cross_entropy`], [`masked`]
+//! * losses: [`cross_entropy`], [`cross_entropy_indices`]
+//! * gradients without additions: [`gradients_of`]
+//! * memory: [`PageCache`], [`release_workspace`]
+//! * instructions and precision: [`InstructionSet`], [`instruction_set()`], [`set_instruction_set`]; [`ConvAlgorithm`], [`conv_algorithm()`],
+//!   [`set_conv_algorithm`]
+//! * errors: [`Error`], [`Result`]
+#![cfg_attr(feature = "cuda", doc = "* GPUs: [`cuda_device`], [`set_tf32`]")]
 #![warn(unsafe_op_in_unsafe_fn)]
 
 mod allocator;

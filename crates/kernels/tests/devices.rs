@@ -6,7 +6,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels as kernels;
-use lookahead_kernels::{Activation, After, BatchNorm, ConvBatchNorm, LayerNorm, Mode, ResidualBlock, RmsNorm};
+use lookahead_kernels::{
+    Activation, After, BatchNorm, ConvBatchNorm, LayerNorm, Mode, PlainLayer, ResidualBlock, RmsNorm,
+};
 
 /// A device, and the arithmetic it is asked for.
 #[derive(Debug, Clone)]
@@ -213,6 +215,30 @@ fn residual_blocks_and_their_layers() -> Result<()> {
         let y = kernels::conv2d_batch_norm(&x, &layer.weight, 1, 1, &layer.norm, After::Relu, Mode::Train)?;
         let y = kernels::to_channels_first(&y)?;
         side.all(&y, &[&images, &variables[0], &variables[1], &variables[2]])
+    })
+}
+
+/// The first three layers of the speed network: its whitening, whose filters are not trained, and a group.
+#[test]
+fn a_plain_network() -> Result<()> {
+    agrees("plain_network", true, |side| {
+        let x = side.numbers((4, 14, 13, 3), 1)?;
+        let (whitening, bias) = (side.parameters((24, 3, 2, 2), 2)?, side.parameters(24, 3)?);
+        let parts = [side.layer(24, 32, 3, 1)?, side.layer(32, 32, 3, 1)?];
+        let running = parts[0].1.norm.running_var.clone();
+        let mut layers = vec![PlainLayer {
+            bias: Some(bias.as_tensor().clone()),
+            activation: Some(Activation::Gelu),
+            ..PlainLayer::new(whitening.as_detached_tensor())
+        }];
+        for ((_, part), pool) in parts.iter().zip([2, 1]) {
+            let (norm, activation) = (Some(part.norm.clone()), Some(Activation::Gelu));
+            layers.push(PlainLayer { padding: 1, pool, norm, activation, ..PlainLayer::new(part.weight.clone()) });
+        }
+        let variables: Vec<&Var> = [&x, &bias].into_iter().chain(parts.iter().flat_map(|(vars, _)| vars)).collect();
+        let mut all = side.all(&kernels::plain_network(&x, &layers, Mode::Train)?, &variables)?;
+        all.push(running.as_detached_tensor());
+        Ok(all)
     })
 }
 

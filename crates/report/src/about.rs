@@ -1,4 +1,4 @@
-//! What a report says of its data: name, classes, counts, and whose published figures they can be set beside.
+//! Facts about the data of a report: name, classes, counts, and applicable published figures.
 
 use lookahead_runs::{DataSet, Run, Split, Status, TaskKind};
 
@@ -8,19 +8,23 @@ use crate::row::{Row, main_data};
 use crate::words::noun;
 
 impl Report {
-    /// What its runs learn.
+    /// What the runs learn.
     pub fn task(&self) -> TaskKind {
         self.data.task
     }
 
-    /// The published figures for the data set; none for a name that is not one of a published experiment, nor for a folder of
-    /// photographs that is not Imagenette.
+    /// The published figures for the data set; none for other experiments, for language models, for a folder of
+    /// photographs that is neither Imagenette nor ImageNet, and where no row of this report has a published one beside it.
     pub fn references(&self) -> Vec<Reference> {
-        let has_none = self.task() != TaskKind::Images || self.is_other_folder();
-        if has_none { Vec::new() } else { references(&self.name) }
+        if self.task() != TaskKind::Images || self.is_other_folder() {
+            return Vec::new();
+        }
+        let published = references(&self.name);
+        let is_beside = |row: &Row| published.iter().any(|theirs| theirs.is_beside(&row.id.name, &row.id.state));
+        if self.rows.iter().any(is_beside) { published } else { Vec::new() }
     }
 
-    /// What is trained on, for headings: the experiment's name, or that of the folder of photographs.
+    /// The name of the data for headings: that of the experiment, or of the folder of photographs.
     pub fn title(&self) -> &str {
         match self.data.name.as_str() {
             "" if self.is_other_folder() => "A folder of images",
@@ -29,9 +33,10 @@ impl Report {
         }
     }
 
-    /// Classes, images or tokens, and parts, and which of them the figures are from, in words; empty where no run folder says.
+    /// A sentence about the data: numbers of classes and of images or tokens, their parts, and which part the figures
+    /// are measured on. Empty if no run folder says.
     pub fn about_data(&self) -> String {
-        let DataSet { task, train, valid, test, held_out, classes, .. } = &self.data;
+        let DataSet { task, train, valid, test, classes, .. } = &self.data;
         let counted =
             |count: u64| format!("{} {}", thousands(count), if count == 1 { task.unit() } else { task.units() });
         let mut facts = Vec::new();
@@ -39,8 +44,7 @@ impl Report {
             let noun = if classes.len() == 1 { "class" } else { "classes" };
             facts.push(format!("{} {noun}", thousands(classes.len() as u64)));
         }
-        let chosen_by = if *held_out { "chosen by" } else { "validated on" };
-        for (verb, part) in [("trained on", train), (chosen_by, valid), ("tested once on", test)] {
+        for (verb, part) in [("trained on", train), ("validated on", valid), ("tested once on", test)] {
             if !part.is_empty() {
                 facts.push(format!("{verb} {} ({})", counted(part.count), part.name));
             }
@@ -52,7 +56,7 @@ impl Report {
         }
     }
 
-    /// Which images or tokens the figures of the table are from; `None` while no run has any.
+    /// Which images or tokens the figures of the table are measured on; `None` while no run is finished.
     fn figures_from(&self) -> Option<String> {
         let done =
             |run: &&Run| run.status == Status::Done && run.data_sha256().is_none_or(|data| data == self.data.sha256);
@@ -60,31 +64,45 @@ impl Report {
         let (score, units) = (noun(self.task()), self.task().units());
         Some(match (summary.split, self.data.held_out) {
             (Split::Valid, _) => {
-                format!("loss and {score} are of the held-out {units}, no test {units} were read")
+                format!("loss and {score} are measured on the held-out {units}; no test {units} were read")
             }
             (Split::Test, true) => {
-                format!("loss and {score} are of the test {units}, the curves of the held-out ones")
+                format!("loss and {score} are measured on the test {units}, the curves on the held-out ones")
             }
             (Split::Test, false) => {
-                format!("nothing was held out, so loss and {score} are of the {units} that each epoch was validated on")
+                format!(
+                    "nothing was held out: loss and {score} are measured on the {units} that each epoch was validated on"
+                )
             }
         })
     }
 
-    /// What stands above every table: the data, and the warnings.
+    /// The lines above every table: the data and the warnings.
     pub(crate) fn facts(&self) -> impl Iterator<Item = String> + '_ {
         let about = Some(self.about_data()).filter(|about| !about.is_empty());
         about.into_iter().chain(self.warnings.iter().cloned())
     }
 
-    /// Whether the program for Imagenette was given another folder: the ten class folders are what tells.
+    /// True if the program for Imagenette or ImageNet was given another folder, with other class folders.
     fn is_other_folder(&self) -> bool {
-        self.name == IMAGENETTE && !self.data.classes.is_empty() && self.data.classes != IMAGENETTE_CLASSES
+        let classes = &self.data.classes;
+        let is_its_own = match self.name.as_str() {
+            IMAGENETTE => *classes == IMAGENETTE_CLASSES,
+            "imagenet" => is_imagenet(classes),
+            _ => true,
+        };
+        !classes.is_empty() && !is_its_own
     }
 }
 
+/// The first and the last class folder tell ImageNet from other thousands.
+fn is_imagenet(classes: &[String]) -> bool {
+    let ends = classes.first().zip(classes.last()).map(|(first, last)| (first.as_str(), last.as_str()));
+    classes.len() == 1000 && ends == Some(("n01440764", "n15075141"))
+}
+
 const IMAGENETTE: &str = "imagenette";
-/// The class folders of Imagenette, in its first and its second split.
+/// The class folders of Imagenette, in its first and second split.
 const IMAGENETTE_CLASSES: [&str; 10] = [
     "n01440764",
     "n02102040",
@@ -98,7 +116,7 @@ const IMAGENETTE_CLASSES: [&str; 10] = [
     "n03888257",
 ];
 
-/// The data and the task of most runs, pieced together from what each says.
+/// The data and the task of most runs, combined from what each run says.
 pub(crate) fn data(runs: &[Run]) -> DataSet {
     let main = main_data(runs);
     let on_it = || runs.iter().filter(|run| run.data_sha256().is_none_or(|data| Some(data) == main));
@@ -107,14 +125,14 @@ pub(crate) fn data(runs: &[Run]) -> DataSet {
     DataSet { sha256: main.unwrap_or_default().to_owned(), classes, ..said }
 }
 
-/// What a reader must know before comparing `rows`.
+/// Warnings for readers who compare `rows`.
 pub(crate) fn warnings(rows: &[Row]) -> Vec<String> {
     let Some(first) = rows.first() else { return Vec::new() };
     let others: Vec<String> = rows.iter().filter(|row| row.data != first.data).map(|row| row.id.label()).collect();
     if others.is_empty() {
         return Vec::new();
     }
-    vec![format!("Trained on other data than the rest, and not compared with it: {}.", others.join("; "))]
+    vec![format!("Trained on different data, so not compared with the other rows: {}.", others.join("; "))]
 }
 
 /// `1,234`.
@@ -151,8 +169,8 @@ mod tests {
         assert!(report.references().is_empty() && report.title() == "photos");
         assert_eq!(
             report.about_data(),
-            "2 classes, trained on 1,244 images (photos/train), validated on 1 image (photos/valid); nothing was held out, so \
-             loss and accuracy are of the images that each epoch was validated on"
+            "2 classes, trained on 1,244 images (photos/train), validated on 1 image (photos/valid); nothing was held out: \
+             loss and accuracy are measured on the images that each epoch was validated on"
         );
         report.data.name = String::new();
         assert_eq!(report.title(), "A folder of images");
@@ -161,16 +179,39 @@ mod tests {
         report.data.test = DataPart { name: "photos/val".to_owned(), count: 2 };
         let about = report.about_data();
         assert!(
-            about.contains("chosen by 1 image (photos/train, held out), tested once on 2 images (photos/val)"),
+            about.contains("validated on 1 image (photos/train, held out), tested once on 2 images (photos/val)"),
             "{about}"
         );
-        assert!(about.ends_with("of the test images, the curves of the held-out ones"), "{about}");
+        assert!(about.ends_with("measured on the test images, the curves on the held-out ones"), "{about}");
         report.runs[0].summary.as_mut().unwrap().split = Split::Valid;
         assert!(report.about_data().ends_with("no test images were read"));
         report.data.classes = IMAGENETTE_CLASSES.map(str::to_owned).to_vec();
         assert!(!report.references().is_empty() && report.title() == IMAGENETTE);
         report.data = DataSet::default();
         assert_eq!((report.title(), report.about_data().as_str()), (IMAGENETTE, ""), "old folders say nothing");
+    }
+
+    #[test]
+    fn a_thousand_classes_are_imagenet_only_when_they_are() {
+        let mut report = report(vec![finished("sgd-s1", 70.0)]);
+        report.name = "imagenet".to_owned();
+        report.data.name = "photos".to_owned();
+        report.data.classes = (0..1000).map(|class| format!("n{class:08}")).collect();
+        assert!(report.references().is_empty() && report.title() == "photos");
+        report.data.classes[0] = "n01440764".to_owned();
+        assert!(report.references().is_empty());
+        report.data.classes[999] = "n15075141".to_owned();
+        assert!(report.references().len() == 2 && report.title() == "imagenet");
+        report.data.classes.remove(7);
+        assert!(report.references().is_empty());
+    }
+
+    #[test]
+    fn other_recipes_have_no_published_figures_beside_them() {
+        let recipe = report(vec![finished("plain-s1", 80.0), finished("lookahead-s1", 80.0)]);
+        assert!(recipe.name == "cifar10" && recipe.references().is_empty());
+        let both = report(vec![finished("plain-s1", 80.0), finished("sgd-s1", 80.0)]);
+        assert!(!both.references().is_empty());
     }
 
     #[test]
@@ -181,8 +222,8 @@ mod tests {
         report.data.held_out = true;
         assert_eq!(
             report.about_data(),
-            "trained on 2,000,000 tokens (text/train), chosen by 200,000 tokens (text/valid); loss and perplexity are of the \
-             test tokens, the curves of the held-out ones"
+            "trained on 2,000,000 tokens (text/train), validated on 200,000 tokens (text/valid); loss and perplexity are \
+             measured on the test tokens, the curves on the held-out ones"
         );
         assert!(report.name == "cifar10" && report.references().is_empty());
     }

@@ -1,13 +1,13 @@
-//! A table of texts that fits a terminal's width.
+//! Tables of text that fit the width of a terminal.
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 use crate::number::ABSENT;
 
-/// Columns of a document's lines.
+/// Maximum line length of documents, in columns.
 const DOCUMENT: usize = 160;
 
-/// `text` with its lines broken between words as documents have them, at 160 columns; tables are not for it.
+/// Breaks the lines of `text` between words at 160 columns, as in documents. Not suited to tables.
 ///
 /// ```
 /// let text = format!("{}\n\nfour", "word ".repeat(40).trim_end());
@@ -17,7 +17,7 @@ pub fn paragraphs(text: &str) -> String {
     wrapped(text, DOCUMENT)
 }
 
-/// `text` with its lines broken between words where they are longer than `width` columns; a word that is longer stays whole.
+/// Breaks lines longer than `width` columns between words; longer words stay whole.
 pub(crate) fn wrapped(text: &str, width: usize) -> String {
     let mut lines = String::new();
     for line in text.lines() {
@@ -37,20 +37,20 @@ pub(crate) fn wrapped(text: &str, width: usize) -> String {
     lines
 }
 
-/// Columns that a cell takes besides its text: a space on either side, and the rule between two cells.
+/// Columns of a cell besides its text: a space on either side, and the gap to the next cell.
 const PADDING: usize = 3;
 
-/// A table of rows of texts under their headings.
+/// A table: headings and rows of text.
 pub(crate) struct Cells<'a> {
     pub(crate) head: &'a [&'a str],
     pub(crate) rows: Vec<Vec<String>>,
-    /// Columns that may be left out, in the order in which they are.
+    /// Columns that may be omitted, in the order of omission.
     pub(crate) spare: &'a [usize],
 }
 
 impl Cells<'_> {
-    /// With as many columns as fit. Where the others alone do not, their texts are broken between words, and where a word is too long
-    /// for that, rows are lists.
+    /// The table with as many columns as fit. If the required columns do not fit, their texts are broken between words;
+    /// if words are too long for that, each row becomes a list.
     pub(crate) fn fitted(&self, width: usize) -> String {
         let with = |left_out: usize| {
             let gone = &self.spare[..left_out];
@@ -80,7 +80,7 @@ impl Cells<'_> {
         cells.flat_map(|cell| cell.split(' ')).map(|word| word.chars().count()).max().unwrap_or(0)
     }
 
-    /// Each row as its name and, below, every cell on a line of its own.
+    /// Each row as its name, with every cell on a separate line below.
     fn listed(&self, width: usize) -> String {
         let mut text = String::new();
         if !self.head[0].is_empty() {

@@ -1,4 +1,4 @@
-//! The program `report`: what it takes, writes, says and answers with.
+//! The program `report`: arguments, output, errors and exit status.
 
 use std::fs;
 use std::io::IsTerminal as _;
@@ -25,11 +25,11 @@ pub struct Arguments {
     #[arg(default_value = "runs")]
     runs: Vec<PathBuf>,
 
-    /// Where the page goes: a file, or for several experiments a folder [default: report.html beside the runs]
+    /// Write the page to this file, or to this folder for several experiments [default: report.html beside the runs]
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
 
-    /// Print the table as CSV with all digits, not as Markdown; a terminal gets a table of its width
+    /// Print the table as CSV with all digits [default: Markdown, or on a terminal a table of its width]
     #[arg(long)]
     csv: bool,
 
@@ -37,7 +37,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     figures: Option<Option<PathBuf>>,
 
-    /// Also write all metrics of all runs as one CSV for pandas [default file: metrics.csv beside the runs]
+    /// Also write all metrics of all runs as one CSV file [default file: metrics.csv beside the runs]
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     metrics: Option<Option<PathBuf>>,
 
@@ -45,33 +45,33 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
 
-    /// Print neither the table nor what was written; what was left out is still told
+    /// Print neither the table nor the names of written files, only notes and errors
     #[arg(long)]
     quiet: bool,
 }
 
-/// Why the program stopped.
+/// Why the program failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no run folder where it looked.
-    #[error("no run folder in {}: nothing to report; `just demo` makes some", listed(looked))]
+    /// None of the given paths contains a run folder.
+    #[error("no run folder in {}: give the path of a run, an experiment or a folder of experiments", listed(looked))]
     NothingFound {
-        /// Where it looked.
+        /// The given paths.
         looked: Vec<PathBuf>,
     },
 
-    /// One file was named for several experiments.
+    /// One output file was given for several experiments.
     #[error(
-        "{flag} {} and {experiments} experiments conflict: one file cannot hold them all; name one experiment, or a folder for --out",
+        "{flag} {} is one file for {experiments} experiments: report one experiment, use a folder with --out, or --metrics without a file",
         path.display()
     )]
     Conflict {
         /// The flag, such as `--out`.
         flag: &'static str,
-        /// The file it names.
+        /// The file that it names.
         path: PathBuf,
-        /// Experiments found.
+        /// Number of experiments found.
         experiments: usize,
     },
 
@@ -81,8 +81,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit status of a program that ends with this error: 2 for bad usage and output that cannot be written where it was
-    /// asked for, 3 for runs that are missing or damaged, 5 for a full disk.
+    /// The exit status of the program: 2 for bad usage or output that cannot be written, 3 for missing or damaged runs,
+    /// 5 for a full disk.
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::NothingFound { .. } | Self::Runs(RunsError::Damaged { .. }) => 3,
@@ -96,10 +96,10 @@ fn listed(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// Reports what `arguments` name.
+/// Writes and prints the reports that `arguments` ask for.
 ///
 /// # Errors
-/// Any [`Error`]; an experiment whose page cannot be written keeps none of the others back.
+/// Any [`Error`]. If the page of one experiment cannot be written, the others are still reported.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let mut left_out = Vec::new();
     let found = crate::find(&arguments.runs, &mut left_out);
@@ -135,7 +135,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Refuses one file for several experiments.
+/// Rejects one output file for several experiments.
 fn check_files(arguments: &Arguments, experiments: usize) -> Result<(), Error> {
     let out = arguments.out.as_ref().filter(|path| !is_folder(path));
     let metrics = arguments.metrics.as_ref().and_then(Option::as_ref);
@@ -143,7 +143,7 @@ fn check_files(arguments: &Arguments, experiments: usize) -> Result<(), Error> {
     named.map_or(Ok(()), |(flag, path)| Err(Error::Conflict { flag, path: path.clone(), experiments }))
 }
 
-/// Columns of the terminal, where standard output is one; 80 where it does not say.
+/// Columns of the terminal if standard output is one, 80 if the width is unknown.
 fn terminal_width() -> Option<usize> {
     let output = std::io::stdout();
     let columns = || terminal_size::terminal_size_of(&output).map_or(80, |(columns, _)| columns.0.into());
@@ -166,7 +166,7 @@ fn print(arguments: &Arguments, report: &Report, is_first: bool) -> Result<(), R
     if differences.is_empty() { Ok(()) } else { say(&format!("{differences}\n")) }
 }
 
-/// Writes the page and what else is asked for; `name` tells several experiments' files apart.
+/// Writes the page and the other files asked for. With several experiments, `name` distinguishes their files.
 fn write(
     arguments: &Arguments,
     found: &Found,
@@ -201,12 +201,12 @@ fn write(
     Ok(())
 }
 
-/// Whether `--out` means a folder: it is one, or its name has no extension.
+/// Whether `--out` names a folder: it exists as one, or has no extension.
 fn is_folder(path: &Path) -> bool {
     path.is_dir() || path.extension().is_none()
 }
 
-/// An experiment's name as a file's: what could lead elsewhere becomes a dash.
+/// An experiment's name as a file name: characters that could lead to another folder become dashes.
 fn file_name(name: &str) -> String {
     let safe = |character: char| if character.is_alphanumeric() || "-_.".contains(character) { character } else { '-' };
     let name: String = name.chars().map(safe).collect();
@@ -262,6 +262,9 @@ mod tests {
         assert_eq!(Error::NothingFound { looked: vec![] }.exit_status(), 3);
         let conflict = Error::Conflict { flag: "--out", path: "one.html".into(), experiments: 2 };
         assert_eq!(conflict.exit_status(), 2);
-        assert!(conflict.to_string().starts_with("--out one.html and 2 experiments conflict: one file"), "{conflict}");
+        assert!(
+            conflict.to_string().starts_with("--out one.html is one file for 2 experiments: report one"),
+            "{conflict}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Differences between rows, paired by seed, and which of them are printed.
+//! Differences between rows, paired by seed, and the choice of those printed.
 
 use lookahead_runs::{PairedDifference, Run, TaskKind, by_seed};
 
@@ -6,32 +6,31 @@ use crate::metric::{Metric, compared};
 use crate::report::Report;
 use crate::row::Row;
 
-/// One row minus another in one metric, over the seeds that both have finished.
+/// One row minus another in one metric, over the seeds that are finished in both.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Comparison {
-    /// Position of the row.
+    /// Index of the row in [`Report::rows`].
     pub row: usize,
-    /// Position of the row that is taken away.
+    /// Index of the row that is subtracted.
     pub baseline: usize,
-    /// The number, one of [`compared`].
+    /// The metric, one of [`compared`].
     pub metric: Metric,
-    /// Seeds that both have.
+    /// Number of seeds that both have, at least 1.
     pub pairs: usize,
     /// Mean difference.
     pub mean: f64,
-    /// Interval and effect size; `None` for a single pair, and for differences that are the same in all pairs, both of which
-    /// leave the noise unknown.
+    /// Interval and effect size. `None` if the noise is unknown: with a single pair, or if all differences are equal.
     pub interval: Option<PairedDifference>,
 }
 
 impl Comparison {
-    /// Whether the row is better than the baseline; `None` where the two cannot be told apart.
+    /// Whether the row is better than the baseline; `None` if the two are not distinguishable.
     pub fn is_better(&self) -> Option<bool> {
         let of = self.interval.filter(PairedDifference::is_distinguishable)?;
         Some((of.mean > 0.0) == self.metric.is_higher_better())
     }
 
-    /// The other way round: the baseline minus the row.
+    /// The opposite difference: the baseline minus the row.
     fn turned(self) -> Self {
         let interval = self.interval.map(|of| PairedDifference {
             mean: -of.mean,
@@ -43,8 +42,8 @@ impl Comparison {
         Self { row: self.baseline, baseline: self.row, mean: -self.mean, interval, ..self }
     }
 
-    /// A word on whether the difference can be told from noise. Where it can, its sign says the rest, but for a minus that is an
-    /// improvement.
+    /// A phrase on whether the difference is distinguishable from noise. It is empty if the sign says enough, which it
+    /// does not if lower is better.
     pub(crate) fn verdict(&self) -> &'static str {
         match (self.interval, self.is_better()) {
             (None, _) if self.pairs > 1 => "the same in all seeds",
@@ -57,9 +56,9 @@ impl Comparison {
     }
 }
 
-/// The differences in score that tables and sentences tell, in the order of the rows: each row that has a row
-/// inside against that one, each other row against the first. Rows that share no finished seed, and rows on different data, are
-/// passed over.
+/// The differences in score that tables and sentences show, in the order of the rows. A row with a wrapper is compared
+/// with the row of its inner optimizer, every other row with the first. Rows on different data, or without a common
+/// finished seed, are not compared.
 pub fn differences(report: &Report) -> Vec<Comparison> {
     let score = Metric::Score(report.task().score());
     let of = |row: usize| {
@@ -74,11 +73,11 @@ pub fn differences(report: &Report) -> Vec<Comparison> {
     (0..report.rows.len()).filter_map(of).collect()
 }
 
-/// The row that `row` is compared with.
+/// Index of the row that `row` is compared with.
 pub(crate) fn baseline(rows: &[Row], row: usize) -> Option<usize> {
     match rows[row].inner {
         Some(inner) => Some(inner),
-        // The first row on the same data, unless it is this one or already stands against this one.
+        // The first row on the same data, unless it is this one or is already compared with this one.
         None => {
             let first = rows.iter().position(|other| other.data == rows[row].data)?;
             (first != row && rows[first].inner != Some(row)).then_some(first)
@@ -105,7 +104,7 @@ pub(crate) fn compare(runs: &[Run], rows: &[Row], task: TaskKind) -> Vec<Compari
     comparisons
 }
 
-/// Of the seeds that both have with a number.
+/// Pairs of the seeds for which both rows have the metric.
 fn pairs(runs: &[Run], ours: &Row, theirs: &Row, metric: Metric) -> Vec<(f64, f64)> {
     let of_row = |row: &Row| -> Vec<(u64, f64)> {
         let summaries = row.runs.iter().filter_map(|&run| Some((runs[run].seed, runs[run].summary.as_ref()?)));
@@ -160,7 +159,7 @@ mod tests {
         assert!(said.contains("+3.33 points (the same in all 3 paired seeds"), "{said}");
     }
 
-    /// What has an optimizer inside stands against it, everything else against the first row, and nothing twice.
+    /// A row with an inner optimizer is compared with it, every other row with the first, and no pair twice.
     #[test]
     fn each_row_is_compared_once() {
         let names =
@@ -179,7 +178,7 @@ mod tests {
         assert_eq!(found, wanted.map(|(row, baseline)| (row.to_owned(), baseline.to_owned())));
     }
 
-    /// An average stands before optimizers of other kinds, so the row inside may come after it.
+    /// An average comes before optimizers of other kinds, so its inner optimizer's row may come after it.
     #[test]
     fn a_row_before_its_inner_optimizer_is_turned_round() {
         let mut runs = vec![];

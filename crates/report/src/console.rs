@@ -1,4 +1,4 @@
-//! Text for terminals, pipes and logs, which may be gone, full, or unable to show more than ASCII.
+//! Output to terminals, pipes and logs, which may be closed, full, or limited to ASCII.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use lookahead_runs::{Error, Result};
 
-/// Writes `text` to standard output. A reader that has seen enough, as `head` has, is no error.
+/// Writes `text` to standard output. A closed pipe, as after `head`, is not an error.
 ///
 /// # Errors
-/// [`Error::Output`] where it cannot be written for another reason, such as a full disk.
+/// [`Error::Output`] if writing fails for another reason, such as a full disk.
 pub fn print(text: &str) -> Result<()> {
     let mut output = io::stdout().lock();
     let text = shown(text, output.is_terminal());
@@ -21,15 +21,15 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Writes a line to standard error. One that is gone or full loses the line: a message is worth less than the run it is about.
+/// Writes a line to standard error. If that fails, the line is lost: a message must not stop a run.
 pub fn note(text: &str) {
     let mut output = io::stderr().lock();
     let text = shown(text, output.is_terminal());
     let _ = writeln!(output, "{text}");
 }
 
-/// Whether the locale says that the terminal shows more than ASCII: the first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set
-/// names UTF-8.
+/// True if the terminal shows Unicode: the first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set names UTF-8. Always
+/// true on Windows.
 pub fn is_unicode() -> bool {
     let mut values = ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(std::env::var_os);
     let value = values.find(|value| !value.is_empty()).unwrap_or_default();
@@ -45,7 +45,7 @@ fn shown(text: &str, is_terminal: bool) -> Cow<'_, str> {
     if is_terminal && !text.is_ascii() && !is_unicode() { ascii(text).into() } else { text.into() }
 }
 
-/// `text` with its signs and rules spelt in ASCII, sign by sign; what has no such spelling is a question mark.
+/// `text` in ASCII: signs, quotation marks and rules are replaced by similar characters, all others by question marks.
 ///
 /// ```
 /// use lookahead_report::console::ascii;

@@ -7,8 +7,11 @@ use lookahead_runs::{EpochRecord, Run, Status, StepRecord, TaskKind};
 use crate::metric::metrics;
 use crate::report::Report;
 
-/// The table as CSV, one line a row: `_mean` and `_std` of each number with all its digits; one seed has no `_std`. `title` is the row's label, as
-/// tables and legends have it.
+/// The table as CSV, one line per row.
+///
+/// Columns: `experiment, protocol, model, device, optimizer, state, title, seeds`, then `_mean` and `_std` of each
+/// metric, with all digits. `_std` is empty for a single seed. `title` is the row's label in tables and legends;
+/// `seeds` are those of the finished runs, separated by spaces.
 pub fn csv(report: &Report) -> String {
     let mut text = "experiment,protocol,model,device,optimizer,state,title,seeds".to_owned();
     for metric in metrics(report.task()) {
@@ -43,7 +46,7 @@ fn columns(task: TaskKind) -> Vec<&'static str> {
     columns
 }
 
-/// The columns of what an epoch is scored by; only classes have a calibration error.
+/// Columns of an epoch's scores; only tasks with classes have a calibration error.
 fn of_scores(task: TaskKind) -> Vec<&'static str> {
     let mut columns: Vec<&str> = task.measures().iter().map(|measure| measure.key()).collect();
     if task == TaskKind::Images {
@@ -52,12 +55,13 @@ fn of_scores(task: TaskKind) -> Vec<&'static str> {
     columns
 }
 
-/// All of `metrics.jsonl` of all runs as one CSV, every line that could be read, for pandas and R: one line a logged step
-/// or epoch, a column that a line does not have is empty.
+/// The readable lines of `metrics.jsonl` of all runs as one CSV, for pandas and R: one line per logged step or epoch.
+/// Columns that a line does not have are empty.
 ///
-/// Columns: `run, optimizer, state, seed, done, kind, step, epoch, train_loss, valid_loss`, the scores (`top1, top5, ece` of images,
-/// `perplexity` of language), `learning_rate, momentum, per_second, seconds`. `step` and `epoch` are those of the file: the last step
-/// done, from 0, and the epoch under way, from 0, of a step or the epochs done of an epoch.
+/// Columns: `run, optimizer, state, seed, done, kind, step, epoch, train_loss, valid_loss`, the scores
+/// (`top1, top5, ece` for images, `perplexity` for language), `learning_rate, momentum, per_second, seconds`. `kind` is
+/// `step` or `epoch`. `step` is the last step done, from 0. `epoch` is the current epoch, from 0, in a step's line, and
+/// the number of epochs done in an epoch's.
 pub fn metrics_csv(report: &Report) -> String {
     let task = report.task();
     let mut text = format!("{}\r\n", columns(task).join(","));
@@ -78,7 +82,7 @@ fn who(run: &Run) -> String {
     format!("{name},{optimizer},{state},{},{}", run.seed, run.status == Status::Done)
 }
 
-/// Taken apart by name, so that a new field cannot be forgotten here.
+/// The record is destructured by name, so that a new field cannot be forgotten here.
 fn step(text: &mut String, task: TaskKind, who: &str, record: &StepRecord) {
     let StepRecord { step, epoch, learning_rate, momentum, train_loss, per_second, seconds } = *record;
     let [loss, rate, momentum, speed, seconds] =

@@ -1,4 +1,4 @@
-//! What the page holds, as one JSON value.
+//! The data of the page, as one JSON value.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,11 +19,11 @@ use crate::sums::{Classes, Sample, clock, mean_time, sample};
 use crate::target::TimeToTarget;
 use crate::thin::{Curve, of_epochs, of_steps};
 
-/// Buckets of all curves of one kind together: what keeps fifty runs well under two megabytes.
+/// Buckets of all curves of one kind in total, which keeps the page of fifty runs well under two megabytes.
 const BUCKETS: usize = 24_000;
-/// Buckets of one curve: more than a wide screen has pixels to show.
+/// Maximum number of buckets of one curve: more than a wide screen can show.
 const MOST_BUCKETS: usize = 1_000;
-/// Below this a curve would look angular, whatever the number of runs.
+/// Minimum number of buckets of one curve, with any number of runs: with fewer, it would look angular.
 const FEWEST_BUCKETS: usize = 80;
 
 #[derive(Debug, Serialize)]
@@ -39,13 +39,13 @@ pub(crate) struct Data {
     epochs: u64,
     classes: Vec<String>,
     findings: Vec<String>,
-    /// How long each row took to its target, a sentence each.
+    /// Time to target of each row, one sentence each.
     targets: Vec<String>,
     #[serde(flatten)]
     scored: Scored,
     rows: Vec<RowData>,
     runs: Vec<RunData>,
-    /// Curves, each once: seeds share their learning rate.
+    /// All distinct curves: seeds share their learning rate.
     curves: Vec<Curve>,
     comparisons: Vec<ComparisonData>,
     sources: Vec<SourceData>,
@@ -64,7 +64,7 @@ struct RowData {
     state: String,
     optimizer: String,
     inner: Option<usize>,
-    /// The row that differences are told against, unless the reader chooses another.
+    /// The row that this one is compared with, unless the reader chooses another.
     baseline: Option<usize>,
     hue: &'static str,
     strong: bool,
@@ -72,7 +72,7 @@ struct RowData {
     runs: Vec<usize>,
     numbers: Vec<Option<Spread>>,
     references: Vec<Reference>,
-    /// Sums over finished runs; `None` where there are no classes.
+    /// Sums over finished runs; `None` for a task without classes.
     classes: Option<Classes>,
     sample: Option<Sample>,
     time: Vec<(&'static str, f64)>,
@@ -83,14 +83,14 @@ struct RunData {
     name: String,
     seed: u64,
     status: &'static str,
-    /// In the order of `metrics`; empty for an unfinished run.
+    /// One number per entry of `metrics`; empty for an unfinished run.
     numbers: Vec<f64>,
     best_score: Option<f64>,
     best_epoch: Option<u64>,
     ece: Option<f64>,
     peak_rss_mb: Option<u64>,
     steps_per_epoch: f64,
-    /// Steps and seconds: the axis of time.
+    /// Steps and seconds, for the time axis.
     clock: (Vec<u64>, Vec<f64>),
     /// Positions in `curves` by name.
     curves: BTreeMap<&'static str, usize>,
@@ -175,7 +175,7 @@ impl ComparisonData {
     }
 }
 
-/// Curves by their content, so that equal ones are held once.
+/// Curves by content, so that equal ones are stored once.
 #[derive(Default)]
 struct Pool {
     curves: Vec<Curve>,
@@ -214,7 +214,7 @@ fn row_data(report: &Report, position: usize, row: &Row, ink: Ink, theirs: &[Ref
 
 fn run_data(run: &Run, task: TaskKind, last_step: u64, buckets: usize, pool: &mut Pool) -> RunData {
     let mut curves = BTreeMap::new();
-    // A short run may log fewer steps than it has epochs.
+    // A short run may have fewer logged steps than epochs.
     let train_loss = if run.log.steps.len() < run.log.epochs.len() {
         of_epochs(run, |record| record.train_loss)
     } else {
@@ -244,7 +244,7 @@ fn run_data(run: &Run, task: TaskKind, last_step: u64, buckets: usize, pool: &mu
         best_score: details.map(|details| details.best_score),
         best_epoch: details.map(|details| details.best_epoch),
         ece: details.and_then(|details| details.ece),
-        // Zero where the system did not tell.
+        // Zero if the system does not report it.
         peak_rss_mb: summary.map(|summary| summary.peak_rss_mb).filter(|&peak| peak > 0),
         steps_per_epoch: run.steps_per_epoch(),
         clock: clock(run),
@@ -252,10 +252,10 @@ fn run_data(run: &Run, task: TaskKind, last_step: u64, buckets: usize, pool: &mu
     }
 }
 
-/// JSON that may stand inside `<script>`: no `<`, `>` or `&` is left as it is, so no name can end the element.
+/// JSON that is safe inside `<script>`: `<`, `>` and `&` are escaped, so no name can end the element.
 pub(crate) fn embeddable_json(value: &impl Serialize) -> Result<String, serde_json::Error> {
     let text = serde_json::to_string(value)?;
-    // These characters only occur within JSON strings, where the escape means the same.
+    // These characters occur only in JSON strings, where the escape has the same meaning.
     Ok(text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
 }
 

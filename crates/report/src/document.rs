@@ -1,4 +1,4 @@
-//! `docs/RESULTS.md`: the tables of all experiments, with what they were made on.
+//! `docs/RESULTS.md`: the tables of all experiments, with commits, machines and commands.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,8 +12,8 @@ use crate::report::Report;
 use crate::settings::origin;
 use crate::words::{a_unit, noun};
 
-/// The tables of all `reports` as one Markdown page: for each its table, the differences paired by seed, what it was made
-/// with and on, and whose the other figures are. Meant to be written by `just report --results` and never by hand.
+/// The tables of all `reports` as one Markdown page. Each experiment has its table, the differences paired by seed,
+/// commit, machine, threads and command, and the sources of published figures. The program writes it with `--results`.
 pub fn results(reports: &[Report]) -> String {
     let tasks = if reports.is_empty() { vec![TaskKind::default()] } else { reports.iter().map(Report::task).collect() };
     let listed = |word: fn(TaskKind) -> &'static str, between: &str| -> String {
@@ -23,9 +23,9 @@ pub fn results(reports: &[Report]) -> String {
     let (units, scores) = (listed(a_unit, " or "), listed(noun, " and "));
     let introduction = format!(
         "# Results\n\nWritten by `just report --results`, from run folders; not edited by hand.\n\
-        Mean \u{b1} sample standard deviation over seeds. Losses are nats {units}; {scores} {} of the last epoch, at the slow \
-        weights where there are any. Differences are paired by seed, with a 95 % interval (Student's t) and the mean over the standard \
-        deviation of the differences as effect size; where the interval holds zero they are not distinguishable from noise.\n",
+        Mean \u{b1} sample standard deviation over seeds. Losses are in nats {units}; {scores} {} of the last epoch, at the slow \
+        weights if there are any. Differences are paired by seed, with a 95 % confidence interval (Student's t). The effect size is the \
+        mean of the differences over their standard deviation. If the interval contains zero, the rows are not distinguishable.\n",
         if scores.contains(' ') { "are those" } else { "is that" }
     );
     let mut text = paragraphs(&introduction);

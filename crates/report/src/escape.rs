@@ -1,6 +1,6 @@
 //! Text for HTML and SVG.
 
-/// `text` for an element or a quoted attribute of HTML or SVG.
+/// Escapes `text` for an element or a quoted attribute of HTML or SVG.
 ///
 /// ```
 /// use lookahead_report::escaped;

@@ -1,7 +1,7 @@
 //! Figures for papers, as SVG on white.
 //!
-//! SVG alone: TeX (through `svg` or Inkscape), Word and browsers take it and it stays sharp; a PNG would need a second
-//! renderer here, and `rsvg-convert figure.svg -o figure.png` makes one of any size.
+//! TeX (through `svg` or Inkscape), Word and browsers read SVG, and it stays sharp at any size. PNG would need a second
+//! renderer; `rsvg-convert figure.svg -o figure.png` converts.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use crate::palette::Ink;
 use crate::report::Report;
 use crate::thin::{Curve, of_epochs, of_steps};
 
-/// Points of a curve.
+/// Maximum number of points of a curve.
 const BUCKETS: usize = 300;
 
-/// The points of a run: steps done, and the value then.
+/// The points of a run: steps done, and the value at that step.
 type Values = dyn Fn(&Run) -> Vec<(u64, f64)>;
 
-/// What is drawn of each run.
+/// A figure: what is drawn of each run.
 struct Drawn {
-    /// The file's name, without its ending.
+    /// File name without the extension.
     name: &'static str,
     title: &'static str,
     y_is_logarithmic: bool,
@@ -53,7 +53,7 @@ impl Drawn {
         let score = task.score();
         let (title, is_logarithmic) = match task {
             TaskKind::Images => ("Validation accuracy (%)", false),
-            // Like the losses, it falls by factors.
+            // Perplexity falls by factors, like the losses.
             TaskKind::Language => ("Validation perplexity", true),
         };
         let values = move |run: &Run| of_epochs(run, |record| record.scores.get(score));
@@ -61,7 +61,8 @@ impl Drawn {
     }
 }
 
-/// The figures of an experiment: file name and SVG text. A figure that no run has values for is left out.
+/// The figures of an experiment, as (file name, SVG text): losses, score, learning rate and momentum by step, with the
+/// mean and standard deviation over seeds. Figures without values are left out.
 pub fn figures(report: &Report) -> Vec<(String, String)> {
     let inks = Ink::of_rows(report.rows.iter().map(|row| &row.id));
     let last_step = report.runs.iter().map(|run| run.log.steps_done()).max().unwrap_or(0);
@@ -98,7 +99,7 @@ pub fn figures(report: &Report) -> Vec<(String, String)> {
     figures
 }
 
-/// A row's mean over seeds at each step, with its spread.
+/// A row's mean and standard deviation over seeds at each step.
 fn mean_over_seeds(curves: impl Iterator<Item = Curve>) -> Vec<(f64, Spread)> {
     let mut by_step: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for curve in curves {

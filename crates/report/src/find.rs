@@ -1,4 +1,4 @@
-//! From the paths somebody names to experiments and their run folders.
+//! Finds experiments and their run folders below given paths.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,18 +13,19 @@ use crate::LeftOut;
 pub struct Found {
     /// The experiment's folder.
     pub folder: PathBuf,
-    /// Its run folders, by name.
+    /// Its run folders, sorted by name.
     pub runs: Vec<PathBuf>,
 }
 
-/// Looks for run folders: each path may be a run, an experiment (a folder of runs), or a folder of experiments.
+/// Finds run folders, grouped by experiment. Each path may be a run, an experiment (a folder of runs), or a folder of
+/// experiments.
 ///
-/// Says in `left_out` what is not there or holds no run. Folders whose name starts with a dot are passed over.
+/// Paths that do not exist or contain no run are added to `left_out`. Folders whose name starts with a dot are ignored.
 pub fn find(paths: &[PathBuf], left_out: &mut Vec<LeftOut>) -> Vec<Found> {
     let mut experiments: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
     for path in paths {
         if !path.is_dir() {
-            let why = if path.exists() { "is a file, not a folder of runs" } else { "is not there" };
+            let why = if path.exists() { "is a file, not a folder of runs" } else { "not found" };
             left_out.push(LeftOut::new(path.display(), why));
             continue;
         }
@@ -36,10 +37,11 @@ pub fn find(paths: &[PathBuf], left_out: &mut Vec<LeftOut>) -> Vec<Found> {
             for child in children.iter().filter(|child| !Run::is_at(child)) {
                 let (inner, others): (Vec<_>, Vec<_>) =
                     folders_in(child, left_out).into_iter().partition(|inner| Run::is_at(inner));
-                // Two levels down at most: a folder of folders of experiments has several of the same name.
+                // At most two levels down: below that, several experiments may have the same name.
                 for folder in others.iter().filter(|_| inner.is_empty()) {
                     if folders_in(folder, left_out).iter().any(|run| Run::is_at(run)) {
-                        left_out.push(LeftOut::new(folder.display(), "lies too deep; name it to report it"));
+                        left_out
+                            .push(LeftOut::new(folder.display(), "is nested too deep; pass this folder to report it"));
                     }
                 }
                 runs.extend(inner);
@@ -47,8 +49,10 @@ pub fn find(paths: &[PathBuf], left_out: &mut Vec<LeftOut>) -> Vec<Found> {
             runs
         };
         if runs.is_empty() {
-            left_out
-                .push(LeftOut::new(path.display(), "holds no run folder (one has a metrics.jsonl or a config.toml)"));
+            left_out.push(LeftOut::new(
+                path.display(),
+                "contains no run folder, which would have a metrics.jsonl or a config.toml",
+            ));
         }
         for run in runs {
             let folder = parent_of(&run);

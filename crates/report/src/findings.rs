@@ -1,4 +1,4 @@
-//! What a comparison says, in plain sentences.
+//! Comparisons in plain sentences.
 
 use lookahead_runs::PairedDifference;
 
@@ -9,7 +9,7 @@ use crate::report::Report;
 use crate::row::Row;
 use crate::words::value;
 
-/// What [`differences`] says, one plain sentence each. Where nothing can be compared, what each row reaches and how sure that is.
+/// One sentence per entry of [`differences`]. If nothing can be compared, one per row: its score and the uncertainty.
 pub(crate) fn findings(report: &Report) -> Vec<String> {
     let measure = report.task().score();
     let reached = |row: &Row| Some(format!("{:.2}", row.number(Metric::Score(measure))?.mean));
@@ -21,7 +21,7 @@ pub(crate) fn findings(report: &Report) -> Vec<String> {
         let [row, baseline] = [found.row, found.baseline].map(|position| &report.rows[position]);
         let verdict = match found.interval {
             None if found.pairs > 1 => format!("the same in all {} paired seeds, so the noise is unknown", found.pairs),
-            None => "one seed, so noise cannot be told from effect".to_owned(),
+            None => "one seed, so the effect cannot be distinguished from noise".to_owned(),
             Some(of) => format!(
                 "95 % interval {} over {} paired seeds: {}",
                 interval(of.low, of.high),
@@ -43,16 +43,16 @@ pub(crate) fn findings(report: &Report) -> Vec<String> {
     found.iter().filter_map(sentence).collect()
 }
 
-/// The score of one row by itself; `None` without a finished run.
+/// A sentence on the score of one row; `None` without a finished run.
 fn alone(report: &Report, row: &Row) -> Option<String> {
     let measure = report.task().score();
     let scores = report.finished(row).filter_map(|run| Some(run.summary.as_ref()?.figures.scores.get(measure)));
-    // Its difference from nothing: the same interval.
+    // The difference from zero has the same interval.
     let pairs: Vec<(f64, f64)> = scores.map(|score| (score, 0.0)).collect();
     let sure = match PairedDifference::of(&pairs) {
         Some(of) => format!("95 % interval of the mean {:.2} to {:.2} over {} seeds", of.low, of.high, of.pairs),
         None if pairs.len() > 1 => format!("the same in all {} seeds, so the noise is unknown", pairs.len()),
-        None => "one seed, so how far another would be from it is unknown".to_owned(),
+        None => "one seed, so the spread over seeds is unknown".to_owned(),
     };
     let reached = format!("{:.2}", row.number(Metric::Score(measure))?.mean);
     Some(format!("{} reaches {} ({sure}).", row.id.label(), value(measure, &reached)))
@@ -72,7 +72,7 @@ mod tests {
         };
         let interval = "95 % interval of the mean 77.52 to 82.48 over 3 seeds";
         assert_eq!(of(&[79.0, 80.0, 81.0]), [format!("SGD reaches 80.00 % ({interval}).")]);
-        assert_eq!(of(&[80.0]), ["SGD reaches 80.00 % (one seed, so how far another would be from it is unknown)."]);
+        assert_eq!(of(&[80.0]), ["SGD reaches 80.00 % (one seed, so the spread over seeds is unknown)."]);
         assert!(of(&[80.0, 80.0])[0].contains("the same in all 2 seeds"));
         assert!(findings(&report(vec![crate::testing::unfinished("sgd-s1")])).is_empty());
     }

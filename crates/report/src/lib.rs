@@ -1,14 +1,27 @@
 #![doc = include_str!("../README.md")]
 //!
-//! # Why the charts are our own
+//! # Where things are
 //!
-//! The page must be one file under two megabytes that works offline for fifty runs, on paper and in both themes, and
-//! whose values a test can read. The chart libraries that would do (uPlot, 50 kB; Plotly, over 1 MB) bring canvas or
-//! their own styling: canvas cannot be printed sharply, styled by the page's CSS or read from the DOM, and seed bands,
-//! linked zoom and debiased smoothing would be written on top in any case. What is left of a library is two scales, ticks
-//! and paths, some 300 lines; written here as SVG they follow the theme through CSS variables, print as vectors, are open
-//! to a screen reader and to the browser test, and add no dependency to keep up to date. Thinning ([`Curve`]) is done
-//! before, so that SVG's cost per point never shows: a page of fifty runs draws some hundred points a line.
+//! * reading: [`find`], [`Found`], [`Report`], [`Row`], [`LeftOut`]
+//! * figures: [`Metric`], [`metrics`], [`compared`]; [`differences`], [`Comparison`]; [`TimeToTarget`]; published ones: [`references`],
+//!   [`Reference`], [`Source`]
+//! * the page: [`page`], [`write_page`]; tables: [`text`], [`markdown`], [`markdown_differences`], [`results`], [`csv`], [`metrics_csv`]; SVG:
+//!   [`figures`], [`chart`], [`Curve`]
+//! * tuning studies: [`StudyReport`], [`StudyRow`], [`Trial`], [`FinalRun`], [`FinalFigures`]; [`study_page`], [`study_markdown`]
+//! * writing: [`console`], [`paragraphs`], [`escaped`], [`signed`], [`interval`], [`clock`]
+#![cfg_attr(feature = "cli", doc = "* the program: [`command`]")]
+//!
+//! # Why there is no chart library
+//!
+//! The page must be one file under two megabytes that works offline with fifty runs, prints well, has a light and a
+//! dark theme, and has values that a test can read. Suitable libraries (uPlot, 50 kB; Plotly, over 1 MB) use canvas or
+//! their own styling. Canvas cannot be printed sharply, styled by the page's CSS or read from the DOM, and seed bands,
+//! linked zoom and debiased smoothing would have to be added to any of them.
+//!
+//! What remains of a library is two scales, ticks and paths: about 300 lines. Written here as SVG, the charts follow
+//! the theme through CSS variables, print as vectors, are readable by screen readers and by the browser test, and add
+//! no dependency. Curves are thinned first ([`Curve`]), so the cost of SVG per point does not matter: a page of fifty
+//! runs draws a few hundred points per line.
 #![forbid(unsafe_code)]
 
 mod about;
@@ -69,17 +82,17 @@ pub use target::TimeToTarget;
 pub use text::text;
 pub use thin::Curve;
 
-/// Something the report does not hold, and why.
+/// Something that the report leaves out, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// The run, file or folder.
     pub what: String,
-    /// The reason, a phrase.
+    /// The reason, as a phrase.
     pub why: String,
 }
 
 impl LeftOut {
-    /// `what` was left out because of `why`.
+    /// `what` was left out for the reason `why`.
     pub fn new(what: impl fmt::Display, why: impl Into<String>) -> Self {
         Self { what: what.to_string(), why: why.into() }
     }
@@ -91,10 +104,10 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// Writes the [`page`] of an experiment to `path`; the file is whole or not there.
+/// Writes the [`page`] of an experiment to `path`, atomically.
 ///
 /// # Errors
-/// [`Error::Output`] when `path` cannot be written.
+/// [`Error::Output`] if `path` cannot be written.
 pub fn write_page(report: &Report, left_out: &[LeftOut], path: &Path) -> lookahead_runs::Result<()> {
     let text = page(report, left_out).map_err(std::io::Error::from).map_err(Error::output("write", path))?;
     atomic::write(path, text.as_bytes())

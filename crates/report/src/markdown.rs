@@ -10,7 +10,7 @@ use crate::report::Report;
 use crate::row::Row;
 use crate::words::{direction, in_full};
 
-/// The table as Markdown: mean and standard deviation over seeds, published accuracies in the last columns.
+/// The table as Markdown: mean and standard deviation over seeds, with published accuracies in the last columns.
 pub fn markdown(report: &Report) -> String {
     let theirs = report.references();
     let sources: Vec<Source> =
@@ -30,7 +30,7 @@ pub fn markdown(report: &Report) -> String {
     aligned(&lines, 1)
 }
 
-/// The [`differences`] as Markdown; empty where there are none.
+/// The [`differences`] as a Markdown table; empty if there are none.
 pub fn markdown_differences(report: &Report) -> String {
     let score = report.task().score();
     let what = format!("{}, paired by seed{}", in_full(score), direction(score));
@@ -52,7 +52,7 @@ pub fn markdown_differences(report: &Report) -> String {
     if lines.len() == 1 { String::new() } else { aligned(&lines, 1) }
 }
 
-/// Seeds done, and of how many if some are not.
+/// Number of finished seeds, with the total if some are not finished.
 fn seeds_cell(done: usize, all: usize) -> String {
     if done == all { done.to_string() } else { format!("{done} of {all}") }
 }
@@ -71,7 +71,7 @@ fn their_cell(theirs: &[Reference], source: Source, row: &Row) -> String {
     their.map_or_else(|| ABSENT.to_owned(), |their| format!("{:.2}", their.top1))
 }
 
-/// Text that cannot leave its cell, nor its line.
+/// Escapes `text` so that it cannot leave its table cell or line.
 pub(crate) fn in_cell(text: &str) -> String {
     let mut cell = String::with_capacity(text.len());
     for character in text.chars() {
@@ -84,7 +84,7 @@ pub(crate) fn in_cell(text: &str) -> String {
     cell
 }
 
-/// A Markdown table whose columns line up; columns from `numbers` on are right-aligned.
+/// A Markdown table with aligned columns, right-aligned from column `numbers` on. The first line is the heading.
 pub(crate) fn aligned(lines: &[Vec<String>], numbers: usize) -> String {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0).max(3);

@@ -1,23 +1,23 @@
-//! The numbers of the table: which there are depends on what runs learn.
+//! The metrics of the table, which depend on the task.
 
 use lookahead_runs::{Figures, Measure, TaskKind};
 
-/// A number of the table.
+/// A metric: a column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// Mean training loss of the last epoch.
+    /// Mean training loss of the last epoch, in nats per image or token.
     TrainLoss,
-    /// Final loss on what the run is judged by.
+    /// Final loss on the split that the run is judged on, in nats per image or token.
     Loss,
-    /// A final score there.
+    /// A final score on that split.
     Score(Measure),
-    /// Seconds of a run.
+    /// Duration of a run in seconds.
     Seconds,
-    /// Training images or tokens a second.
+    /// Training images or tokens per second.
     Speed(TaskKind),
 }
 
-/// The numbers of the table for runs of `task`, in the order of its columns.
+/// The metrics for runs of `task`, in the order of the columns.
 ///
 /// ```
 /// use lookahead_report::metrics;
@@ -31,7 +31,7 @@ pub fn metrics(task: TaskKind) -> Vec<Metric> {
     losses.chain(scores).chain([Metric::Seconds, Metric::Speed(task)]).collect()
 }
 
-/// The numbers that rows are compared in, the score first.
+/// The metrics that rows are compared in, the score first.
 pub fn compared(task: TaskKind) -> [Metric; 3] {
     [Metric::Score(task.score()), Metric::Loss, Metric::TrainLoss]
 }
@@ -48,7 +48,7 @@ impl Metric {
         }
     }
 
-    /// Title of the column, with its unit.
+    /// Column title, with the unit.
     pub fn title(self) -> &'static str {
         match self {
             Self::TrainLoss => "Train loss",
@@ -60,7 +60,7 @@ impl Metric {
         }
     }
 
-    /// Digits after the point.
+    /// Number of decimals in tables.
     pub fn digits(self) -> usize {
         match self {
             Self::TrainLoss | Self::Loss => 4,
@@ -69,7 +69,7 @@ impl Metric {
         }
     }
 
-    /// The number of one run; NaN where it has none.
+    /// The value for one run; NaN if the run has none.
     pub fn of(self, figures: &Figures) -> f64 {
         match self {
             Self::TrainLoss => figures.train_loss,
@@ -80,7 +80,7 @@ impl Metric {
         }
     }
 
-    /// Whether larger is better.
+    /// True if larger is better.
     pub fn is_higher_better(self) -> bool {
         match self {
             Self::TrainLoss | Self::Loss | Self::Seconds => false,
@@ -89,12 +89,12 @@ impl Metric {
         }
     }
 
-    /// Whether it says more of the machine than of the optimizer.
+    /// True if it depends more on the machine than on the optimizer.
     pub(crate) fn is_of_machine(self) -> bool {
         matches!(self, Self::Seconds | Self::Speed(_))
     }
 
-    /// Title of a column of differences.
+    /// Title of a column with differences.
     pub(crate) fn title_of_difference(self) -> &'static str {
         match self {
             Self::TrainLoss | Self::Loss => "Nats",

@@ -1,9 +1,10 @@
 //! Numbers as terminals, tables and sentences write them.
 
-/// Where there is no number.
+/// Shown where there is no number.
 pub(crate) const ABSENT: &str = "\u{2013}";
 
-/// With its sign, a true minus and two digits; what rounds to zero has no sign.
+/// `value` with its sign, a true minus and two decimals; without sign if it rounds to zero, and an en dash if it is not
+/// finite.
 ///
 /// ```
 /// use lookahead_report::signed;
@@ -22,7 +23,7 @@ pub fn signed(value: f64) -> String {
     }
 }
 
-/// From a low end to a high one, each as [`signed`] writes it.
+/// An interval, with both ends as [`signed`] writes them.
 ///
 /// ```
 /// use lookahead_report::interval;
@@ -32,7 +33,7 @@ pub fn interval(low: f64, high: f64) -> String {
     format!("{} to {}", signed(low), signed(high))
 }
 
-/// `m:ss` or `h:mm:ss`, to the nearest second.
+/// Seconds as `m:ss` or `h:mm:ss`, to the nearest second.
 ///
 /// ```
 /// use lookahead_report::clock;

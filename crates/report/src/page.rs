@@ -1,4 +1,4 @@
-//! One HTML file that needs nothing else.
+//! The page: one self-contained HTML file.
 
 use sha2::{Digest, Sha256};
 
@@ -10,7 +10,7 @@ use crate::report::Report;
 
 const HTML: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/style.css");
-/// One script, in the order in which the parts use each other.
+/// The parts of the script, each before those that use it.
 const SCRIPT: &[&str] = &[
     include_str!("page/dom.js"),
     include_str!("page/scale.js"),
@@ -25,14 +25,14 @@ const SCRIPT: &[&str] = &[
     include_str!("page/main.js"),
 ];
 
-/// The page of an experiment; `left_out` is what [`find`](crate::find) said, to stand beside what the report leaves out.
+/// The HTML page of an experiment. `left_out`, from [`find`](crate::find), is listed with what the report leaves out.
 ///
-/// Data go in as JSON that cannot end its element; the script puts them on the page as text alone. A content security
-/// policy names the digests of the one script and the one style, so that the browser runs nothing else and fetches
-/// nothing, whatever a run is called.
+/// The data are embedded as JSON that cannot end its element, and the script shows them only as text. A content
+/// security policy contains the digests of the script and the style sheet, so that the browser runs nothing else and
+/// fetches nothing, whatever the names of runs are.
 ///
 /// # Errors
-/// The serializer's, for numbers that JSON cannot hold; none such is put in.
+/// Errors of the JSON serializer; none is expected for a report.
 pub fn page(report: &Report, left_out: &[LeftOut]) -> Result<String, serde_json::Error> {
     let script = format!("\"use strict\";\n(() => {{\n{}}})();\n", SCRIPT.concat());
     let data = embeddable_json(&Data::new(report, left_out))?;
@@ -42,7 +42,7 @@ pub fn page(report: &Report, left_out: &[LeftOut]) -> Result<String, serde_json:
         base64(&Sha256::digest(STYLE.as_bytes())),
     );
     let title = format!("{} \u{2013} Lookahead experiments", report.title());
-    // One pass over the template, so that nothing a value contains is taken for a placeholder.
+    // One pass over the template, so that values cannot contain placeholders.
     let mut page = String::with_capacity(HTML.len() + data.len() + script.len() + STYLE.len() + 4096);
     for (position, part) in HTML.split("{{").enumerate() {
         let Some((name, rest)) = part.split_once("}}").filter(|_| position > 0) else {

@@ -1,8 +1,9 @@
-//! One colour for each inner optimizer, two shades: plain, and with Lookahead around it.
+//! Colours and dashes of rows: one hue per inner optimizer, in one shade for the plain row and one with Lookahead
+//! around it.
 //!
-//! The question of every chart is Lookahead against its inner optimizer, so the two share a hue; the state policy is the
-//! dash. Hues are near Okabe and Ito's, which people with any common colour vision tell apart, and each shade has a
-//! contrast of at least three to white.
+//! Charts compare Lookahead with its inner optimizer, so the two share a hue; the dash shows the state policy. The hues
+//! are close to those of Okabe and Ito, which are distinguishable with any common colour vision. Each shade has a
+//! contrast of at least 3 to white.
 
 use lookahead_runs::RowId;
 
@@ -16,39 +17,39 @@ struct Hue {
     strong: &'static str,
 }
 
-/// The optimizers of the published tables.
+/// Hues of the optimizers in published tables.
 const KNOWN: [(&str, Hue); 3] = [
     ("sgd", Hue { name: "blue", plain: "#4394d8", strong: "#0a4a86" }),
     ("adamw", Hue { name: "orange", plain: "#e0762c", strong: "#a02f06" }),
     ("rmsprop", Hue { name: "green", plain: "#2f9e76", strong: "#075840" }),
 ];
-/// Averages of weights, whatever is averaged.
+/// Averages of weights, of any optimizer.
 const AVERAGES: Hue = Hue { name: "purple", plain: "#7b52b9", strong: "#4b2a80" };
-/// Other kinds, in the order in which they appear, and then again from the first.
+/// Other kinds, in order of appearance; reused from the first when they run out.
 const OTHERS: [Hue; 3] = [
     Hue { name: "ochre", plain: "#9a7500", strong: "#594300" },
     Hue { name: "pink", plain: "#b8447f", strong: "#711a48" },
     Hue { name: "gray", plain: "#5f6b76", strong: "#2b343c" },
 ];
-/// Dashes as SVG spells them; the first three are those of the state policies.
+/// SVG dash patterns; the first three are those of the state policies.
 const DASHES: [&str; 8] = ["", "7 3", "2 2.5", "9 3 2 3", "12 4", "4 4", "9 3 2 3 2 3", "1 4"];
 
 /// How a row is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ink {
-    /// Name of the hue in the page's style sheet.
+    /// Name of the hue in the style sheet.
     pub(crate) hue: &'static str,
-    /// Whether it is the stronger shade.
+    /// True for the stronger shade.
     pub(crate) strong: bool,
-    /// Dashes of the line, as SVG spells them; empty for a whole line.
+    /// SVG dash pattern; empty for a solid line.
     pub(crate) dash: &'static str,
     /// The colour on white.
     pub(crate) on_white: &'static str,
 }
 
 impl Ink {
-    /// Of all rows. Rows of one shade, as two settings of SGD are, get a dash each; only from the ninth of them on are two rows
-    /// drawn alike.
+    /// The inks of all rows. Rows with the same shade, such as two settings of SGD, get different dashes; from the
+    /// ninth such row on, dashes repeat.
     pub(crate) fn of_rows<'a>(rows: impl Iterator<Item = &'a RowId>) -> Vec<Self> {
         let mut others: Vec<&str> = Vec::new();
         let mut inks: Vec<Self> = Vec::new();

@@ -1,4 +1,4 @@
-//! Other people's figures, to stand beside ours. They are quoted, not measured here.
+//! Published figures, for comparison. They are quoted, not measured here.
 
 use lookahead_runs::RowId;
 use serde::Serialize;
@@ -11,45 +11,53 @@ pub enum Source {
     OriginalKeep,
     /// The original project's slides, tables "with State Reset"; random flips were added at the same time.
     OriginalReset,
-    /// Zhang, Lucas, Hinton and Ba: Lookahead Optimizer, 2019, arXiv:1907.08610.
+    /// Zhang, Lucas, Hinton and Ba: Lookahead Optimizer, 2019, arXiv:1907.08610, on CIFAR.
     Paper,
+    /// The same paper on ImageNet, after the 60 epochs of its shorter schedule.
+    PaperShort,
 }
 
 impl Source {
-    /// All of them, in the order of the columns.
-    pub const ALL: [Self; 3] = [Self::OriginalKeep, Self::OriginalReset, Self::Paper];
+    /// All sources, in the order of the columns.
+    pub const ALL: [Self; 4] = [Self::OriginalKeep, Self::OriginalReset, Self::Paper, Self::PaperShort];
 
-    /// Title of the column.
+    /// Column title.
     pub fn title(self) -> &'static str {
         match self {
             Self::OriginalKeep => "Original, no reset",
             Self::OriginalReset => "Original, reset",
             Self::Paper => "Paper",
+            Self::PaperShort => "Paper, 60 epochs",
         }
     }
 
-    /// Runs behind each figure, in words.
+    /// The runs behind each figure, as a phrase: `one run each`.
     pub fn runs(self) -> &'static str {
         match self {
-            Self::OriginalKeep | Self::OriginalReset => "one run a figure",
+            Self::OriginalKeep | Self::OriginalReset => "one run each",
             Self::Paper => "means of three seeds",
+            Self::PaperShort => "number of runs unknown",
         }
     }
 
-    /// What the column is, in a sentence or two.
+    /// A description of the source, with network and protocol.
     pub fn about(self) -> &'static str {
         match self {
             Self::OriginalKeep => {
-                "Slides of github.com/akashpalrecha/Lookahead, \u{201c}without State Reset\u{201d}: one run a cell, a \
+                "Slides of github.com/akashpalrecha/Lookahead, \u{201c}without State Reset\u{201d}: one run per cell, a \
                  torchvision ResNet-18 with an ImageNet stem and fastai\u{2019}s head, no flips."
             }
             Self::OriginalReset => {
-                "The same slides, \u{201c}with State Reset\u{201d}: one run a cell; random flips (and, for Lookahead, momentum \
-                 0.9) were added at the same time, so the gain over the other table is not the reset\u{2019}s alone."
+                "The same slides, \u{201c}with State Reset\u{201d}: one run per cell; random flips (and, for Lookahead, momentum \
+                 0.9) were added at the same time, so the gain over the other table is not due to the reset alone."
             }
             Self::Paper => {
                 "Zhang, Lucas, Hinton and Ba, Lookahead Optimizer, arXiv:1907.08610: ResNet-18 with a 3\u{d7}3 stem, 200 \
-                 epochs, mean of three seeds; its Adam stands beside AdamW."
+                 epochs, mean of three seeds; its Adam is listed beside AdamW."
+            }
+            Self::PaperShort => {
+                "Zhang, Lucas, Hinton and Ba, Lookahead Optimizer, arXiv:1907.08610, on ImageNet: ResNet-50, learning rate \
+                 divided by 10 after 30, 48 and 58 of 60 epochs; number of runs unknown."
             }
         }
     }
@@ -58,43 +66,43 @@ impl Source {
 /// One published row.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Reference {
-    /// Where.
+    /// Where the figures were published.
     pub source: Source,
     /// The row's name, such as `lookahead-sgd`.
     pub optimizer: &'static str,
-    /// Training loss, nats an image, where they give it.
+    /// Training loss in nats per image; `None` if not published.
     pub train_loss: Option<f64>,
-    /// Validation loss, nats an image, where they give it.
+    /// Validation loss in nats per image; `None` if not published.
     pub valid_loss: Option<f64>,
-    /// Accuracy, percent.
+    /// Top-1 accuracy in percent.
     #[serde(rename = "score")]
     pub top1: f64,
-    /// Top-5, percent, where they give it.
+    /// Top-5 accuracy in percent; `None` if not published.
     pub top5: Option<f64>,
-    /// What a reader should know of this figure; empty for most.
+    /// A remark on the figure; empty for most.
     pub remark: &'static str,
 }
 
 impl Reference {
-    /// The row's name for people, such as `Lookahead/SGD`.
+    /// Display name of the row, such as `Lookahead/SGD`.
     pub fn title(&self) -> String {
         RowId::classic(self.optimizer, "").title
     }
 
-    /// Whether the figure belongs beside our row of this name and state.
+    /// True if the figure is shown beside our row of this name and state.
     ///
-    /// Tables of a kept state, the paper's too, stand beside `keep` and those of a reset one beside `reset`; plain optimizers,
-    /// which have no such state, stand beside all of them.
+    /// Figures of tables with a kept state, including the paper's, belong to `keep`, those with a reset state to
+    /// `reset`. Plain optimizers have no such state and match every table.
     pub fn is_beside(&self, optimizer: &str, state: &str) -> bool {
         let made_with = if self.source == Source::OriginalReset { "reset" } else { "keep" };
         self.optimizer == optimizer && (state.is_empty() || state == made_with)
     }
 }
 
-/// The published figures for the data set of an experiment, `cifar10`, `cifar100` or `imagenette`, source by source; none for
-/// other names.
+/// The published figures for the experiments `cifar10`, `cifar100`, `imagenette` and `imagenet`, source by source; none
+/// for other names.
 ///
-/// The original's are those of its slides, smoothing unknown. Of the paper only the figures that were checked stand here.
+/// The original's figures are those of its slides; their smoothing is unknown. The paper's are those that were checked.
 ///
 /// ```
 /// use lookahead_report::references;
@@ -103,7 +111,7 @@ impl Reference {
 /// assert!(references("demo").is_empty());
 /// ```
 pub fn references(experiment: &str) -> Vec<Reference> {
-    use Source::{OriginalKeep, OriginalReset, Paper};
+    use Source::{OriginalKeep, OriginalReset, Paper, PaperShort};
     let slide = |source, optimizer, train_loss, valid_loss, top1| Reference {
         source,
         optimizer,
@@ -165,6 +173,15 @@ pub fn references(experiment: &str) -> Vec<Reference> {
                 row("adamw", 0.8814, 0.5463, 87.74, 98.53),
             ]
         }
+        "imagenet" => {
+            let row = |optimizer, top1, top5, remark| Reference {
+                source: PaperShort,
+                top5: Some(top5),
+                remark,
+                ..paper(optimizer, top1)
+            };
+            vec![row("sgd", 75.15, 92.56, ""), row("lookahead-sgd", 75.49, 92.53, "After 50 epochs: 75.13.")]
+        }
         _ => vec![],
     }
 }
@@ -191,5 +208,12 @@ mod tests {
         let rows: Vec<Reference> = references("cifar100").into_iter().filter(of_paper).collect();
         assert_eq!(rows.len(), 2);
         assert!(rows.iter().all(|row| row.train_loss.is_none() && row.valid_loss.is_none()));
+        let imagenet = references("imagenet");
+        let beside = |row: &&Reference| row.is_beside("lookahead-sgd", "keep");
+        assert_eq!(
+            imagenet.iter().filter(beside).map(|row| (row.top1, row.top5)).collect::<Vec<_>>(),
+            [(75.49, Some(92.53))]
+        );
+        assert!(imagenet.iter().all(|row| row.source == Source::PaperShort && row.valid_loss.is_none()));
     }
 }

@@ -1,4 +1,4 @@
-//! One experiment, as its run folders are.
+//! The report of one experiment, read from its run folders.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,38 +12,39 @@ use crate::compare::{Comparison, compare};
 use crate::find::Found;
 use crate::row::{Row, rows};
 
-/// The runs of one experiment as rows of a table.
+/// One experiment: its runs, the rows they form, and the differences between rows.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// The experiment's name, such as `cifar10`.
     pub name: String,
-    /// Protocol, model, device, as far as any file says.
+    /// The protocol; empty if no file says, like `model` and `device`.
     pub protocol: String,
     /// The network.
     pub model: String,
     /// The device.
     pub device: String,
-    /// The data of most runs: task, name, digest, class names and counts, as far as the run folders say.
+    /// The data of most runs, as far as the run folders say.
     pub data: DataSet,
-    /// What a reader must know before comparing rows, a sentence each: that some are on other data.
+    /// Warnings about comparing rows, such as different data; one sentence each.
     pub warnings: Vec<String>,
-    /// The runs, by name.
+    /// The runs, sorted by name.
     pub runs: Vec<Run>,
-    /// The rows of the table: each plain optimizer, then what there is around it.
+    /// The rows of the table: each plain optimizer, followed by the rows with a wrapper around it.
     pub rows: Vec<Row>,
-    /// Differences between all rows, paired by seed; [`differences`](crate::differences) chooses those that are printed.
+    /// Differences between all rows, paired by seed; [`differences`](crate::differences) selects those that are
+    /// printed.
     pub comparisons: Vec<Comparison>,
     /// What was left out and why.
     pub left_out: Vec<LeftOut>,
-    /// Runs that the experiment is to make and that have no folder yet.
+    /// Planned runs that have no folder yet.
     pub not_begun: Vec<String>,
-    /// When the folders were read, seconds since 1970; `None` where the clock does not say.
+    /// When the folders were read, in seconds since 1970; `None` if the clock is earlier.
     pub read_at: Option<u64>,
 }
 
 impl Report {
-    /// Reads the folders that were found, on all threads; never fails, what cannot be read is said in
-    /// [`left_out`](Self::left_out).
+    /// Reads the run folders in `found`, on all threads. Never fails: [`left_out`](Self::left_out) lists what cannot be
+    /// read.
     pub fn read(found: &Found) -> Self {
         let mut runs: Vec<Run> = found.runs.par_iter().map(|path| Run::read(path)).collect();
         let mut left_out = Vec::new();
@@ -54,7 +55,7 @@ impl Report {
         }
         leave_out_other_tasks(&mut runs, data.task, &mut left_out);
         for run in &mut runs {
-            // Run folders of version 0.1 did not say themselves that they diverged.
+            // Run folders of version 0.1 do not say that the run diverged.
             let diverged = summary.as_ref().is_some_and(|summary| summary.diverged.contains(&run.name));
             if run.status == Status::Unfinished && diverged {
                 run.status = Status::Diverged;
@@ -90,17 +91,17 @@ impl Report {
         }
     }
 
-    /// Finished runs of a row, by seed.
+    /// The finished runs of a row, by seed.
     pub fn finished<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = &'a Run> {
         row.runs.iter().map(|&run| &self.runs[run]).filter(|run| run.status == Status::Done)
     }
 
-    /// Epochs of the runs: the most that any was to do or, where no configuration says, has done.
+    /// Number of epochs: the largest number in a configuration or, without one, the largest number done.
     pub fn epochs(&self) -> u64 {
         epochs(|| self.runs.iter())
     }
 
-    /// The table as the `summary.json` of an experiment holds it: the finished runs, and the rows that have any.
+    /// The experiment's `summary.json`: the finished runs, and the rows with any.
     pub fn summary(&self) -> ExperimentSummary {
         let with_runs = self.rows.iter().filter(|row| self.finished(row).next().is_some());
         let diverged = self.runs.iter().filter(|run| run.status == Status::Diverged);
@@ -133,22 +134,21 @@ impl Report {
     }
 }
 
-/// Runs of another task have other columns, in other units: no table holds both. A run that does not say its task is one of the
-/// others.
+/// Leaves out runs of another task: their columns and units are different. A run that does not say its task is kept.
 fn leave_out_other_tasks(runs: &mut Vec<Run>, task: TaskKind, left_out: &mut Vec<LeftOut>) {
     runs.retain(|run| {
         let other = run.data.as_ref().map(|data| data.task).filter(|other| *other != task);
         if let Some(other) = other {
             left_out.push(LeftOut::new(
                 &run.name,
-                format!("learns from {} where the others learn from {}", other.units(), task.units()),
+                format!("trains on {}, while the other runs train on {}", other.units(), task.units()),
             ));
         }
         other.is_none()
     });
 }
 
-/// A run's summary as an experiment's holds it, with its row's name as every table has it: version 0.1 gave each
+/// A run's summary without details, as in an experiment's, with the row's name and state: version 0.1 gave each
 /// optimizer a state.
 fn short(run: &Run) -> Option<RunSummary> {
     let summary = run.summary.clone()?;
@@ -167,19 +167,21 @@ fn unfinished(run: &Run) -> String {
     format!("not finished ({done}{of} epochs, {} steps): in the curves, not in the table", run.log.steps_done())
 }
 
-/// What the plan has and the folder has not; a report of chosen runs is not about the others.
+/// Runs of the plan that have no folder; existing folders that the report does not read are not named.
 fn not_begun(found: &Found, runs: &[Run]) -> Vec<String> {
     let plan = Plan::read(&found.folder).ok().flatten().unwrap_or_default();
     let has_folder = |name: &str| runs.iter().any(|run| run.name == name) || found.folder.join(name).exists();
     plan.runs.into_iter().filter(|name| !has_folder(name)).collect()
 }
 
-/// The experiment's own `summary.json`, for what run folders may not say.
+/// The experiment's own `summary.json`, for facts missing in the run folders.
 fn own_summary(folder: &Path, left_out: &mut Vec<LeftOut>) -> Option<ExperimentSummary> {
     ExperimentSummary::read(folder).unwrap_or_else(|error| {
         let why = match error {
-            Error::Damaged { reason, .. } => format!("of the experiment is damaged ({reason}); the runs' own are used"),
-            other => format!("of the experiment is left out: {other}"),
+            Error::Damaged { reason, .. } => {
+                format!("the experiment's own file is damaged ({reason}); those of the runs are used")
+            }
+            other => format!("the experiment's own file is left out: {other}"),
         };
         left_out.push(LeftOut::new("summary.json", why));
         None

@@ -1,4 +1,4 @@
-//! Rows of the table: an optimizer with what stands around it, over its seeds.
+//! Rows of the table: an optimizer, with or without a wrapper, over its seeds.
 
 use std::collections::BTreeMap;
 
@@ -9,36 +9,38 @@ use crate::metric::{Metric, metrics};
 /// A row of the table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// What it is; [`RowId::label`] is how it is written everywhere.
+    /// Name, optimizer and wrapper; tables and pages show [`RowId::label`].
     pub id: RowId,
-    /// Digest of the data of its runs; `None` where no run says. Runs of one optimizer on other data are a row of their own.
+    /// SHA-256 of the data of its runs; `None` if no run says. Runs of one optimizer on different data form separate
+    /// rows.
     pub data: Option<String>,
-    /// What its loss and scores are from.
+    /// The part of the data that its loss and scores are measured on.
     pub split: Split,
-    /// Its runs, as positions in [`Report::runs`](crate::Report::runs), by seed.
+    /// Its runs, as indices into [`Report::runs`](crate::Report::runs), sorted by seed.
     pub runs: Vec<usize>,
-    /// The row of the optimizer inside, where this one has something around it and the experiment has that row.
+    /// Index of the row of the inner optimizer, if this row has a wrapper and the experiment has that row.
     pub inner: Option<usize>,
-    /// Each of [`metrics`], over the finished runs; `None` where none is, and where one lacks the number.
+    /// Mean and standard deviation of each of [`metrics`] over the finished runs; `None` without finished runs, and if
+    /// one lacks the metric.
     pub numbers: Vec<(Metric, Option<Spread>)>,
 }
 
 impl Row {
-    /// The number of `metric`; `None` where no finished run has it.
+    /// Mean and standard deviation of `metric`; `None` without finished runs, and if one lacks it.
     pub fn number(&self, metric: Metric) -> Option<Spread> {
         self.numbers.iter().find(|(own, _)| *own == metric)?.1
     }
 }
 
-/// The digest of the data that most of `runs` are on, the first of several; `None` where no run says.
+/// SHA-256 of the data of most of `runs`, the first in a tie; `None` if no run says.
 pub(crate) fn main_data(runs: &[Run]) -> Option<&str> {
     let all: Vec<&str> = runs.iter().filter_map(Run::data_sha256).collect();
     let count = |data: &str| all.iter().filter(|other| **other == data).count();
     all.iter().copied().rev().max_by_key(|data| count(data))
 }
 
-/// The rows that `runs` of `task` make: by inner optimizer, the plain one first. A run that does not say its data is taken to be on
-/// those of most runs.
+/// The rows that `runs` of `task` form, sorted by inner optimizer, the plain one first. A run that does not say its
+/// data is counted with those of most runs.
 pub(crate) fn rows(runs: &[Run], task: TaskKind) -> Vec<Row> {
     let main = main_data(runs);
     let mut groups: BTreeMap<(&str, &str, Option<&str>), Vec<usize>> = BTreeMap::new();
@@ -47,7 +49,7 @@ pub(crate) fn rows(runs: &[Run], task: TaskKind) -> Vec<Row> {
     }
     let mut rows: Vec<Row> = groups.into_iter().map(|((_, _, data), own)| row(runs, task, own, data)).collect();
     for row in rows.iter_mut().filter(|row| row.data.as_deref() != main) {
-        // Two rows of one name must not look alike.
+        // Two rows with the same name must have different titles.
         let data = row.data.as_deref().unwrap_or_default();
         row.id.title = format!("{}, other data {}", row.id.title, data.get(..6).unwrap_or(data));
     }
@@ -61,7 +63,7 @@ pub(crate) fn rows(runs: &[Run], task: TaskKind) -> Vec<Row> {
 
 fn row(runs: &[Run], task: TaskKind, mut own: Vec<usize>, data: Option<&str>) -> Row {
     own.sort_by_key(|&run| runs[run].seed);
-    // A run whose configuration is lost knows its row by name alone; the others know its title too.
+    // A run without configuration has only the row's name; the others have its title, too.
     let id = own.iter().find(|&&run| !runs[run].config.is_empty()).or(own.first());
     let id = id.map(|&run| runs[run].row.clone()).unwrap_or_default();
     let summaries = || own.iter().filter_map(|&run| runs[run].summary.as_ref());
@@ -74,8 +76,8 @@ fn row(runs: &[Run], task: TaskKind, mut own: Vec<usize>, data: Option<&str>) ->
     Row { id, data: data.map(str::to_owned), split, runs: own, inner: None, numbers }
 }
 
-/// The order of rows: by inner optimizer, with averages after the optimizers of the published tables, the plain row first,
-/// then by name and state.
+/// The order of rows: by inner optimizer, with averages after the optimizers of the published tables, the plain row
+/// first, then by name and state.
 fn order(id: &RowId) -> (usize, String, bool, String, usize, String) {
     const KINDS: [&str; 3] = ["sgd", "adamw", "rmsprop"];
     const STATES: [&str; 4] = ["", "keep", "reset", "interpolate"];
@@ -89,13 +91,13 @@ fn order(id: &RowId) -> (usize, String, bool, String, usize, String) {
     (kind, id.inner.clone(), !id.is_plain(), id.name.clone(), state, id.state.clone())
 }
 
-/// Whether the row is an average of an optimizer's weights.
+/// True if the row is an average of an optimizer's weights.
 pub(crate) fn is_average(id: &RowId) -> bool {
     id.around == "average"
 }
 
-/// The plain row that `row` has inside: the one of the same settings, else the one of its name without the prefix or, as rows
-/// may be called anything, the first of the same kind.
+/// The plain row of the inner optimizer of `row`: the one with the same settings, else the one with its name without
+/// the prefix or, because names are arbitrary, the first of the same kind.
 fn inner(row: &Row, rows: &[Row], runs: &[Run]) -> Option<usize> {
     if row.id.is_plain() {
         return None;
@@ -157,7 +159,8 @@ mod tests {
         assert_eq!(inner, [("heavy", None), ("nesterov", None), ("lookahead-nesterov", Some(1)), ("slow", Some(0))]);
     }
 
-    /// As in a comparison of learning rates: the Lookahead at the high rate goes with the plain optimizer at the high rate.
+    /// As in a comparison of learning rates: the Lookahead at the high rate goes with the plain optimizer at the high
+    /// rate.
     #[test]
     fn the_same_settings_say_more_than_a_name() {
         let names = ["adamw-s1", "adamw-high-s1", "lookahead-adamw-keep-s1"];

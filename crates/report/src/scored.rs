@@ -1,4 +1,4 @@
-//! What runs are scored by, as the page has it: no script knows a measure by its name.
+//! Measures and metrics as data for the page: no script contains a measure's name.
 
 use lookahead_runs::{Measure, TaskKind};
 use serde::Serialize;
@@ -7,18 +7,18 @@ use crate::metric::{Metric, compared, metrics};
 use crate::report::Report;
 use crate::words::{a_unit, in_full};
 
-/// What the page knows of its task.
+/// What the page knows about its task.
 #[derive(Debug, Serialize)]
 pub(crate) struct Scored {
-    /// What a loss is a mean over: `an image`.
+    /// The unit of a loss, after `nats`: `per image`.
     a_unit: &'static str,
-    /// What runs of one seed have in common.
+    /// What runs with the same seed share.
     shared_by_seed: &'static str,
     /// The measures, the score first.
     measures: Vec<MeasureData>,
-    /// The columns of the table.
+    /// Columns of the table.
     metrics: Vec<MetricData>,
-    /// The numbers that can be compared: key and name.
+    /// Metrics that can be compared: key and name.
     compared: Vec<(&'static str, &'static str)>,
 }
 
@@ -31,9 +31,9 @@ struct MeasureData {
     unit: &'static str,
     digits: usize,
     is_higher_better: bool,
-    /// Whether it says anything here: among five classes the five likeliest are all of them.
+    /// False if it is always 100 %: top-5 with five classes or fewer.
     is_telling: bool,
-    /// The least and the most that it can be; `null` for no limit.
+    /// Lowest and highest possible value; `null` for no limit.
     range: (Option<f64>, Option<f64>),
 }
 
@@ -43,7 +43,7 @@ struct MetricData {
     title: &'static str,
     digits: usize,
     is_higher_better: bool,
-    /// Whether it says more of the machine than of the optimizer.
+    /// True if it depends more on the machine than on the optimizer.
     is_of_machine: bool,
     title_of_difference: &'static str,
 }
@@ -55,8 +55,8 @@ impl Scored {
         Self {
             a_unit: a_unit(task),
             shared_by_seed: match task {
-                TaskKind::Images => "initial weights, order and augmentation",
-                TaskKind::Language => "initial weights and order",
+                TaskKind::Images => "initial weights, data order and augmentation",
+                TaskKind::Language => "initial weights and data order",
             },
             measures: task.measures().iter().map(|measure| measure_data(*measure, classes)).collect(),
             metrics: metrics(task).into_iter().map(metric_data).collect(),
@@ -115,7 +115,7 @@ mod tests {
         let score = &language["measures"][0];
         assert_eq!((&score["key"], &score["is_higher_better"]), (&"perplexity".into(), &false.into()));
         assert_eq!(score["range"], serde_json::json!([1.0, null]));
-        assert_eq!(language["a_unit"], "a token");
+        assert_eq!(language["a_unit"], "per token");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Settings that runs share or differ in, and what runs were made with and on.
+//! Settings that runs share or differ in, and the code, machine and command behind them.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use serde::Serialize;
 
 use crate::report::Report;
 
-/// Settings: those all runs share, and those in which rows differ.
+/// Settings that all runs share, and those in which they differ.
 #[derive(Debug, Serialize)]
 pub(crate) struct Settings {
     same: BTreeMap<String, String>,
-    /// Key, then for each row its value; `None` where the row has no such key. Values that differ within a row are
-    /// joined by ` | `.
+    /// Key, then the value of each row; `None` if the row has no such key. Different values within a row are joined
+    /// with ` | `.
     different: Vec<(String, Vec<Option<String>>)>,
 }
 
-/// Runs that were made alike: one commit, machine and command.
+/// Runs with the same environment: commit, machine, command and so on.
 #[derive(Debug, Serialize)]
 pub(crate) struct Origin {
     values: BTreeMap<String, String>,
@@ -29,7 +29,7 @@ impl Settings {
         keys.sort();
         keys.dedup();
         let mut data = Self { same: BTreeMap::new(), different: Vec::new() };
-        // A run whose configuration could not be read says nothing of sameness.
+        // Runs without a readable configuration are ignored.
         let known = |run: &&Run| !run.settings.is_empty();
         for key in keys {
             let mut values: Vec<Option<&String>> =
@@ -68,11 +68,11 @@ impl Origin {
     }
 }
 
-/// What a run was made with and on, with the command as one types it in a checkout; empty where the run does not say.
+/// The environment of a run, with the command as typed in a checkout; empty if the run has none.
 pub(crate) fn origin(run: &Run) -> BTreeMap<String, String> {
     let mut values = run.environment.as_ref().map(Environment::flat).unwrap_or_default();
     if let Some(command) = values.get_mut("command") {
-        // Every program has a recipe of its name: `cifar10 --epochs 5` is `just cifar10 --epochs 5`.
+        // Every program has a recipe with its name: `cifar10 --epochs 5` is `just cifar10 --epochs 5`.
         command.insert_str(0, "just ");
     }
     values

@@ -1,15 +1,15 @@
-//! What the page shows of a row or a run as a whole: confusions, the time split, the clock.
+//! Totals that the page shows for a row or a run: confusions, time per part, the clock, samples.
 
 use lookahead_runs::{Confusion, Run, RunDetails};
 use serde::Serialize;
 
 use crate::thin::{of_epochs, of_steps, rounded};
 
-/// Points of the line from steps to seconds.
+/// Approximate number of points of the clock.
 const TIME_POINTS: usize = 48;
 
-/// Steps and the seconds of training at which they were done, few enough to be small, near enough for an axis. Epochs, whose
-/// seconds include validation, count only where no step tells the time.
+/// Steps and the seconds of training at which they were done, thinned to a number that suffices for an axis. Epochs,
+/// whose seconds include validation, are used only if no step has a time.
 pub(crate) fn clock(run: &Run) -> (Vec<u64>, Vec<f64>) {
     let timed = |points: Vec<(u64, f64)>| points.into_iter().filter(|point| point.1.is_finite()).collect::<Vec<_>>();
     let mut points = timed(of_steps(run, |record| record.seconds));
@@ -25,21 +25,22 @@ pub(crate) fn clock(run: &Run) -> (Vec<u64>, Vec<f64>) {
 /// The classes of a row over its finished runs.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Classes {
-    /// Images of each class.
+    /// Number of images per class.
     images: Vec<u64>,
-    /// Images of each class that were recognised.
+    /// Number of correctly predicted images per class.
     hits: Vec<u64>,
     /// The largest confusions: true class, predicted class, images.
     largest: Vec<[u64; 3]>,
-    /// The matrix, rows one after another: zeros before each count, then the count; empty for too many classes.
+    /// The matrix, row by row and run-length encoded: the number of zeros before each count, then the count. Empty
+    /// above [`RunDetails::MATRIX_CLASSES`] classes.
     matrix: Vec<u64>,
 }
 
 impl Classes {
-    /// Most confusions that are listed.
+    /// Maximum number of confusions listed.
     const LARGEST: usize = 300;
 
-    /// Sums over `runs`. Those of another number of classes are passed over; `None` where none is left.
+    /// Sums over `runs`, ignoring runs with a different number of classes; `None` if no images remain.
     pub(crate) fn of<'a>(runs: impl Iterator<Item = &'a Run>, classes: usize) -> Option<Self> {
         let (mut confusion, mut images) = (Confusion::new(classes), vec![0u64; classes]);
         for details in details(runs).filter(|_| classes > 0) {
@@ -69,7 +70,7 @@ fn sparse(confusion: &Confusion) -> Vec<u64> {
     sparse
 }
 
-/// The text that the first finished run wrote that has one.
+/// The sample of the first run that has one.
 pub(crate) fn sample<'a>(mut runs: impl Iterator<Item = &'a Run>) -> Option<Sample> {
     runs.find_map(|run| {
         let text = &run.summary.as_ref()?.details.as_ref()?.sample;
@@ -84,7 +85,7 @@ pub(crate) struct Sample {
     text: String,
 }
 
-/// Mean seconds by part of the work, in the order in which a step does them; empty where no run says.
+/// Mean seconds per part of the work, in the order of a step; empty if no run has them.
 pub(crate) fn mean_time<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<(&'static str, f64)> {
     let splits: Vec<_> = details(runs).map(|details| details.time.parts()).collect();
     let mean = |part: usize| splits.iter().map(|split| split[part].1).sum::<f64>() / splits.len() as f64;

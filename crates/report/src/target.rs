@@ -1,29 +1,29 @@
-//! How long runs took to a score that was asked for.
+//! Time to a target score.
 
 use lookahead_runs::{Measure, Run, Spread, Target};
 
 use crate::report::Report;
 use crate::row::Row;
 
-/// A row's way to its target.
+/// The time that a row's runs took to reach their target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimeToTarget {
-    /// The row, as tables write it.
+    /// The row's label, as in tables.
     pub row: String,
-    /// What the target is in.
+    /// The measure of the target.
     pub measure: Measure,
-    /// The score to be reached.
+    /// The target score.
     pub score: f64,
-    /// Runs that have the target.
+    /// Number of finished runs with this target.
     pub runs: usize,
-    /// Those of them that reached it.
+    /// Number of them that reached it.
     pub reached: usize,
-    /// Seconds of training until then, validation left out, over those that reached it.
+    /// Seconds of training until then, without validation, over the runs that reached it; `None` if none did.
     pub seconds: Option<Spread>,
 }
 
 impl Report {
-    /// The time to target of each row whose runs have one.
+    /// The time to target of each row whose runs have a target.
     pub fn times_to_target(&self) -> Vec<TimeToTarget> {
         let measure = self.task().score();
         self.rows.iter().filter_map(|row| time_to_target(measure, row, &self.runs)).collect()
@@ -31,7 +31,7 @@ impl Report {
 }
 
 impl TimeToTarget {
-    /// As one sentence: `Lookahead: 86 % top-1 in 2 of 3 runs, after 151.2 ± 3.0 s of training`, or `Lookahead: perplexity
+    /// One sentence: `Lookahead: 86 % top-1 in 2 of 3 runs, after 151.2 ± 3.0 s of training`, or `Lookahead: perplexity
     /// 90 in 2 of 3 runs`.
     pub fn sentence(&self) -> String {
         let Self { row, measure, score, runs, reached, seconds } = self;
@@ -52,7 +52,7 @@ fn target(run: &Run) -> Option<Target> {
     run.summary.as_ref()?.details.as_ref()?.target
 }
 
-/// Runs that were given another target are not counted: it is that of the first.
+/// The target is that of the first run; runs with another one are not counted.
 fn time_to_target(measure: Measure, row: &Row, runs: &[Run]) -> Option<TimeToTarget> {
     let targets: Vec<Target> = row.runs.iter().filter_map(|&run| target(&runs[run])).collect();
     let score = targets.first()?.score;

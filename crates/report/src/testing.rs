@@ -8,7 +8,7 @@ use crate::compare::compare;
 use crate::report::Report;
 use crate::row::rows;
 
-/// A run that its folder's name alone describes: it has no files, so it is not finished.
+/// A run described only by its folder's name: it has no files, so it is not finished.
 pub(crate) fn unfinished(name: &str) -> Run {
     Run::read(Path::new(name))
 }

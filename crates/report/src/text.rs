@@ -1,4 +1,4 @@
-//! The table for a terminal: one row an optimizer, what can be told apart, and others' figures.
+//! Tables for a terminal: one row per optimizer, differences, and published figures.
 
 use std::fmt::Write as _;
 
@@ -12,8 +12,8 @@ use crate::reference::{Reference, Source};
 use crate::report::Report;
 use crate::words::direction;
 
-/// What a program prints at the end of an experiment: our table, the differences paired by seed, the published tables. Tables
-/// leave out what `width` columns have no room for, the score last.
+/// The report for a terminal of `width` columns: the results, the differences paired by seed, and published tables.
+/// Tables omit columns that do not fit; the score is omitted last.
 pub fn text(report: &Report, width: usize) -> String {
     let mut text = format!("{}\n", heading(report));
     for fact in report.facts() {
@@ -24,7 +24,7 @@ pub fn text(report: &Report, width: usize) -> String {
     let diverged = report.runs.iter().filter(|run| run.status == Status::Diverged);
     let diverged: Vec<&str> = diverged.map(|run| run.name.as_str()).collect();
     if !diverged.is_empty() {
-        text.push_str(&wrapped(&format!("diverged, and left out above: {}\n", diverged.join(", ")), width));
+        text.push_str(&wrapped(&format!("diverged, not in the table: {}\n", diverged.join(", ")), width));
     }
     for time in report.times_to_target() {
         text.push_str(&wrapped(&format!("{}\n", time.sentence()), width));
@@ -34,14 +34,14 @@ pub fn text(report: &Report, width: usize) -> String {
     for source in Source::ALL {
         let rows: Vec<&Reference> = quoted.iter().filter(|row| row.source == source).collect();
         if !rows.is_empty() {
-            let heading = wrapped(&format!("{} (their figures, {})", source.title(), source.runs()), width);
+            let heading = wrapped(&format!("{} (published figures, {})", source.title(), source.runs()), width);
             let _ = write!(text, "\n{heading}{}\n", theirs(&rows, width));
         }
     }
     text
 }
 
-/// `cifar10: protocol quick, resnet20 on cpu`, as far as the run folders say.
+/// `cifar10: protocol quick, resnet20 on cpu`, as far as it is known.
 fn heading(report: &Report) -> String {
     let Report { protocol, model, device, .. } = report;
     let name = report.title();
@@ -80,8 +80,8 @@ fn ours(report: &Report, width: usize) -> String {
     let mut head = vec![String::new()];
     head.extend(numbers.iter().map(|metric| metric.title().to_lowercase()));
     let seeds = head.len();
-    head.extend(["seeds".to_owned(), "time a run".to_owned(), Metric::Speed(task).title().to_lowercase()]);
-    // The score comes after the name and two losses; what else there is of scores is less than it.
+    head.extend(["seeds".to_owned(), "time/run".to_owned(), Metric::Speed(task).title().to_lowercase()]);
+    // The score is the column after the name and two losses; the other scores matter less.
     let mut spare = vec![seeds + 2, seeds + 1];
     spare.extend((4..seeds).rev());
     spare.extend([1, seeds, 2]);
@@ -89,14 +89,14 @@ fn ours(report: &Report, width: usize) -> String {
     Cells { head: &head, rows, spare: &spare }.fitted(width)
 }
 
-/// The differences, or why there are none to tell.
+/// The differences, or why there are none.
 fn told_apart(report: &Report, width: usize) -> String {
     let found = differences(report);
     if found.is_empty() {
         return String::new();
     }
     if found.iter().all(|found| found.pairs < 2) {
-        return wrapped("one seed: no difference above can be told from noise; train more seeds\n", width);
+        return wrapped("one seed: no difference above can be distinguished from noise; train more seeds\n", width);
     }
     let mut rows = Vec::new();
     let label = |position: usize| report.rows[position].id.label();
@@ -132,7 +132,7 @@ fn theirs(rows: &[&Reference], width: usize) -> String {
     Cells { head: &head, rows: rows.iter().map(cells).collect(), spare: &[4, 1, 2] }.fitted(width)
 }
 
-/// Digits after the point, of a mean and of its deviation alike.
+/// Number of decimals of a mean and of its deviation.
 fn digits(metric: Metric, mean: f64) -> usize {
     let is_loss = matches!(metric, Metric::TrainLoss | Metric::Loss);
     if is_loss && mean.abs() >= 100.0 { 1 } else { metric.digits() }
@@ -160,14 +160,14 @@ mod tests {
         assert!(keep.contains("+1.00") && keep.contains("+0.75 to +1.25") && !keep.contains("not dist"), "{text}");
         assert!(line("Lookahead/SGD (reset) \u{2212} SGD").contains("not distinguishable"), "{text}");
         assert!(line(" SGD ").contains("82.00 ± 2.00") && line(" SGD ").contains("1:01"), "{text}");
-        assert!(text.contains("their figures") && text.contains("95.27"), "{text}");
+        assert!(text.contains("published figures") && text.contains("95.27"), "{text}");
     }
 
     #[test]
     fn every_line_fits_and_the_accuracy_stays() {
         let mut runs = vec![];
         for (seed, luck) in [(1, 2.0), (2, -3.0), (3, 0.5)] {
-            // The luck of a seed differs from row to row, so that no difference can be told from noise.
+            // The luck of a seed differs from row to row, so that no difference is distinguishable from noise.
             for (row, top1, share) in
                 [("sgd", 80.0, 0.0), ("lookahead-adamw-interpolate", 81.5, 1.0), ("adamw", 79.0, 2.0)]
             {
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn one_seed_claims_nothing() {
         let text = text(&report(vec![finished("sgd-s1", 80.0), finished("lookahead-sgd-keep-s1", 90.0)]), usize::MAX);
-        assert!(text.contains("one seed: no difference above can be told from noise"), "{text}");
+        assert!(text.contains("one seed: no difference above can be distinguished from noise"), "{text}");
         assert!(text.contains("90.00") && !text.contains('±') && !text.contains("+10.00"), "{text}");
     }
 
@@ -210,7 +210,7 @@ mod tests {
         report.protocol.clear();
         report.model.clear();
         let text = text(&report, usize::MAX);
-        assert!(text.starts_with("mine: on cpu\n") && text.ends_with("left out above: adamw-s1\n"), "{text}");
+        assert!(text.starts_with("mine: on cpu\n") && text.ends_with("not in the table: adamw-s1\n"), "{text}");
         assert!(!text.contains("AdamW") && !text.contains("RMSProp"), "{text}");
     }
 
@@ -223,14 +223,14 @@ mod tests {
         let wide = text(&report, 160);
         let line =
             |start: &str| wide.lines().find(|line| line.trim().starts_with(start)).unwrap_or_default().to_owned();
-        for part in ["train loss", " loss ", "perplexity", "seeds", "time a run", "tokens/s"] {
+        for part in ["train loss", " loss ", "perplexity", "seeds", "time/run", "tokens/s"] {
             assert!(line("train loss").contains(part), "{part}: {wide}");
         }
         assert!(line("SGD").contains(" 91.00 \u{b1} 1.41 ") && line("SGD").trim_end().ends_with("800"), "{wide}");
         let difference = line("Lookahead/SGD (keep) \u{2212} SGD");
         assert!(difference.contains("\u{2212}4.90") && difference.trim_end().ends_with("better"), "{wide}");
         assert!(wide.contains("perplexity, paired by seed (lower is better)"), "{wide}");
-        assert!(!wide.contains("top-") && !wide.contains("images") && !wide.contains("their figures"), "{wide}");
+        assert!(!wide.contains("top-") && !wide.contains("images") && !wide.contains("published figures"), "{wide}");
         for width in [40, 60, 80] {
             let text = text(&report, width);
             assert!(text.lines().all(|line| line.chars().count() <= width), "{width}: {text}");

@@ -1,23 +1,23 @@
-//! Curves of many steps as a few numbers that keep the extremes.
+//! Thins curves of many steps to a few points, keeping the extremes.
 
 use lookahead_runs::{EpochRecord, Run, StepRecord};
 use serde::Serialize;
 
 /// A thinned curve.
 ///
-/// Steps are cut into equal buckets over the whole experiment, so that the curves of all seeds lie on one grid. Each
-/// bucket gives its mean step, the mean of its values, and its lowest and highest value: the mean is what is drawn and
-/// averaged over seeds, the extremes are the pale area around it, so that a spike of one step is never lost.
+/// The steps of the whole experiment are divided into equal buckets, so that the curves of all seeds share one grid.
+/// Each bucket has its mean step and the mean, lowest and highest of its values. Charts draw the mean and average it
+/// over seeds; the extremes form the pale area around it, so a spike of one step is never lost.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Curve {
-    /// Steps, each as the difference to the one before.
+    /// Mean step of each bucket, as the difference to the previous one.
     pub x: Vec<u64>,
-    /// Mean of each bucket, five significant digits.
+    /// Mean value of each bucket, to five significant digits.
     pub y: Vec<f64>,
-    /// Lowest value of each bucket; absent where every bucket holds one value.
+    /// Lowest value of each bucket; empty if no bucket holds different values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lo: Vec<f64>,
-    /// Highest value of each bucket; absent likewise.
+    /// Highest value of each bucket; empty if `lo` is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hi: Vec<f64>,
 }
@@ -33,8 +33,8 @@ struct Bucket {
 }
 
 impl Curve {
-    /// Thins `(step, value)` points, steps rising, to at most `buckets` over steps 0 to `last_step`; values that are not
-    /// finite are left out. `None` when nothing is left.
+    /// Thins `(step, value)` points, in ascending order of steps, to at most `buckets` points over steps 0 to
+    /// `last_step`. Values that are not finite are left out; `None` if none is left.
     ///
     /// ```
     /// use lookahead_report::Curve;
@@ -45,7 +45,7 @@ impl Curve {
     pub fn thin(points: &[(u64, f64)], last_step: u64, buckets: usize) -> Option<Self> {
         let buckets = buckets.max(1) as u64;
         let span = u128::from(last_step.max(points.last().map_or(0, |point| point.0))) + 1;
-        // With few enough points each is its own bucket.
+        // Few points: each is its own bucket.
         let all = points.len() as u64 <= buckets;
         let mut kept: Vec<Bucket> = Vec::new();
         for (position, &(step, value)) in points.iter().enumerate().filter(|(_, point)| point.1.is_finite()) {
@@ -70,7 +70,7 @@ impl Curve {
         }
         let mut before = 0;
         let x = kept.iter().map(|bucket| {
-            // A mean of steps is no more than the largest of them.
+            // The mean of the steps is at most the largest of them, a u64.
             let step = u64::try_from(bucket.steps / u128::from(bucket.count)).unwrap_or(u64::MAX);
             step - std::mem::replace(&mut before, step)
         });
@@ -85,17 +85,17 @@ impl Curve {
     }
 }
 
-/// A number of each logged step of a run, by steps done.
+/// One number per logged step of a run, with the steps done.
 pub(crate) fn of_steps(run: &Run, of: impl Fn(&StepRecord) -> f64) -> Vec<(u64, f64)> {
     run.log.steps.iter().map(|record| (record.steps_done(), of(record))).collect()
 }
 
-/// A number of each epoch of a run, by steps done.
+/// One number per epoch of a run, with the steps done.
 pub(crate) fn of_epochs(run: &Run, of: impl Fn(&EpochRecord) -> f64) -> Vec<(u64, f64)> {
     run.log.epochs.iter().map(|record| (record.steps_done(), of(record))).collect()
 }
 
-/// `value` to five significant digits, which no screen can tell from all of them.
+/// `value` to five significant digits: enough for any screen.
 pub(crate) fn rounded(value: f64) -> f64 {
     format!("{value:.4e}").parse().unwrap_or(value)
 }

@@ -1,16 +1,16 @@
-//! What sentences and charts call a task's data and scores.
+//! Words for a task's data and scores in sentences and charts.
 
 use lookahead_runs::{Measure, TaskKind};
 
-/// What a loss is a mean over: `an image`.
+/// The unit of a loss, after `nats`: `per image`.
 pub(crate) fn a_unit(task: TaskKind) -> &'static str {
     match task {
-        TaskKind::Images => "an image",
-        TaskKind::Language => "a token",
+        TaskKind::Images => "per image",
+        TaskKind::Language => "per token",
     }
 }
 
-/// What the score is, without its details: `accuracy`.
+/// The score in one word: `accuracy`.
 pub(crate) fn noun(task: TaskKind) -> &'static str {
     match task {
         TaskKind::Images => "accuracy",
@@ -18,7 +18,7 @@ pub(crate) fn noun(task: TaskKind) -> &'static str {
     }
 }
 
-/// A measure in full, at the head of a table or a chart: `Top-1 accuracy`.
+/// The full name of a measure, for tables and charts: `Top-1 accuracy`.
 pub(crate) fn in_full(measure: Measure) -> &'static str {
     match measure {
         Measure::Top1 => "Top-1 accuracy",
@@ -27,12 +27,12 @@ pub(crate) fn in_full(measure: Measure) -> &'static str {
     }
 }
 
-/// What stands behind the head of a table of differences where a minus is an improvement.
+/// Suffix of the heading of a table of differences, if a negative difference is an improvement.
 pub(crate) fn direction(measure: Measure) -> &'static str {
     if measure.is_higher_better() { "" } else { " (lower is better)" }
 }
 
-/// A value of `measure` within a sentence: `80.00 %`, or `perplexity 80.00`.
+/// A value of `measure` in a sentence: `80.00 %` or `perplexity 80.00`.
 pub(crate) fn value(measure: Measure, value: &str) -> String {
     match measure.unit() {
         "" => format!("{} {value}", measure.name()),

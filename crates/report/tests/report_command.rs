@@ -1,4 +1,4 @@
-//! The program itself: what it writes, says and answers with.
+//! The program itself: what it writes and prints, and its exit status.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
@@ -23,7 +23,7 @@ fn nothing_there_is_told_with_status_3() {
     let output = report(root.path(), &[]);
     assert_eq!(output.status.code(), Some(3));
     let said = text(&output.stderr);
-    assert!(said.contains("runs: is not there") && said.contains("no run folder in runs"), "{said}");
+    assert!(said.contains("runs: not found") && said.contains("no run folder in runs"), "{said}");
     std::fs::create_dir(root.path().join("runs")).unwrap();
     assert_eq!(report(root.path(), &["runs"]).status.code(), Some(3));
 }
@@ -42,7 +42,7 @@ fn two_experiments_give_two_pages_tables_and_figures() {
     }
     let output = report(root.path(), &["runs", "nowhere", "--figures", "--metrics", "--results", "docs/RESULTS.md"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).contains("nowhere: is not there"));
+    assert!(text(&output.stderr).contains("nowhere: not found"));
     // Two rows of the table and two differences, for each.
     assert_eq!(text(&output.stdout).matches("| Lookahead/SGD (").count(), 8, "{}", text(&output.stdout));
     assert_eq!(text(&output.stdout).matches("| Lookahead/SGD (keep) \u{2212} SGD ").count(), 2);
@@ -77,7 +77,7 @@ fn experiments_of_one_name_do_not_overwrite_each_other() {
     for flags in [["--out", "one.html"], ["--metrics=all.csv", "--quiet"]] {
         let output = report(root.path(), &[&["new", "old"], &flags[..]].concat());
         assert_eq!(output.status.code(), Some(2));
-        assert!(text(&output.stderr).contains("and 2 experiments conflict"), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("is one file for 2 experiments"), "{}", text(&output.stderr));
     }
 }
 

@@ -124,11 +124,13 @@ fn figures_and_results_are_of_perplexity() {
     let images = read(&Synthetic { seeds: 1, epochs: 1, ..Synthetic::small("demo") }.write(root.path()));
     let both = results(&[images.clone(), report.clone()]);
     assert!(
-        both.contains("Losses are nats a token or an image; accuracy and perplexity are those of the last epoch, at"),
+        both.contains(
+            "Losses are in nats per image or per token; accuracy and perplexity are those of the last epoch, at"
+        ),
         "{both}"
     );
-    assert!(results(&[report]).contains("Losses are nats a token; perplexity is that of the last epoch, at"));
-    assert!(results(&[images]).contains("Losses are nats an image; accuracy is that of the last epoch, at"));
+    assert!(results(&[report]).contains("Losses are in nats per token; perplexity is that of the last epoch, at"));
+    assert!(results(&[images]).contains("Losses are in nats per image; accuracy is that of the last epoch, at"));
 }
 
 #[test]
@@ -161,6 +163,6 @@ fn a_run_of_another_task_is_left_out() {
     let report = read(&folder);
     assert_eq!((report.runs.len(), report.task()), (4, TaskKind::Language));
     let told: Vec<String> = report.left_out.iter().map(ToString::to_string).collect();
-    assert_eq!(told, ["adamw-s1: learns from images where the others learn from tokens"]);
+    assert_eq!(told, ["adamw-s1: trains on images, while the other runs train on tokens"]);
     assert!(!text(&report, 160).contains("AdamW"));
 }

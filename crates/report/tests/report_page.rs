@@ -135,7 +135,7 @@ fn folders_in_any_state_give_what_they_hold() {
         "lookahead-sgd-keep-s2: summary.json is damaged",
         "lookahead-sgd-keep-s2: 2 lines of metrics.jsonl are damaged",
         "adamw-s1: not finished (0 epochs, 0 steps)",
-        "summary.json: of the experiment is damaged",
+        "summary.json: the experiment's own file is damaged",
     ] {
         assert!(told.iter().any(|line| line.starts_with(part)), "{part} is not in {told:#?}");
     }
@@ -211,7 +211,7 @@ fn runs_on_other_data_are_not_compared() {
     let labels: Vec<String> = report.rows.iter().map(|row| row.id.label()).collect();
     assert_eq!(labels, ["SGD", "Lookahead/SGD (keep)", "SGD, other data 123456"]);
     assert!(report.comparisons.iter().all(|found| (found.row, found.baseline, found.pairs) == (1, 0, 2)));
-    let warning = "Trained on other data than the rest, and not compared with it: SGD, other data 123456.";
+    let warning = "Trained on different data, so not compared with the other rows: SGD, other data 123456.";
     assert_eq!(data_of(&page(&report, &left_out).unwrap())["warnings"], serde_json::json!([warning]));
     assert!(text(&report, usize::MAX).contains(warning) && results(&[report]).contains(warning));
 }

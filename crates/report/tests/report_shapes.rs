@@ -35,7 +35,7 @@ fn a_chart_of_one_point_is_drawn() {
         assert!(shown.len() == 2 && shown.iter().all(|fill| fill != "none"), "{key}: {shown:?}");
     }
     let lead = text(session.eval("document.querySelector('#results .lead').innerText"));
-    assert!(lead.contains("One seed a row") && !lead.contains("standard deviation"), "{lead}");
+    assert!(lead.contains("One seed per row") && !lead.contains("standard deviation"), "{lead}");
     assert_eq!(session.console(), [] as [String; 0]);
 }
 
@@ -232,7 +232,7 @@ fn a_language_model_is_judged_by_its_perplexity() {
         assert_eq!(verdict, ["better"]);
         assert!(texts(".differences td.number")[0].starts_with('\u{2212}'));
         let titles = texts("#charts .chart-title");
-        assert_eq!(titles[..3], ["Training loss, nats a token", "Validation loss, nats a token", "Perplexity"]);
+        assert_eq!(titles[..3], ["Training loss, nats per token", "Validation loss, nats per token", "Perplexity"]);
         // The ticks of y, from the lowest: an axis from 1 on has none at 0.
         let ticks = texts("[data-key=perplexity] .axes .grid + text");
         assert!(!ticks.is_empty() && ticks.iter().all(|tick| tick.parse::<f64>().unwrap() >= 1.0), "{ticks:?}");

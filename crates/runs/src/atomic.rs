@@ -1,4 +1,4 @@
-//! Files that are whole or not there.
+//! Atomic file writes: a file holds the old content or the new one.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -6,37 +6,37 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Writes `bytes` to a temporary file beside `path` and renames it, so that `path` holds the old content or the new one,
-/// never a part of either, whenever the program or the machine stops.
+/// Writes `bytes` to a temporary file beside `path`, syncs it and renames it to `path`. Whenever the program or the
+/// machine stops, `path` holds the old content or the new one, never a part of either.
 ///
 /// # Errors
-/// [`Error::Output`]; the temporary file is removed then.
+/// [`Error::Output`] if the file cannot be written or renamed; the temporary file is then removed.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = temporary_name(path);
     let written = File::create(&temporary).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()
     });
-    if let Err(source) = written {
-        // The disk may be full: what was written of the file is of no use to anyone.
+    let written = written.map_err(Error::output("write", path)).and_then(|()| rename(&temporary, path));
+    if written.is_err() {
+        // The disk may be full, and a partial file is useless.
         let _ = fs::remove_file(&temporary);
-        return Err(Error::Output { action: "write", path: path.to_path_buf(), source });
     }
-    rename(&temporary, path)
+    written
 }
 
-/// Renames within a folder.
+/// Renames `from` to `to` within one file system, replacing `to`.
 ///
 /// # Errors
-/// [`Error::Output`].
+/// [`Error::Output`] if the file cannot be renamed.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(Error::output("rename", to))
 }
 
-/// Writes a value as indented JSON, atomically.
+/// Writes `value` as indented JSON, atomically.
 ///
 /// # Errors
-/// [`Error::Output`].
+/// [`Error::Output`] if `value` cannot be serialized or the file cannot be written.
 pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
     let mut text = to_json(path, value)?;
     text.push('\n');
@@ -51,10 +51,10 @@ fn to_json(path: &Path, value: &impl serde::Serialize) -> Result<String> {
     })
 }
 
-/// Reads a JSON file; `None` where there is none.
+/// Reads a JSON file; `None` if it does not exist.
 ///
 /// # Errors
-/// [`Error::Damaged`] where it is not what [`write_json`] wrote, [`Error::Output`] where it cannot be read.
+/// [`Error::Damaged`] if the content is not JSON of this type, [`Error::Output`] if the file cannot be read.
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let text = match fs::read(path) {
         Ok(text) => text,
@@ -86,6 +86,16 @@ mod tests {
         let error = write_json(&path, &[3]).unwrap_err();
         assert!(error.to_string().starts_with("cannot write"), "{error}");
         assert_eq!(read_json::<Vec<i32>>(&path).unwrap(), Some(vec![1, 2]));
+    }
+
+    #[test]
+    fn nothing_is_left_where_the_name_is_taken_by_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        fs::create_dir(&path).unwrap();
+        let error = write_json(&path, &[3]).unwrap_err();
+        assert!(error.to_string().starts_with("cannot rename"), "{error}");
+        assert!(!temporary_name(&path).exists());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What an earlier process left in a run folder, and whether it can be gone on with.
+//! Checks whether what an earlier process left in a run folder can be resumed.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,8 @@ use crate::row::RowId;
 use crate::summary::RunSummary;
 use crate::{atomic, checkpoint};
 
-/// A run that got nowhere (no checkpoint, no summary) may be started over with any configuration: nothing is lost.
+/// Compares the configurations. A run without checkpoint and summary may restart with any configuration: nothing is
+/// lost.
 pub(crate) fn check_config(path: &Path, now: &Table) -> Result<()> {
     let file = path.join(CONFIG);
     let worth_keeping = path.join(SUMMARY).exists() || checkpoint::any(path);
@@ -38,9 +39,9 @@ pub(crate) fn check_config(path: &Path, now: &Table) -> Result<()> {
     }
 }
 
-/// As for the configuration: a run that got nowhere may be started over on any data.
+/// Compares the data. A run without checkpoint may restart on any data.
 pub(crate) fn check_data(path: &Path, now: &DataSet) -> Result<()> {
-    // What is damaged is written anew: checkpoints and summaries hold the digest too.
+    // A damaged file is rewritten: checkpoints and summaries hold the digest, too.
     let was: Option<DataSet> = atomic::read_json(&path.join(DATA)).unwrap_or_default();
     match was {
         Some(was) if checkpoint::any(path) && was.sha256 != now.sha256 => {
@@ -50,7 +51,7 @@ pub(crate) fn check_data(path: &Path, now: &DataSet) -> Result<()> {
     }
 }
 
-/// The summary of a run that is done.
+/// The summary of a run that is done; `None` if it is not.
 pub(crate) fn read_done(path: &Path, data_sha256: &str) -> Result<Option<RunSummary>> {
     let Some(summary) = atomic::read_json::<RunSummary>(&path.join(SUMMARY))? else { return Ok(None) };
     match &summary.details {

@@ -1,9 +1,9 @@
-//! Checkpoints: everything a run needs to go on as if it had never stopped.
+//! Checkpoints: everything a run needs to resume as if it had never stopped.
 //!
-//! `checkpoint/latest.json` names a file of tensors, and holds its digest and the position in the run. Both are written
-//! whole or not at all, the tensors first; `previous.json` is the checkpoint before. A reader takes the first of the two
-//! whose digests hold. `best.safetensors` and `final.safetensors` hold evaluation weights and buffers; a finished run keeps
-//! nothing else, and the best only where they are not the final ones.
+//! `checkpoint/latest.json` names a tensor file and holds its digest and the position in the run. Both files are
+//! written atomically, the tensors first. `previous.json` is the checkpoint before. A reader takes the first of the two
+//! whose digests match. `best.safetensors` and `final.safetensors` hold evaluation weights and buffers. A finished run
+//! keeps only these, and the best ones only if they are not the final ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,16 +17,16 @@ use crate::{atomic, digest};
 /// The content of `latest.json` and `previous.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Manifest {
-    /// The file of tensors beside it.
+    /// Name of the tensor file beside it.
     file: String,
-    /// Its SHA-256.
+    /// SHA-256 of the tensor file.
     sha256: String,
-    /// Digest of the data the run is on.
+    /// SHA-256 of the run's data.
     data_sha256: String,
     position: Position,
 }
 
-/// A manifest with the digest of its own text.
+/// A manifest with the digest of its text.
 #[derive(Debug, Serialize, Deserialize)]
 struct Sealed {
     manifest: Manifest,
@@ -40,14 +40,14 @@ pub struct Checkpoints {
     data_sha256: String,
 }
 
-/// A checkpoint that can be gone on from.
+/// A checkpoint to resume from.
 #[derive(Debug)]
 pub struct Found {
-    /// Where the run stands.
+    /// The position in the run.
     pub position: Position,
-    /// The file of tensors, whose digest holds.
+    /// Path of the tensor file, whose digest matches.
     pub tensors: PathBuf,
-    /// What the user should know: that the latest was damaged and an older one is used.
+    /// A warning for the user if the latest checkpoint is damaged and the previous one is used.
     pub notice: Option<String>,
 }
 
@@ -56,27 +56,27 @@ pub(crate) const FOLDER: &str = "checkpoint";
 const LATEST: &str = "latest.json";
 const PREVIOUS: &str = "previous.json";
 
-/// Whether `run` has any checkpoint, whole or not.
+/// Whether `run` has any checkpoint, intact or not.
 pub(crate) fn any(run: &Path) -> bool {
     [LATEST, PREVIOUS].iter().any(|name| run.join(FOLDER).join(name).exists())
 }
 
 impl Checkpoints {
-    /// The folder `checkpoint` of `run`, made where it is missing.
+    /// The folder `checkpoint` of `run`, created if it is missing.
     pub(crate) fn open(run: &Path, data_sha256: &str) -> Result<Self> {
         let folder = run.join(FOLDER);
         fs::create_dir_all(&folder).map_err(Error::output("create", &folder))?;
         Ok(Self { folder, data_sha256: data_sha256.to_owned() })
     }
 
-    /// Saves the run as the latest checkpoint; the latest becomes the one before. `write` writes the tensors to the path it
-    /// is given, whole or not at all.
+    /// Saves the latest checkpoint; the one before becomes the previous checkpoint. `write` must write the tensors to
+    /// the given path atomically.
     ///
     /// # Errors
-    /// Those of `write`; [`Error::Output`].
+    /// Errors of `write`; [`Error::Output`] if a file cannot be read, written or renamed.
     pub fn save(&self, position: &Position, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        // An epoch's last step and its end are two positions with equal tensors. They need two names: a manifest must
-        // find its own file, byte for byte, at every moment.
+        // An epoch's last step and its end are two positions with equal tensors. They need two names, because each
+        // manifest must match its file byte for byte at every moment.
         let file = format!("step-{:08}-epoch-{}.safetensors", position.step, position.epoch);
         let path = self.folder.join(&file);
         write(&path)?;
@@ -92,11 +92,12 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// The newest checkpoint whose digests hold; `None` where the run has none.
+    /// The newest checkpoint whose digests match; `None` if the run has no checkpoint. Removes `latest.json` if it is
+    /// damaged and `previous.json` is used.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where there are checkpoints but none is whole; [`Error::DataChanged`] where the data are not
-    /// those of the checkpoint.
+    /// [`Error::Damaged`] if no checkpoint is intact; [`Error::DataChanged`] if the checkpoint belongs to other data;
+    /// [`Error::Output`] if a manifest cannot be read or removed.
     pub fn newest(&self) -> Result<Option<Found>> {
         let mut damage: Option<String> = None;
         for name in [LATEST, PREVIOUS] {
@@ -117,13 +118,13 @@ impl Checkpoints {
                 });
             }
             if damage.is_some() {
-                // Lest the next save push the good one out by the damaged one.
+                // Otherwise, the next save would replace the good checkpoint with the damaged one.
                 let latest = self.folder.join(LATEST);
                 fs::remove_file(&latest).map_err(Error::output("remove", &latest))?;
             }
             let step = manifest.position.step;
             let notice = damage.map(|reason| {
-                format!("the latest checkpoint is damaged ({reason}); going on from the one before, step {step}")
+                format!("the latest checkpoint is damaged ({reason}); resuming from the previous one, step {step}")
             });
             let tensors = self.folder.join(&manifest.file);
             return Ok(Some(Found { position: manifest.position, tensors, notice }));
@@ -132,13 +133,13 @@ impl Checkpoints {
             None => Ok(None),
             Some(reason) => Err(Error::Damaged {
                 path: self.folder.clone(),
-                reason: format!("{reason}, and there is no whole checkpoint before it"),
+                reason: format!("{reason}, and there is no intact checkpoint before it"),
             }),
         }
     }
 
-    /// The newest whole checkpoint of fewer than `steps` steps, for messages: where the loss at the weights after `steps`
-    /// steps is no number, that of the weights before was one.
+    /// A clause for error messages that names the newest intact checkpoint of fewer than `steps` steps. If the loss
+    /// after `steps` steps is not finite, the loss at this checkpoint was.
     pub fn describe_before(&self, steps: usize) -> String {
         let mut whole = [LATEST, PREVIOUS].iter().filter_map(|name| self.read(&self.folder.join(name)).ok().flatten());
         match whole.find(|manifest| manifest.position.step < steps) {
@@ -151,18 +152,18 @@ impl Checkpoints {
         }
     }
 
-    /// Saves a file of weights as `<name>.safetensors`.
+    /// Writes `safetensors`, the content of a weight file, to `<name>.safetensors`.
     ///
     /// # Errors
-    /// [`Error::Output`].
+    /// [`Error::Output`] if the file cannot be written.
     pub fn save_weights(&self, name: &str, safetensors: &[u8]) -> Result<()> {
         atomic::write(&self.folder.join(format!("{name}.safetensors")), safetensors)
     }
 
-    /// Leaves a finished run its weights alone: removes the states to go on from and, where the final weights are the best,
-    /// the second copy of them.
+    /// Keeps only the weights of a finished run: removes the states for resuming and, if the final weights are the best
+    /// ones, `best.safetensors`.
     pub fn keep_weights(&self, final_is_best: bool) {
-        // The manifests first, so that none names a file that is gone. What cannot be removed only takes room.
+        // The manifests first, so that none names a missing file. A file that cannot be removed only takes space.
         for name in [LATEST, PREVIOUS] {
             let _ = fs::remove_file(self.folder.join(name));
         }
@@ -172,7 +173,7 @@ impl Checkpoints {
         }
     }
 
-    /// A manifest whose own digest and whose tensors' digest hold.
+    /// The manifest, if its own digest and that of its tensors match.
     fn read(&self, path: &Path) -> Result<Option<Manifest>> {
         let Some(Sealed { manifest, manifest_sha256 }) = atomic::read_json(path)? else { return Ok(None) };
         let damaged = |path: &Path, reason: String| Err(Error::Damaged { path: path.to_path_buf(), reason });
@@ -187,7 +188,7 @@ impl Checkpoints {
         }
     }
 
-    /// Removes tensors that neither manifest names, and what a kill left half-written.
+    /// Removes tensor files that neither manifest names, and half-written files of a killed process.
     fn remove_unreferenced(&self) {
         let named: Vec<String> = [LATEST, PREVIOUS]
             .iter()
@@ -197,7 +198,7 @@ impl Checkpoints {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.ends_with(".tmp") || (name.starts_with("step-") && !named.contains(&name)) {
-                // A file that stays only takes room.
+                // A file that cannot be removed only takes space.
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -245,7 +246,7 @@ mod tests {
         let folder = root.path().join(FOLDER);
         fs::write(folder.join("step-00000010-epoch-1.safetensors"), "short").unwrap();
         let found = checkpoints.newest().unwrap().unwrap();
-        assert!(found.position == at(7) && found.notice.unwrap().contains("from the one before, step 7"));
+        assert!(found.position == at(7) && found.notice.unwrap().contains("from the previous one, step 7"));
         fs::write(folder.join("previous.json"), "{").unwrap();
         assert!(matches!(checkpoints.newest(), Err(Error::Damaged { .. })));
     }

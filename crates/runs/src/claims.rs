@@ -1,8 +1,9 @@
-//! What a comparison after tuning needs: the worth of trials, the chance to be better, and many differences at once.
+//! Statistics for comparisons after tuning: expected best trial, probability of improvement, several comparisons at
+//! once.
 
-/// The best of so many of `values`, drawn without repetition, on average: entry k is that of k + 1 trials.
+/// Expected best of k trials, drawn from `values` without replacement, for k from 1 to their number: entry k - 1.
 ///
-/// Larger is better; give losses with their sign turned. Diverged trials count as the worst value there can be.
+/// Larger is better: negate losses. Give diverged trials the worst possible value.
 ///
 /// ```
 /// use lookahead_runs::expected_best;
@@ -14,7 +15,8 @@ pub fn expected_best(values: &[f64]) -> Vec<f64> {
     sorted.sort_by(f64::total_cmp);
     let n = sorted.len();
     let expected = |k: usize| {
-        // The i-th smallest, from 1, is the best of k with probability C(i - 1, k - 1) / C(n, k); from the largest down.
+        // The i-th smallest, from 1, is the best of k with probability C(i - 1, k - 1) / C(n, k); from the largest
+        // down.
         let mut probability = k as f64 / n as f64;
         let mut sum = 0.0;
         for i in (k..=n).rev() {
@@ -28,22 +30,22 @@ pub fn expected_best(values: &[f64]) -> Vec<f64> {
     (1..=n).map(expected).collect()
 }
 
-/// The chance that a run of ours is better than a run of theirs.
+/// Probability of improvement: the probability that a run of ours is better than a run of theirs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Improvement {
-    /// The share of all pairs of runs in which ours is larger; ties count half.
+    /// Fraction of all pairs (our run, their run) in which ours is larger, 0 to 1; ties count half.
     pub chance: f64,
-    /// Lower end of the 95 % interval (percentiles of 2,000 bootstrap samples, the same ones each time).
+    /// Lower end of the 95 % interval: percentiles of 2,000 bootstrap samples, always the same ones.
     pub low: f64,
-    /// Its upper end.
+    /// Upper end of the interval.
     pub high: f64,
 }
 
-/// Bootstrap samples of an interval.
+/// Number of bootstrap samples per interval.
 const SAMPLES: usize = 2_000;
 
 impl Improvement {
-    /// Of our runs over theirs, where larger is better; `None` where either has none.
+    /// Compares `ours` with `theirs`, where larger is better; `None` if either is empty.
     ///
     /// ```
     /// use lookahead_runs::Improvement;
@@ -71,7 +73,7 @@ fn chance(ours: &[f64], theirs: &[f64]) -> f64 {
     sum / (ours.len() * theirs.len()) as f64
 }
 
-/// SplitMix64: whole numbers for resampling.
+/// SplitMix64: random integers for resampling.
 struct Draws(u64);
 
 impl Draws {
@@ -84,7 +86,8 @@ impl Draws {
     }
 }
 
-/// `p` values of several comparisons, corrected after Holm (1979): each can be held against 0.05 as if it were the only one.
+/// The p values `p` of several comparisons, corrected by Holm's method (1979), in the same order. Compare each with
+/// 0.05 as if it were the only one.
 ///
 /// ```
 /// use lookahead_runs::holm;

@@ -1,9 +1,9 @@
-//! Which classes were taken for which.
+//! Counts of predictions by true and predicted class.
 
 use std::collections::BTreeMap;
 
-/// Images by true class and predicted class: the pairs that occur, so that its size grows with the images and the classes
-/// and never with their square.
+/// Numbers of images by true class and predicted class. Only pairs that occur are stored, so the size never grows with
+/// the square of the classes.
 ///
 /// ```
 /// use lookahead_runs::Confusion;
@@ -21,12 +21,12 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// Of `classes` classes and no image.
+    /// No images, of `classes` classes.
     pub fn new(classes: usize) -> Self {
         Self { classes, counts: BTreeMap::new() }
     }
 
-    /// Adds images of the class `truth` that were taken for `predicted`; those of classes that there are not are passed over.
+    /// Adds `images` images of class `truth` that were predicted as `predicted`. Ignores classes out of range.
     pub fn add(&mut self, truth: usize, predicted: usize, images: u64) {
         if truth < self.classes && predicted < self.classes && images > 0 {
             let count = self.counts.entry((truth, predicted)).or_default();
@@ -34,22 +34,22 @@ impl Confusion {
         }
     }
 
-    /// Adds all images of `other`.
+    /// Adds all counts of `other`; ignores classes out of range.
     pub fn merge(&mut self, other: &Self) {
         other.counts.iter().for_each(|(&(truth, predicted), &images)| self.add(truth, predicted, images));
     }
 
-    /// The number of classes.
+    /// Number of classes.
     pub fn classes(&self) -> usize {
         self.classes
     }
 
-    /// Images of true class `truth` that were taken for `predicted`.
+    /// Number of images of class `truth` that were predicted as `predicted`.
     pub fn count(&self, truth: usize, predicted: usize) -> u64 {
         self.counts.get(&(truth, predicted)).copied().unwrap_or(0)
     }
 
-    /// Images of each true class.
+    /// Number of images per true class.
     pub fn images(&self) -> Vec<u64> {
         let mut images = vec![0u64; self.classes];
         for (&(truth, _), &count) in &self.counts {
@@ -58,18 +58,18 @@ impl Confusion {
         images
     }
 
-    /// Images of each true class that were recognised.
+    /// Number of correctly predicted images per class.
     pub fn hits(&self) -> Vec<u64> {
         (0..self.classes).map(|class| self.count(class, class)).collect()
     }
 
-    /// Accuracy of each class, percent; 0 for a class without images.
+    /// Accuracy per class in percent; 0 for a class without images.
     pub fn per_class(&self) -> Vec<f64> {
         let percent = |(hits, images): (u64, u64)| 100.0 * hits as f64 / (images as f64).max(1.0);
         self.hits().into_iter().zip(self.images()).map(percent).collect()
     }
 
-    /// The `most` largest confusions, largest first: true class, predicted class, images.
+    /// The largest confusions, at most `most`, in descending order: true class, predicted class, images.
     pub fn largest(&self, most: usize) -> Vec<[u64; 3]> {
         let wrong = self.counts.iter().filter(|((truth, predicted), _)| truth != predicted);
         let mut all: Vec<[u64; 3]> =
@@ -80,7 +80,7 @@ impl Confusion {
         all
     }
 
-    /// A row for each true class, a column for each predicted one.
+    /// The full matrix: one row per true class, one column per predicted class.
     pub fn matrix(&self) -> Vec<Vec<u64>> {
         let row = |truth| (0..self.classes).map(|predicted| self.count(truth, predicted)).collect();
         (0..self.classes).map(row).collect()

@@ -1,29 +1,29 @@
-//! `data.json`: what a run is trained and validated on.
+//! `data.json`: the data of a run.
 
 use serde::{Deserialize, Serialize};
 
 use crate::score::TaskKind;
 
-/// A data set as a run uses it, after limits.
+/// A data set as a run uses it, with limits applied.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DataSet {
-    /// What is learned of it.
+    /// What the run learns.
     pub task: TaskKind,
     /// Its name, such as `cifar10` or that of the folder.
     pub name: String,
-    /// Digest of all parts.
+    /// SHA-256 of all parts.
     pub sha256: String,
-    /// What is trained on.
+    /// Training data.
     pub train: DataPart,
-    /// What is validated on after each epoch: images held out of training, or the test images where none are.
+    /// Data for the validation after each epoch: held out of training, or the test data if nothing is held out.
     pub valid: DataPart,
-    /// What a finished run is tested on, once; empty where it is not, or where `valid` are the test images.
+    /// Test data, read once by a finished run; empty if the run reads none or `valid` is the test data.
     #[serde(skip_serializing_if = "DataPart::is_empty")]
     pub test: DataPart,
     /// Whether `valid` was held out of training.
     pub held_out: bool,
-    /// The class names, in the order of the labels; none where there are no classes.
+    /// Class names in label order; empty for a task without classes.
     pub classes: Vec<String>,
 }
 
@@ -33,13 +33,13 @@ pub struct DataSet {
 pub struct DataPart {
     /// Its name, such as `cifar10/test`.
     pub name: String,
-    /// Images or tokens.
+    /// Number of images or tokens.
     #[serde(alias = "images")]
     pub count: u64,
 }
 
 impl DataPart {
-    /// Whether nothing is in it.
+    /// True if the part has no images or tokens.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }

@@ -1,9 +1,9 @@
-//! Where two configurations differ.
+//! The first difference between two configurations.
 
 use toml::{Table, Value};
 
-/// The first key in which two tables differ, with both values, in the order of `now` and then `was`. Lists of one table,
-/// as a run's rows are, are compared key by key too.
+/// The first key in which two tables differ, with its old and new value. The keys of `now` come first, then those that
+/// only `was` has. Lists of one table, such as a run's rows, are compared key by key, too.
 pub(crate) fn first_difference(was: &Table, now: &Table) -> Option<(String, String, String)> {
     let absent = || "not set".to_owned();
     for (key, value) in now {

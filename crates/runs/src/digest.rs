@@ -1,4 +1,4 @@
-//! SHA-256 digests of files and of pieces of data.
+//! SHA-256 digests of files and of byte strings.
 
 use std::fmt::Write as _;
 use std::io::{Read, Result as IoResult};
@@ -6,7 +6,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// SHA-256 in hexadecimal of several pieces, each preceded by its length so that no two lists of pieces agree by chance.
+/// SHA-256 of a list of byte strings, in lowercase hexadecimal. Each is preceded by its length (u64, little endian), so
+/// that different splits of the same bytes differ.
 pub fn of_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hasher = Sha256::new();
     for piece in pieces {
@@ -16,10 +17,10 @@ pub fn of_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
     hexadecimal(&hasher.finalize())
 }
 
-/// SHA-256 of a file, as `sha256sum` prints it.
+/// SHA-256 of a file, in lowercase hexadecimal as `sha256sum` prints it.
 ///
 /// # Errors
-/// The operating system's, where the file cannot be read.
+/// The operating system's error if the file cannot be read.
 pub fn of_file(path: &Path) -> IoResult<String> {
     let mut hasher = Sha256::new();
     let mut file = std::fs::File::open(path)?;
@@ -32,7 +33,7 @@ pub fn of_file(path: &Path) -> IoResult<String> {
     }
 }
 
-/// Bytes as hexadecimal digits, two a byte.
+/// `bytes` as lowercase hexadecimal digits, two per byte.
 pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -1,4 +1,4 @@
-//! `env.json`: what a run was made with and on.
+//! `env.json`: the code, the machine and the command behind a run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,40 +6,40 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-/// The machine, the code and the versions. What a file lacks is read as empty.
+/// Code, versions, machine and command line of a run. Fields missing in a file are read as empty.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Environment {
-    /// The commit of the source; `unknown` outside a checkout.
+    /// Abbreviated commit of the source; `unknown` outside a Git checkout.
     pub commit: String,
-    /// Whether the source was changed since that commit.
+    /// Whether tracked files differ from that commit.
     pub dirty: bool,
-    /// The version of the programs.
+    /// Version of the training program.
     pub version: String,
-    /// candle's version.
+    /// Version of candle.
     pub candle: String,
-    /// The compiler.
+    /// The compiler, as `rustc --version` prints it; `unknown` if it cannot be run.
     pub rustc: String,
     /// Operating system and architecture.
     pub os: String,
-    /// The processor's name.
+    /// Name of the processor, or `unknown`.
     pub cpu: String,
-    /// Threads of the host.
+    /// Number of host threads that the run uses.
     pub threads: usize,
-    /// Processes that wanted to run when the run began, on average over a minute; `None` where the system does not tell.
+    /// Load average over the minute before the run started; `None` if the system does not report it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<f64>,
     /// `cpu`, `cuda:0`, ...
     pub device: String,
-    /// Instructions and convolutions of the CPU's kernels, in the words that choose them: `avx512 winograd4`.
+    /// Instruction set and convolution algorithm of the CPU kernels, such as `avx512 winograd4`.
     pub kernels: String,
-    /// The command line, quoted where a shell needs it.
+    /// The command line: the program's name without its folder, and the arguments, quoted for a POSIX shell.
     pub command: String,
 }
 
 impl Environment {
-    /// Looks around: the commit of the checkout that `source` lies in, the compiler, the processor and the command line. The
-    /// rest is for the caller to fill in.
+    /// Detects the commit of the checkout that contains `source`, the compiler, operating system, processor and command
+    /// line. The caller fills in the rest.
     pub fn here(source: &Path) -> Self {
         let unknown = || "unknown".to_owned();
         let git = |arguments: &[&str]| output(Command::new("git").arg("-C").arg(source).args(arguments));
@@ -57,22 +57,22 @@ impl Environment {
         }
     }
 
-    /// The same with the load of this moment.
+    /// A copy with the current load average.
     #[must_use]
     pub fn now(&self) -> Self {
         let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         Self { load: text.split(' ').next().and_then(|first| first.parse().ok()), ..self.clone() }
     }
 
-    /// Whether the run had the machine to itself when it began: no more wanted to run than the run before it, on as many threads, leaves behind.
-    /// False where the system does not tell.
+    /// True if the run had the machine to itself when it started: a load average of at most `threads` + 0.5, which a
+    /// preceding run with as many threads leaves behind. False if the load is unknown.
     pub fn was_alone(&self) -> bool {
         self.load.is_some_and(|load| load <= self.threads as f64 + 0.5)
     }
 
-    /// Every entry that says something, by its key.
+    /// All non-empty entries as text, by key.
     pub fn flat(&self) -> BTreeMap<String, String> {
-        // Plain data has no failure to report.
+        // Plain data always serializes.
         let Ok(serde_json::Value::Object(entries)) = serde_json::to_value(self) else { return BTreeMap::new() };
         let text = |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         entries.into_iter().map(|(key, value)| (key, text(value))).filter(|(_, text)| !text.is_empty()).collect()
@@ -84,7 +84,7 @@ fn output(command: &mut Command) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// An argument as a POSIX shell takes it back.
+/// `argument`, quoted for a POSIX shell if necessary.
 fn quoted(argument: String) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,:+@%".contains(c);
     if !argument.is_empty() && argument.chars().all(is_plain) {

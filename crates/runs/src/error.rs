@@ -1,9 +1,9 @@
-//! What can go wrong with a run folder.
+//! Errors of run folders, with the path and the offending value.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Result of this crate's functions.
+/// The crate's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a run folder cannot be used.
@@ -21,14 +21,14 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// Another process works in the run folder.
+    /// Another process trains in the run folder.
     #[error("{} is in use by another process", path.display())]
     Locked {
         /// The run folder.
         path: PathBuf,
     },
 
-    /// The run folder holds a run of another configuration.
+    /// The run folder holds a run with a different configuration.
     #[error("{} was started with another configuration: `{key}` was {was}, now {now}", path.display())]
     ConfigChanged {
         /// The run folder.
@@ -41,8 +41,8 @@ pub enum Error {
         now: String,
     },
 
-    /// The run folder was written by a version whose configuration has another form.
-    #[error("{} was written by version {version}, whose configuration this version can read but not continue", path.display())]
+    /// The run folder was written by an older version, whose configuration has a different form.
+    #[error("{} was written by version {version}: this version can read that run, but not continue it", path.display())]
     OtherVersion {
         /// The run folder.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum Error {
         version: String,
     },
 
-    /// A file of a run folder cannot be what was written there.
+    /// A file does not hold what was written to it.
     #[error("{} is damaged: {reason}", path.display())]
     Damaged {
         /// The file.
@@ -59,26 +59,26 @@ pub enum Error {
         reason: String,
     },
 
-    /// A data set differs from the one the run was started on.
+    /// The data differ from those that the run was started on.
     #[error("the data changed since {} was started (digest {was}, now {now})", path.display())]
     DataChanged {
         /// The run folder.
         path: PathBuf,
-        /// Digest in the folder.
+        /// SHA-256 of the data in the folder's files.
         was: String,
-        /// Digest of the data as they are.
+        /// SHA-256 of the current data.
         now: String,
     },
 }
 
 impl Error {
-    /// Whether the disk, a quota or a limit on the size of files leaves no room to write.
+    /// True if a write failed because the disk is full or a limit is reached: a quota, or the maximum size of a file.
     pub fn is_out_of_room(&self) -> bool {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         matches!(self, Self::Output { source, .. } if [StorageFull, QuotaExceeded, FileTooLarge].contains(&source.kind()))
     }
 
-    /// An [`Error::Output`] for `path`, to be given to `map_err`.
+    /// A closure for `map_err` that makes an [`Error::Output`] for `path`.
     pub fn output(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_path_buf();
         move |source| Self::Output { action, path, source }

@@ -1,4 +1,4 @@
-//! A run's folder: `<experiment>/<run>/`, opened to be trained in.
+//! A run folder, `<experiment>/<run>/`, opened for training.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,19 +24,19 @@ pub(crate) const DATA: &str = "data.json";
 pub(crate) const ENVIRONMENT: &str = "env.json";
 /// Lines of [`Record`](crate::Record).
 pub(crate) const METRICS: &str = "metrics.jsonl";
-/// A [`RunSummary`]; the run is done where there is one.
+/// A [`RunSummary`]; its presence means that the run is done.
 pub(crate) const SUMMARY: &str = "summary.json";
-/// A [`Divergence`], where the run ended with one.
+/// A [`Divergence`], if the run ended with one.
 pub(crate) const DIVERGED: &str = "diverged.json";
 
-/// Where a loss became infinite or not a number.
+/// Content of `diverged.json`: where the loss became infinite or NaN.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Divergence {
     /// The step, from 0.
     pub step: u64,
 }
 
-/// A run folder that this process has locked.
+/// A run folder that this process has opened and locked for training.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
@@ -44,23 +44,25 @@ pub struct RunFolder {
     lock: Lock,
 }
 
-/// What was found where a run was to be trained.
+/// What [`RunFolder::open`] found.
 #[derive(Debug)]
 pub enum Opened {
-    /// The run is done.
+    /// The run is done; its summary.
     Done(Box<RunSummary>),
-    /// The run is to be started or gone on with.
+    /// The run is new or unfinished: train it in this folder.
     ToDo(RunFolder),
 }
 
 impl RunFolder {
-    /// Looks at the folder of the run `name` below `experiment` and locks it, unless the run is done.
+    /// Opens the folder `<experiment>/<name>` and locks it, unless the run in it is done.
     ///
-    /// `config` is everything the run's result depends on but the data. `fresh` throws an old run away.
+    /// The folder is created if it is missing; `config`, `environment` and `data` are written to it. `config` holds
+    /// every setting that the result depends on. `fresh` deletes what an earlier run wrote, even a finished one.
     ///
     /// # Errors
-    /// [`Error::Locked`], [`Error::ConfigChanged`], [`Error::OtherVersion`], [`Error::DataChanged`], [`Error::Damaged`],
-    /// [`Error::Output`].
+    /// [`Error::Locked`] if another process trains in the folder. Without `fresh`: [`Error::ConfigChanged`],
+    /// [`Error::OtherVersion`] or [`Error::DataChanged`] if the folder holds a different run, [`Error::Damaged`] if its
+    /// configuration or summary cannot be parsed. [`Error::Output`] if a file cannot be read, written or removed.
     pub fn open(
         experiment: &Path,
         name: &str,
@@ -82,7 +84,7 @@ impl RunFolder {
         if fresh {
             empty(&path)?;
         } else {
-            // Another process may have begun or ended the run while this one waited for the lock's answer.
+            // Another process may have started or finished the run before this one got the lock.
             check_config(&path, config)?;
             check_data(&path, data)?;
             if let Some(summary) = read_done(&path, &data.sha256)? {
@@ -103,48 +105,49 @@ impl RunFolder {
         &self.path
     }
 
-    /// What the user should know: that the file system has no locks, so that nothing keeps a second process out.
+    /// A warning for the user if the file system has no locks, so that nothing keeps a second process out.
     pub fn notice(&self) -> Option<String> {
         let reason = self.lock.missing.as_ref()?;
         Some(format!(
-            "this file system has no locks ({reason}): see to it yourself that no other process trains in {}",
+            "this file system has no locks ({reason}): make sure that no other process trains in {}",
             self.path.display()
         ))
     }
 
-    /// The data the run is on.
+    /// The data set of the run.
     pub fn data(&self) -> &DataSet {
         &self.data
     }
 
-    /// Its checkpoints.
+    /// The run's checkpoints. Creates the folder `checkpoint` if it is missing.
     ///
     /// # Errors
-    /// [`Error::Output`].
+    /// [`Error::Output`] if the folder cannot be created.
     pub fn checkpoints(&self) -> Result<Checkpoints> {
         Checkpoints::open(&self.path, &self.data.sha256)
     }
 
-    /// Its metrics, of which the first `keep` bytes stay.
+    /// Opens `metrics.jsonl` for appending, truncated to its first `keep` bytes.
     ///
     /// # Errors
-    /// [`Error::Output`].
+    /// [`Error::Output`] if the file cannot be opened or truncated.
     pub fn metrics(&self, keep: u64) -> Result<MetricsFile> {
         MetricsFile::open(&self.path.join(METRICS), keep)
     }
 
-    /// Writes down that the run ended with a loss that is no number; opening the folder again takes it back.
+    /// Writes `diverged.json`: the loss of step `step`, from 0, is infinite or NaN. Opening the folder again removes
+    /// the file.
     ///
     /// # Errors
-    /// [`Error::Output`].
+    /// [`Error::Output`] if the file cannot be written.
     pub fn diverged(&self, step: u64) -> Result<()> {
         atomic::write_json(&self.path.join(DIVERGED), &Divergence { step })
     }
 
-    /// Writes the summary, which makes the run done.
+    /// Writes `summary.json`, which marks the run as done.
     ///
     /// # Errors
-    /// [`Error::Output`].
+    /// [`Error::Output`] if the file cannot be written.
     pub fn finish(&self, summary: &RunSummary) -> Result<()> {
         atomic::write_json(&self.path.join(SUMMARY), summary)
     }
@@ -157,7 +160,7 @@ fn remove_if_there(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes what a run wrote, and nothing else: the folder may hold other things too.
+/// Removes the files that a run writes. Other files in the folder stay.
 fn empty(path: &Path) -> Result<()> {
     for entry in fs::read_dir(path).map_err(Error::output("read", path))? {
         let entry = entry.map_err(Error::output("read", path))?;
@@ -213,7 +216,7 @@ mod tests {
     #[test]
     fn a_changed_configuration_is_refused_unless_fresh() {
         let root = tempfile::tempdir().unwrap();
-        // Nothing was done yet, so nothing can be lost.
+        // Nothing has been trained yet, so nothing can be lost.
         drop(open(root.path(), &config(4), false).unwrap());
         drop(open(root.path(), &config(5), false).unwrap());
         with_checkpoint(root.path(), &config(4).to_string());

@@ -1,4 +1,18 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Where things are
+//!
+//! * training a run: [`RunFolder`], [`Opened`], [`Divergence`]; [`MetricsFile`], [`Record`], [`StepRecord`], [`EpochRecord`]; [`Checkpoints`],
+//!   [`Found`], [`Position`]; [`EventWriter`]
+//! * reading a run: [`Run`], [`Status`], [`Log`]; only its state: [`look`], [`Look`], [`has_ended`]
+//! * what a run depends on: [`RowId`], [`flat`], [`DataSet`], [`DataPart`], [`Environment`]
+//! * its summary: [`RunSummary`], [`Figures`], [`Split`]; [`RunDetails`], [`HeldOutFigures`], [`Target`], [`Reached`], [`TimeSplit`],
+//!   [`Confusion`]
+//! * tasks and scores: [`TaskKind`], [`Measure`], [`Scores`]
+//! * an experiment: [`ExperimentSummary`], [`SummaryRow`], [`SCHEMA`], [`Plan`]
+//! * statistics: [`Spread`], [`PairedDifference`], [`by_seed`]; [`Improvement`], [`expected_best`], [`holm`]
+//! * files: [`atomic`], [`digest`]
+//! * errors: [`Error`], [`Result`]
 #![forbid(unsafe_code)]
 
 pub mod atomic;

@@ -1,4 +1,4 @@
-//! One process a run folder.
+//! Locks: one process per run folder.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -6,19 +6,20 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Held while a run is worked on. The operating system gives it back when the process ends, however it ends.
+/// A lock on a run folder, held while the run trains. The operating system releases it when the process ends or
+/// crashes.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
-    /// Why nothing is held, on a file system that has no locks, as those of some clusters have none.
+    /// Why there is no lock: the error of a file system without locks, as on some clusters.
     pub(crate) missing: Option<io::Error>,
 }
 
 impl Lock {
-    /// Locks `folder`, which exists.
+    /// Locks `folder`, which must exist.
     ///
     /// # Errors
-    /// [`Error::Locked`] where another process has it, [`Error::Output`] where the lock file cannot be made.
+    /// [`Error::Locked`] if another process holds the lock, [`Error::Output`] if the lock file cannot be created.
     pub(crate) fn take(folder: &Path) -> Result<Self> {
         let path = folder.join(NAME);
         let file = File::options()
@@ -30,7 +31,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file, missing: None }),
             Err(TryLockError::WouldBlock) => Err(Error::Locked { path: folder.to_path_buf() }),
-            // The file could be made, so the folder is sound: to train without a lock is better than not to train.
+            // The file was created, so the folder is usable: training without a lock is better than not training.
             Err(TryLockError::Error(reason)) => Ok(Self { _file: file, missing: Some(reason) }),
         }
     }

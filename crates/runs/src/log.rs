@@ -1,4 +1,4 @@
-//! Reads `metrics.jsonl`, whole or not.
+//! Reads `metrics.jsonl`, complete or not.
 
 use std::fs;
 use std::io;
@@ -6,25 +6,25 @@ use std::path::Path;
 
 use crate::metrics::{EpochRecord, Record, StepRecord};
 
-/// The whole lines of `metrics.jsonl`, steps rising.
+/// The complete lines of `metrics.jsonl`, in the order of their steps.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Log {
     /// Logged steps.
     pub steps: Vec<StepRecord>,
     /// Finished epochs.
     pub epochs: Vec<EpochRecord>,
-    /// What was left out and why, one sentence each.
+    /// What was left out and why, one phrase per cause.
     pub left_out: Vec<String>,
 }
 
 impl Log {
-    /// Reads `path`; a file that is not there is an empty log.
+    /// Reads the file `path`; a missing file gives an empty log.
     ///
-    /// A line that is no JSON object of a known kind is left out and counted. Where steps go back, as after a resume
-    /// from an older checkpoint, the later lines replace the earlier ones.
+    /// Lines that are not a [`Record`] are left out and counted. If steps go back, as after a resume from an older
+    /// checkpoint, later lines replace earlier ones.
     ///
     /// # Errors
-    /// The operating system's, when the file is there and cannot be read.
+    /// The operating system's error if the file exists but cannot be read.
     pub fn read(path: &Path) -> io::Result<Self> {
         match fs::read(path) {
             Ok(bytes) => Ok(Self::parse(&bytes)),
@@ -33,7 +33,7 @@ impl Log {
         }
     }
 
-    /// The same from bytes.
+    /// Parses the content of a file as [`read`](Self::read) does.
     ///
     /// ```
     /// use lookahead_runs::Log;
@@ -74,13 +74,13 @@ impl Log {
         log
     }
 
-    /// Steps done, by the last line of either kind.
+    /// Steps done according to the last step or epoch; 0 for an empty log.
     pub fn steps_done(&self) -> u64 {
         let step = self.steps.last().map_or(0, StepRecord::steps_done);
         step.max(self.epochs.last().map_or(0, EpochRecord::steps_done))
     }
 
-    /// Takes a line; says how many earlier ones it replaces.
+    /// Adds a line and returns how many earlier ones it replaces.
     fn accept(&mut self, record: Record) -> usize {
         match record {
             Record::Step(record) => {
@@ -97,7 +97,7 @@ impl Log {
     }
 }
 
-/// Drops the tail of `points` from the first one that is `stale`; says how many.
+/// Drops the points after the last one that is not `stale` and returns how many.
 fn drop_from<T>(points: &mut Vec<T>, stale: impl Fn(&T) -> bool) -> usize {
     let keep = points.iter().rposition(|point| !stale(point)).map_or(0, |last| last + 1);
     let dropped = points.len() - keep;

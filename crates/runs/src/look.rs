@@ -1,4 +1,4 @@
-//! How far the run in a folder is, without opening it.
+//! The state of a run folder, without opening it.
 
 use std::fs;
 use std::path::Path;
@@ -9,25 +9,27 @@ use crate::before::check_config;
 use crate::error::Result;
 use crate::folder::{CONFIG, DIVERGED, SUMMARY};
 
-/// How far a run is.
+/// The state of a run, as [`look()`] finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// Not begun, under way, or interrupted.
+    /// Not begun, running, or interrupted.
     ToDo,
-    /// It has its summary.
+    /// It has a `summary.json`.
     Done,
-    /// Its loss became infinite or not a number: it would again.
+    /// Its loss became infinite or NaN with this configuration, and would again.
     Diverged,
 }
 
-/// Looks at the folder `path` for a run of `config`, without a lock and without reading its data: what a sweep asks of thousands of folders.
+/// The state of the run of `config` in the folder `path`. Takes no lock and compares no data, so it is quick enough for
+/// a sweep with thousands of folders.
 ///
 /// # Errors
-/// [`Error::ConfigChanged`](crate::Error::ConfigChanged) and [`Error::OtherVersion`](crate::Error::OtherVersion) where the run in the folder is
-/// another one, [`Error::Damaged`](crate::Error::Damaged), [`Error::Output`](crate::Error::Output).
+/// [`Error::ConfigChanged`](crate::Error::ConfigChanged) or [`Error::OtherVersion`](crate::Error::OtherVersion) if the
+/// folder holds a different run, [`Error::Damaged`](crate::Error::Damaged) if its configuration cannot be parsed,
+/// [`Error::Output`](crate::Error::Output) if it cannot be read.
 pub fn look(path: &Path, config: &Table) -> Result<Look> {
     let Ok(was) = fs::read_to_string(path.join(CONFIG)) else { return Ok(Look::ToDo) };
-    // The same text is the same configuration, and quicker to tell.
+    // Comparing the text first is quicker: the same text is the same configuration.
     let is_same = toml::to_string(config).is_ok_and(|now| now == was);
     if !is_same {
         check_config(path, config)?;
@@ -38,7 +40,7 @@ pub fn look(path: &Path, config: &Table) -> Result<Look> {
     Ok(if is_same && path.join(DIVERGED).exists() { Look::Diverged } else { Look::ToDo })
 }
 
-/// Whether a run in the folder `path` has come to its end, whatever its configuration.
+/// True if the run in the folder `path` is done or diverged, with any configuration.
 pub fn has_ended(path: &Path) -> bool {
     path.join(SUMMARY).exists() || path.join(DIVERGED).exists()
 }

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one line a step logged or an epoch.
+//! `metrics.jsonl`: one line per logged step and per epoch.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -14,60 +14,60 @@ use crate::score::Scores;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Record {
-    /// Some steps.
+    /// The steps since the previous step line.
     Step(StepRecord),
-    /// An epoch.
+    /// A finished epoch.
     Epoch(EpochRecord),
 }
 
-/// Some steps. A number that a line lacks, or that is `null` there, is read as NaN.
+/// A logged step. Missing numbers and `null` are read as NaN.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StepRecord {
-    /// The step just done, from 0.
+    /// The last step done, from 0.
     pub step: u64,
-    /// The epoch under way, from 0.
+    /// The current epoch, from 0.
     #[serde(default)]
     pub epoch: u64,
-    /// The step's learning rate.
+    /// Learning rate of the step.
     #[serde(default = "nan", deserialize_with = "number")]
     pub learning_rate: f64,
-    /// Its momentum, or Adam's beta1; `None` for an optimizer without.
+    /// Momentum of the step, or Adam's beta1; `None` for an optimizer without momentum.
     #[serde(default)]
     pub momentum: Option<f64>,
-    /// Mean training loss of the steps since the line before, nats an image or a token.
+    /// Mean training loss of the steps since the previous step line, in nats per image or token.
     #[serde(default = "nan", deserialize_with = "number")]
     pub train_loss: f64,
-    /// Training images or tokens a second since the run's start.
+    /// Training images or tokens per second since the run's start.
     #[serde(default = "nan", deserialize_with = "number", alias = "images_per_second")]
     pub per_second: f64,
-    /// Seconds of training since the run's start, stops left out.
+    /// Seconds of training since the run's start, without interruptions.
     #[serde(default = "nan", deserialize_with = "number")]
     pub seconds: f64,
 }
 
-/// An epoch. A number that a line lacks, or that is `null` there, is read as NaN.
+/// A finished epoch. Missing numbers and `null` are read as NaN.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Epochs done.
     pub epoch: u64,
     /// The last step done, from 0.
     pub step: u64,
-    /// That step's learning rate.
+    /// Learning rate of the last step.
     #[serde(default = "nan", deserialize_with = "number")]
     pub learning_rate: f64,
-    /// Mean training loss of the epoch's steps, nats an image or a token.
+    /// Mean training loss over the epoch's steps, in nats per image or token.
     #[serde(default = "nan", deserialize_with = "number")]
     pub train_loss: f64,
-    /// Validation loss at the weights meant for evaluation, nats an image or a token.
+    /// Validation loss at the evaluation weights, in nats per image or token.
     #[serde(default = "nan", deserialize_with = "number")]
     pub valid_loss: f64,
-    /// Validation scores.
+    /// Validation scores at the evaluation weights.
     #[serde(flatten)]
     pub scores: Scores,
-    /// Expected calibration error, 0 to 1, of a task with classes.
+    /// Expected calibration error, 0 to 1, for a task with classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ece: Option<f64>,
-    /// Seconds since the run's start, validation included, stops left out.
+    /// Seconds since the run's start, with validation, without interruptions.
     #[serde(default = "nan", deserialize_with = "number")]
     pub seconds: f64,
 }
@@ -94,7 +94,7 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
-/// Appends lines; knows how many bytes are whole, so that a resumed run goes on from just there.
+/// Appends lines and counts their bytes, so that a resumed run can continue at exactly that point.
 #[derive(Debug)]
 pub struct MetricsFile {
     file: File,
@@ -103,10 +103,11 @@ pub struct MetricsFile {
 }
 
 impl MetricsFile {
-    /// Opens `path`, keeping its first `keep` bytes: what came after the checkpoint is done again.
+    /// Opens `path`, created if it is missing, and truncates it to its first `keep` bytes: the run repeats what came
+    /// after the checkpoint.
     ///
     /// # Errors
-    /// [`Error::Output`].
+    /// [`Error::Output`] if the file cannot be opened or truncated.
     pub fn open(path: &Path, keep: u64) -> Result<Self> {
         let open = || {
             let mut file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
@@ -119,10 +120,10 @@ impl MetricsFile {
         Ok(Self { file, path: path.to_path_buf(), bytes })
     }
 
-    /// The lines kept from before.
+    /// The lines in the file.
     ///
     /// # Errors
-    /// [`Error::Output`].
+    /// [`Error::Output`] if the file cannot be read.
     pub fn kept(&mut self) -> Result<Log> {
         let mut bytes = Vec::new();
         let read = self.file.rewind().and_then(|()| self.file.read_to_end(&mut bytes));
@@ -133,7 +134,7 @@ impl MetricsFile {
     /// Appends one line.
     ///
     /// # Errors
-    /// [`Error::Output`].
+    /// [`Error::Output`] if the file cannot be written.
     pub fn append(&mut self, record: &Record) -> Result<()> {
         let line = serde_json::to_string(record).map_err(std::io::Error::from).and_then(|mut line| {
             line.push('\n');
@@ -144,7 +145,7 @@ impl MetricsFile {
         Ok(())
     }
 
-    /// Bytes written so far.
+    /// Length of the file in bytes: the kept lines and those appended since.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

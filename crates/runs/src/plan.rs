@@ -1,4 +1,4 @@
-//! `plan.json`: the runs that an experiment is to make.
+//! `plan.json`: the runs that an experiment is meant to have.
 
 use std::path::Path;
 
@@ -7,28 +7,29 @@ use serde::{Deserialize, Serialize};
 use crate::atomic;
 use crate::error::Result;
 
-/// What the last command wanted to train, so that a report can name the runs that were not begun.
+/// The runs of the last command, so that a report can name those that were not begun.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Plan {
-    /// Names of run folders.
+    /// Names of the run folders.
     pub runs: Vec<String>,
 }
 
 const PLAN: &str = "plan.json";
 
 impl Plan {
-    /// Writes it beside the runs of `experiment`.
+    /// Writes `plan.json` in the folder `experiment`.
     ///
     /// # Errors
-    /// [`Error::Output`](crate::Error::Output).
+    /// [`Error::Output`](crate::Error::Output) if the file cannot be written.
     pub fn write(&self, experiment: &Path) -> Result<()> {
         atomic::write_json(&experiment.join(PLAN), self)
     }
 
-    /// Reads the one beside the runs of `experiment`; `None` where there is none.
+    /// Reads `plan.json` in the folder `experiment`; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Damaged`](crate::Error::Damaged), [`Error::Output`](crate::Error::Output).
+    /// [`Error::Damaged`](crate::Error::Damaged) if the file is not a plan, [`Error::Output`](crate::Error::Output) if
+    /// it cannot be read.
     pub fn read(experiment: &Path) -> Result<Option<Self>> {
         atomic::read_json(&experiment.join(PLAN))
     }

@@ -1,25 +1,25 @@
-//! Which row of a table a run belongs to.
+//! The row of a table that a run belongs to.
 
 use toml::{Table, Value};
 
-/// What a run folder says of its row: an inner optimizer and what stands around it.
+/// The row of a run: an inner optimizer and, optionally, a wrapper around it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RowId {
     /// The row's name, such as `lookahead-sgd`.
     pub name: String,
-    /// Its name for people, such as `Lookahead/SGD`.
+    /// Display name, such as `Lookahead/SGD`.
     pub title: String,
-    /// The kind of the inner optimizer, such as `sgd`.
+    /// Kind of the inner optimizer, such as `sgd`.
     pub inner: String,
-    /// The kind of what stands around it: `nothing`, `lookahead`, `average`, ...
+    /// Kind of the wrapper: `nothing`, `lookahead`, `average`, ...
     pub around: String,
-    /// What Lookahead does with the inner state at a sync: `keep`, `reset` or `interpolate`; empty without Lookahead, and where its slow
-    /// weights are an average that pulls nothing back.
+    /// Lookahead's policy for the inner state at a sync: `keep`, `reset` or `interpolate`. Empty without Lookahead, and
+    /// if Lookahead does not pull the fast weights back.
     pub state: String,
 }
 
 impl RowId {
-    /// The title and, in brackets, the state policy: the one spelling for tables, pages and terminals.
+    /// The title and, in brackets, the state policy: the spelling in tables, pages and terminals.
     ///
     /// ```
     /// use lookahead_runs::RowId;
@@ -30,12 +30,12 @@ impl RowId {
         if self.state.is_empty() { self.title.clone() } else { format!("{} ({})", self.title, self.state) }
     }
 
-    /// The part of a run folder's name that says the row: `<name>[-<state>]`.
+    /// The row's part of a run folder's name: `<name>[-<state>]`.
     pub fn folder(&self) -> String {
         if self.state.is_empty() { self.name.clone() } else { format!("{}-{}", self.name, self.state) }
     }
 
-    /// The name of a run's folder, and of the run in messages: `<name>[-<state>]-s<seed>`.
+    /// Name of the run with this seed and of its folder: `<name>[-<state>]-s<seed>`.
     ///
     /// ```
     /// use lookahead_runs::RowId;
@@ -46,13 +46,16 @@ impl RowId {
         format!("{}-s{seed}", self.folder())
     }
 
-    /// Whether the optimizer runs alone.
+    /// True if nothing is wrapped around the optimizer.
     pub fn is_plain(&self) -> bool {
         self.around == NOTHING
     }
 
-    /// A row known by its name alone, as in published tables and in run folders of version 0.1, which named optimizers
-    /// and no rows. A name that is not known is its own title.
+    /// The row with this name, as in published tables and in run folders of version 0.1, which named optimizers instead
+    /// of rows.
+    ///
+    /// `lookahead-` at the start of `name` means Lookahead around the rest, `polyak` an average around SGD. `state` is
+    /// ignored without Lookahead. An unknown name is its own title.
     pub fn classic(name: &str, state: &str) -> Self {
         let (around, inner) = match (name.strip_prefix("lookahead-"), name) {
             (Some(inner), _) => ("lookahead", inner),
@@ -75,7 +78,7 @@ impl RowId {
         }
     }
 
-    /// The row of a run's `config.toml`; `None` where it holds none.
+    /// The row in a run's `config.toml`; `None` if there is none.
     pub fn of_config(config: &Table) -> Option<Self> {
         let row = first(config.get("rows"))?.as_table()?;
         let text = |key: &str| row.get(key).and_then(Value::as_str);
@@ -102,17 +105,17 @@ impl RowId {
     }
 }
 
-/// What stands around an optimizer that runs alone.
+/// The wrapper's kind if there is none.
 const NOTHING: &str = "nothing";
 
-/// Optimizers of published tables.
+/// Titles of the optimizers in published tables.
 const TITLES: [(&str, &str); 3] = [("sgd", "SGD"), ("adamw", "AdamW"), ("rmsprop", "RMSProp")];
 
 fn first(list: Option<&Value>) -> Option<&Value> {
     list?.as_array()?.first()
 }
 
-/// A choice as files spell it: its name alone, or a table of one key, its name, that holds its settings.
+/// A choice in a file: its name alone, or a table with one key, the name, that holds the settings.
 pub(crate) fn kind(choice: &Value) -> Option<(&str, Option<&Table>)> {
     match choice {
         Value::String(name) => Some((name, None)),

@@ -1,4 +1,4 @@
-//! Reads one run folder back: finished, running or damaged.
+//! Reads a run folder: finished, running or damaged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,9 +20,9 @@ use crate::{atomic, settings};
 pub enum Status {
     /// It has a readable `summary.json`.
     Done,
-    /// It has none: running, interrupted or damaged.
+    /// It has no readable `summary.json`: running, interrupted or damaged.
     Unfinished,
-    /// Its loss became infinite or not a number.
+    /// Its loss became infinite or NaN.
     Diverged,
 }
 
@@ -37,39 +37,39 @@ impl Status {
     }
 }
 
-/// A run folder as it was found.
+/// The content of a run folder, in whatever state it is.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// The folder's name.
     pub name: String,
     /// The folder.
     pub path: PathBuf,
-    /// The row it belongs to.
+    /// The row that the run belongs to.
     pub row: RowId,
-    /// The seed.
+    /// The seed; 0 if it is unknown.
     pub seed: u64,
-    /// How far it got.
+    /// How far the run got.
     pub status: Status,
-    /// `summary.json`, of a finished run.
+    /// `summary.json`; `None` if the run is not finished.
     pub summary: Option<RunSummary>,
-    /// Steps and epochs.
+    /// `metrics.jsonl`: steps and epochs.
     pub log: Log,
-    /// `config.toml`; empty where it cannot be read.
+    /// `config.toml`; empty if it cannot be read.
     pub config: Table,
     /// `config.toml` as [`flat`](crate::flat) lists it.
     pub settings: BTreeMap<String, String>,
-    /// `data.json`; `None` where it cannot be read, as in folders of version 0.1.
+    /// `data.json`; `None` if it cannot be read, as in folders of version 0.1.
     pub data: Option<DataSet>,
-    /// `env.json`; `None` where it cannot be read.
+    /// `env.json`; `None` if it cannot be read.
     pub environment: Option<Environment>,
-    /// What of it could not be read, one sentence each.
+    /// What could not be read and why, one phrase per cause.
     pub left_out: Vec<String>,
 }
 
 impl Run {
-    /// Reads the folder; never fails, what cannot be read is said in [`Run::left_out`].
+    /// Reads the folder `path`. Never fails: [`Run::left_out`] lists what cannot be read.
     ///
-    /// Folders of version 0.1, whose configuration named optimizers instead of rows, are read too.
+    /// Folders of version 0.1, whose configuration names optimizers instead of rows, are read, too.
     pub fn read(path: &Path) -> Self {
         let name = path.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned());
         let mut left_out = Vec::new();
@@ -110,36 +110,36 @@ impl Run {
         }
     }
 
-    /// Whether a folder looks like a run's.
+    /// True if `path` is a run folder: it has a `metrics.jsonl` or a `config.toml`.
     pub fn is_at(path: &Path) -> bool {
         path.join(METRICS).is_file() || path.join(CONFIG).is_file()
     }
 
-    /// What it learns; images, where its folder does not say.
+    /// What the run learns; images if the folder does not say.
     pub fn task(&self) -> TaskKind {
         self.data.as_ref().map(|data| data.task).unwrap_or_default()
     }
 
-    /// Digest of the data the run is on; `None` where nothing says.
+    /// SHA-256 of the run's data; `None` if no file holds it.
     pub fn data_sha256(&self) -> Option<&str> {
         let of_summary = || Some(&self.summary.as_ref()?.details.as_ref()?.data_sha256);
         self.data.as_ref().map(|data| &data.sha256).or_else(of_summary).map(String::as_str)
     }
 
-    /// Its class names; empty where nothing says.
+    /// Class names in label order; empty if no file holds them.
     pub fn classes(&self) -> &[String] {
         let of_summary = || Some(&self.summary.as_ref()?.details.as_ref()?.classes);
         self.data.as_ref().map(|data| &data.classes).or_else(of_summary).map_or(&[], Vec::as_slice)
     }
 
-    /// Steps an epoch, from the first finished one; 0 where none is.
+    /// Steps per epoch, from the first finished epoch; 0 without one.
     pub fn steps_per_epoch(&self) -> f64 {
         let whole = self.log.epochs.iter().find(|record| record.epoch > 0);
         whole.map_or(0.0, |record| record.steps_done() as f64 / record.epoch as f64)
     }
 }
 
-/// What [`RowId::run`] puts together; a name of another form is all row.
+/// Row and seed in a name made by [`RowId::run`]; a name of another form is all row.
 fn parts(name: &str) -> (RowId, Option<u64>) {
     let split = name.rsplit_once("-s").and_then(|(rest, seed)| Some((rest, seed.parse().ok()?)));
     let (rest, seed) = split.map_or((name, None), |(rest, seed)| (rest, Some(seed)));

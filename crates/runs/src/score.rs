@@ -1,10 +1,10 @@
-//! What runs are scored by: which numbers, in what unit, and which way is better.
+//! What runs are scored by: the measures, their units, and which direction is better.
 
 use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-/// What a run learns. Tables, charts and terminals take their columns and words from here.
+/// What a run learns. It determines the columns and wording of tables, charts and terminals.
 ///
 /// ```
 /// use lookahead_runs::{Measure, TaskKind};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskKind {
-    /// Classify images. Folders that do not say are of this kind.
+    /// Classify images; the default for files without a task.
     #[default]
     Images,
     /// Predict each token of a text from those before it.
@@ -23,12 +23,12 @@ pub enum TaskKind {
 }
 
 impl TaskKind {
-    /// What decides between runs.
+    /// The measure that runs are compared by.
     pub fn score(self) -> Measure {
         self.measures()[0]
     }
 
-    /// All measures of such a run, the score first.
+    /// All measures of the task, the score first.
     pub fn measures(self) -> &'static [Measure] {
         match self {
             Self::Images => &[Measure::Top1, Measure::Top5],
@@ -36,7 +36,7 @@ impl TaskKind {
         }
     }
 
-    /// What a loss is a mean over and a speed counts: `image` or `token`.
+    /// The unit that losses are averaged over and speeds count: `image` or `token`.
     pub fn unit(self) -> &'static str {
         match self {
             Self::Images => "image",
@@ -44,7 +44,7 @@ impl TaskKind {
         }
     }
 
-    /// Several of them.
+    /// The plural of [`unit`](Self::unit): `images` or `tokens`.
     pub fn units(self) -> &'static str {
         match self {
             Self::Images => "images",
@@ -53,19 +53,19 @@ impl TaskKind {
     }
 }
 
-/// One number that a run is scored by.
+/// A number that a run is scored by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Measure {
-    /// Share of images whose class is the likeliest, percent.
+    /// Percentage of images whose true class has the highest prediction.
     Top1,
-    /// Share of images whose class is among the five likeliest, percent.
+    /// Percentage of images whose true class is among the five highest predictions.
     Top5,
-    /// Exponential of the mean loss a token.
+    /// Exponential of the mean loss per token, in nats.
     Perplexity,
 }
 
 impl Measure {
-    /// Its key in `metrics.jsonl` and `summary.json`.
+    /// Key in `metrics.jsonl` and `summary.json`: `top1`, `top5` or `perplexity`.
     pub fn key(self) -> &'static str {
         match self {
             Self::Top1 => "top1",
@@ -74,7 +74,7 @@ impl Measure {
         }
     }
 
-    /// As the title of a column, with its unit.
+    /// Column title, with the unit: `Top-1 %`.
     pub fn title(self) -> &'static str {
         match self {
             Self::Top1 => "Top-1 %",
@@ -83,7 +83,7 @@ impl Measure {
         }
     }
 
-    /// Within a sentence: `top-1`.
+    /// Name within a sentence: `top-1`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Top1 => "top-1",
@@ -92,7 +92,7 @@ impl Measure {
         }
     }
 
-    /// What stands behind a value, with its space: ` %` or nothing.
+    /// Suffix of a value, with the space: ` %` or nothing.
     pub fn unit(self) -> &'static str {
         match self {
             Self::Top1 | Self::Top5 => " %",
@@ -100,7 +100,7 @@ impl Measure {
         }
     }
 
-    /// What stands behind a difference of two values, with its space: ` points` or nothing.
+    /// Suffix of a difference of two values, with the space: ` points` or nothing.
     pub fn unit_of_difference(self) -> &'static str {
         match self {
             Self::Top1 | Self::Top5 => " points",
@@ -108,7 +108,7 @@ impl Measure {
         }
     }
 
-    /// The values that it can have.
+    /// Lowest and highest possible value.
     pub fn range(self) -> (f64, f64) {
         match self {
             Self::Top1 | Self::Top5 => (0.0, 100.0),
@@ -116,7 +116,7 @@ impl Measure {
         }
     }
 
-    /// Whether larger is better.
+    /// True if larger is better.
     pub fn is_higher_better(self) -> bool {
         match self {
             Self::Top1 | Self::Top5 => true,
@@ -124,28 +124,28 @@ impl Measure {
         }
     }
 
-    /// Whether `value` is better than `other`; NaN never is.
+    /// True if `value` is better than `other`; false if either is NaN.
     pub fn is_better(self, value: f64, other: f64) -> bool {
         if self.is_higher_better() { value > other } else { value < other }
     }
 
-    /// `value` as a number of which more is better; its own inverse.
+    /// `value`, negated if lower is better, so that larger is always better. Its own inverse.
     pub fn gain(self, value: f64) -> f64 {
         if self.is_higher_better() { value } else { -value }
     }
 
-    /// The order of values from the best to the worst.
+    /// Orders values from best to worst.
     pub fn best_first(self, a: f64, b: f64) -> Ordering {
         self.gain(b).total_cmp(&self.gain(a))
     }
 
-    /// The worst that it can be: what a diverged run counts as.
+    /// The worst possible value, which a diverged run counts as.
     pub fn worst(self) -> f64 {
         if self.is_higher_better() { self.range().0 } else { self.range().1 }
     }
 }
 
-/// The measures of a run, those of its task; flattened into whatever holds it, so that their keys stand beside the losses.
+/// The measures of a run. In files, they are flattened, so that their keys stand beside the losses.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Scores {
@@ -161,23 +161,23 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// Of images: accuracies in percent.
+    /// Scores of an image classifier: accuracies in percent.
     pub fn of_images(top1: f64, top5: f64) -> Self {
         Self { top1: Some(top1), top5: Some(top5), perplexity: None }
     }
 
-    /// Of language: of the mean loss in nats a token.
+    /// Score of a language model, from the mean loss in nats per token.
     pub fn of_language(loss: f64) -> Self {
         Self { perplexity: Some(loss.exp()), ..Self::default() }
     }
 
-    /// The measures that there are, the score first, with their values.
+    /// The measures that are set, with their values, the score first.
     pub fn all(&self) -> impl Iterator<Item = (Measure, f64)> {
         let all = [(Measure::Top1, self.top1), (Measure::Top5, self.top5), (Measure::Perplexity, self.perplexity)];
         all.into_iter().filter_map(|(measure, value)| Some((measure, value?)))
     }
 
-    /// The value of `measure`; NaN where the run has none.
+    /// The value of `measure`; NaN if it is not set.
     pub fn get(&self, measure: Measure) -> f64 {
         self.all().find(|(found, _)| *found == measure).map_or(f64::NAN, |(_, value)| value)
     }

@@ -1,4 +1,4 @@
-//! A run's `config.toml` as a flat list, for tables that set runs side by side.
+//! A run's `config.toml` as a flat list, for tables that compare runs.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,11 @@ use toml::{Table, Value};
 
 use crate::row::kind;
 
-/// Dotted keys and values as TOML spells them.
+/// The settings of a `config.toml`, by dotted key, with values as in TOML and strings without quotes.
 ///
-/// The row's inner optimizer is called `optimizer` whatever it is, so that SGD's learning rate stands beside AdamW's; what
-/// stands around it keeps its name. What only names the run (its row, its state policy, its seed) is left out.
+/// The inner optimizer's settings are under `optimizer` for every optimizer, so that SGD's learning rate stands beside
+/// AdamW's; those of the wrapper around it are under the wrapper's name. Row, state policy and seed, which only name
+/// the run, are left out. Numbers below 1e-4 are written with an exponent.
 pub fn flat(config: &Table) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     let optimizer = old_optimizer(config);
@@ -35,7 +36,7 @@ fn rows(rows: &Value, settings: &mut BTreeMap<String, String>) {
     }
 }
 
-/// In version 0.1 the optimizer's settings stood in a table of its name.
+/// In version 0.1, the optimizer's settings were in a table with the optimizer's name.
 fn old_optimizer(config: &Table) -> Option<&str> {
     config.get("optimizers")?.as_array()?.first()?.as_str()
 }
@@ -44,7 +45,7 @@ fn flatten(key: &str, value: &Value, settings: &mut BTreeMap<String, String>) {
     match value {
         Value::Table(inner) => inner.iter().for_each(|(k, value)| flatten(&format!("{key}.{k}"), value, settings)),
         Value::String(text) => drop(settings.insert(key.to_owned(), text.clone())),
-        // TOML writes out every zero.
+        // TOML would write out all zeros.
         Value::Float(number) if *number != 0.0 && number.abs() < 1e-4 => {
             drop(settings.insert(key.to_owned(), format!("{number:e}")));
         }

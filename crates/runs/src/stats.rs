@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 pub struct Spread {
     /// Arithmetic mean.
     pub mean: f64,
-    /// Sample standard deviation (divisor n - 1); `None` for one value, which says nothing about noise.
+    /// Sample standard deviation (divisor n - 1); `None` for a single value, which says nothing about noise.
     pub std: Option<f64>,
 }
 
 impl Spread {
-    /// Of `values`, which are not empty.
+    /// Mean and sample standard deviation of `values`; `None` if there are none.
     ///
     /// ```
     /// use lookahead_runs::Spread;
@@ -32,27 +32,30 @@ impl Spread {
     }
 }
 
-/// The spread of differences that a few roundings make, as a share of the values: each is off by half of 2.2e-16.
+/// Spread of differences that rounding alone can cause, relative to the values: each value is off by up to half of
+/// 2.2e-16.
 const ROUNDING: f64 = 16.0 * f64::EPSILON;
 
 /// A difference between two optimizers, paired by seed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PairedDifference {
-    /// Pairs.
+    /// Number of pairs, at least 2.
     pub pairs: usize,
     /// Mean of the differences.
     pub mean: f64,
     /// Lower end of the 95 % confidence interval (Student's t).
     pub low: f64,
-    /// Its upper end.
+    /// Upper end of the interval.
     pub high: f64,
     /// Effect size: mean over standard deviation of the differences (Cohen's d of paired samples).
     pub effect_size: f64,
 }
 
 impl PairedDifference {
-    /// Of `(ours, theirs)` pairs: ours minus theirs. `None` for fewer than two pairs, which leave the noise unknown, and for
-    /// differences that are the same in all pairs but for rounding: a spread of zero is no estimate of noise.
+    /// The difference ours - theirs over `(ours, theirs)` pairs.
+    ///
+    /// `None` if the noise cannot be estimated: with fewer than two pairs, if all differences are equal up to rounding,
+    /// or if a value is not finite.
     ///
     /// ```
     /// use lookahead_runs::PairedDifference;
@@ -76,7 +79,8 @@ impl PairedDifference {
         Some(Self { pairs: differences.len(), mean, low: mean - half, high: mean + half, effect_size: mean / std })
     }
 
-    /// The chance of a difference this far from zero, on either side, where there is none (Student's t).
+    /// Two-sided p value (Student's t): the probability of a mean at least this far from zero if there is no true
+    /// difference.
     ///
     /// ```
     /// use lookahead_runs::PairedDifference;
@@ -89,7 +93,8 @@ impl PairedDifference {
         2.0 * (1.0 - t_distribution(self.effect_size.abs() * n.sqrt(), n - 1.0))
     }
 
-    /// The smallest true difference that so many pairs of this noise would have shown in four of five experiments, at 95 %.
+    /// The smallest true difference that this many pairs with this noise would detect in four of five experiments:
+    /// power 80 %, level 5 %.
     ///
     /// ```
     /// use lookahead_runs::PairedDifference;
@@ -104,19 +109,20 @@ impl PairedDifference {
         error * (point + t_quantile(0.8, freedom))
     }
 
-    /// Whether the interval leaves zero out.
+    /// True if the interval excludes zero.
     pub fn is_distinguishable(&self) -> bool {
         self.low > 0.0 || self.high < 0.0
     }
 }
 
-/// `(ours, theirs)` of the seeds that both have, given as `(seed, value)`: what [`PairedDifference::of`] takes.
+/// Pairs `(ours, theirs)` for [`PairedDifference::of`] from lists of `(seed, value)`: one per seed that both lists
+/// have.
 pub fn by_seed(ours: &[(u64, f64)], theirs: &[(u64, f64)]) -> Vec<(f64, f64)> {
     let same = |seed: u64| theirs.iter().find(|their| their.0 == seed);
     ours.iter().filter_map(|&(seed, value)| Some((value, same(seed)?.1))).collect()
 }
 
-/// The value below which Student's t with `freedom` degrees stays with probability `p`, by bisection of its distribution.
+/// The `p` quantile of Student's t with `freedom` degrees of freedom, by bisection of its distribution function.
 fn t_quantile(p: f64, freedom: f64) -> f64 {
     let (mut low, mut high) = (-1e3, 1e3);
     for _ in 0..200 {
@@ -222,7 +228,8 @@ mod tests {
         assert!(!crossed.is_distinguishable(), "{crossed:?}");
     }
 
-    /// Accuracies in percent of 30 images, each seed one image better: the differences are equal but for their last bits.
+    /// Accuracies in percent of 30 images, each seed one image better: the differences are equal but for their last
+    /// bits.
     #[test]
     fn a_spread_that_is_rounding_gives_no_interval() {
         let percent = |hits: u32| 100.0 * f64::from(hits) / 30.0;

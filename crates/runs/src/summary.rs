@@ -1,4 +1,4 @@
-//! `summary.json`: of a run, and of an experiment.
+//! `summary.json` of a run and of an experiment.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,17 +12,17 @@ use crate::folder::SUMMARY;
 use crate::score::{Scores, TaskKind};
 use crate::stats::Spread;
 
-/// The format's number; a change that breaks readers raises it.
+/// Version of the format of an experiment's summary, raised by changes that break readers.
 pub const SCHEMA: u32 = 1;
 
-/// The part of the data that a run's final figures are from.
+/// The part of the data that a run's final figures are measured on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Split {
-    /// What settings are chosen by, such as images cut from the training images.
+    /// Held-out data, which settings are chosen on, such as a part of the training images.
     Valid,
-    /// What nothing was chosen by but, where `best` names an epoch and nothing is held out, that epoch. Folders that
-    /// do not say are of versions that held nothing out.
+    /// Test data, which nothing is chosen on. One exception: if nothing is held out, the best epoch is chosen on them.
+    /// Files without this entry are of older versions, which held nothing out.
     #[default]
     Test,
 }
@@ -37,7 +37,7 @@ impl Split {
     }
 }
 
-/// What a finished run ended with.
+/// The summary of a finished run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
     /// The row's name, such as `lookahead-sgd`.
@@ -46,36 +46,36 @@ pub struct RunSummary {
     pub state: String,
     /// The seed.
     pub seed: u64,
-    /// What loss and scores of `figures` are from.
+    /// The part that the loss and the scores of `figures` are measured on.
     #[serde(default)]
     pub split: Split,
-    /// The final numbers.
+    /// The final figures.
     #[serde(flatten)]
     pub figures: Figures,
-    /// Steps.
+    /// Number of training steps.
     pub steps: u64,
-    /// Peak resident memory, MiB; 0 where the system does not tell.
+    /// Peak resident memory in MiB; 0 if the system does not report it.
     pub peak_rss_mb: u64,
-    /// Digest of the final evaluation weights and statistics, in name order.
+    /// SHA-256 of the final evaluation weights and running statistics, in name order.
     pub weights_sha256: String,
-    /// What only a run's own summary holds.
+    /// Details, which only a run's own summary holds.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub details: Option<RunDetails>,
 }
 
-/// The final numbers of a run.
+/// The final figures of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// Mean training loss of the last epoch, nats an image or a token.
+    /// Mean training loss of the last epoch, in nats per image or token.
     pub train_loss: f64,
-    /// Final loss on the images of the split, at the weights meant for evaluation, nats an image or a token.
+    /// Final loss on the split, at the evaluation weights, in nats per image or token.
     pub valid_loss: f64,
-    /// Final scores there.
+    /// Final scores on the split, at the evaluation weights.
     #[serde(flatten)]
     pub scores: Scores,
-    /// Seconds, evaluation included, stops left out.
+    /// Duration in seconds, with evaluation, without interruptions.
     pub seconds: f64,
-    /// Training images or tokens a second, validation left out.
+    /// Training images or tokens per second, without validation.
     #[serde(alias = "images_per_second")]
     pub per_second: f64,
 }
@@ -87,14 +87,14 @@ pub struct SummaryRow {
     pub optimizer: String,
     /// The state policy; empty without Lookahead.
     pub state: String,
-    /// Seeds that finished.
+    /// Seeds of the finished runs.
     pub seeds: Vec<u64>,
     /// Epochs of each run.
     pub epochs: u64,
-    /// What its loss and scores are from.
+    /// The part that the loss and the scores are measured on.
     #[serde(default)]
     pub split: Split,
-    /// Each of [`Figures`], by its name, over the seeds.
+    /// Mean and standard deviation over the seeds of each field of [`Figures`], by name.
     #[serde(flatten)]
     pub numbers: BTreeMap<String, Spread>,
 }
@@ -104,7 +104,7 @@ pub struct SummaryRow {
 pub struct ExperimentSummary {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// The experiment.
+    /// Name of the experiment.
     pub experiment: String,
     /// The protocol the settings started from.
     pub protocol: String,
@@ -112,31 +112,32 @@ pub struct ExperimentSummary {
     pub device: String,
     /// The network.
     pub model: String,
-    /// What its runs learn.
+    /// What the runs learn.
     #[serde(default)]
     pub task: TaskKind,
-    /// One row an optimizer and state policy.
+    /// One row per optimizer and state policy.
     pub rows: Vec<SummaryRow>,
-    /// The runs.
+    /// The finished runs.
     pub runs: Vec<RunSummary>,
-    /// Runs whose loss became infinite or not a number.
+    /// Names of the runs whose loss became infinite or NaN.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diverged: Vec<String>,
 }
 
 impl ExperimentSummary {
-    /// Writes it beside the runs of `experiment`.
+    /// Writes `summary.json` in the folder `experiment`.
     ///
     /// # Errors
-    /// [`Error::Output`](crate::Error::Output).
+    /// [`Error::Output`](crate::Error::Output) if the file cannot be written.
     pub fn write(&self, experiment: &Path) -> Result<()> {
         atomic::write_json(&experiment.join(SUMMARY), self)
     }
 
-    /// Reads the one beside the runs of `experiment`; `None` where there is none.
+    /// Reads `summary.json` in the folder `experiment`; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Damaged`](crate::Error::Damaged), [`Error::Output`](crate::Error::Output).
+    /// [`Error::Damaged`](crate::Error::Damaged) if the file is not such a summary,
+    /// [`Error::Output`](crate::Error::Output) if it cannot be read.
     pub fn read(experiment: &Path) -> Result<Option<Self>> {
         atomic::read_json(&experiment.join(SUMMARY))
     }

@@ -1,11 +1,11 @@
-//! TensorBoard's event files, written while training.
+//! TensorBoard event files, written during training.
 //!
-//! An event file is a sequence of TFRecords, each a protocol-buffer `Event`. Both are small and have not changed in years,
-//! so they are written here: a dependency would bring a code generator for five messages.
+//! An event file is a sequence of TFRecords, each a protocol-buffer `Event`. Both formats are small and stable, so they
+//! are implemented here: a dependency would add a code generator for five messages.
 //!
 //! A record is the payload's length (u64, little endian), the masked CRC-32C of those eight bytes, the payload, and the
-//! masked CRC-32C of the payload. References: `tensorflow/core/lib/io/record_writer.h`, `tensorboard/compat/proto/event.proto`
-//! and `summary.proto`.
+//! masked CRC-32C of the payload. References: `tensorflow/core/lib/io/record_writer.h`,
+//! `tensorboard/compat/proto/event.proto` and `summary.proto`.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -15,11 +15,11 @@ use crate::error::{Error, Result};
 
 /// Writes one event file of a run.
 ///
-/// A run that is resumed opens a second file that starts at the step it resumes from; it tells TensorBoard to forget what
-/// the files before it say of that step and later ones. File names hold the first step instead of the time of day, so
-/// the same run gives the same names.
+/// A resumed run opens a second file, which starts at the step it resumes from and makes TensorBoard discard the events
+/// of earlier files from that step on. File names contain the first step instead of the time of day, so the same run
+/// gives the same names.
 ///
-/// `seconds` is what TensorBoard's *wall time* axis shows, here the training time since the run's start.
+/// `seconds` is what TensorBoard shows on its *wall time* axis: pass the training time since the run's start.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -37,12 +37,13 @@ pub struct EventWriter {
 }
 
 impl EventWriter {
-    /// Opens the event file in `folder` for steps from `first_step` on, 0 for a new run; the folder is made.
+    /// Creates the event file in `folder` for steps from `first_step` on, 0 for a new run. Creates the folder if it is
+    /// missing.
     ///
-    /// Files of later first steps are removed: what they hold is done again.
+    /// Event files that start at a later step are removed: the run repeats those steps.
     ///
     /// # Errors
-    /// [`Error::Output`] when the file or folder cannot be written.
+    /// [`Error::Output`] if the file or folder cannot be written, or an old file cannot be removed.
     pub fn create(folder: &Path, first_step: u64) -> Result<Self> {
         fs::create_dir_all(folder).map_err(Error::output("create", folder))?;
         let name = |step: u64| format!("events.out.tfevents.{step:012}.lookahead");
@@ -54,7 +55,7 @@ impl EventWriter {
                     && other > name(first_step).as_str()
             });
             if later {
-                fs::remove_file(entry.path()).map_err(Error::output("write", &entry.path()))?;
+                fs::remove_file(entry.path()).map_err(Error::output("remove", &entry.path()))?;
             }
         }
         let path = folder.join(name(first_step));
@@ -69,20 +70,20 @@ impl EventWriter {
         Ok(writer)
     }
 
-    /// A number, such as `train/loss`, at a step.
+    /// Writes a number at a step, such as `train/loss`, in single precision.
     ///
     /// # Errors
-    /// [`Error::Output`].
+    /// [`Error::Output`] if the file cannot be written.
     pub fn scalar(&mut self, tag: &str, step: u64, seconds: f64, value: f64) -> Result<()> {
         // TensorBoard keeps scalars in single precision.
         let value = Message::new().bytes(1, tag.as_bytes()).fixed32(2, (value as f32).to_bits());
         self.summary(step, seconds, &value)
     }
 
-    /// A text, shown as Markdown; indent each line by four spaces to have it shown as it is.
+    /// Writes a text, shown as Markdown. Indent every line by four spaces to show it verbatim.
     ///
     /// # Errors
-    /// [`Error::Output`].
+    /// [`Error::Output`] if the file cannot be written.
     pub fn text(&mut self, tag: &str, step: u64, seconds: f64, text: &str) -> Result<()> {
         const DT_STRING: u64 = 7;
         let plugin = Message::new().message(1, &Message::new().bytes(1, b"text"));
@@ -92,10 +93,10 @@ impl EventWriter {
         self.summary(step, seconds, &value)
     }
 
-    /// A picture as a PNG or JPEG file of `width` and `height` pixels with three channels, such as a sheet of the batch.
+    /// Writes an image: the bytes of a PNG or JPEG file of `width` x `height` pixels with three channels.
     ///
     /// # Errors
-    /// [`Error::Output`].
+    /// [`Error::Output`] if the file cannot be written.
     pub fn image(&mut self, tag: &str, step: u64, seconds: f64, width: u32, height: u32, encoded: &[u8]) -> Result<()> {
         const RGB: u64 = 3;
         let image = Message::new().varint(1, height.into()).varint(2, width.into()).varint(3, RGB).bytes(4, encoded);
@@ -103,15 +104,15 @@ impl EventWriter {
         self.summary(step, seconds, &value)
     }
 
-    /// Hands what was written to the operating system, so that TensorBoard sees it.
+    /// Flushes the buffer to the operating system, so that TensorBoard sees what was written.
     ///
     /// # Errors
-    /// [`Error::Output`].
+    /// [`Error::Output`] if the file cannot be written.
     pub fn flush(&mut self) -> Result<()> {
         self.file.flush().map_err(Error::output("write", &self.path))
     }
 
-    /// The file.
+    /// Path of the event file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -187,12 +188,12 @@ fn record(payload: &[u8]) -> Vec<u8> {
     parts.concat()
 }
 
-/// A checksum stored beside its own data is masked, so that data which contain checksums stay unlike them.
+/// TFRecord masks the checksums it stores, because the CRC of data with embedded CRCs is problematic.
 fn masked(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// CRC-32C (Castagnoli), bit-reflected, a byte at a time; the same as in RFC 3720, appendix B.4.
+/// CRC-32C (Castagnoli), bit-reflected, byte by byte; the same as in RFC 3720, appendix B.4.
 fn crc32c(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];

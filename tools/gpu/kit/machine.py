@@ -54,9 +54,13 @@ class Machine:
         if (folder / "data" / "cifar10").is_dir():
             self.environment["LOOKAHEAD_DATA"] = str(folder / "data")
 
-    def limit(self, seconds):
-        """All programs of a section together end within so many seconds, and before the deadline."""
-        self.until = min(time.monotonic() + seconds, self.deadline)
+    def limit(self, seconds, kept):
+        """All programs of a section together end within so many seconds, and leave `kept` to the last, which has no limit of its own."""
+        self.until = self.deadline if seconds is None else min(time.monotonic() + seconds, self.deadline - kept)
+
+    def left(self):
+        """Seconds that the section's programs still have."""
+        return self.until - time.monotonic()
 
     def program(self, name):
         return str(self.folder / "bin" / name)
@@ -66,8 +70,7 @@ class Machine:
 
         `extra` is added to its environment.
         """
-        left = self.until - time.monotonic()
-        limit = left if seconds is None else min(seconds, left)
+        limit = self.left() if seconds is None else min(seconds, self.left())
         if limit < 2:
             raise NoTime
         start = time.monotonic()

@@ -6,6 +6,7 @@ import threading
 
 import machine
 import timing
+import training
 
 TESTS = ["--nocapture", "--test-threads=1"]
 
@@ -95,30 +96,20 @@ def interrupted(here, say):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def training(here, say):
-    """A short run on real images, for its accuracy and its time."""
-    if "LOOKAHEAD_DATA" not in here.environment:
-        say("Not done: this kit has no CIFAR-10.")
-        return
-    size = ["--epochs", "1", "--limit-train", "256", "--limit-valid", "64"] if here.dry else ["--epochs", "3"]
-    folder = tempfile.mkdtemp(prefix="gpu-check-")
-    command = [here.program("cifar10"), "--device", here.device, "--optimizers", "sgd,lookahead-sgd", "--seeds", "1"]
-    try:
-        outcome = here.run([*command, *size, "--out", folder])
-        say(f"{outcome.verdict()}, {outcome.seconds:.1f} s\n{outcome.head(30)}")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
+# The last section's share of the time at least; it takes all that is left.
+LAST = 1 / 4
 
 SECTIONS = [
-    ("Machine and libraries", 60, versions),
-    ("Device tests of the kernels: f32 with and without TF32, f64, bf16", 90, tests("devices-kernels")),
-    ("Twenty steps of every optimizer against the CPU", 45, tests("devices-optim")),
-    ("Time of a step, batch 128", 130, timing.steps(128)),
-    ("Time of a step, batch 1024", 130, timing.steps(1024)),
-    ("The longest kernels", 60, timing.kernels),
-    ("Memory over 1,000 steps", 60, memory),
-    ("A batch that is too large", 40, exhausted),
-    ("Ctrl-C and resume", 60, interrupted),
-    ("Three epochs on CIFAR-10", 60, training),
+    ("Machine and libraries", 40, versions),
+    ("Device tests of the kernels: f32 with and without TF32, f64, bf16", 80, tests("devices-kernels")),
+    ("Twenty steps of every optimizer against the CPU", 40, tests("devices-optim")),
+    ("Time of a step, batch 128", 80, timing.steps(128)),
+    ("Time of a step, batch 1024", 80, timing.steps(1024)),
+    ("The longest kernels", 70, timing.kernels),
+    ("Memory over 1,000 steps", 40, memory),
+    ("A batch that is too large", 30, exhausted),
+    ("Ctrl-C and resume", 50, interrupted),
+    ("Three epochs on CIFAR-10", 40, training.three_epochs),
+    ("Beside PyTorch's compiler", 120, timing.compiled),
+    ("Speed runs on CIFAR-10", None, training.speed_runs),
 ]

@@ -1,5 +1,6 @@
 """Steps timed: ours and PyTorch's in turn, and the kernels they spend their time in."""
 import ast
+import itertools
 import json
 import pathlib
 
@@ -44,53 +45,66 @@ def lines(outcome):
     return found
 
 
+# The lines of both sides, by network, batch, type and side, from all sections.
+RESULTS = {}
+
+
+def keep(say, side, outcome):
+    """Keeps the lines of an output, and says what became of a program that had none or failed."""
+    found = lines(outcome)
+    for line in found:
+        if "median_step_s" in line:
+            RESULTS[line["model"], line["batch"], line["variant"][:4].rstrip("-"), side] = line
+    if outcome.code != 0 or not found:
+        say(f"{side}: {outcome.verdict()}\n{outcome.tail(8)}")
+
+
 def steps(batch):
     def section(here, say):
         size = (4, 0, 1) if here.dry else (batch, 10, 50)
         if here.dry:
             say(f"Not done: batch {batch}; a batch of 4 goes through the same lines.")
         networks = network_names()
-        results = {}
-
-        def keep(side, outcome):
-            for line in lines(outcome):
-                if "median_step_s" in line:
-                    results[line["model"], line["variant"][:4].rstrip("-"), side] = line
-            if outcome.code != 0 or not lines(outcome):
-                say(f"{side}: {outcome.verdict()}\n{outcome.tail(8)}")
-
-        # In turn, so that both sides meet the same machine; compiling takes longest and comes last.
-        for model in networks:
-            keep("ours", here.run(ours(here, [model], TYPES, *size)))
-            keep("torch", here.python(*theirs(here, [model], TYPES, *size, compiled=False), seconds=40))
-        table(say, networks, results)
-        for model in networks:
-            if here.dry:
-                say("Not done: compiling PyTorch's network for a CPU.")
-                break
-            keep("compiled", here.python(*theirs(here, [model], TYPES, *size, compiled=True), seconds=60))
-        if not here.dry:
-            say("\nWith PyTorch compiled:\n")
-            table(say, networks, results)
+        try:
+            # In turn, so that both sides meet the same machine.
+            for model in networks:
+                keep(say, "ours", here.run(ours(here, [model], TYPES, *size), seconds=30))
+                keep(say, "torch", here.python(*theirs(here, [model], TYPES, *size, compiled=False), seconds=30))
+        finally:
+            table(say, [(model, size[0]) for model in networks], "torch")
 
     return section
 
 
-def table(say, networks, results):
+def compiled(here, say):
+    """PyTorch's networks compiled, which takes longest: the cases come in the order of what they say, as far as the time goes."""
+    if here.dry:
+        say("Not done: compiling PyTorch's network for a CPU.")
+        return
+    cases = [(model, batch) for batch in [1024, 128] for model in reversed(network_names())]
+    try:
+        for model, batch in cases:
+            keep(say, "compiled", here.python(*theirs(here, [model], TYPES, batch, 10, 50, compiled=True), seconds=60))
+    finally:
+        table(say, cases, "compiled")
+
+
+def table(say, cases, peer):
     """Milliseconds a step, and of the host until all of it is asked for; how many times as fast as PyTorch we are."""
-    say("| network | type | ours | host | torch | host | compiled | torch / ours | compiled / ours |")
-    say("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    say(f"| network | type | batch | ours | host | {peer} | host | {peer} / ours |")
+    say("| --- | --- | --- | --- | --- | --- | --- | --- |")
 
     def time_of(line, key="median_step_s"):
         return f"{1e3 * line[key]:.2f}" if line else "-"
 
-    for model in networks:
-        for kind in TYPES:
-            mine, eager, compiled = (results.get((model, kind, side)) for side in ["ours", "torch", "compiled"])
-            ratio = [f"{other['median_step_s'] / mine['median_step_s']:.2f}" if mine and other else "-"
-                     for other in [eager, compiled]]
-            cells = [time_of(mine), time_of(mine, "median_host_s"), time_of(eager), time_of(eager, "median_host_s")]
-            say("| " + " | ".join([model, kind, *cells, time_of(compiled), *ratio]) + " |")
+    for (model, batch), kind in itertools.product(cases, TYPES):
+        mine, other = (RESULTS.get((model, batch, kind, side)) for side in ["ours", peer])
+        both = mine and other
+        cells = [time_of(mine), time_of(mine, "median_host_s"), time_of(other), time_of(other, "median_host_s")]
+        ratio = f"{other['median_step_s'] / mine['median_step_s']:.2f}" if both else "-"
+        say("| " + " | ".join([model, kind, str(batch), *cells, ratio]) + " |")
+        if both and mine["parameters"] != other["parameters"]:
+            say(f"\nNot one network: {mine['parameters']} parameters here, {other['parameters']} in PyTorch.\n")
 
 
 def kernels(here, say):
@@ -99,11 +113,11 @@ def kernels(here, say):
         say("Not done: there are no kernels to profile.")
         return
     profiler = here.folder / "bin" / "libprofile.so"
-    for model, kind in [("resnet20", "f32"), ("resnet18", "bf16")]:
-        say(f"\n{model}, {kind}, batch 128. Ours, over 25 steps:")
-        command = ours(here, [model], [kind], 128, warmup=5, steps=20)
+    for model, kind, batch in [("resnet20", "f32", 128), ("resnet18", "bf16", 128), ("speednet", "f32", 1024)]:
+        say(f"\n{model}, {kind}, batch {batch}. Ours, over 25 steps:")
+        command = ours(here, [model], [kind], batch, warmup=5, steps=20)
         outcome = here.run(command, seconds=25, extra={"CUDA_INJECTION64_PATH": str(profiler)})
         say(f"{outcome.verdict()}\n{outcome.tail(14)}")
         say("PyTorch, a step:")
-        outcome = here.python(str(here.folder / "torch_kernels.py"), model, "128", kind, seconds=25)
+        outcome = here.python(str(here.folder / "torch_kernels.py"), model, str(batch), kind, seconds=25)
         say(f"{outcome.verdict()}\n{outcome.tail(12)}")

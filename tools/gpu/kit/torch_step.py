@@ -28,7 +28,8 @@ def prepared(name, batch, device, compiled):
     network = build(name).to(device, memory_format=last)
     images = torch.randn(batch, 3, 32, 32, device=device).contiguous(memory_format=last)
     labels = torch.arange(batch, device=device) % 10
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=0.05, momentum=0.9, weight_decay=5e-4)
     return (torch.compile(network) if compiled else network), images, labels, optimizer
 
 
@@ -46,9 +47,10 @@ def measure(name, batch, device, bf16, compiled, warmup, steps):
             total.append(time.perf_counter() - start)
             host.append(asked)
     median = statistics.median(total)
+    parameters = sum(parameter.numel() for parameter in parts[0].parameters() if parameter.requires_grad)
     return {
-        "peer": "torch-compiled" if compiled else "torch", "version": torch.__version__, "model": name, "batch": batch,
-        "device": device, "variant": "bf16" if bf16 else "f32", "median_step_s": round(median, 6),
+        "peer": "torch-compiled" if compiled else "torch", "version": torch.__version__, "model": name,
+        "parameters": parameters, "batch": batch, "device": device, "variant": "bf16" if bf16 else "f32", "median_step_s": round(median, 6),
         "median_host_s": round(statistics.median(host), 6), "images_per_second": round(batch / median, 1),
     }
 

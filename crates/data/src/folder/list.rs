@@ -1,5 +1,6 @@
 //! Lists the samples in a folder of class folders.
 
+use std::collections::HashMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -64,8 +65,7 @@ pub(super) fn list(dir: &Path, classes: Option<&[String]>, report: &mut Report<'
         Some(classes) => classes.to_vec(),
         None => found.iter().map(|(class, _)| class.clone()).collect(),
     };
-    let places: std::collections::HashMap<&str, u32> =
-        classes.iter().enumerate().map(|(place, class)| (class.as_str(), place as u32)).collect();
+    let places = places(&classes);
     let mut files = Vec::new();
     for group in found.chunks(GROUP) {
         let listed: Vec<Result<(Files, LeftOut)>> = group
@@ -84,6 +84,11 @@ pub(super) fn list(dir: &Path, classes: Option<&[String]>, report: &mut Report<'
     }
     files.shrink_to_fit();
     Ok(Listing { classes, files, left_out })
+}
+
+/// The place of each class.
+pub(super) fn places(classes: &[String]) -> HashMap<&str, u32> {
+    classes.iter().enumerate().map(|(place, class)| (class.as_str(), place as u32)).collect()
 }
 
 fn class_folder(path: &Path, label: u32) -> Result<(Files, LeftOut)> {
@@ -106,22 +111,20 @@ fn images(dir: &Path, label: u32, files: &mut Files, left_out: &mut LeftOut, dep
                 return Err(layout(&path, "folders nested too deep, or a link that leads back up"));
             }
             Entry::Folder(path) => images(&path, label, files, left_out, depth - 1)?,
-            Entry::File(path) if has_image_ending(&path) || has_image_content(&path) => {
-                files.push((path.into_boxed_path(), label));
-            }
+            Entry::File(path) if is_sample(&path) => files.push((path.into_boxed_path(), label)),
             Entry::File(path) => left_out.file(&path),
         }
     }
     Ok(())
 }
 
-enum Entry {
+pub(super) enum Entry {
     Folder(PathBuf),
     File(PathBuf),
 }
 
 /// What is in a folder, in byte order of the names, without hidden entries and the folders of systems.
-fn entries(dir: &Path, left_out: &mut LeftOut) -> Result<Vec<Entry>> {
+pub(super) fn entries(dir: &Path, left_out: &mut LeftOut) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(|e| Error::io(dir, e))? {
         let entry = entry.map_err(|e| Error::io(dir, e))?;
@@ -143,6 +146,11 @@ fn entries(dir: &Path, left_out: &mut LeftOut) -> Result<Vec<Entry>> {
         }
     }
     Ok(kept)
+}
+
+/// True for the files that are images by their name or their content.
+pub(super) fn is_sample(path: &Path) -> bool {
+    has_image_ending(path) || has_image_content(path)
 }
 
 /// A file of such a name is a sample even where it cannot be read: then reading it says why.

@@ -1,6 +1,8 @@
 //! Folders of image files, one folder per class: Imagenette, ImageNet and your own.
 
 mod content;
+mod flat;
+mod labels;
 mod left_out;
 mod list;
 mod splits;
@@ -64,7 +66,42 @@ impl ImageFolder {
         Ok(Self::of(name.into(), dir, list::list(dir, classes, report)?))
     }
 
-    /// Lists the images of `dir` itself as one class, named like the folder: for unsorted images, such as ImageNet's validation images.
+    /// Lists the images of `dir` itself, whose classes are in the file `labels`: ImageNet's validation images as they are published. `classes`
+    /// are those of the training part. Samples have the order, and the data set the digest, that class folders would give.
+    ///
+    /// | `labels` | a line |
+    /// |---|---|
+    /// | a `.csv` file, such as Kaggle's `LOC_val_solution.csv` | `ILSVRC2012_val_00000001,n01751748 111 108 230 366`: only the class is read |
+    /// | any other text | `ILSVRC2012_val_00000001.JPEG n01751748` |
+    /// | the same, with places in `classes` instead of names, as in caffe's `val.txt` | `ILSVRC2012_val_00000001.JPEG 65` |
+    ///
+    /// Images are named with or without their ending.
+    ///
+    /// # Errors
+    /// [`Error::Labels`], with the line, for a line that is none of these, a class that is not among `classes`, an image that is listed twice
+    /// or not there, and for an image without a line; [`Error::Layout`] if there is no image; [`Error::Io`] if something cannot be read.
+    ///
+    /// ```
+    /// use lookahead_data::{Dataset, ImageFolder};
+    ///
+    /// # let dir = std::env::temp_dir().join(format!("lookahead-listed-{}", std::process::id()));
+    /// # std::fs::create_dir_all(dir.join("val"))?;
+    /// # for name in ["0.png", "1.png"] {
+    /// #     image::RgbImage::new(2, 2).save(dir.join("val").join(name))?;
+    /// # }
+    /// std::fs::write(dir.join("val.txt"), "0.png cats\n1.png ants\n")?;
+    /// let classes = ["ants".to_string(), "cats".to_string()];
+    /// let valid = ImageFolder::open_listed("pets/val", &dir.join("val"), &dir.join("val.txt"), &classes)?;
+    /// assert_eq!(valid.path(0), Some(&*dir.join("val/1.png"))); // ants come first
+    /// assert_eq!((valid.label(0)?, valid.label(1)?), (0, 1));
+    /// # std::fs::remove_dir_all(dir)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_listed(name: impl Into<String>, dir: &Path, labels: &Path, classes: &[String]) -> Result<Self> {
+        Ok(Self::of(name.into(), dir, flat::listed(dir, labels, classes)?))
+    }
+
+    /// Lists the images of `dir` itself as one class, named like the folder: for images without classes.
     ///
     /// # Errors
     /// [`Error::Io`] if the folder cannot be read; [`Error::Layout`] if it holds no image or its name is not UTF-8.

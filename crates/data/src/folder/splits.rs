@@ -3,17 +3,21 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::ImageFolder;
 use super::list::layout;
+use super::{ImageFolder, flat};
 use crate::report::{Report, quiet};
 use crate::{Error, Normalize, Result, Splits};
 
-/// Reads a data set laid out like Imagenette: `dir/train/CLASS/*` and `dir/val/CLASS/*` (or `valid`, or `test`).
+/// Reads a data set laid out like Imagenette or ImageNet: `dir/train/CLASS/*` and `dir/val/CLASS/*` (or `valid`, or `test`).
+///
+/// `val` may hold its images without class folders, as ImageNet is published. Their classes are then read from `LOC_val_solution.csv` or, if
+/// there is none, from `val.txt`, both looked for in `dir`, then in `dir/val`: see [`ImageFolder::open_listed`].
 ///
 /// The normalisation is ImageNet's.
 ///
 /// # Errors
-/// [`Error::Missing`] if `dir` is not a folder, [`Error::Layout`] if a part is missing, and those of [`ImageFolder::open`].
+/// [`Error::Missing`] if `dir` is not a folder, [`Error::Layout`] if a part or the list of classes is missing, and those of
+/// [`ImageFolder::open`] and [`ImageFolder::open_listed`].
 #[doc(alias = "ImageNet")]
 #[doc(alias = "Imagenette")]
 pub fn image_folder(dir: &Path) -> Result<Splits> {
@@ -38,7 +42,12 @@ pub fn image_folder_parts(dir: &Path, report: &mut Report<'_>) -> Result<(ImageF
     let train = ImageFolder::open_reporting(format!("{name}/train"), &dir.join("train"), None, report)?;
     let listed = train.files.len();
     let mut both = |done: usize, total| report(listed + done, total);
-    let valid = ImageFolder::open_reporting(format!("{name}/valid"), &valid, Some(&train.classes), &mut both)?;
+    // `val`, `valid` or `test`, as the folder spells it.
+    let valid_name = format!("{name}/{}", name_of(&valid));
+    let valid = match flat::is_flat(&valid)? {
+        true => ImageFolder::open_listed(valid_name, &valid, &flat::list_for(&valid)?, &train.classes)?,
+        false => ImageFolder::open_reporting(valid_name, &valid, Some(&train.classes), &mut both)?,
+    };
     Ok((train, valid))
 }
 

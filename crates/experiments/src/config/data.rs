@@ -8,7 +8,7 @@ use super::error::ConfigError;
 use super::names::Corpus;
 use super::original_crop;
 
-/// The data and what is done to them. In a file: their `kind`, `images` or `text`, and beside it the settings that this kind has.
+/// The data and its preparation. In a file: its `kind`, `images` or `text`, and the settings of this kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum DataConfig {
@@ -18,68 +18,68 @@ pub enum DataConfig {
     Text(TextConfig),
 }
 
-/// How bytes become numbers.
+/// How pixels are normalised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalization {
-    /// The data set's mean and standard deviation.
+    /// By the data set's mean and standard deviation.
     Dataset,
-    /// Between 0 and 1, as the original did.
+    /// To values between 0 and 1, as in the original.
     UnitRange,
 }
 
-/// Images and what is done to them.
+/// Images and their preparation.
 ///
-/// The side that images have in the network is where the pipelines put it; `--set data.image_size=96` sets it in both.
+/// The pipelines determine the size of images in the network; `--set data.image_size=96` sets it in both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImagesConfig {
-    /// Training images used, those held out of them included; 0 means all.
+    /// Number of training images used, including those that are held out; 0 means all.
     pub limit_train: usize,
-    /// Images used of the part that is not trained on; 0 means all.
+    /// Number of images used of every other part; 0 means all.
     pub limit_valid: usize,
-    /// Share of each class's training images that is held out: what `best` and whoever tunes choose by, in [0, 1). With 0 all are
-    /// trained on, and each epoch is validated on the test images, as others did it.
+    /// Share of each class's training images that is held out, in [0, 1). `best` and tuning use these images. With 0,
+    /// all images are trained on, and each epoch is validated on the test images, as in published recipes.
     pub held_out: f64,
-    /// Whether a run with held-out images reads the test images, once, when it is done. What tunes says no.
+    /// Whether a run with held-out images reads the test images, once, when it is finished. False for tuning.
     pub test: bool,
-    /// Shorter side, pixels, at which photographs are kept decoded in a file beside them, a little over what training crops
-    /// to; 0 decodes them anew each time. Folders of photographs only.
+    /// Shorter side, in pixels, of the photographs in the decoded cache, slightly above the training crop; 0 decodes
+    /// them every time. For folders of photographs only.
     pub cache_side: usize,
-    /// What is done to training images, first to last.
+    /// The pipeline of training images, first transform first.
     #[serde(deserialize_with = "original_crop::pipeline")]
     pub train: Pipeline,
-    /// What is done to validation images.
+    /// The pipeline of validation images.
     #[serde(deserialize_with = "original_crop::pipeline")]
     pub valid: Pipeline,
-    /// Bytes to numbers.
+    /// How pixels are normalised.
     pub normalize: Normalization,
     /// Mixing of training images.
     pub mixing: Mixing,
 }
 
-/// A text and how it is cut.
+/// A text and how it is split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TextConfig {
-    /// The text, unless `--dataset-dir` names another.
+    /// The text, unless `--dataset-dir` gives another.
     pub corpus: Corpus,
     /// What a token is.
     pub unit: TextUnit,
-    /// Times that a token must occur in the training part; rarer ones become `<unk>`. At least 1.
+    /// How often a token must occur in the training part; rarer ones become `<unk>`. At least 1.
     pub least: usize,
-    /// Tokens of a window, through which gradients go back; at least 1.
+    /// Tokens per window, over which gradients are backpropagated; at least 1.
     pub steps: usize,
-    /// Training tokens used, from the first on; 0 means all.
+    /// Number of training tokens used, from the first on; 0 means all.
     pub limit_train: usize,
-    /// Validation and test tokens used; 0 means all.
+    /// Number of validation and of test tokens used; 0 means all.
     pub limit_valid: usize,
-    /// Whether a run reads the test part, where the corpus has one, once, when it is done. What tunes says no.
+    /// Whether a run reads the test part, if the corpus has one, once, when it is finished. False for tuning.
     pub test: bool,
 }
 
 impl DataConfig {
-    /// What is learned of such data.
+    /// The task for such data.
     pub fn task(&self) -> TaskKind {
         match self {
             Self::Images(_) => TaskKind::Images,
@@ -103,7 +103,7 @@ impl DataConfig {
         }
     }
 
-    /// The same with changed settings, where it is of images.
+    /// The same data with changed settings of images; a text is unchanged.
     #[must_use]
     pub fn with_images(self, change: impl FnOnce(ImagesConfig) -> ImagesConfig) -> Self {
         match self {
@@ -112,7 +112,7 @@ impl DataConfig {
         }
     }
 
-    /// What is wrong with data that should be of `kind`.
+    /// The error for data that should be of `kind`.
     pub(super) fn not(&self, kind: &str) -> ConfigError {
         let is = match self {
             Self::Images(_) => "images",
@@ -125,7 +125,7 @@ impl DataConfig {
         }
     }
 
-    /// Most images or tokens of training and of each other part; 0 means all.
+    /// The limits on images or tokens, of the training part and of each other part; 0 means all.
     pub fn limits(&self) -> (usize, usize) {
         match self {
             Self::Images(ImagesConfig { limit_train, limit_valid, .. })
@@ -133,7 +133,7 @@ impl DataConfig {
         }
     }
 
-    /// Sets whether a run that is done reads the test part.
+    /// Sets whether a finished run reads the test part.
     pub fn set_test(&mut self, test: bool) {
         match self {
             Self::Images(images) => images.test = test,
@@ -141,7 +141,7 @@ impl DataConfig {
         }
     }
 
-    /// Whether epochs are validated on a part that is neither trained on nor the test part: what whoever tunes needs.
+    /// Whether epochs are validated on a part that is neither trained on nor the test part, as tuning requires.
     pub fn has_valid(&self) -> bool {
         match self {
             Self::Images(images) => images.held_out > 0.0,
@@ -149,7 +149,8 @@ impl DataConfig {
         }
     }
 
-    /// What the data that are read depend on: equal values, equal data. What is done to them afterwards is put aside.
+    /// The settings that determine which data is read, without those of its later preparation: equal values, equal
+    /// data.
     #[must_use]
     pub fn source(&self) -> Self {
         match self.clone() {

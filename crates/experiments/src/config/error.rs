@@ -13,10 +13,10 @@ pub enum ConfigError {
         key: String,
         /// `--set` or the file's name.
         origin: String,
-        /// The nearest key there is.
+        /// The nearest existing key.
         suggestion: Option<String>,
     },
-    /// A value of the wrong type, or a name that is not known.
+    /// A value of the wrong type, or an unknown name.
     #[error("`{key}`: {reason}{}", from_where(.origin))]
     WrongValue {
         /// The dotted key.
@@ -31,12 +31,12 @@ pub enum ConfigError {
     UnknownRow {
         /// The name.
         name: String,
-        /// The nearest name there is.
+        /// The nearest existing name.
         suggestion: Option<String>,
         /// All names.
         known: Vec<String>,
     },
-    /// A `--set` that has no `=`.
+    /// A `--set` without `=`.
     #[error("--set {given}: expected key=value, such as sgd.learning_rate=0.1")]
     NotAnAssignment {
         /// What was given.
@@ -50,7 +50,7 @@ pub enum ConfigError {
         /// The operating system's reason.
         source: std::io::Error,
     },
-    /// A file that is no TOML.
+    /// A file that is not valid TOML.
     #[error("{}: {reason}", path.display())]
     Syntax {
         /// The file.
@@ -68,12 +68,12 @@ pub enum ConfigError {
         /// The offending value.
         value: String,
     },
-    /// Two flags or keys that cannot go together.
+    /// Two flags or keys that conflict.
     #[error("{first} and {second} conflict: {why}")]
     Conflict {
-        /// The one.
+        /// The first of them.
         first: String,
-        /// The other.
+        /// The second.
         second: String,
         /// Why, and what to do.
         why: String,

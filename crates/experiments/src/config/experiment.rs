@@ -20,7 +20,7 @@ pub struct Config {
     pub experiment: Experiment,
     /// The protocol that the settings started from.
     pub protocol: Protocol,
-    /// `cpu`, `cuda:N` or `metal:N`; `auto` takes the first that this build and machine have.
+    /// `cpu`, `cuda:N` or `metal:N`; `auto` selects a GPU if this build and machine have one.
     pub device: String,
     /// What is compared.
     pub rows: Vec<Row>,
@@ -28,13 +28,13 @@ pub struct Config {
     pub seeds: Vec<u64>,
     /// The network.
     pub model: ModelConfig,
-    /// The data and what is done to them.
+    /// The data and its preparation.
     pub data: DataConfig,
-    /// The loop.
+    /// The training loop.
     pub train: TrainConfig,
     /// Learning rate and momentum over the steps.
     pub schedule: ScheduleConfig,
-    /// How a run is judged.
+    /// How a run is evaluated.
     #[serde(default)]
     pub evaluation: EvaluationConfig,
 }
@@ -42,11 +42,11 @@ pub struct Config {
 impl Config {
     /// The configuration as a TOML table, every key present.
     pub fn to_table(&self) -> Table {
-        // A valid configuration holds nothing that TOML cannot: `validate` has tried.
+        // A valid configuration contains only values that TOML can hold: `validate` checks this.
         Table::try_from(self).unwrap_or_default()
     }
 
-    /// As `--print-config` prints it and `--config` takes it.
+    /// The TOML that `--print-config` prints and `--config` reads.
     pub fn to_toml(&self) -> String {
         toml::to_string(&self.to_table()).unwrap_or_default()
     }
@@ -54,7 +54,7 @@ impl Config {
     /// The settings of its images.
     ///
     /// # Errors
-    /// [`ConfigError::WrongValue`] where its data are a text.
+    /// [`ConfigError::WrongValue`] if its data is a text.
     pub fn images(&self) -> Result<&ImagesConfig, ConfigError> {
         self.data.images().ok_or_else(|| self.data.not("images"))
     }
@@ -62,7 +62,7 @@ impl Config {
     /// The settings of its text.
     ///
     /// # Errors
-    /// [`ConfigError::WrongValue`] where its data are images.
+    /// [`ConfigError::WrongValue`] if its data is images.
     pub fn text(&self) -> Result<&TextConfig, ConfigError> {
         match &self.data {
             DataConfig::Text(text) => Ok(text),
@@ -84,12 +84,12 @@ pub struct RunConfig {
     pub config: Config,
     /// The row.
     pub row: Row,
-    /// The seed of initialisation, order, augmentation and mixing.
+    /// The seed of initial weights, order, augmentation and mixing.
     pub seed: u64,
 }
 
 impl RunConfig {
-    /// The folder's name: `<row>[-<state>]-s<seed>`; the state is named for Lookahead only.
+    /// The folder's name: `<row>[-<state>]-s<seed>`; only Lookahead has a state.
     ///
     /// ```
     /// use lookahead_experiments::{Config, Experiment, Protocol};
@@ -101,7 +101,8 @@ impl RunConfig {
         self.row.id().run(self.seed)
     }
 
-    /// The configuration of this run alone, which determines its result: one row, one seed. It is a valid `--config` file.
+    /// The configuration of this run alone: one row, one seed. It determines the run's result and is a valid `--config`
+    /// file.
     pub fn to_table(&self) -> Table {
         let own = Config { rows: vec![self.row.clone()], seeds: vec![self.seed], ..self.config.clone() };
         own.to_table()

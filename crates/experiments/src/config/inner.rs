@@ -1,4 +1,4 @@
-//! The optimizers that a row can have: the one place to register another.
+//! The optimizers that a row can have. Register new ones here.
 
 use candle_core::Var;
 use lookahead_optim::rule::Rule;
@@ -9,35 +9,35 @@ use lookahead_optim::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Writes [`Inner`] from lines of name, title, configuration and optimizer.
+/// Defines [`Inner`] from lines of name, title, configuration and optimizer.
 macro_rules! inner_optimizers {
     ($($(#[$doc:meta])* $name:literal, $title:literal, $variant:ident($config:ty => $optimizer:ty);)*) => {
-        /// The optimizer that makes the steps, with its settings.
+        /// The inner optimizer with its settings.
         ///
-        /// In a file it is a table of one key, its kind: `inner = { sgd = { learning_rate = 0.4 } }`. What is left out has the
-        /// default of `lookahead-optim`.
+        /// In a file: a table with one key, its kind: `inner = { sgd = { learning_rate = 0.4 } }`. Omitted settings
+        /// have the defaults of `lookahead-optim`.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         pub enum Inner {
             $($(#[$doc])* #[serde(rename = $name)] $variant($config),)*
         }
 
         impl Inner {
-            /// Its kind, as files spell it.
+            /// Its kind, as spelt in files.
             pub fn kind(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $name,)* }
             }
 
-            /// Its name for people.
+            /// Its title in tables.
             pub fn title(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $title,)* }
             }
 
-            /// The learning rate: the peak, where the schedule has one.
+            /// The learning rate; the peak, if the schedule has one.
             pub fn learning_rate(&self) -> f64 {
                 match self { $(Self::$variant(config) => config.learning_rate(),)* }
             }
 
-            /// Sets it.
+            /// Sets the learning rate.
             pub fn set_learning_rate(&mut self, learning_rate: f64) {
                 match self { $(Self::$variant(config) => config.set_learning_rate(learning_rate),)* }
             }
@@ -45,15 +45,15 @@ macro_rules! inner_optimizers {
             /// Checks the settings.
             ///
             /// # Errors
-            /// The first that is out of its range.
+            /// The first setting that is out of range.
             pub fn validate(&self) -> Result<()> {
                 match self { $(Self::$variant(config) => config.validate(),)* }
             }
 
-            /// The optimizer over `parameters`.
+            /// Builds the optimizer over `parameters`.
             ///
             /// # Errors
-            /// A setting out of its range; a group that matches no parameter.
+            /// A setting out of range; a group that matches no parameter.
             pub fn build(&self, parameters: Vec<(String, Var)>) -> Result<Box<dyn Optimizer>> {
                 Ok(match self { $(Self::$variant(config) => Box::new(<$optimizer>::new(parameters, config.clone())?),)* })
             }
@@ -80,7 +80,7 @@ inner_optimizers! {
     "adadelta", "Adadelta", Adadelta(AdadeltaConfig => Adadelta);
     /// Lion.
     "lion", "Lion", Lion(LionConfig => Lion);
-    /// Muon, and AdamW for what is no matrix.
+    /// Muon for matrices and filters, AdamW for the rest.
     "muon", "Muon", Muon(MuonConfig => Muon);
     /// Schedule-Free SGD.
     "schedule-free-sgd", "Schedule-Free SGD", ScheduleFreeSgd(ScheduleFreeSgdConfig => ScheduleFreeSgd);

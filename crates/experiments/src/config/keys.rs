@@ -1,8 +1,8 @@
-//! The key that somebody probably meant.
+//! The key that a user probably meant.
 
 use toml::{Table, Value};
 
-/// Short forms that people type, and what they mean.
+/// Common short forms and the keys they stand for.
 const SHORT_FORMS: &[(&str, &str)] = &[
     ("lr", "learning_rate"),
     ("wd", "weight_decay"),
@@ -11,7 +11,7 @@ const SHORT_FORMS: &[(&str, &str)] = &[
     ("k", "sync_period"),
 ];
 
-/// Every dotted key of a configuration, those of rows in their short form `<row>.<key>`.
+/// Every dotted key of a configuration. Keys of rows have their short form `<row>.<key>`.
 pub(super) fn all(config: &Table) -> Vec<String> {
     let mut keys = vec!["data.image_size".to_owned()];
     for (key, value) in config {
@@ -41,14 +41,15 @@ fn below(key: &str, value: &Value, keys: &mut Vec<String>) {
     }
 }
 
-/// The key most like `key`, where one is like it at all: the whole key, or the last part in the right or any table.
+/// The key most similar to `key`, if one is similar enough: the whole key, or its last part in the same or another
+/// table.
 pub(super) fn nearest(key: &str, keys: &[String]) -> Option<String> {
     let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
     let long = SHORT_FORMS.iter().find(|(short, _)| *short == name).map_or(name, |(_, long)| long);
     let distance_to = |candidate: &String| {
         let (candidate_table, candidate_name) = candidate.rsplit_once('.').unwrap_or(("", candidate));
         let name_distance = distance(long, candidate_name);
-        // A forgotten table is a small slip, a wrong one counts letter by letter.
+        // A missing table is a small mistake; a wrong one counts letter by letter.
         let is_outer =
             candidate_table.strip_prefix(table).is_some_and(|rest| table.is_empty() || rest.starts_with('.'));
         let table_distance = if is_outer && candidate_table != table { 1 } else { distance(table, candidate_table) };

@@ -1,8 +1,8 @@
-//! The configuration: one value that says everything a run's result depends on.
+//! The configuration: one value that contains everything a run's result depends on.
 //!
-//! A [`Config`] is made by a protocol ([`Config::for_protocol`]), changed by a TOML file, by `--set key=value` and by
-//! flags ([`Overrides`]), validated once and then never looked at with suspicion again. What does not change results
-//! (threads, folders, verbosity) is not in it.
+//! A [`Config`] starts as a protocol ([`Config::for_protocol`]). A TOML file, `--set key=value` and flags change it
+//! ([`Overrides`]). It is validated once and trusted afterwards. Settings that do not change results (threads, folders,
+//! verbosity) are not part of it.
 
 mod data;
 mod error;

@@ -8,7 +8,7 @@ use super::error::ConfigError;
 use super::names::ModelName;
 use super::whole;
 
-/// The network. In a file: its `name`, and beside it the settings that this kind of network has.
+/// The network. In a file: its `name` and the settings of this kind of network.
 ///
 /// ```
 /// use lookahead_experiments::{ModelConfig, ModelName};
@@ -51,9 +51,9 @@ pub struct ResNetParts {
 pub struct SpeedNetParts {
     /// Factor on airbench94's widths, rounded to multiples of 16; above 0.
     pub width: f64,
-    /// Training images, from the first on, whose patches the whitening is made from; at least 1.
+    /// Number of training images, from the first on, whose patches define the whitening; at least 1.
     pub whitening_images: usize,
-    /// Epochs after which the whitening's bias is trained no more.
+    /// Epochs after which the whitening's bias is frozen.
     pub whitening_bias_epochs: usize,
 }
 
@@ -67,23 +67,25 @@ impl Default for SpeedNetParts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LstmParts {
-    /// Numbers that stand for a token.
+    /// Size of a token's embedding.
     pub embedding: usize,
-    /// Units of a layer.
+    /// Units per layer.
     pub hidden: usize,
-    /// Layers.
+    /// Number of layers.
     pub layers: usize,
-    /// Whether the output multiplies by the embedding.
+    /// Whether the output layer shares the embedding's weights.
     pub tied: bool,
-    /// The bound of all initial parameters; without it PyTorch's.
+    /// The bound of all initial parameters; by default PyTorch's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uniform: Option<f64>,
-    /// How much is dropped where.
+    /// The dropout rates.
     pub dropout: LanguageDropout,
-    /// Merity et al.'s activation regularisation: times the mean square of what leaves the last layer, dropped; at least 0.
+    /// Merity et al.'s activation regularisation: a factor on the mean square of the last layer's output, after
+    /// dropout; 0 or more.
     #[serde(default, serialize_with = "whole::serialize")]
     pub activation: f64,
-    /// Their temporal one: times the mean square of its change from step to step, before dropping; at least 0.
+    /// Their temporal regularisation: a factor on the mean square of its change between steps, before dropout; 0 or
+    /// more.
     #[serde(default, serialize_with = "whole::serialize")]
     pub slowness: f64,
 }
@@ -108,7 +110,7 @@ impl ModelConfig {
         Self::SpeedNet(SpeedNetParts::default()).renamed(name)
     }
 
-    /// The same with these ends, where it is a ResNet; others have none.
+    /// The same network with these ends, if it is a ResNet; other networks are unchanged.
     #[must_use]
     pub fn with_ends(mut self, stem: Stem, head: Head) -> Self {
         match &mut self {
@@ -132,7 +134,7 @@ impl ModelConfig {
         }
     }
 
-    /// The network of another name with the same parts, where it has such parts.
+    /// The network of another name with the same parts, as far as it has them.
     #[must_use]
     pub fn renamed(&self, name: ModelName) -> Self {
         let parts = self.resnet().unwrap_or(ResNetParts { stem: Stem::Cifar, head: Head::Linear });
@@ -162,16 +164,16 @@ impl ModelConfig {
         }
     }
 
-    /// What is wrong with it where the data are `what`.
+    /// The error for this network on data of the kind `what`.
     pub(crate) fn not_for(&self, what: &str) -> ConfigError {
         ConfigError::WrongValue {
             key: "model.name".to_owned(),
             origin: String::new(),
-            reason: format!("{} is no network for {what}", self.name()),
+            reason: format!("{} is not a network for {what}", self.name()),
         }
     }
 
-    /// What such a network learns.
+    /// The task of such a network.
     pub fn task(&self) -> TaskKind {
         match self {
             Self::Lstm(_) => TaskKind::Language,

@@ -21,7 +21,7 @@ macro_rules! display_as_value {
 }
 display_as_value!(Experiment, Protocol, ModelName, Corpus);
 
-/// A set of runs that becomes one table.
+/// The runs that become one table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Experiment {
@@ -33,17 +33,19 @@ pub enum Experiment {
     Cifar100,
     /// Imagenette, or any folder of class folders.
     Imagenette,
+    /// ImageNet: 1,000 classes of photographs.
+    Imagenet,
     /// Language modelling: Shakespeare by characters, Penn Treebank by words, or any text.
     Language,
 }
 
-/// A text that an experiment knows by name.
+/// A text with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Corpus {
-    /// A million characters of Shakespeare; it is part of the program.
+    /// A million characters of Shakespeare, embedded in the program.
     Shakespeare,
-    /// Penn Treebank as Mikolov prepared it: 929,589 words of training; `just data ptb` downloads it.
+    /// Penn Treebank as prepared by Mikolov: 929,589 training words; `just data ptb` downloads it.
     Ptb,
 }
 
@@ -51,13 +53,15 @@ pub enum Corpus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
-    /// Two cores, a few epochs.
+    /// For two cores: a few epochs.
     Quick,
-    /// One GPU, some thirty epochs of OneCycle.
+    /// For one GPU: thirty epochs of OneCycle.
     Standard,
-    /// The Lookahead paper's 200 epochs with its best settings.
+    /// The Lookahead paper's 200 epochs with its best settings; on ImageNet its 90.
     Paper,
-    /// The original project's notebooks as they declare it.
+    /// The Lookahead paper's shorter schedule for ImageNet: 60 epochs, or the first 50 of them.
+    PaperShort,
+    /// The original project as its notebooks declare it.
     Original,
     /// The original project as it ran.
     OriginalEffective,
@@ -65,7 +69,7 @@ pub enum Protocol {
     #[serde(rename = "speedrun")]
     #[value(name = "speedrun")]
     SpeedRun,
-    /// The same at half the width, for many seeds.
+    /// `speedrun` with half the width and seven epochs, for many seeds.
     Sprint,
     /// Zaremba et al.'s small LSTM, 13 epochs.
     ZarembaSmall,
@@ -76,18 +80,23 @@ pub enum Protocol {
 }
 
 impl Experiment {
-    /// What its runs learn.
+    /// The task of its runs.
     pub fn task(self) -> TaskKind {
         match self {
-            Self::Demo | Self::Cifar10 | Self::Cifar100 | Self::Imagenette => TaskKind::Images,
+            Self::Demo | Self::Cifar10 | Self::Cifar100 | Self::Imagenette | Self::Imagenet => TaskKind::Images,
             Self::Language => TaskKind::Language,
         }
     }
 
-    /// The protocols that it has.
+    /// Whether its images are a folder of photographs, any of which `--dataset-dir` may name.
+    pub fn has_photographs(self) -> bool {
+        matches!(self, Self::Imagenette | Self::Imagenet)
+    }
+
+    /// Its protocols.
     pub fn protocols(self) -> &'static [Protocol] {
-        match self.task() {
-            TaskKind::Images => &[
+        match self {
+            Self::Demo | Self::Cifar10 | Self::Cifar100 | Self::Imagenette => &[
                 Protocol::Quick,
                 Protocol::Standard,
                 Protocol::Paper,
@@ -96,7 +105,8 @@ impl Experiment {
                 Protocol::SpeedRun,
                 Protocol::Sprint,
             ],
-            TaskKind::Language => &[Protocol::Quick, Protocol::ZarembaSmall, Protocol::ZarembaMedium, Protocol::Awd],
+            Self::Imagenet => &[Protocol::Quick, Protocol::Paper, Protocol::PaperShort],
+            Self::Language => &[Protocol::Quick, Protocol::ZarembaSmall, Protocol::ZarembaMedium, Protocol::Awd],
         }
     }
 }

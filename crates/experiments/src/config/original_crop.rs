@@ -1,4 +1,4 @@
-//! The crop of the original experiments, which is no augmentation to recommend.
+//! The crop of the original experiments. It is not recommended.
 
 use lookahead_data::{Augment, CHANNELS, Image, OwnError, Pipeline, SampleRng, Transform};
 use serde::de::Error as _;
@@ -6,10 +6,11 @@ use serde::{Deserialize, Deserializer};
 
 const NAME: &str = "original-crop";
 
-/// Pads four black pixels on each side and cuts out the image's size at an offset of 3, 4 or 5 in each direction: one pixel at most.
+/// Pads four black pixels on each side and cuts out the image's size at an offset of 3, 4 or 5 in each direction, so
+/// that the image moves by one pixel at most.
 ///
-/// Rows and columns start at floor(9 u), u uniform in 0.4 to 0.6: fastai 1.0's `crop_pad` was given `row_pct` and `col_pct` of that range
-/// where 0 to 1 had been meant.
+/// Rows and columns start at floor(9 u), with u uniform in 0.4 to 0.6: fastai 1.0's `crop_pad` received `row_pct` and
+/// `col_pct` in that range, although 0 to 1 was intended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OriginalCrop;
 
@@ -30,7 +31,7 @@ impl Augment for OriginalCrop {
         for (y, out) in pixels.chunks_exact_mut(line).enumerate() {
             let Some(y) = (y + top).checked_sub(PAD).filter(|y| *y < size.height) else { continue };
             let row = &image.pixels()[y * line..][..line];
-            // What the window sees of the row: to the right of a column, or to the left of one.
+            // The part of the row inside the window: to the right of a column, or to the left of one.
             match left.checked_sub(PAD) {
                 Some(right) => out[..line - right.min(size.width) * CHANNELS]
                     .copy_from_slice(&row[right.min(size.width) * CHANNELS..]),
@@ -44,7 +45,7 @@ impl Augment for OriginalCrop {
     }
 }
 
-/// A pipeline of a file, in which this crop may stand: `{ op = "own", name = "original-crop" }`.
+/// A pipeline from a file, which may contain this crop: `{ op = "own", name = "original-crop" }`.
 pub(super) fn pipeline<'de, D: Deserializer<'de>>(from: D) -> Result<Pipeline, D::Error> {
     let steps: Vec<Step> = Vec::deserialize(from)?;
     Pipeline::new(steps.into_iter().map(|Step(step)| step).collect()).map_err(D::Error::custom)
@@ -83,7 +84,8 @@ mod tests {
     fn it_moves_one_pixel_at_most() {
         let moved: Vec<Vec<u8>> = (0..10_000).map(reds).collect();
         let count = |reds: [u8; 6]| moved.iter().filter(|found| ***found == reds).count() as f64 / 10_000.0;
-        // floor(9 u) for u in (0.4, 0.6) is 3 below 4/9 and 5 from 5/9 on: 22.2 %, 55.6 % and 22.2 %, in each direction.
+        // floor(9 u) for u in (0.4, 0.6) is 3 below 4/9 and 5 from 5/9 on: 22.2 %, 55.6 % and 22.2 %, in each
+        // direction.
         let (edge, middle) = (2.0 / 9.0, 5.0 / 9.0);
         let places: [([u8; 6], f64); 9] = [
             ([0, 0, 0, 0, 1, 2], edge * edge),

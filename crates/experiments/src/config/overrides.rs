@@ -1,4 +1,4 @@
-//! Changes to a protocol, laid over it key by key.
+//! Changes to a protocol, key by key.
 
 use std::path::Path;
 
@@ -12,19 +12,19 @@ use super::names::{ModelName, Protocol};
 use super::row::Row;
 use super::tables::{Place, fitted, lay, number_of_choice, places, read_table, value_of, without_effect};
 
-/// A configuration under construction: a protocol with files, `--set` and flags laid over it.
+/// A configuration under construction: a protocol, changed by files, `--set` and flags.
 ///
-/// Whatever is laid over it must give a configuration again; a key that there is not is an error that suggests the nearest one.
-/// A list replaces the list that was there, `rows` included; a table changes the keys it has; a choice, such as a schedule
-/// or a kind of momentum, replaces the choice.
+/// After each change, the result must still be a configuration. An unknown key is an error that suggests the nearest
+/// one. A list replaces the existing list, including `rows`. A table changes the keys it contains. A choice, such as a
+/// schedule or a kind of momentum, replaces the existing choice.
 ///
 /// | key | changes |
 /// | --- | --- |
 /// | `train.epochs` | the key of the configuration |
-/// | `sgd.learning_rate` | the row `sgd`: its inner optimizer, else what stands around it; all of `rows.sgd.` can be reached too |
-/// | `sgd.momentum`, `sgd.weight_decay` | given a number: the number of the kind of momentum or decay that the row has |
-/// | `lookahead.sync_period` | every row with Lookahead around it |
-/// | `data.image_size` | the side of the images in both pipelines |
+/// | `sgd.learning_rate` | the row `sgd`: its inner optimizer, else what wraps it; `rows.sgd.` reaches all its keys |
+/// | `sgd.momentum`, `sgd.weight_decay` | with a number: the number of the row's kind of momentum or decay |
+/// | `lookahead.sync_period` | every row with Lookahead |
+/// | `data.image_size` | the size of the images in both pipelines |
 ///
 /// ```
 /// use lookahead_experiments::{Config, Experiment, Overrides, Protocol};
@@ -48,7 +48,7 @@ impl Overrides {
         Self { table: base.to_table() }
     }
 
-    /// The protocol that a file names, where it names one; a wrong name is reported when the file is laid over.
+    /// The protocol that a file names, if any. A wrong name is reported when the file is applied.
     ///
     /// # Errors
     /// [`ConfigError::File`], [`ConfigError::Syntax`].
@@ -56,7 +56,7 @@ impl Overrides {
         Ok(read_table(path)?.get("protocol").and_then(|value| value.clone().try_into().ok()))
     }
 
-    /// Lays a TOML file over it.
+    /// Applies a TOML file.
     ///
     /// # Errors
     /// [`ConfigError::File`], [`ConfigError::Syntax`], [`ConfigError::UnknownKey`], [`ConfigError::WrongValue`].
@@ -65,7 +65,7 @@ impl Overrides {
         read_table(path)?.into_iter().try_for_each(|(key, value)| self.put(&key, value, &origin))
     }
 
-    /// Compares these rows alone, in this order: those there are, else those of `all`.
+    /// Selects these rows, in this order, from the configuration or else from `all`.
     ///
     /// # Errors
     /// [`ConfigError::UnknownRow`].
@@ -91,24 +91,26 @@ impl Overrides {
         Ok(())
     }
 
-    /// Lays one `key=value` over it. The value is TOML, or a list of such values without its brackets; what is no TOML is taken as text.
+    /// Applies one `key=value`. The value is TOML, or a list of TOML values without brackets; anything else is read as
+    /// text.
     ///
     /// # Errors
-    /// [`ConfigError::NotAnAssignment`], [`ConfigError::UnknownKey`], [`ConfigError::WrongValue`], [`ConfigError::Conflict`].
+    /// [`ConfigError::NotAnAssignment`], [`ConfigError::UnknownKey`], [`ConfigError::WrongValue`] or
+    /// [`ConfigError::Conflict`].
     pub fn set(&mut self, assignment: &str) -> Result<(), ConfigError> {
         let (key, text) =
             assignment.split_once('=').ok_or_else(|| ConfigError::NotAnAssignment { given: assignment.to_owned() })?;
         let (key, text) = (key.trim(), text.trim());
-        // `1,2,3` is what one types for a list.
+        // Users type `1,2,3` for a list.
         let value = value_of(text).or_else(|| value_of(&format!("[{text}]")).filter(|_| text.contains(',')));
         if value.is_none() && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            let reason = format!("{text} is too large: whole numbers end below 2^63");
+            let reason = format!("{text} is too large: integers must be below 2^63");
             return Err(ConfigError::WrongValue { key: key.to_owned(), origin: "--set".to_owned(), reason });
         }
         self.put(key, value.unwrap_or_else(|| Value::String(text.to_owned())), "--set")
     }
 
-    /// Lays one value over it, as a flag does.
+    /// Applies one value, as a flag does.
     ///
     /// # Errors
     /// [`ConfigError::UnknownKey`], [`ConfigError::WrongValue`], [`ConfigError::Conflict`].
@@ -117,12 +119,17 @@ impl Overrides {
         if key == "data.image_size" {
             return self.put_image_size(&value, origin);
         }
+        // The parts of one network are not those of another, so its name alone changes them too.
+        if let ("model.name", Ok(name)) = (key, value.clone().try_into()) {
+            return self.model(name);
+        }
         let mut places = places(&self.table, key);
         if matches!(value, Value::Integer(_) | Value::Float(_)) {
             let numbers: Vec<Vec<Place>> = places.iter().filter_map(|all| number_of_choice(&self.table, all)).collect();
             places.extend(numbers);
         }
-        // In the order of likelihood: the first that gives a configuration counts, else the first reason against.
+        // Likeliest place first. The first that gives a valid configuration is used; if none does, the first error is
+        // reported.
         let mut reasons = Vec::new();
         for all in &places {
             match self.try_put(all, &value, key, origin) {
@@ -135,7 +142,7 @@ impl Overrides {
         }
         let Some(reason) = reasons.into_iter().next() else { return Err(self.no_lookahead(key, origin)) };
         match value {
-            // Of several keys the one at fault is to be named.
+            // With several keys, find and name the one that fails.
             Value::Table(table) => {
                 table.into_iter().try_for_each(|(inner, value)| self.put(&format!("{key}.{inner}"), value, origin))
             }
@@ -143,7 +150,7 @@ impl Overrides {
         }
     }
 
-    /// Takes the network of this name, with the parts of the one there is as far as it has them.
+    /// Selects the network of this name; it keeps the parts of the present one that it has too.
     ///
     /// # Errors
     /// [`ConfigError::WrongValue`].
@@ -168,7 +175,8 @@ impl Overrides {
         Ok(config)
     }
 
-    /// The table with `value` in all of `places`, merged into what is there or, where that is no configuration, instead of it.
+    /// The table with `value` at all of `places`: merged with the existing value or, if that gives no configuration, in
+    /// its place.
     fn try_put(&self, all: &[Place], value: &Value, key: &str, origin: &str) -> Result<Table, ConfigError> {
         let wrong = |reason| ConfigError::WrongValue { key: key.to_owned(), origin: origin.to_owned(), reason };
         let attempt = |instead: bool| {
@@ -188,7 +196,7 @@ impl Overrides {
         };
         attempt(true).map_err(|instead| {
             let is_known = all.iter().any(|place| place.get(&self.table).is_some());
-            // serde's words for a key that a table does not have, and for a choice that there is not.
+            // serde's wording for an unknown key of a table and for an unknown choice.
             let is_unknown = [&merged, &instead].iter().any(|error| error.to_string().contains("unknown "));
             match (is_known, is_unknown) {
                 (true, _) => merged,
@@ -202,7 +210,7 @@ impl Overrides {
         })
     }
 
-    /// What is wrong with a key of Lookahead's where no row has one.
+    /// The error for a key of Lookahead if no row has Lookahead.
     fn no_lookahead(&self, key: &str, origin: &str) -> ConfigError {
         let names = |config: Config| config.rows.iter().map(Row::folder).collect::<Vec<_>>().join(", ");
         self.parse(key, origin).map_or_else(
@@ -210,12 +218,12 @@ impl Overrides {
             |config| ConfigError::Conflict {
                 first: format!("`{key}`"),
                 second: format!("the rows {}", names(config)),
-                why: "none of them is a Lookahead".to_owned(),
+                why: "none of them uses Lookahead".to_owned(),
             },
         )
     }
 
-    /// `data.image_size` is no key of the configuration: the size is where the pipelines put it.
+    /// `data.image_size` is not a key of the configuration: the pipelines hold the size.
     fn put_image_size(&mut self, value: &Value, origin: &str) -> Result<(), ConfigError> {
         let key = || "data.image_size".to_owned();
         let side =
@@ -230,7 +238,7 @@ impl Overrides {
             Ok(None) => Err(ConfigError::Conflict {
                 first: "`data.image_size`".to_owned(),
                 second: format!("`data.{name}`"),
-                why: format!("no transform there gives images a side of its own ({pipeline})"),
+                why: format!("no transform in it sets the size of images ({pipeline})"),
             }),
             Err(error) => {
                 Err(ConfigError::WrongValue { key: key(), origin: origin.to_owned(), reason: error.to_string() })
@@ -258,10 +266,10 @@ fn parse(table: &Table, key: &str, origin: &str) -> Result<Config, ConfigError> 
     let wrong = |reason| ConfigError::WrongValue { key: key.to_owned(), origin: origin.to_owned(), reason };
     let read: Result<Config, toml::de::Error> = Value::Table(table.clone()).try_into();
     let config = read.map_err(|error| wrong(error.message().to_owned()))?;
-    // serde passes over what stands beside a choice without settings.
+    // serde ignores keys next to a choice that has no settings.
     match without_effect(table, &config.to_table()) {
         None => Ok(config),
-        Some(field) => Err(wrong(format!("unknown field `{field}`: it would do nothing"))),
+        Some(field) => Err(wrong(format!("unknown field `{field}`: it would have no effect"))),
     }
 }
 

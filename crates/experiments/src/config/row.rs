@@ -1,4 +1,4 @@
-//! What is compared: an optimizer, and what stands around it.
+//! What is compared: an optimizer and what wraps it.
 
 use lookahead_optim::{Average, LookaheadConfig, StatePolicy};
 use lookahead_runs::RowId;
@@ -18,21 +18,22 @@ use super::inner::Inner;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
-    /// Its name in files, folders and flags: letters, digits, `-` and `_`, and for a study's coordinates `@=.+`. Rows of one name differ in their state policy.
+    /// Its name in files, folders and flags: letters, digits, `-` and `_`, and for a study's coordinates `@=.+`. Rows
+    /// with the same name differ in their state policy.
     pub name: String,
-    /// Its name for people; the name again where none is given.
+    /// Its title in tables; by default its name.
     #[serde(default)]
     pub title: String,
     /// The optimizer that makes the steps.
     pub inner: Inner,
-    /// What stands around it.
+    /// What wraps it.
     #[serde(default)]
     pub around: Around,
 }
 
-/// What stands around an optimizer.
+/// What wraps an optimizer.
 ///
-/// In a file it is `"nothing"`, which is the default, or a table of one key: `around = { lookahead = { sync_period = 5 } }`.
+/// In a file: `"nothing"`, the default, or a table with one key: `around = { lookahead = { sync_period = 5 } }`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Around {
@@ -41,18 +42,18 @@ pub enum Around {
     Nothing,
     /// Lookahead.
     Lookahead(LookaheadConfig),
-    /// Lookahead as the original project had it: at each sync the moments of the inner optimizer are zeroed, and their step
-    /// counters go on. It measures that mistake and is not for training.
+    /// Lookahead as in the original project: each sync sets the moments of the inner optimizer to zero but keeps their
+    /// step counters. It exists to measure that mistake and is not for training.
     LookaheadMomentsZeroed(LookaheadConfig),
     /// Lookahead whose slow step size falls over the run, from its setting at the start to 0.226 of it at the end:
     /// [`Airbench`](lookahead_optim::schedule::Airbench).
     LookaheadFalling(LookaheadConfig),
-    /// An average of the weights, for evaluation alone.
+    /// An average of the weights, for evaluation only.
     Average(Average),
 }
 
 impl Around {
-    /// The settings of Lookahead, where it is one.
+    /// The settings of Lookahead, if it is one.
     pub fn lookahead(&self) -> Option<&LookaheadConfig> {
         match self {
             Self::Lookahead(config) | Self::LookaheadMomentsZeroed(config) | Self::LookaheadFalling(config) => {
@@ -62,7 +63,7 @@ impl Around {
         }
     }
 
-    /// The same, to change them.
+    /// The same, mutable.
     pub fn lookahead_mut(&mut self) -> Option<&mut LookaheadConfig> {
         match self {
             Self::Lookahead(config) | Self::LookaheadMomentsZeroed(config) | Self::LookaheadFalling(config) => {
@@ -75,7 +76,7 @@ impl Around {
     /// Checks the settings.
     ///
     /// # Errors
-    /// The first that is out of its range.
+    /// The first setting that is out of range.
     pub fn validate(&self) -> lookahead_optim::Result<()> {
         match self {
             Self::Nothing => Ok(()),
@@ -88,7 +89,7 @@ impl Around {
 }
 
 impl Row {
-    /// `inner` alone, under its own name.
+    /// `inner` alone, under its name.
     pub fn plain(inner: Inner) -> Self {
         Self { name: inner.kind().to_owned(), title: inner.title().to_owned(), inner, around: Around::Nothing }
     }
@@ -109,31 +110,31 @@ impl Row {
         Self::polyak(inner, Average::ema(decay)).named("ema", "EMA")
     }
 
-    /// The same under another name and title.
+    /// The same row with another name and title.
     #[must_use]
     pub fn named(self, name: &str, title: &str) -> Self {
         Self { name: name.to_owned(), title: title.to_owned(), ..self }
     }
 
-    /// What Lookahead does with the inner state at a sync; `None` without Lookahead, and where it pulls nothing back.
+    /// What Lookahead does with the inner state at a sync; `None` without Lookahead, and if it pulls nothing back.
     pub fn state(&self) -> Option<StatePolicy> {
         self.around.lookahead().filter(|config| config.pulls_back).map(|config| config.state_policy)
     }
 
-    /// The part of a run folder's name that says the row: `<name>[-<state>]`.
+    /// The part of a run folder's name that identifies the row: `<name>[-<state>]`.
     pub fn folder(&self) -> String {
         self.id().folder()
     }
 
-    /// The row as a run folder says it: what a report reads of its configuration.
+    /// The row as a report reads it from a run folder's configuration.
     pub fn id(&self) -> RowId {
-        // A valid row has a form in TOML, and a row is what the reader looks for.
+        // A valid row can be written as TOML, and the reader looks for rows.
         let rows = toml::Value::try_from([self]).unwrap_or_else(|_| toml::Value::Array(Vec::new()));
         RowId::of_config(&toml::Table::from_iter([("rows".to_owned(), rows)])).unwrap_or_default()
     }
 }
 
-/// `rows` with one copy of each Lookahead row for every one of `policies`; rows that come out alike are there once.
+/// `rows` with one copy of each Lookahead row for each of `policies`, without duplicates.
 pub fn states_of(rows: Vec<Row>, policies: &[StatePolicy]) -> Vec<Row> {
     let mut all: Vec<Row> = Vec::new();
     for row in rows {

@@ -5,33 +5,34 @@ use serde::{Deserialize, Serialize};
 use super::error::ConfigError;
 use super::whole;
 
-/// The loop.
+/// The training loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Passes over the training data, above 0. The last may be a part: 9.9 epochs of 48 steps are 476 steps, rounded up.
+    /// Passes over the training data, above 0. May be a fraction: 9.9 epochs of 48 steps are 476 steps, rounded up.
     #[serde(serialize_with = "whole::serialize")]
     pub epochs: f64,
-    /// Images a step, over all of its parts; of a text, places that are read side by side.
+    /// Images per step, over all of its parts; for a text, the number of places read in parallel.
     pub batch_size: usize,
-    /// Parts a batch is run in, one after another; must divide `batch_size`. Saves memory; batch statistics are per part.
+    /// Number of parts in which a batch is processed, to save memory; must divide `batch_size`. Batch statistics are
+    /// per part.
     pub accumulate: usize,
-    /// Share of the target given to all classes alike, in [0, 1); 0 for a text.
+    /// Share of the target that is spread over all classes equally, in [0, 1); 0 for a text.
     pub label_smoothing: f64,
 }
 
 impl TrainConfig {
-    /// Epochs that are begun, each with a validation at its end.
+    /// Number of epochs that are started; each ends with a validation.
     pub fn epochs_begun(&self) -> usize {
         self.epochs.ceil() as usize
     }
 
-    /// Steps of the whole run where an epoch has `steps_per_epoch`.
+    /// Steps of the whole run if an epoch has `steps_per_epoch`.
     pub fn total_steps(&self, steps_per_epoch: usize) -> usize {
         (self.epochs * steps_per_epoch as f64).ceil() as usize
     }
 
-    /// What is wrong with a `network` whose batch norm has to do with one image at a time; `None` where there are more.
+    /// The error for a `network` whose batch norm gets one image at a time; `None` if it gets more.
     pub(crate) fn of_one_image(&self, network: &str) -> Option<ConfigError> {
         let Self { batch_size, accumulate, .. } = self;
         (batch_size / accumulate < 2).then(|| ConfigError::Conflict {
@@ -43,13 +44,14 @@ impl TrainConfig {
     }
 }
 
-/// How a run is judged.
+/// How a run is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationConfig {
-    /// Views of an image whose logits are averaged at the end of the run: 1, the image; 2, it and its mirror image; 6, airbench's.
+    /// Views of an image whose logits are averaged at the end of the run: 1 (the image), 2 (the image and its mirror
+    /// image) or 6 (airbench's).
     pub views: Views,
-    /// Score (accuracy in percent, perplexity) whose first time is written down; 0 for none.
+    /// Target score (accuracy in percent, or perplexity); the run records when it first reaches it. 0 for none.
     #[serde(serialize_with = "whole::serialize")]
     pub target: f64,
 }
@@ -66,9 +68,10 @@ impl Default for EvaluationConfig {
 pub enum Views {
     /// The image.
     One,
-    /// The image and its mirror image, alike.
+    /// The image and its mirror image, with equal weights.
     Two,
-    /// airbench's: half the two views, and half those of the image moved by one pixel up left and down right, edges reflected.
+    /// airbench's: half the weight on the two views, and half on those of the image moved by one pixel up and left, and
+    /// down and right, with reflected edges.
     Six,
 }
 
@@ -95,33 +98,33 @@ impl TryFrom<u8> for Views {
     }
 }
 
-/// Learning rate and momentum over the steps; the learning rate of a row is the peak, or where it starts.
+/// Learning rate and momentum over the steps. A row's learning rate is the peak, or the initial value.
 ///
 /// In a file: `schedule = "constant"`, or a table of one key, `[schedule.one-cycle]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleConfig {
-    /// Always the same.
+    /// Constant.
     Constant,
-    /// PyTorch's OneCycleLR, cosine.
+    /// PyTorch's OneCycleLR with cosine annealing.
     OneCycle(OneCycleConfig),
     /// fastai v1's one cycle.
     OneCycleFastaiV1(OneCycleConfig),
     /// Multiplied at milestones.
     Steps(StepsConfig),
-    /// Straight up, straight down.
+    /// Linearly up and linearly down.
     Triangle(TriangleConfig),
 }
 
-/// Straight up to the peak and straight down, as factors on it.
+/// Linearly up to the peak and linearly down, as factors of the peak.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TriangleConfig {
-    /// Where it starts, in (0, 1].
+    /// The initial factor, in (0, 1].
     pub first: f64,
-    /// Share of the steps in which it rises, rounded down to a step, in [0, 1).
+    /// Share of the steps in which the rate rises, rounded down to a step, in [0, 1).
     pub warmup: f64,
-    /// Where it would be after the last step, in [0, 1].
+    /// The factor after the last step, in [0, 1].
     pub last: f64,
 }
 
@@ -131,8 +134,8 @@ pub struct TriangleConfig {
 pub struct OneCycleConfig {
     /// Share of the steps in which the learning rate rises, in (0, 1).
     pub warmup: f64,
-    /// Momentum (SGD, RMSProp) or beta1 (AdamW) against the learning rate; without it each optimizer keeps its own. An
-    /// optimizer without momentum has none to move.
+    /// Momentum (SGD, RMSProp) or beta1 (AdamW), which moves opposite to the learning rate. Without it, each optimizer
+    /// keeps its own. It has no effect on an optimizer without momentum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub momentum: Option<MomentumCycle>,
 }
@@ -141,18 +144,18 @@ pub struct OneCycleConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MomentumCycle {
-    /// At both ends.
+    /// The value at both ends.
     pub high: f64,
-    /// At the peak of the learning rate.
+    /// The value at the peak of the learning rate.
     pub low: f64,
 }
 
-/// Steps down.
+/// A learning rate that falls in steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StepsConfig {
-    /// Epochs after which the learning rate is multiplied, rising.
+    /// Epochs after which the learning rate is multiplied, in rising order.
     pub milestones: Vec<usize>,
-    /// What it is multiplied by, in (0, 1].
+    /// The factor, in (0, 1].
     pub factor: f64,
 }

@@ -1,4 +1,4 @@
-//! Places in a configuration's TOML, and values put there.
+//! Places in a configuration's TOML, and how values are put there.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::error::ConfigError;
 
-/// A place in a configuration: an entry of `rows` or none, and the keys below it.
+/// A place in a configuration: optionally an entry of `rows`, and the keys below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     row: Option<usize>,
@@ -14,7 +14,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// What is there.
+    /// The value at this place.
     pub(super) fn get<'a>(&self, config: &'a Table) -> Option<&'a Value> {
         let (first, rest) = self.keys.split_first()?;
         let start = match self.row {
@@ -25,8 +25,8 @@ impl Place {
     }
 }
 
-/// Where `key` may be meant to lie, the likeliest first; each answer is a set of places that take the value together. An empty
-/// answer: the key is Lookahead's, and no row has one.
+/// The places that `key` may mean, likeliest first. Each element is a set of places that receive the value together.
+/// The result is empty if the key is Lookahead's and no row has Lookahead.
 pub(super) fn places(config: &Table, key: &str) -> Vec<Vec<Place>> {
     let rows = config.get("rows").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let parts: Vec<&str> = key.split('.').collect();
@@ -62,7 +62,7 @@ pub(super) fn places(config: &Table, key: &str) -> Vec<Vec<Place>> {
     vec![vec![Place { row: None, keys: parts.iter().map(|key| (*key).to_owned()).collect() }]]
 }
 
-/// Where the one number of a choice lies that is in each of `all`: `weight_decay.l2` for `weight_decay`, and
+/// The places of the single number of a choice at each of `all`: `weight_decay.l2` for `weight_decay`, and
 /// `momentum.nesterov.momentum` for `momentum`.
 pub(super) fn number_of_choice(config: &Table, all: &[Place]) -> Option<Vec<Place>> {
     let within = |place: &Place| {
@@ -80,13 +80,13 @@ pub(super) fn number_of_choice(config: &Table, all: &[Place]) -> Option<Vec<Plac
     all.iter().map(within).collect()
 }
 
-/// The kind of a choice that is a table of one key.
+/// The kind of a choice that is a table with one key.
 fn kind(choice: &Value) -> Option<&str> {
     let table = choice.as_table().filter(|table| table.len() == 1)?;
     table.keys().next().map(String::as_str)
 }
 
-/// Puts `value` at `place`: into the table that is there, or `instead` of the choice that is there.
+/// Puts `value` at `place`: merged into the existing table or, if `instead`, in place of the existing choice.
 pub(super) fn lay(config: &mut Table, place: &Place, value: Value, instead: bool) {
     let mut table = match place.row {
         Some(row) => {
@@ -134,18 +134,22 @@ fn merge(old: &mut Table, new: Table) {
     }
 }
 
-/// `new` in the type of `old`: whole numbers become fractions where one is expected, a single name a list of one. A choice may
-/// change between a name, a number and a table; whether it is one is for the configuration to say.
+/// `new` in the type of `old`: an integer becomes a float if one is expected, a single name becomes a list of one. A
+/// choice may change between a name, a number and a table; the configuration decides whether it is valid.
 pub(super) fn fitted(old: &Value, new: Value) -> Result<Value, String> {
     match (old, new) {
         (Value::Float(_), Value::Integer(n)) => Ok(Value::Float(n as f64)),
-        // A number that happened to be whole; where it must be, the configuration refuses.
+        // A number that happened to be whole. If it must be, the configuration rejects the new one.
         (Value::Integer(_), new @ Value::Float(_)) => Ok(new),
         (Value::Array(_), Value::String(text)) => {
             let part = |part: &str| value_of(part).unwrap_or_else(|| Value::String(part.trim().to_owned()));
             Ok(Value::Array(text.split(',').map(part).collect()))
         }
         (Value::Array(_), single @ (Value::Integer(_) | Value::Float(_))) => Ok(Value::Array(vec![single])),
+        // A choice with its name under `kind`, given by that name alone.
+        (Value::Table(old), Value::String(name)) if old.contains_key("kind") => {
+            Ok(Value::Table(Table::from_iter([("kind".to_owned(), Value::String(name))])))
+        }
         (Value::String(_) | Value::Table(_), new) => Ok(new),
         (_, new @ Value::Table(_)) => Ok(new),
         (old, new) if old.same_type(&new) => Ok(new),
@@ -164,7 +168,7 @@ fn type_of(value: &Value) -> &'static str {
     }
 }
 
-/// A key of `given` that `understood` lacks: something that was read and does nothing.
+/// A key of `given` that `understood` lacks: it was read but has no effect.
 pub(super) fn without_effect(given: &Table, understood: &Table) -> Option<String> {
     given.iter().find_map(|(key, value)| match understood.get(key) {
         None => Some(key.clone()),
@@ -182,12 +186,12 @@ fn value_without_effect(given: &Value, understood: &Value) -> Option<String> {
     }
 }
 
-/// The TOML value that `text` spells; `None` where it spells none.
+/// The TOML value of `text`; `None` if it is not a TOML value.
 pub(super) fn value_of(text: &str) -> Option<Value> {
     toml::from_str::<Table>(&format!("value = {text}")).ok().filter(|table| table.len() == 1)?.remove("value")
 }
 
-/// Reads a file of TOML.
+/// Reads a TOML file.
 pub(super) fn read_table(path: &Path) -> Result<Table, ConfigError> {
     let text =
         std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_path_buf(), source })?;

@@ -1,4 +1,4 @@
-//! The rules a configuration obeys, checked once.
+//! The rules for a configuration, checked once.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use super::names::Experiment;
 use super::row::Row;
 use super::sections::{OneCycleConfig, ScheduleConfig, TrainConfig};
 
-/// An error unless `holds`; comparisons are written so that NaN breaks them.
+/// An error unless `holds`. Comparisons are written so that NaN fails them.
 fn check(
     holds: bool,
     key: impl Into<String>,
@@ -33,7 +33,7 @@ impl Config {
     /// Checks every number and list.
     ///
     /// # Errors
-    /// [`ConfigError::OutOfRange`] and [`ConfigError::Conflict`], for the first rule broken, with the value.
+    /// [`ConfigError::OutOfRange`] or [`ConfigError::Conflict`] for the first broken rule, with the value.
     ///
     /// ```
     /// use lookahead_experiments::{Config, Experiment, Protocol};
@@ -64,7 +64,7 @@ impl Config {
         let (target, score) = (self.evaluation.target, self.data.task().score());
         let (low, high) = score.range();
         let holds = target == 0.0 || (low <= target && target <= high && target.is_finite());
-        check(holds, "evaluation.target", format!("a {} that there can be, or 0 for none", score.name()), target)
+        check(holds, "evaluation.target", format!("a possible {}, or 0 for none", score.name()), target)
     }
 }
 
@@ -88,7 +88,7 @@ fn validate_row(row: &Row) -> Result<(), ConfigError> {
     })
 }
 
-/// The optimizer crate's report, under the row's key.
+/// The optimizer crate's error, under the row's key.
 fn of_row(name: &str, error: OptimError) -> ConfigError {
     match error {
         OptimError::OutOfRange { what, value, range } => ConfigError::OutOfRange {
@@ -100,10 +100,10 @@ fn of_row(name: &str, error: OptimError) -> ConfigError {
     }
 }
 
-/// More is a typing error, and its steps might not be countable.
+/// The maximum number of epochs. More is a typing error, and the number of steps might overflow.
 const MOST_EPOCHS: f64 = 1e6;
 
-/// The layers behind fastai's head normalise each feature over the images of a batch, which takes two.
+/// The layers of fastai's head normalise each feature over the images of a batch, which requires two images.
 fn validate_head(config: &Config) -> Result<(), ConfigError> {
     match config.train.of_one_image("model.head = \"fastai\"") {
         Some(error) if config.model.resnet().is_some_and(|parts| parts.head == Head::Fastai) => Err(error),
@@ -123,7 +123,7 @@ fn validate_model(model: &ModelConfig) -> Result<(), ConfigError> {
 }
 
 fn validate_lstm(parts: &LstmParts) -> Result<(), ConfigError> {
-    // What the model's own crate says of it, for any vocabulary.
+    // The model crate's rules; they do not depend on the vocabulary.
     parts.model(1).validate().map_err(|error| match error {
         ModelError::Config { field, value, rule } => {
             ConfigError::OutOfRange { key: format!("model.{field}"), rule: rule.into(), value }
@@ -136,7 +136,7 @@ fn validate_lstm(parts: &LstmParts) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Protocol, data and network are of one task: that of the experiment.
+/// Protocol, data and network must be of the experiment's task.
 fn validate_task(config: &Config) -> Result<(), ConfigError> {
     let Config { experiment, protocol, .. } = config;
     let conflict = |second: String, why: String| {
@@ -148,13 +148,13 @@ fn validate_task(config: &Config) -> Result<(), ConfigError> {
         return conflict(format!("the protocol {protocol}"), format!("its protocols are {}", known.join(", ")));
     }
     if config.data.task() != experiment.task() {
-        let why = "its data are of another kind".to_owned();
+        let why = "it needs data of another kind".to_owned();
         return conflict("`data.kind`".to_owned(), why);
     }
     if config.model.task() != experiment.task() {
         let why = match experiment.task() {
-            TaskKind::Images => "it is a language model, which takes a text: `just language`",
-            TaskKind::Language => "it is for images; language has lstm",
+            TaskKind::Images => "it is a language model; use it with `just language`",
+            TaskKind::Language => "it classifies images; the network for language is lstm",
         };
         return conflict(format!("the network {}", config.model.name()), why.to_owned());
     }
@@ -178,7 +178,7 @@ fn validate_text(text: &TextConfig, config: &Config) -> Result<(), ConfigError> 
     check(text.least >= 1, "data.least", "1 or more", text.least)?;
     check(text.steps >= 1, "data.steps", "1 or more", text.steps)?;
     let TrainConfig { accumulate, label_smoothing, .. } = config.train;
-    check(accumulate == 1, "train.accumulate", "1 for a text, whose windows follow each other", accumulate)?;
+    check(accumulate == 1, "train.accumulate", "1 for a text, because its windows are consecutive", accumulate)?;
     check(label_smoothing == 0.0, "train.label_smoothing", "0 for a text", label_smoothing)?;
     let views = u8::from(config.evaluation.views);
     check(views == 1, "evaluation.views", "1 for a text", views)
@@ -190,22 +190,22 @@ fn validate_images(data: &ImagesConfig, experiment: Experiment) -> Result<(), Co
         return Err(ConfigError::Conflict {
             first: "data.held_out = 0".to_owned(),
             second: "data.test = false".to_owned(),
-            why: "no image is left to validate on; hold a share out, such as data.held_out = 0.1".to_owned(),
+            why: "no images are left for validation; hold some out, for example with data.held_out = 0.1".to_owned(),
         });
     }
-    // What the mixing's own crate says of it.
+    // The data crate's rules.
     data.mixing.validate().map_err(|error| ConfigError::WrongValue {
         key: "data.mixing".to_owned(),
         origin: String::new(),
         reason: error.to_string(),
     })?;
     let side = data.cache_side;
-    if experiment == Experiment::Imagenette {
+    if experiment.has_photographs() {
         let least = data.train.fixed_size().map_or(1, |size| size.height.min(size.width));
         let rule = format!("0, or from the training images' side ({least}) to 8192");
         check(side == 0 || (least..=8192).contains(&side), "data.cache_side", rule, side)
     } else {
-        check(side == 0, "data.cache_side", "0 where images are no photographs", side)
+        check(side == 0, "data.cache_side", "0 unless the images are a folder of photographs", side)
     }
 }
 
@@ -267,7 +267,7 @@ mod tests {
             config.validate().unwrap_err().to_string()
         };
         let message = language(|c| c.model = c.model.renamed(crate::config::ModelName::ResNet18));
-        assert!(message.contains("the network resnet18") && message.contains("language has lstm"), "{message}");
+        assert!(message.contains("the network resnet18") && message.contains("language is lstm"), "{message}");
         let message = language(|c| c.protocol = Protocol::Sprint);
         assert!(message.contains("quick, zaremba-small"), "{message}");
         for (change, key) in [
@@ -316,7 +316,7 @@ mod tests {
             broken(|c| around(c).sync_period = 0.into()),
             "`lookahead-sgd.sync_period` must be in [1, inf), but is 0"
         );
-        assert!(broken(|c| images(c).cache_side = 40).contains("no photographs"));
+        assert!(broken(|c| images(c).cache_side = 40).contains("a folder of photographs"));
     }
 
     /// A value that TOML cannot hold would make `config.toml` forget it.

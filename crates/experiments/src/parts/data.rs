@@ -1,11 +1,11 @@
-//! The data of an experiment, of either kind.
+//! The data of an experiment: images or a text.
 
 use lookahead_runs::DataSet;
 
 use super::images::ImageData;
 use super::text::TextData;
 
-/// What a run trains on and is judged by.
+/// The data that a run is trained and evaluated on.
 #[derive(Debug, Clone)]
 pub enum Data {
     /// Images in classes.
@@ -15,7 +15,7 @@ pub enum Data {
 }
 
 impl Data {
-    /// Their name, digest and counts.
+    /// Its name, digest and counts.
     pub fn about(&self) -> &DataSet {
         match self {
             Self::Images(images) => &images.about,

@@ -1,11 +1,11 @@
-//! From a device's name to the device.
+//! Opens a device by its name.
 
 use candle_core::Device;
 
 use crate::error::{Error, Result};
 
-/// The device of a name: `cpu`, `cuda`, `cuda:N`, `metal`, `metal:N`, or `auto`, the first of CUDA, Metal and CPU that this
-/// build and this machine have. Returns the resolved name too.
+/// Opens a device by its name: `cpu`, `cuda`, `cuda:N`, `metal`, `metal:N`, or `auto`, the first of CUDA, Metal and CPU
+/// that this build and this machine have. Also returns the resolved name.
 ///
 /// # Errors
 /// [`Error::Device`] for an unknown name, and for a device that the build or the machine lacks.
@@ -21,7 +21,7 @@ pub fn open_device(name: &str) -> Result<(Device, String)> {
     let failed = |reason: String| Error::Device { device: name.to_owned(), reason };
     let (kind, index) = match name.split_once(':') {
         Some((kind, index)) => {
-            let index = index.parse::<usize>().map_err(|_| failed(format!("`{index}` is no device number")))?;
+            let index = index.parse::<usize>().map_err(|_| failed(format!("`{index}` is not a device number")))?;
             (kind, index)
         }
         None => (name, 0),
@@ -37,13 +37,13 @@ pub fn open_device(name: &str) -> Result<(Device, String)> {
             if !candle_core::utils::metal_is_available() {
                 return Err(failed("this build has no Metal support; use --device cpu".to_owned()));
             }
-            // candle panics at a number that no device has.
+            // candle panics if no device has this number.
             let opened = std::panic::catch_unwind(|| Device::new_metal(index));
-            let opened = opened.map_err(|_| failed("this machine has no such Metal device".to_owned()))?;
+            let opened = opened.map_err(|_| failed(format!("this machine has no Metal device {index}")))?;
             let device = opened.map_err(|error| failed(first_line(&error)))?;
             Ok((device, format!("metal:{index}")))
         }
-        _ => Err(failed("unknown; expected auto, cpu, cuda, cuda:N, metal or metal:N".to_owned())),
+        _ => Err(failed("unknown device; expected auto, cpu, cuda, cuda:N, metal or metal:N".to_owned())),
     }
 }
 

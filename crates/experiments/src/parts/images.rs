@@ -1,4 +1,4 @@
-//! From image data sets to loaders.
+//! Image data sets and their loaders.
 
 use std::sync::Arc;
 
@@ -10,28 +10,30 @@ use super::sealed::Sealed;
 use crate::config::{Config, ImagesConfig, Normalization};
 use crate::error::Result;
 
-/// Training, validation and test images as a configuration wants them.
+/// Training, validation and test images, split as a configuration says.
 #[derive(Debug, Clone)]
 pub struct ImageData {
     /// Training images.
     pub train: Arc<dyn Dataset>,
-    /// Images to validate on after each epoch: held out of training or, where the configuration holds none out, the test images.
+    /// The images that each epoch is validated on: held out of training or, if the configuration holds none out, the
+    /// test images.
     pub valid: Arc<dyn Dataset>,
-    /// The test images, sealed; `None` where the configuration does not test, or where they are [`valid`](Self::valid).
+    /// The test images, sealed; `None` if the configuration does not test, or if they are [`valid`](Self::valid).
     pub test: Option<Sealed<Arc<dyn Dataset>>>,
-    /// Bytes to numbers.
+    /// How pixels are normalised.
     pub normalize: Normalize,
-    /// Their name, digest, classes and counts.
+    /// Name, digest, classes and counts.
     pub about: DataSet,
 }
 
 impl ImageData {
     /// Cuts `splits` to the limits of `config`, holds out its share, and takes the digest.
     ///
-    /// Where `data.test` is false the part that is no training part is let go at once: nothing made of this value can read it.
+    /// If images are held out and `data.test` is false, the test images are dropped at once, so nothing built from this
+    /// value can read them.
     ///
     /// # Errors
-    /// Those of reading the data, and of a share that leaves nothing.
+    /// Errors of reading the data, and a share that leaves nothing.
     pub fn new(splits: Splits, config: &ImagesConfig) -> Result<Self> {
         let limited = |dataset: Arc<dyn Dataset>, count| match count {
             0 => dataset,
@@ -73,10 +75,10 @@ impl ImageData {
         Ok(Self { train, valid, test: test.map(Sealed::new), normalize, about })
     }
 
-    /// The loader of training images for `seed`. A batch is one part of `train.accumulate`.
+    /// The loader of training images for `seed`. A batch is one of the `train.accumulate` parts of a step.
     ///
     /// # Errors
-    /// Those of the pipeline and the loader, such as an image size they cannot make.
+    /// Errors of the pipeline and the loader, such as an impossible image size.
     pub fn train_loader(&self, config: &Config, seed: u64) -> Result<Loader> {
         let images = config.images()?;
         let loader = LoaderConfig {
@@ -88,7 +90,7 @@ impl ImageData {
         Ok(Loader::new(Arc::clone(&self.train), images.train.clone(), loader)?)
     }
 
-    /// The loader of a part that a run is judged by, in order and as the configuration prepares it for that.
+    /// The loader of a part for evaluation: in order, through the configuration's validation pipeline.
     ///
     /// # Errors
     /// As [`ImageData::train_loader`].
@@ -96,7 +98,8 @@ impl ImageData {
         in_order(part, config, config.train.batch_size / config.train.accumulate)
     }
 
-    /// The first `count` training images, or all where there are fewer, as validation would see them: (N, 3, H, W), normalised.
+    /// The first `count` training images, or all if there are fewer, through the validation pipeline: (N, 3, H, W),
+    /// normalised.
     ///
     /// # Errors
     /// As [`ImageData::train_loader`].

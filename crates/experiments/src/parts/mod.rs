@@ -1,4 +1,4 @@
-//! What is built from a configuration: data, network, optimizer, schedules, device.
+//! Builds data, network, optimizer, schedules and device from a configuration.
 
 mod data;
 mod device;

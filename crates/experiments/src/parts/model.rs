@@ -1,4 +1,4 @@
-//! From a network's table to the network.
+//! Builds the network of a configuration.
 
 use candle_core::{DType, Device};
 use lookahead_models::{LanguageModel, ResNet, ResNetConfig, SpeedNet, SpeedNetConfig};
@@ -9,11 +9,11 @@ use super::text::TextData;
 use crate::config::{Config, ModelConfig};
 use crate::error::Result;
 
-/// The image network of `config` for the classes of `data`, initialised from `seed`. The whitening of a speed network is made from the first
-/// training images.
+/// The image network of `config` for the classes of `data`, initialised from `seed`. The whitening of a speed network
+/// is computed from the first training images.
 ///
 /// # Errors
-/// Those of the model crate; those of reading the images that the whitening is made from.
+/// Errors of the model crate, and of reading the images for the whitening.
 pub fn model(config: &Config, data: &ImageData, seed: u64, device: &Device) -> Result<Box<dyn Network>> {
     let classes = data.train.classes().len();
     match &config.model {
@@ -38,7 +38,7 @@ pub fn model(config: &Config, data: &ImageData, seed: u64, device: &Device) -> R
 /// The language model of `config` for the vocabulary of `data`, initialised from `seed`.
 ///
 /// # Errors
-/// Those of the model crate.
+/// Errors of the model crate.
 pub fn language_model(config: &Config, data: &TextData, seed: u64, device: &Device) -> Result<LanguageModel> {
     let ModelConfig::Lstm(parts) = &config.model else { return Err(config.model.not_for("a text").into()) };
     Ok(LanguageModel::new(&parts.model(data.vocabulary.len()), seed, DType::F32, device)?)

@@ -1,20 +1,21 @@
-//! The original project's reset of AdamW's state, rebuilt: moments to zero, step counter kept.
+//! The original project's reset of AdamW's state: moments set to zero, step counter kept.
 
 use lookahead_optim::parameter::Parameter;
 use lookahead_optim::{Optimizer, Result};
 
-/// Lookahead around AdamW whose moments are set to zero at each sync while the step counter goes on.
+/// Lookahead around AdamW, whose moments are set to zero at each sync while the step counter continues.
 ///
-/// It exists to measure a mistake and is not for training. After many steps the bias correction is close to 1, so fresh
-/// moments are taken for settled ones: with a constant gradient the first five steps after a sync are 2.5 to 4.6 times too
-/// long at step 1,000, 3.2 to 5.8 times at step 10,000 (beta1 .9, beta2 .999). A correct reset starts the counter anew.
+/// It exists to measure a mistake and is not for training. After many steps, the bias correction is close to 1, so new
+/// moments are treated as converged ones. With a constant gradient, the first five steps after a sync are 2.5 to 4.6
+/// times too long at step 1,000, and 3.2 to 5.8 times at step 10,000 (beta1 .9, beta2 .999). A correct reset also
+/// resets the counter.
 #[derive(Debug)]
 pub struct MomentsZeroed<O> {
     lookahead: O,
 }
 
 impl<O: Optimizer> MomentsZeroed<O> {
-    /// Around a Lookahead that keeps its inner state.
+    /// Wraps a Lookahead that keeps its inner state.
     pub fn new(lookahead: O) -> Self {
         Self { lookahead }
     }
@@ -88,8 +89,8 @@ mod tests {
         lengths.split_off(before)
     }
 
-    /// With constant gradient 1 after a reset at step T, step i has m = 1 - .9^i and v = 1 - .999^i, divided by 1 - .9^(T+i) and
-    /// 1 - .999^(T+i): 2.5, 3.4, 3.9, 4.3, 4.6 learning rates for T = 1000.
+    /// With constant gradient 1 after a reset at step T, step i has m = 1 - .9^i and v = 1 - .999^i,
+    /// divided by 1 - .9^(T+i) and 1 - .999^(T+i): 2.5, 3.4, 3.9, 4.3, 4.6 learning rates for T = 1000.
     #[test]
     fn steps_after_a_sync_are_too_long() {
         let lengths = steps_after(1000);

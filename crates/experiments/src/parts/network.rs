@@ -1,4 +1,4 @@
-//! What the loop knows of a network.
+//! The interface between the training loop and an image network.
 
 use std::fmt::Debug;
 
@@ -13,20 +13,20 @@ pub trait Network: Debug {
     /// Images of another shape, dtype or device.
     fn forward(&self, images: &Tensor, pass: Pass) -> Result<Tensor>;
 
-    /// What is trained, sorted by name.
+    /// The trained parameters, sorted by name.
     fn parameters(&self) -> Vec<(String, Var)>;
 
-    /// What a run carries along beside the parameters, sorted by name: running statistics and the like.
+    /// Tensors that are saved but not trained, such as running statistics, sorted by name.
     fn buffers(&self) -> Vec<(String, Var)>;
 
-    /// Parameters and buffers, sorted by name. The tensors are the live ones.
+    /// Parameters and buffers, sorted by name. The tensors are not copies.
     fn state(&self) -> Vec<(String, Tensor)>;
 
     /// The dtype of its images.
     fn dtype(&self) -> DType;
 }
 
-/// The methods that a network has of its own under the same names.
+/// Forwards to the inherent methods with the same names.
 macro_rules! networks {
     ($($network:ty),*) => {$(
         impl Network for $network {

@@ -1,4 +1,4 @@
-//! From a row to its optimizer.
+//! Builds the optimizer of a row.
 
 use candle_core::Var;
 use lookahead_optim::lookahead::BufferPolicy;
@@ -9,10 +9,11 @@ use super::schedule::Falling;
 use crate::config::{Around, Row};
 use crate::error::Result;
 
-/// The optimizer of `row` over `parameters`, for a run of `steps` steps; `buffers` are the network's, for a Lookahead that averages them.
+/// The optimizer of `row` over `parameters`, for a run of `steps` steps. `buffers` are the network's, for a Lookahead
+/// that averages them.
 ///
 /// # Errors
-/// Those of the optimizers' constructors.
+/// Errors of the optimizers' constructors.
 pub fn optimizer(
     row: &Row,
     parameters: Vec<(String, Var)>,

@@ -1,4 +1,4 @@
-//! From a configuration to learning rate, momentum and slow step size as functions of the step.
+//! Learning rate, momentum and slow step size as functions of the step, built from a configuration.
 
 use std::sync::Arc;
 
@@ -9,20 +9,20 @@ use lookahead_optim::schedule::{Airbench, Constant, OneCycle, Ramp, Schedule, Se
 use crate::config::{MomentumCycle, OneCycleConfig, ScheduleConfig};
 use crate::error::Result;
 
-/// Learning rate and, where the schedule moves it, momentum; step t uses the values at t, from 0.
+/// The learning rate and, if the schedule changes it, the momentum. Step t uses the values at t, counted from 0.
 #[derive(Debug)]
 pub struct Schedules {
     /// Learning rate.
     pub learning_rate: Box<dyn Schedule>,
-    /// Momentum or beta1; `None` leaves the optimizer's own.
+    /// Momentum or beta1; `None` keeps the optimizer's.
     pub momentum: Option<Box<dyn Schedule>>,
 }
 
 impl Schedules {
-    /// Over `total` steps, `steps_per_epoch` an epoch, with peak or start `peak`.
+    /// Schedules over `total` steps, `steps_per_epoch` per epoch, with the peak or initial learning rate `peak`.
     ///
     /// # Errors
-    /// Those of the schedules' constructors, such as too few steps for a cycle.
+    /// Errors of the schedules' constructors, such as too few steps for a cycle.
     pub fn new(config: &ScheduleConfig, peak: f64, total: usize, steps_per_epoch: usize) -> Result<Self> {
         let first = peak / OneCycle::DIVISOR;
         let last = first / OneCycle::LAST_DIVISOR;
@@ -59,7 +59,7 @@ impl Schedules {
         Ok(Self { learning_rate, momentum })
     }
 
-    /// Gives `optimizer` the values of `step`. An optimizer without momentum has none to be given.
+    /// Sets the values of `step` on `optimizer`. The momentum is skipped if the optimizer has none.
     ///
     /// # Errors
     /// A momentum outside [0, 1).
@@ -74,7 +74,7 @@ impl Schedules {
     }
 }
 
-/// A slow step size that falls as [`Airbench`]'s, from a size of its own.
+/// A slow step size that falls like [`Airbench`]'s, from a given initial value.
 #[derive(Debug)]
 pub(super) struct Falling {
     first: f64,
@@ -82,7 +82,7 @@ pub(super) struct Falling {
 }
 
 impl Falling {
-    /// `size` times airbench's over a run of `steps` steps; one that is not fixed stays as it is.
+    /// `size` times airbench's schedule over a run of `steps` steps. A size that is not fixed is unchanged.
     pub(super) fn step_size(size: &StepSize, steps: usize) -> StepSize {
         match *size {
             StepSize::Fixed(first) => StepSize::Scheduled(Arc::new(Self { first, shape: Airbench { steps } })),

@@ -1,13 +1,13 @@
-//! The test part of the data, which nobody opens before a run is done.
+//! The test part of the data, which only a finished run can open.
 
 use lookahead_runs::Position;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
 
-/// A test part under seal: what is inside can be reached by [`open`](Self::open) alone, which asks for a run that is done.
+/// A sealed test part. Only [`open`](Self::open) gives access to it, and it requires a finished run.
 ///
-/// Code that tunes has none: data that are made where `data.test` is false lack the part.
+/// Tuning code has no test part: data built with `data.test = false` lacks it.
 #[derive(Debug, Clone)]
 pub struct Sealed<T>(T);
 
@@ -16,10 +16,10 @@ impl<T> Sealed<T> {
         Self(part)
     }
 
-    /// The part, for a run of `config` that stands `at` its end.
+    /// The part, for a run of `config` whose position `at` is its end.
     ///
     /// # Errors
-    /// [`Error::TestTooEarly`] where epochs are left.
+    /// [`Error::TestTooEarly`] if epochs are left.
     pub fn open(&self, config: &Config, at: &Position) -> Result<&T> {
         let epochs = config.train.epochs_begun();
         if at.epoch < epochs {

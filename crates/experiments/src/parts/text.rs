@@ -1,4 +1,4 @@
-//! From a corpus to windows.
+//! A text's parts and their windows.
 
 use std::sync::Arc;
 
@@ -9,26 +9,28 @@ use super::sealed::Sealed;
 use crate::config::TextConfig;
 use crate::error::Result;
 
-/// The parts of a text as a configuration wants them.
+/// The parts of a text, cut as a configuration says.
 #[derive(Debug, Clone)]
 pub struct TextData {
-    /// The tokens that there are.
+    /// The vocabulary.
     pub vocabulary: Arc<Vocabulary>,
-    /// What is trained on.
+    /// The training part.
     pub train: Arc<[u32]>,
-    /// What each epoch is validated on.
+    /// The part that each epoch is validated on.
     pub valid: Arc<[u32]>,
-    /// The test part, sealed; `None` where the configuration does not test, or the corpus has none.
+    /// The test part, sealed; `None` if the configuration does not test or the corpus has none.
     pub test: Option<Sealed<Arc<[u32]>>>,
-    /// Its name, digest and counts.
+    /// Name, digest and counts.
     pub about: DataSet,
 }
 
-/// Places of the validation and the test part that are read side by side, each from a state of zeros: ten, as AWD-LSTM validates.
+/// Number of places at which the validation and the test part are read in parallel, each from a zero state: ten, as in
+/// AWD-LSTM.
 const READ_AT_ONCE: usize = 10;
 
 impl TextData {
-    /// Cuts `corpus` to the limits of `config` and takes the digest. Where `data.test` is false the test part is let go at once.
+    /// Cuts `corpus` to the limits of `config` and takes the digest. If `data.test` is false, the test part is dropped
+    /// at once.
     pub fn new(corpus: TextCorpus, config: &TextConfig) -> Self {
         let limited = |tokens: Arc<[u32]>, count: usize| match count {
             0 => tokens,
@@ -54,18 +56,18 @@ impl TextData {
         Self { vocabulary, train, valid, test: test.map(Sealed::new), about }
     }
 
-    /// The windows of training: `batch` places at once, `steps` tokens each.
+    /// The training windows: `batch` places in parallel, `steps` tokens each.
     ///
     /// # Errors
-    /// A text too short for that.
+    /// A text that is too short.
     pub fn train_windows(&self, batch: usize, steps: usize) -> Result<TextWindows> {
         Ok(TextWindows::new(Arc::clone(&self.train), batch, steps)?)
     }
 
-    /// The windows of a part that a run is judged by.
+    /// The windows of a part for evaluation.
     ///
     /// # Errors
-    /// A text of less than two tokens.
+    /// A text of fewer than two tokens.
     pub fn judged(tokens: &Arc<[u32]>, steps: usize) -> Result<TextWindows> {
         let places = READ_AT_ONCE.min(tokens.len() / 2).max(1);
         Ok(TextWindows::new(Arc::clone(tokens), places, steps)?)

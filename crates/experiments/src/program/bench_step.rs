@@ -1,4 +1,4 @@
-//! `bench-step`: throughput of a training step, in the JSON lines of the PyTorch script it is set beside.
+//! `bench-step`: throughput of a training step, as JSON lines in the format of the PyTorch script it is compared with.
 
 use std::num::NonZeroUsize;
 use std::time::Instant;
@@ -7,55 +7,56 @@ use candle_core::{DType, Device, Tensor};
 use clap::{Parser, ValueEnum};
 use lookahead_data::SampleRng;
 use lookahead_kernels::{cross_entropy_indices, gradients_of};
-use lookahead_models::{Pass, ResNet, ResNetConfig, Stem};
+use lookahead_models::{Pass, ResNet, ResNetConfig, SpeedNet, SpeedNetConfig, Stem};
 use lookahead_optim::{Momentum, Sgd, SgdConfig, WeightDecay};
 use lookahead_report::console::print;
 use serde::Serialize;
 
 use super::threads::set_threads;
-use crate::config::ModelName;
+use crate::config::{ModelConfig, ModelName};
 use crate::error::Result;
-use crate::parts::open_device;
+use crate::parts::{Network, open_device};
 use crate::run::kernels;
 use crate::train::{peak_mib, reset_peak};
 
 /// Measures a training step: forward, cross-entropy, backward, update, on fixed random input.
 ///
-/// Prints one JSON line a case; times are medians over the counted steps. The host's time ends when all of a step is asked for,
-/// before the device has done it: where the two are close, the host is what a step waits for. Peak memory is the process's, and
-/// memory that one case used is kept for the next: measure one case a process where it matters.
+/// Prints one JSON line per case; times are medians over the timed steps. The host's time ends when the whole step is
+/// queued, before the device has finished it: if it is close to the step's time, the host is the bottleneck. Peak
+/// memory is that of the process, which keeps memory from one case for the next: to compare it, measure one case per
+/// process.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "bench-step", version, allow_negative_numbers = true)]
 pub struct BenchFlags {
-    /// A network; may be repeated [default: resnet20 and resnet18]
+    /// Network; may be repeated [default: resnet20 and resnet18]
     #[arg(long, value_enum, value_name = "NAME")]
     pub model: Vec<ModelName>,
     /// Type of activations; may be repeated [default: f32 and bf16]
     #[arg(long, value_enum, value_name = "TYPE")]
     pub variant: Vec<Variant>,
-    /// Images a step
+    /// Images per step
     #[arg(long, default_value = "128", value_name = "N")]
     pub batch: NonZeroUsize,
-    /// Steps counted
+    /// Timed steps
     #[arg(long, default_value = "8", value_name = "N")]
     pub steps: NonZeroUsize,
-    /// Steps before them
+    /// Untimed steps before them
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub warmup: usize,
     /// Host threads
     #[arg(long, default_value = "2", value_name = "N")]
     pub threads: NonZeroUsize,
-    /// cpu, cuda:N or metal:N
+    /// Device: cpu, cuda:N or metal:N
     #[arg(long, default_value = "cpu", value_name = "NAME")]
     pub device: String,
 }
 
-/// What activations and their gradients are stored as; weights are f32 in both.
+/// The type of activations and their gradients; weights are f32 in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Variant {
     /// Single precision.
     F32,
-    /// The upper half of f32; all sums are f32.
+    /// Brain floating point, the upper half of f32; all sums are f32.
     Bf16,
 }
 
@@ -76,12 +77,13 @@ impl Variant {
     }
 }
 
-/// One line.
+/// One line of output.
 #[derive(Debug, Serialize)]
 struct Line {
     peer: &'static str,
     version: &'static str,
     model: String,
+    parameters: usize,
     batch: usize,
     device: String,
     kernels: String,
@@ -92,10 +94,10 @@ struct Line {
     peak_rss_mb: u64,
 }
 
-/// Runs the cases of `flags` and prints their lines.
+/// Runs the cases of `flags` and prints one line for each.
 ///
 /// # Errors
-/// Those of the device, the model and the optimizer.
+/// Errors of the device, the model and the optimizer.
 pub fn bench_step(flags: &BenchFlags) -> Result<()> {
     set_threads(Some(flags.threads.get()));
     let kernels = kernels()?;
@@ -106,11 +108,13 @@ pub fn bench_step(flags: &BenchFlags) -> Result<()> {
     for (&name, &variant) in models.iter().flat_map(|name| variants.iter().map(move |variant| (name, variant))) {
         lookahead_kernels::release_workspace();
         reset_peak();
-        let Medians { step: median, host } = median_step(name, variant.dtype(), flags, &device)?;
+        let network = network(name, variant.dtype(), &device)?;
+        let Medians { step: median, host } = median_step(&*network, flags, &device)?;
         let line = Line {
             peer: "lookahead",
             version: env!("CARGO_PKG_VERSION"),
             model: name.to_string(),
+            parameters: network.parameters().iter().map(|(_, var)| var.elem_count()).sum(),
             batch: flags.batch.get(),
             device: device_name.clone(),
             kernels: kernels.clone(),
@@ -125,21 +129,31 @@ pub fn bench_step(flags: &BenchFlags) -> Result<()> {
     Ok(())
 }
 
-/// Seconds a step, and until the host had asked for all of it.
+/// Seconds per step, and until the host has queued all of it.
 struct Medians {
     step: f64,
     host: f64,
 }
 
-fn median_step(name: ModelName, dtype: DType, flags: &BenchFlags, device: &Device) -> Result<Medians> {
-    let config = ResNetConfig::by_name(&name.to_string(), Stem::Cifar, 10)?;
-    let model = ResNet::new(&config, 0, dtype, device)?;
+/// A network for 32x32 images of ten classes. The whitening filters of a speed network stay random: they take the same time.
+fn network(name: ModelName, dtype: DType, device: &Device) -> Result<Box<dyn Network>> {
+    Ok(match name {
+        ModelName::SpeedNet => Box::new(SpeedNet::new(&SpeedNetConfig::default(), 0, dtype, device)?),
+        ModelName::Lstm => return Err(ModelConfig::of(name).not_for("images").into()),
+        ModelName::ResNet20 | ModelName::ResNet18 | ModelName::ResNet34 | ModelName::ResNet50 => {
+            let config = ResNetConfig::by_name(&name.to_string(), Stem::Cifar, 10)?;
+            Box::new(ResNet::new(&config, 0, dtype, device)?)
+        }
+    })
+}
+
+fn median_step(model: &dyn Network, flags: &BenchFlags, device: &Device) -> Result<Medians> {
     let (batch, steps) = (flags.batch.get(), flags.steps.get());
     let mut rng = SampleRng::new(0, 0, 0);
     let pixels: Vec<f32> = (0..batch * 32 * 32 * 3).map(|_| rng.range(-1.7, 1.7) as f32).collect();
     // Stored as the loader stores it, channels last, and seen as (N, C, H, W).
     let images = Tensor::from_vec(pixels, (batch, 32, 32, 3), device)?;
-    let images = images.to_dtype(dtype)?.permute((0, 3, 1, 2))?;
+    let images = images.to_dtype(model.dtype())?.permute((0, 3, 1, 2))?;
     let labels: Vec<u32> = (0..batch).map(|i| (i % 10) as u32).collect();
     let labels = Tensor::from_vec(labels, batch, device)?;
     let mut optimizer = Sgd::new(
@@ -180,6 +194,17 @@ fn median(values: &mut [f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_network_for_images_can_be_measured() {
+        let parameters = |name| -> Result<usize> {
+            Ok(network(name, DType::F32, &Device::Cpu)?.parameters().iter().map(|(_, var)| var.elem_count()).sum())
+        };
+        assert_eq!(parameters(ModelName::ResNet20).unwrap(), 272_474);
+        assert_eq!(parameters(ModelName::SpeedNet).unwrap(), 1_971_352);
+        let message = parameters(ModelName::Lstm).unwrap_err().to_string();
+        assert!(message.contains("lstm") && message.contains("images"), "{message}");
+    }
 
     #[test]
     fn the_median_is_the_middle() {

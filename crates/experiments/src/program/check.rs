@@ -8,11 +8,11 @@ use lookahead_data::{Dataset, Error as DataError, ImageFolder, image_folder_part
 use crate::error::{Error, Result};
 use crate::screen::{Counting, Progress};
 
-/// Reads all images of `folder`, which holds `train` and `val`, class folders alone, or images that nobody has sorted; prints a line for
-/// each that is broken.
+/// Reads all images of `folder`, which contains `train` and `val`, class folders, or unsorted images; prints a line for
+/// each broken image.
 ///
 /// # Errors
-/// [`Error::BrokenImages`] where there is one; [`Error::Data`] where the folder cannot be listed.
+/// [`Error::BrokenImages`] if there are any; [`Error::Data`] if the folder cannot be listed.
 pub(super) fn check(folder: &Path, progress: &Progress) -> Result<()> {
     let mut listing = Counting::new(progress, format!("listing {}", folder.display()));
     let parts = if folder.join("train").is_dir() {

@@ -1,4 +1,4 @@
-//! From an experiment to its data set: found, downloaded, listed, decoded.
+//! The data set of an experiment: found, downloaded, listed, decoded.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::parts::{Data, ImageData};
 use crate::screen::{Counting, Progress};
 
-/// Where data sets lie: `--data`, else `$LOOKAHEAD_DATA`, else `datasets`.
+/// The folder of the data sets: `--data`, else `$LOOKAHEAD_DATA`, else `datasets`.
 pub fn data_root(flag: Option<&Path>) -> PathBuf {
     match (flag, std::env::var_os("LOOKAHEAD_DATA")) {
         (Some(path), _) => path.to_path_buf(),
@@ -23,26 +23,27 @@ pub fn data_root(flag: Option<&Path>) -> PathBuf {
     }
 }
 
-/// Where to look for data, and where to keep what was made of them.
+/// Where to look for data, and where to store decoded photographs.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// The folder of data sets.
     pub root: &'a Path,
-    /// A folder of class folders instead.
+    /// `--dataset-dir`: a data set to use instead.
     pub dataset_dir: Option<&'a Path>,
-    /// Where decoded photographs go; without it `.cache` in the folder the data lie in.
+    /// The folder for decoded photographs; by default `.cache` in the data folder.
     pub cache: Option<&'a Path>,
 }
 
-/// Sets of so many images have the digests of their files kept: below, reading all files again takes less than ten seconds.
+/// Data sets of at least this many images have the digests of their files stored. Reading smaller ones again takes less
+/// than ten seconds.
 const KEPT_FROM: usize = 10_000;
 
-/// Opens the data set of `config`; downloads what is missing, says what there is, and decodes photographs if the configuration wants them
-/// kept: those that `data.limit_train` and `data.limit_valid` leave.
+/// Opens the data set of `config`. Downloads it if it is missing, prints its counts, and fills the cache of decoded
+/// photographs if the configuration has one: with the images that `data.limit_train` and `data.limit_valid` leave.
 ///
 /// # Errors
-/// [`Error::DataMissing`], naming the path and the ways to get the data, where they are not there and cannot be fetched;
-/// [`Error::Data`] where they are damaged.
+/// [`Error::DataMissing`], with the path and the ways to get the data, if it is missing and cannot be downloaded;
+/// [`Error::Data`] if it is damaged.
 pub fn open(config: &Config, place: Place<'_>, progress: &Progress) -> Result<Data> {
     if config.experiment == Experiment::Language {
         return Ok(text::open(config.text()?, place, progress)?.into());
@@ -60,6 +61,7 @@ fn splits(experiment: Experiment, images: &ImagesConfig, place: Place<'_>, progr
         (Experiment::Cifar10, None) => return published(place.root, "cifar10", progress),
         (Experiment::Cifar100, None) => return published(place.root, "cifar100", progress),
         (Experiment::Imagenette, None) => present(place.root, "imagenette2-320", progress)?,
+        (Experiment::Imagenet, None) => imagenet(place.root)?,
     };
     photographs(images, place, &folder, progress)
 }
@@ -69,7 +71,7 @@ fn published(root: &Path, name: &str, progress: &Progress) -> Result<Splits> {
     said(lookahead_data::open(root, name)?, progress)
 }
 
-/// The folder of data set `name`, downloaded where it is missing.
+/// The folder of data set `name`, which is downloaded if it is missing.
 pub(super) fn present(root: &Path, name: &str, progress: &Progress) -> Result<PathBuf> {
     let path = root.join(name);
     if lookahead_data::is_present(root, name)? {
@@ -78,8 +80,8 @@ pub(super) fn present(root: &Path, name: &str, progress: &Progress) -> Result<Pa
     if !root.is_dir() {
         return Err(Error::DataMissing {
             hint: format!(
-                "the data folder {} does not exist; name the folder that holds `{name}` with --data or LOOKAHEAD_DATA, or \
-                 make it with `just data {name} --data {}`, which downloads the data set",
+                "the data folder {} does not exist; set --data or LOOKAHEAD_DATA to the folder that contains `{name}`, \
+                 or download the data set with `just data {name} --data {}`",
                 root.display(),
                 root.display()
             ),
@@ -89,13 +91,27 @@ pub(super) fn present(root: &Path, name: &str, progress: &Progress) -> Result<Pa
     download(root, name, progress)
 }
 
+/// The folder of ImageNet. Downloading it takes an account, so it is never downloaded here.
+fn imagenet(root: &Path) -> Result<PathBuf> {
+    if lookahead_data::is_present(root, "imagenet")? {
+        return Ok(root.join("imagenet"));
+    }
+    let missing = DataError::Missing { name: "imagenet".to_owned(), path: root.join("imagenet") };
+    let hint = format!(
+        "{missing}; an account at image-net.org or kaggle.com is needed to download it: docs/IMAGENET.md; set --data or \
+         LOOKAHEAD_DATA to the folder that contains `imagenet`, or give --dataset-dir"
+    );
+    Err(Error::DataMissing { hint })
+}
+
 fn existing(folder: &Path) -> Result<PathBuf> {
     if folder.is_dir() {
         return Ok(folder.to_path_buf());
     }
     Err(Error::DataMissing {
         hint: format!(
-            "--dataset-dir {}: there is no such folder; give one that holds train and val, each with a folder of images for each class",
+            "--dataset-dir {}: there is no such folder; give one that contains train and val, each with one folder of \
+             images per class",
             folder.display()
         ),
     })
@@ -118,7 +134,7 @@ fn photographs(images: &ImagesConfig, place: Place<'_>, folder: &Path, progress:
     Ok(Splits { train: decoded(splits.train)?, valid: decoded(splits.valid)?, ..splits })
 }
 
-/// The images of `part` that are used, with their digest taken, which may mean reading them all.
+/// The images of `part` that are used. Their digest is taken, which may require reading them all.
 fn chosen(mut part: ImageFolder, count: usize, cache: &Path, progress: &Progress) -> Result<Arc<dyn Dataset>> {
     let left_out = part.left_out();
     let without = if left_out.is_empty() { String::new() } else { format!(" (left out: {left_out})") };
@@ -145,7 +161,8 @@ fn decoded(part: Arc<dyn Dataset>, cache: &Path, side: usize, progress: &Progres
     Ok(Arc::new(plan.open(&mut |done, total| decoding.at(done, total))?))
 }
 
-/// Asks before hours of decoding, not in the middle of them. What an earlier start has decoded already is not needed again.
+/// Checks the free space before hours of decoding, not in the middle. Images that an earlier start decoded need no more
+/// space.
 fn has_room(plan: &CachePlan, images: usize) -> Result<()> {
     let begun = std::fs::metadata(format!("{}.part", plan.path().display())).map_or(0, |file| file.len());
     let needed = plan.bytes().saturating_sub(begun);
@@ -161,7 +178,7 @@ fn has_room(plan: &CachePlan, images: usize) -> Result<()> {
     }
 }
 
-/// Bytes that this user may still write where `folder` is or will be; `None` where the system does not say.
+/// Bytes that this user may still write where `folder` is or will be; `None` if the system does not say.
 #[cfg(unix)]
 fn free(folder: &Path) -> Option<u64> {
     let there = std::path::absolute(folder).ok()?;

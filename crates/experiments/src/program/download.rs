@@ -1,14 +1,14 @@
-//! Downloads, and what to do where there is no way to the network.
+//! Downloads, and what to do without a network.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::screen::Progress;
 
-/// Downloads `name` below `root`; does nothing where it is there. Returns its folder.
+/// Downloads `name` below `root` unless it is present. Returns its folder.
 ///
 /// # Errors
-/// [`Error::DataMissing`] where it cannot be had, with what to do by hand.
+/// [`Error::DataMissing`] if it cannot be downloaded, with what to do by hand.
 #[cfg(feature = "download")]
 pub(crate) fn download(root: &Path, name: &str, progress: &Progress) -> Result<PathBuf> {
     let bar = progress.bytes();
@@ -35,7 +35,7 @@ pub(crate) fn download(root: &Path, name: &str, _progress: &Progress) -> Result<
     let missing = lookahead_data::Error::Missing { name: name.to_owned(), path: root.join(name) };
     Err(Error::DataMissing {
         hint: format!(
-            "{missing}, and cannot be downloaded here: this build has no `download` feature; put the files there by hand"
+            "{missing}, and cannot be downloaded here: this build lacks the `download` feature; put the files there by hand"
         ),
     })
 }

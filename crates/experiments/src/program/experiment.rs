@@ -26,10 +26,10 @@ pub fn main(experiment: Experiment) -> ExitCode {
     exit_with(run(experiment, &flags))
 }
 
-/// Runs `experiment` as `flags` say.
+/// Runs `experiment` with `flags`.
 ///
-/// Runs that diverge do not stop the others; the table is printed without them, and the first of them is the error. Where
-/// something else ends the experiment early, the table of the runs that were done is printed.
+/// Runs that diverge do not stop the others; the table is printed without them, and the first of them is the error. If
+/// anything else ends the experiment early, the table of the finished runs is printed.
 ///
 /// # Errors
 /// Any [`Error`](crate::Error).
@@ -60,7 +60,7 @@ pub fn run(experiment: Experiment, flags: &Flags) -> Result<()> {
         interrupt: Interrupt::listen(),
     };
     if flags.tui {
-        // The bars are taken away before the screen is: later they could not be reached.
+        // The bars are removed before the screen is taken over: later they could not be reached.
         progress.close();
         progress = Progress::on_screen(&experiment.to_string(), experiment.task(), &names, &options.interrupt)?;
     }
@@ -79,7 +79,7 @@ pub fn run(experiment: Experiment, flags: &Flags) -> Result<()> {
     let stopped = stopped.map(|error| count_broken(error, &data, &progress));
     progress.close();
     if let Some(error) = stopped {
-        // What was done is worth seeing; on a full disk its summary cannot be kept.
+        // Print the finished runs. On a full disk, their summary cannot be written.
         if report.runs.iter().any(|run| run.status == Status::Done) {
             let _ = report.summary().write(&folder);
             print(&text(&report, width()))?;

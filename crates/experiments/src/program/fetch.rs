@@ -1,4 +1,4 @@
-//! `data`: downloads, verifies and unpacks a data set, says what to put where, or checks the images of a folder.
+//! `data`: downloads, verifies and unpacks a data set, says where to put which files, or checks the images of a folder.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use super::download::download;
 use crate::error::Result;
 use crate::screen::Progress;
 
-/// Downloads, verifies and unpacks a data set; does nothing where it is there already. Or checks the images of a folder.
+/// Downloads, verifies and unpacks a data set, unless it is already present; or checks the images of a folder.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "data",
@@ -19,27 +19,28 @@ use crate::screen::Progress;
     after_help = "Examples:\n  just data cifar10\n  just data imagenette2-160 --data /data\n  just data --list\n  just data --check photos"
 )]
 pub struct FetchFlags {
-    /// cifar10, cifar100, imagenette2-160, imagenette2-320, imagenette2 or ptb
+    /// Data set: cifar10, cifar100, imagenette2-160, imagenette2-320, imagenette2 or ptb
     #[arg(required_unless_present_any = ["list", "check"], value_name = "DATASET")]
     pub dataset: Option<String>,
-    /// Where data sets lie [default: $LOOKAHEAD_DATA, else datasets]
+    /// Folder of the data sets [default: $LOOKAHEAD_DATA, else datasets]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// List what can be downloaded and what is there
+    /// List the data sets that can be downloaded and whether each is present
     #[arg(long)]
     pub list: bool,
-    /// Read all images of a folder (of class folders, of train and val with them, or unsorted) and list those that are broken
+    /// Read all images of a folder and list the broken ones; it may have train and val, class folders, or unsorted
+    /// images
     #[arg(long, value_name = "DIR", conflicts_with_all = ["dataset", "list"])]
     pub check: Option<PathBuf>,
-    /// Print nothing but errors
+    /// Print only errors
     #[arg(long)]
     pub quiet: bool,
 }
 
-/// Does what `flags` ask.
+/// Does what `flags` request.
 ///
 /// # Errors
-/// Those of the download: no network, a wrong checksum, a folder that cannot be written; images that are broken.
+/// Download errors: no network, a wrong checksum, a folder that cannot be written. Broken images.
 pub fn fetch(flags: &FetchFlags) -> Result<()> {
     if let Some(folder) = &flags.check {
         return check(folder, &Progress::new(0, flags.quiet));
@@ -62,7 +63,7 @@ fn list(root: &std::path::Path) -> Result<()> {
     let mut lines = String::new();
     let texts = lookahead_data::published_texts().iter().map(|text| (text.name, text.url));
     for (name, url) in lookahead_data::published().iter().map(|set| (set.name, set.url)).chain(texts) {
-        let there = if lookahead_data::is_present(root, name)? { "there" } else { "not there" };
+        let there = if lookahead_data::is_present(root, name)? { "present" } else { "missing" };
         lines += &format!("{name:<16} {there:<10} {url}\n");
     }
     Ok(print(&lines)?)
@@ -70,5 +71,5 @@ fn list(root: &std::path::Path) -> Result<()> {
 
 #[cfg(not(feature = "download"))]
 fn list(_root: &std::path::Path) -> Result<()> {
-    Ok(print("this build has no `download` feature and downloads nothing\n")?)
+    Ok(print("this build lacks the `download` feature and cannot download data sets\n")?)
 }

@@ -20,9 +20,10 @@ use crate::parts::open_device;
 use crate::screen::Progress;
 use crate::train::{Interrupt, Setup};
 
-/// Trains while the learning rate rises exponentially, and shows where the loss falls fastest and where it breaks.
+/// Trains while the learning rate rises exponentially, and shows where the loss falls fastest and where training breaks
+/// down.
 ///
-/// Each chosen optimizer gets one test with the first seed. Writes an SVG and a JSON file for each.
+/// Runs one test per chosen row, with the first seed, and writes an SVG and a JSON file for each.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "lr-find",
@@ -30,32 +31,32 @@ use crate::train::{Interrupt, Setup};
     allow_negative_numbers = true,
     args_override_self = true,
     after_help = "Examples:\n  just lr-find demo --optimizers sgd\n  just lr-find cifar10 --optimizers adamw --highest 1\n\n\
-                  Exit status: 0 done; 2 bad usage or configuration; 3 data missing or damaged; 5 the disk is full;\n\
+                  Exit status: 0 finished; 2 bad usage or configuration; 3 data missing or damaged; 5 the disk is full;\n\
                   130 interrupted."
 )]
 pub struct RangeFlags {
-    /// The experiment whose data, network and settings to use
+    /// Experiment whose data, network and settings to use
     #[arg(value_enum, value_name = "EXPERIMENT")]
     pub experiment: Experiment,
-    /// The first learning rate
+    /// First and lowest learning rate
     #[arg(long, default_value_t = 1e-6, value_name = "X")]
     pub lowest: f64,
-    /// The last learning rate
+    /// Last and highest learning rate
     #[arg(long, default_value_t = 10.0, value_name = "X")]
     pub highest: f64,
-    /// Steps from the one to the other
+    /// Steps from --lowest to --highest
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub steps: usize,
     #[command(flatten)]
     flags: Flags,
 }
 
-/// Flags of an experiment that mean nothing to a range test.
+/// Flags of an experiment that have no effect in a range test.
 const WITHOUT_MEANING: [&str; 8] =
     ["state", "epochs", "lr", "fresh", "checkpoint_every", "log_every", "tui", "completions"];
 
 impl RangeFlags {
-    /// Parses the program's arguments; prints help or the error and ends the program where clap says so (0 or 2).
+    /// Parses the program's arguments. Prints help or an error and ends the program if clap says so (status 0 or 2).
     pub fn parse_arguments() -> Self {
         let mut command = Self::command();
         for flag in WITHOUT_MEANING {
@@ -64,7 +65,7 @@ impl RangeFlags {
         let matches = command.get_matches_mut();
         let given = |flag: &&&str| matches.value_source(flag) == Some(ValueSource::CommandLine);
         if let Some(flag) = WITHOUT_MEANING.iter().find(given) {
-            let message = format!("--{} means nothing to a range test", flag.replace('_', "-"));
+            let message = format!("--{} has no effect in a range test", flag.replace('_', "-"));
             command.error(ErrorKind::ArgumentConflict, message).exit();
         }
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
@@ -74,7 +75,7 @@ impl RangeFlags {
 /// Runs the tests of `flags`, prints the suggestions and writes the files.
 ///
 /// # Errors
-/// Any [`Error`](crate::Error); a loss that is not finite is the end of a test, not an error.
+/// Any [`Error`](crate::Error). A loss that is not finite ends a test and is not an error.
 pub fn lr_find(flags: &RangeFlags) -> Result<()> {
     let mut config = flags.flags.resolve(flags.experiment)?;
     check(flags)?;
@@ -85,9 +86,10 @@ pub fn lr_find(flags: &RangeFlags) -> Result<()> {
     config.device = name;
     set_threads(flags.flags.threads);
     config.seeds.truncate(1);
-    // What looks for a rate has no test images; where nothing is held out, no epoch ends and nothing is validated.
+    // A range test gets no test images. If nothing is held out it gets them, but no epoch ends and nothing is
+    // validated.
     config.data.set_test(!config.data.has_valid());
-    // The state policy does not matter to a test of some hundred steps: one test for the rows of a name.
+    // The state policy does not matter in a test of about a hundred steps: one test for all rows of a name.
     config.rows.dedup_by(|row, before| row.name == before.name);
     let progress = Progress::new(config.rows.len(), flags.flags.quiet);
     let root = data_root(flags.flags.data.as_deref());
@@ -103,7 +105,7 @@ pub fn lr_find(flags: &RangeFlags) -> Result<()> {
         write(&test, flags.experiment, &stem)?;
         let word = |rate: Option<f64>| rate.map_or_else(|| "none".to_owned(), |rate| format!("{rate:.2e}"));
         print(&format!(
-            "{:<18} steepest at {}, a tenth of the lowest {}; {}\n",
+            "{:<18} steepest fall at {}, a tenth of the rate of the lowest loss {}; {}\n",
             test.optimizer,
             word(test.steepest),
             word(test.tenth_of_lowest),
@@ -120,7 +122,7 @@ fn check(flags: &RangeFlags) -> Result<()> {
         false => Err(ConfigError::OutOfRange { key: key.to_owned(), rule: Cow::Borrowed(rule), value }),
     };
     let ordered = flags.lowest > 0.0 && flags.highest > flags.lowest && flags.highest.is_finite();
-    rule(ordered, "--lowest and --highest", "rising and above 0", format!("{} and {}", flags.lowest, flags.highest))?;
+    rule(ordered, "--lowest and --highest", "above 0 and rising", format!("{} and {}", flags.lowest, flags.highest))?;
     rule(flags.steps >= 10, "--steps", "10 or more", flags.steps.to_string())?;
     Ok(())
 }

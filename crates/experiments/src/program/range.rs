@@ -6,20 +6,20 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::train::{Interrupt, Setup};
 
-/// What a range test found.
+/// The result of a range test.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct RangeTest {
     /// The row.
     pub(super) optimizer: String,
-    /// Learning rate and smoothed training loss of each step made.
+    /// Learning rate and smoothed training loss of each step.
     pub(super) curve: Vec<(f64, f64)>,
-    /// The rate at which the smoothed loss fell fastest; a sound peak for OneCycle, as fastai suggests it.
+    /// The rate at which the smoothed loss fell fastest, which fastai suggests as a peak for OneCycle.
     pub(super) steepest: Option<f64>,
-    /// A tenth of the rate of the lowest smoothed loss.
+    /// A tenth of the rate with the lowest smoothed loss.
     pub(super) tenth_of_lowest: Option<f64>,
 }
 
-/// Weight of the past in the smoothed loss, as fastai's.
+/// Weight of the past in the smoothed loss, as in fastai.
 const SMOOTHING: f64 = 0.98;
 /// The test ends when the smoothed loss is this many times its lowest.
 const BROKEN: f64 = 4.0;
@@ -39,17 +39,17 @@ impl Range {
     }
 }
 
-/// Trains as the run would, while the learning rate goes through `range`; a loss that is not finite ends the test.
+/// Trains as the run would, with learning rates that go through `range`; a loss that is not finite ends the test.
 pub(super) fn range_test(mut setup: Setup<'_>, range: Range, interrupt: &Interrupt) -> Result<RangeTest> {
     let (mut curve, mut average, mut lowest) = (Vec::new(), 0.0, f64::INFINITY);
     let mut time = TimeSplit::default();
     for step in 0..range.steps {
         if interrupt.is_asked() {
-            return Err(Error::Interrupted { run: "lr-find".to_owned(), step });
+            return Err(Error::Stopped { what: "lr-find".to_owned(), remedy: "nothing was saved" });
         }
         let rate = range.at(step);
         setup.optimizer.set_learning_rate(rate);
-        // As in training, parts that make no whole batch are left over at the end of an epoch.
+        // As in training, parts that do not fill a batch are dropped at the end of an epoch.
         if step % setup.steps_per_epoch == 0 {
             setup.begin(step / setup.steps_per_epoch, 0)?;
         }
@@ -71,9 +71,9 @@ pub(super) fn range_test(mut setup: Setup<'_>, range: Range, interrupt: &Interru
     Ok(RangeTest { optimizer: setup.run.row.name.clone(), curve, steepest, tenth_of_lowest })
 }
 
-/// The rate of the steepest fall, and a tenth of that of the lowest loss before it broke.
+/// The rate of the steepest fall, and a tenth of the rate of the lowest loss before training breaks down.
 ///
-/// The first tenth of the curve, where smoothing has little to go by, does not count. A slope is taken over a tenth of the
+/// The first tenth of the curve is ignored, since smoothing has little data there. Slopes are taken over a tenth of the
 /// curve, so that no single batch decides.
 fn suggestions(curve: &[(f64, f64)]) -> (Option<f64>, Option<f64>) {
     let settled = &curve[curve.len() / 10..];
@@ -87,8 +87,8 @@ fn suggestions(curve: &[(f64, f64)]) -> (Option<f64>, Option<f64>) {
     (steepest, fall.last().map(|(rate, _)| rate / 10.0))
 }
 
-/// The curve up to its lowest loss. A loss that has risen by a quarter of the whole fall is broken: how low it gets on its
-/// way back says nothing of sound rates.
+/// The curve up to its lowest loss. Once the loss has risen by a quarter of the whole fall, training has broken down:
+/// how far it falls again says nothing about good rates.
 fn before_the_break(curve: &[(f64, f64)]) -> &[(f64, f64)] {
     let lowest = curve.iter().map(|point| point.1).fold(f64::INFINITY, f64::min);
     let highest = curve.iter().map(|point| point.1).take_while(|&loss| loss > lowest).fold(lowest, f64::max);
@@ -148,7 +148,8 @@ mod tests {
         assert_eq!(suggestions(&[]), (None, None));
     }
 
-    /// One lucky batch before the fall, and a steeper fall of a loss that broke and comes back, are not what is asked for.
+    /// One lucky batch before the fall, and a steeper fall of a loss that broke and comes back, are not what is asked
+    /// for.
     #[test]
     fn neither_a_lucky_batch_nor_a_loss_on_its_way_back_is_the_steepest() {
         let loss = |i: usize| match i {

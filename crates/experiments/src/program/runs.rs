@@ -20,26 +20,26 @@ pub(super) struct Shared<'a> {
     pub(super) environment: &'a Environment,
     pub(super) options: &'a LoopOptions,
     pub(super) progress: &'a Progress,
-    /// Whether the program has flags for rows and rates, so that a hint can name them.
+    /// Whether the program has flags for rows and learning rates, which a hint can name.
     pub(super) has_flags: bool,
 }
 
 /// How the runs of an experiment ended.
 #[derive(Debug)]
 pub(super) struct Ended {
-    /// The runs that were reached, read back.
+    /// The runs that were started, read back.
     pub(super) report: Report,
-    /// The first run that diverged; the others went on.
+    /// The first run that diverged; the others continued.
     pub(super) diverged: Option<Error>,
     /// What ended the experiment before its last run.
     pub(super) stopped: Option<Error>,
 }
 
-/// Trains what `config` asks for in `folder`: goes on with what was interrupted, skips what is done. `fresh` throws old runs
-/// away.
+/// Trains the runs of `config` in `folder`: resumes interrupted ones and skips finished ones. `fresh` discards old
+/// runs.
 ///
 /// # Errors
-/// A folder that cannot be made; what happens to a run is in [`Ended`].
+/// A folder that cannot be created; how the runs ended is in [`Ended`].
 pub(super) fn run_all(config: &Config, folder: &Path, fresh: bool, shared: &Shared<'_>) -> Result<Ended> {
     std::fs::create_dir_all(folder).map_err(RunsError::output("create", folder))?;
     let plan = Plan { runs: config.runs().iter().map(RunConfig::name).collect() };
@@ -75,11 +75,11 @@ pub(super) fn run_all(config: &Config, folder: &Path, fresh: bool, shared: &Shar
 fn run_one(run: &RunConfig, folder: &Path, fresh: bool, shared: &Shared<'_>, warned: &mut bool) -> Result<()> {
     let name = run.name();
     if shared.options.interrupt.is_asked() {
-        return Err(Error::Interrupted { run: name, step: 0 });
+        return Err(Error::Stopped { what: name, remedy: "run the same command, without --fresh, to resume" });
     }
     match RunFolder::open(folder, &name, &run.to_table(), shared.data.about(), &shared.environment.now(), fresh)? {
         Opened::Done(_) => {
-            shared.progress.note(&format!("{name}: done before, skipped"));
+            shared.progress.note(&format!("{name}: already finished, skipped"));
             shared.progress.run_found(&folder.join(name));
             Ok(())
         }
@@ -94,15 +94,15 @@ fn run_one(run: &RunConfig, folder: &Path, fresh: bool, shared: &Shared<'_>, war
     }
 }
 
-/// The page beside the runs, with all runs that lie there. The runs are worth more than their page: one that cannot be written
-/// is said and no error.
+/// Writes the page next to the runs, with all runs in `folder`. A page that cannot be written is reported but is not an
+/// error, because the runs themselves are saved.
 pub(super) fn write_report(folder: &Path, progress: &Progress) {
     let mut left_out: Vec<LeftOut> = Vec::new();
     for found in find(&[folder.to_path_buf()], &mut left_out) {
         let path = found.folder.join("report.html");
         match write_page(&Report::read(&found), &left_out, &path) {
             Ok(()) => progress.note(&format!("the page: {}", path.display())),
-            Err(error) => progress.note(&format!("no page: {error}")),
+            Err(error) => progress.note(&format!("the page was not written: {error}")),
         }
     }
 }

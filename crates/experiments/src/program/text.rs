@@ -1,4 +1,4 @@
-//! From a corpus's name to its text.
+//! Opens a text by its corpus's name or its path.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::parts::TextData;
 use crate::screen::Progress;
 
-/// Opens the text of `config`, or that of `--dataset-dir`; downloads what is missing and says what there is.
+/// Opens the text of `config`, or that of `--dataset-dir`. Downloads it if it is missing, and prints its counts.
 ///
 /// # Errors
 /// [`Error::DataMissing`], [`Error::Data`].
@@ -29,7 +29,7 @@ pub(super) fn open(config: &TextConfig, place: Place<'_>, progress: &Progress) -
     Ok(data)
 }
 
-/// The corpus in a folder, or one file of which a tenth is for validation.
+/// The corpus in a folder, or in one file, of which a tenth is held out for validation.
 fn read(path: &Path, config: &TextConfig) -> Result<TextCorpus> {
     let files = if path.is_file() {
         TextFiles { train: path.to_path_buf(), valid: None, test: None }
@@ -42,7 +42,7 @@ fn read(path: &Path, config: &TextConfig) -> Result<TextCorpus> {
     Ok(TextCorpus::read(&name, &files, config.unit, config.least)?)
 }
 
-/// The file of `folder` for a part: `train.txt`, or a name that ends in `.train.txt`; `.gz` behind it is fine.
+/// The file of `folder` for a part: `train.txt`, or a name that ends in `.train.txt`, with or without `.gz`.
 fn part(folder: &Path, part: &str) -> Result<Option<PathBuf>> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Err(missing(folder)) };
     let is_part = |path: &PathBuf| {
@@ -54,7 +54,7 @@ fn part(folder: &Path, part: &str) -> Result<Option<PathBuf>> {
     found.sort();
     if let [first, second, ..] = &found[..] {
         let hint = format!(
-            "{} and {} could both be the {part} part; keep one corpus a folder",
+            "{} and {} could both be the {part} part; keep one corpus per folder",
             first.display(),
             second.display()
         );
@@ -66,7 +66,7 @@ fn part(folder: &Path, part: &str) -> Result<Option<PathBuf>> {
 fn missing(path: &Path) -> Error {
     Error::DataMissing {
         hint: format!(
-            "--dataset-dir {}: no text is there; give a file, or a folder with train.txt and, as you like, valid.txt and test.txt",
+            "--dataset-dir {}: no text found; give a text file, or a folder with train.txt and optionally valid.txt and test.txt",
             path.display()
         ),
     }
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!((find("valid").unwrap(), find("test").unwrap()), (Some(path("valid.txt.gz")), None));
         std::fs::write(path("train.txt"), "a b\n").unwrap();
         let message = find("train").unwrap_err().to_string();
-        assert!(message.contains("ptb.train.txt") && message.contains("one corpus a folder"), "{message}");
+        assert!(message.contains("ptb.train.txt") && message.contains("one corpus per folder"), "{message}");
         let message = part(&path("nothing"), "train").unwrap_err().to_string();
         assert!(message.contains("nothing") && message.contains("train.txt"), "{message}");
     }

@@ -1,4 +1,4 @@
-//! Tensors of a checkpoint: fast weights, buffers, and the optimizer's state with slow weights and counters.
+//! The tensors of a checkpoint: fast weights, buffers, and the optimizer's state with slow weights and counters.
 
 use candle_core::{Tensor, Var};
 use lookahead_optim::{Error as OptimError, Optimizer};
@@ -6,11 +6,11 @@ use lookahead_runs::{Checkpoints, Error as RunsError, Position};
 
 use crate::error::Result;
 
-/// Loads the newest whole checkpoint into `optimizer` and `buffers`. Returns where the run stands, the start where there is no
-/// checkpoint, and a word for the user where the latest was damaged.
+/// Loads the newest intact checkpoint into `optimizer` and `buffers`. Returns the run's position (the start if there is
+/// no checkpoint) and, if the latest checkpoint was damaged, a note for the user.
 ///
 /// # Errors
-/// Those of [`Checkpoints::newest`]; a state of another optimizer.
+/// Errors of [`Checkpoints::newest`]; the state of another optimizer.
 pub(crate) fn resume(
     checkpoints: &Checkpoints,
     optimizer: &mut dyn Optimizer,
@@ -24,7 +24,7 @@ pub(crate) fn resume(
 /// Saves the run as its latest checkpoint.
 ///
 /// # Errors
-/// Those of writing.
+/// Write errors.
 pub(crate) fn save(
     checkpoints: &Checkpoints,
     optimizer: &dyn Optimizer,
@@ -43,7 +43,7 @@ pub(crate) fn save(
 /// Saves evaluation weights and buffers as `<name>.safetensors`, under torchvision's names.
 ///
 /// # Errors
-/// Those of writing.
+/// Write errors.
 pub(crate) fn save_weights(checkpoints: &Checkpoints, name: &str, tensors: &[(String, Tensor)]) -> Result<()> {
     let named = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
     let bytes = safetensors::serialize(named, None).map_err(candle_core::Error::wrap)?;

@@ -1,4 +1,4 @@
-//! `env.json` of our programs.
+//! The `env.json` of our programs.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use crate::error::Result;
 /// The version of candle that the workspace pins.
 const CANDLE: &str = "0.11.1";
 
-/// What runs on `device` with `threads` host threads are made with and on.
+/// The environment of runs on `device` with `threads` host threads: versions, machine, kernels.
 ///
 /// # Errors
-/// [`Error::Kernels`](crate::Error::Kernels) where an environment variable asks for kernels that there are not.
+/// [`Error::Kernels`](crate::Error::Kernels) if an environment variable selects unknown kernels.
 pub fn environment(device: &str, threads: usize) -> Result<Environment> {
     Ok(Environment {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -24,7 +24,7 @@ pub fn environment(device: &str, threads: usize) -> Result<Environment> {
     })
 }
 
-/// Instructions and convolutions of the CPU's kernels, in the words that choose them: `avx512 winograd4`.
+/// The instruction set and convolution algorithm of the CPU kernels, by the names that select them: `avx512 winograd4`.
 ///
 /// # Errors
 /// As [`environment`].

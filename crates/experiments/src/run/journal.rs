@@ -1,4 +1,4 @@
-//! What a run writes while it trains: `metrics.jsonl`, and the same for TensorBoard.
+//! What a run writes during training: `metrics.jsonl`, and the same for TensorBoard.
 
 use lookahead_runs::{EventWriter, Log, MetricsFile, Position, Record, RunFolder};
 
@@ -10,19 +10,19 @@ use crate::error::Result;
 pub(crate) struct Journal {
     metrics: MetricsFile,
     events: EventWriter,
-    /// The tag of images or tokens a second.
+    /// The tag of images or tokens per second.
     speed: String,
 }
 
 impl Journal {
-    /// For a run in `folder` that stands at `position`: what its files say of later steps is dropped.
+    /// Opens the files of a run in `folder` at `position`. Records of later steps are dropped.
     ///
     /// # Errors
-    /// Those of writing.
+    /// Write errors.
     pub(crate) fn open(folder: &RunFolder, run: &RunConfig, position: &Position) -> Result<Self> {
         let mut events = EventWriter::create(folder.path(), position.step as u64)?;
         if position.step == 0 {
-            // Indented, so that TensorBoard shows it as it is.
+            // Indented, so that TensorBoard shows it verbatim.
             let config = toml::to_string(&run.to_table()).unwrap_or_default();
             let indented: Vec<String> = config.lines().map(|line| format!("    {line}")).collect();
             events.text("config", 0, 0.0, &indented.join("\n"))?;
@@ -31,26 +31,26 @@ impl Journal {
         Ok(Self { metrics: folder.metrics(position.metrics_bytes)?, events, speed })
     }
 
-    /// What the run wrote before it was stopped.
+    /// The records that the run wrote before it was stopped.
     ///
     /// # Errors
-    /// Those of reading.
+    /// Read errors.
     pub(crate) fn kept(&mut self) -> Result<Log> {
         Ok(self.metrics.kept()?)
     }
 
-    /// A picture of the run's first batch, as augmented: width, height and PNG.
+    /// Writes a picture of the run's first batch, after augmentation: width, height and PNG.
     ///
     /// # Errors
-    /// Those of writing.
+    /// Write errors.
     pub(crate) fn first_batch(&mut self, (width, height, png): (u32, u32, Vec<u8>)) -> Result<()> {
         Ok(self.events.image("train/batch", 0, 0.0, width, height, &png)?)
     }
 
-    /// A line of figures.
+    /// Writes one record.
     ///
     /// # Errors
-    /// Those of writing.
+    /// Write errors.
     pub(crate) fn record(&mut self, record: &Record) -> Result<()> {
         self.metrics.append(record)?;
         let (step, seconds, scalars) = match record {
@@ -78,17 +78,17 @@ impl Journal {
         Ok(self.events.flush()?)
     }
 
-    /// Text that the network wrote after `step`.
+    /// Writes text that the network generated after `step`.
     ///
     /// # Errors
-    /// Those of writing.
+    /// Write errors.
     pub(crate) fn sample(&mut self, step: u64, seconds: f64, text: &str) -> Result<()> {
-        // Indented, so that TensorBoard keeps its lines.
+        // Indented, so that TensorBoard keeps the line breaks.
         let indented: Vec<String> = text.lines().map(|line| format!("    {line}")).collect();
         Ok(self.events.text("valid/sample", step, seconds, &indented.join("\n"))?)
     }
 
-    /// Whole bytes of the metrics, for the checkpoint.
+    /// The size of the complete lines of metrics in bytes, for the checkpoint.
     pub(crate) fn bytes(&self) -> u64 {
         self.metrics.bytes()
     }

@@ -1,5 +1,5 @@
-//! The part of a run folder that holds tensors, and what is written while a run trains. Everything else of a run folder's
-//! formats is in `lookahead-runs`.
+//! The parts of a run folder that hold tensors, and what is written during training. All other formats of a run folder
+//! are in `lookahead-runs`.
 
 mod checkpoint;
 mod environment;

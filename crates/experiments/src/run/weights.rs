@@ -1,10 +1,11 @@
-//! Digest of weights.
+//! The digest of weights.
 
 use candle_core::{DType, Tensor};
 use lookahead_runs::digest::hexadecimal;
 use sha2::{Digest, Sha256};
 
-/// Digest of named tensors in the order of their names: name, shape and values (f32, little-endian) of each.
+/// The digest of named tensors in the order of their names, over the name, shape and values (f32, little-endian) of
+/// each.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -18,7 +19,7 @@ use sha2::{Digest, Sha256};
 /// ```
 ///
 /// # Errors
-/// Those of reading a tensor from its device.
+/// Errors of reading a tensor from its device.
 pub fn weights_digest(tensors: &[(String, Tensor)]) -> candle_core::Result<String> {
     let mut sorted: Vec<_> = tensors.iter().collect();
     sorted.sort_by_key(|(name, _)| name);

@@ -1,4 +1,4 @@
-//! How far a long piece of work is: a bar on a terminal, a line now and then elsewhere.
+//! Progress of long work: a bar on a terminal, a line every ten seconds elsewhere.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -7,10 +7,10 @@ use indicatif::ProgressBar;
 
 use super::Progress;
 
-/// Between two lines of a log.
+/// The pause between two lines in a log.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Files that are listed, read or decoded one after another.
+/// Progress of listing, reading or decoding files.
 #[derive(Debug)]
 pub(crate) struct Counting<'a> {
     progress: &'a Progress,
@@ -20,14 +20,14 @@ pub(crate) struct Counting<'a> {
 }
 
 impl<'a> Counting<'a> {
-    /// `what` is what is done, such as `decoding photos/train`.
+    /// `what` names the work, such as `decoding photos/train`.
     pub(crate) fn new(progress: &'a Progress, what: String) -> Self {
         let bar = progress.images();
         bar.set_message(what.clone());
         Self { progress, bar, what, said: Instant::now() }
     }
 
-    /// Says that `done` of `total` are done; goes on.
+    /// Reports that `done` of `total` files are done. Never asks to stop.
     pub(crate) fn at(&mut self, done: usize, total: Option<usize>) -> ControlFlow<()> {
         self.bar.set_length(total.unwrap_or(done) as u64);
         self.bar.set_position(done as u64);

@@ -1,12 +1,12 @@
-//! The line that an epoch leaves on a plain terminal or in a log.
+//! The line of an epoch on a plain terminal or in a log.
 
 use lookahead_report::clock;
 use lookahead_runs::EpochRecord;
 
-/// The run, the epoch and the score, and as much of the rest as `width` columns have room for.
+/// The run, the epoch and the score, and as much of the rest as fits into `width` columns.
 pub(super) fn epoch_line(name: &str, at: &EpochRecord, epochs: usize, width: usize) -> String {
     let head = format!("{name:<16}  epoch {}/{epochs}", at.epoch);
-    // From left to right, and how much each is wanted: the least first.
+    // From left to right, each with its priority: the lowest is dropped first.
     let mut parts = vec![(2, format!("loss {}", loss(at.train_loss))), (3, format!("valid {}", loss(at.valid_loss)))];
     let mut wanted = [4, 0].into_iter();
     for (measure, value) in at.scores.all() {
@@ -24,7 +24,7 @@ pub(super) fn epoch_line(name: &str, at: &EpochRecord, epochs: usize, width: usi
     })
 }
 
-/// `name` in `room` letters, without its middle where it is longer.
+/// `name` in `room` letters, without its middle if it is longer.
 pub(super) fn shortened(name: &str, room: usize) -> String {
     let letters: Vec<char> = name.chars().collect();
     if letters.len() <= room {

@@ -1,4 +1,4 @@
-//! What the user sees while it runs.
+//! What the user sees during a run.
 
 mod counting;
 mod line;

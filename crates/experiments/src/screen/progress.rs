@@ -1,4 +1,4 @@
-//! What the user sees while it runs: bars on a terminal, plain lines elsewhere.
+//! Progress of an experiment: bars on a terminal, plain lines elsewhere.
 
 use std::path::Path;
 
@@ -14,9 +14,9 @@ use crate::train::{Interrupt, Watch};
 
 /// Reports an experiment's progress on standard error.
 ///
-/// On a terminal there are two bars: the steps of the run and the runs of the experiment, with images a second and the time
-/// left. Where standard error is no terminal, or one that cannot move its cursor (`TERM=dumb`), there is one line an epoch.
-/// `quiet` says nothing.
+/// On a terminal, there are two bars: the steps of the run and the runs of the experiment, with images per second and
+/// the time left. If standard error is not a terminal, or one that cannot move its cursor (`TERM=dumb`), there is one
+/// line per epoch. With `quiet`, nothing is printed.
 #[derive(Debug)]
 pub struct Progress {
     bars: MultiProgress,
@@ -33,7 +33,7 @@ enum Mode {
 }
 
 impl Progress {
-    /// For an experiment of `runs` runs.
+    /// Progress of an experiment with `runs` runs.
     pub fn new(runs: usize, quiet: bool) -> Self {
         let mode = match (quiet, can_draw()) {
             (true, _) => Mode::Quiet,
@@ -48,15 +48,15 @@ impl Progress {
         Self { bars, runs: all, mode, view: None }
     }
 
-    /// Says nothing.
+    /// Prints nothing.
     pub fn quiet() -> Self {
         Self::new(0, true)
     }
 
-    /// Full screen, until [`Progress::close`] or drop; `q` there asks `interrupt` to stop.
+    /// Full screen, until [`Progress::close`] or drop; the key `q` asks `interrupt` to stop.
     ///
     /// # Errors
-    /// Where standard output is no terminal.
+    /// Standard output is not a terminal.
     pub(crate) fn on_screen(experiment: &str, task: TaskKind, runs: &[String], interrupt: &Interrupt) -> Result<Self> {
         let interrupt = interrupt.clone();
         let view = View::start(experiment, task, runs, move || interrupt.ask())?;
@@ -65,7 +65,7 @@ impl Progress {
         Ok(progress)
     }
 
-    /// Gives the terminal back, without bars or a screen; what follows is written in lines.
+    /// Removes the bars or the full-screen view. Later notes are plain lines.
     pub(crate) fn close(&mut self) {
         self.runs.finish_and_clear();
         if self.view.take().is_some() || self.mode == Mode::Bars {
@@ -73,20 +73,20 @@ impl Progress {
         }
     }
 
-    /// One line for the user, kept above the bars.
+    /// Prints one line for the user, above the bars.
     pub fn note(&self, text: &str) {
         if let Some(view) = &self.view {
             view.board().note(text);
         }
         match self.mode {
-            // A terminal that went away is no reason to stop training.
+            // Training continues if the terminal goes away.
             Mode::Bars => drop(self.bars.println(text)),
             Mode::Lines => console::note(text),
             Mode::Quiet => {}
         }
     }
 
-    /// What the run `name`, which learns `task`, is watched by.
+    /// The observer of the run `name`, which learns `task`.
     pub fn run(&self, task: TaskKind, name: &str) -> RunProgress<'_> {
         let bar = self.bars.insert_before(&self.runs, ProgressBar::new(0));
         let columns = columns();
@@ -106,7 +106,7 @@ impl Progress {
         bar
     }
 
-    /// A bar for images that are listed, read or decoded.
+    /// A bar for listing, reading or decoding images.
     pub(super) fn images(&self) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new(0));
         let (wide, narrow) = ("{msg:>24} {bar:24} {pos}/{len} images eta {eta}", "{pos}/{len} images {wide_msg}");
@@ -114,12 +114,12 @@ impl Progress {
         bar
     }
 
-    /// A run is done or was done before.
+    /// A run is finished, now or earlier.
     pub(crate) fn run_done(&self) {
         self.runs.inc(1);
     }
 
-    /// The run in `folder` was done before: the full-screen view shows what it left.
+    /// The run in `folder` was finished earlier: the full-screen view shows its records.
     pub(crate) fn run_found(&self, folder: &Path) {
         if let Some(view) = &self.view {
             let run = Run::read(folder);
@@ -127,7 +127,7 @@ impl Progress {
         }
     }
 
-    /// The run of this name is done, was done before, or has diverged.
+    /// The run of this name is finished, now or earlier, or has diverged.
     pub(crate) fn run_ended(&self, name: &str, diverged: bool) {
         self.run_done();
         if let Some(view) = &self.view {
@@ -150,12 +150,12 @@ pub struct RunProgress<'a> {
     task: TaskKind,
     name: String,
     epochs: usize,
-    /// Those that the bars are made for.
+    /// The width that the bars are made for.
     columns: usize,
 }
 
 impl RunProgress<'_> {
-    /// Bars for the terminal as wide as it is now: somebody may have drawn its window wider or narrower.
+    /// Adapts the bars to the terminal's current width, which changes with its window.
     fn fit(&mut self) {
         let now = columns();
         if self.progress.mode == Mode::Bars && now != self.columns {
@@ -176,7 +176,7 @@ impl Watch for RunProgress<'_> {
             view.board().begin(&self.name, epochs, steps, done, before);
         }
         if done > 0 {
-            self.note(&format!("going on after step {done} of {steps}"));
+            self.note(&format!("resuming after step {done} of {steps}"));
         }
     }
 
@@ -198,9 +198,9 @@ impl Watch for RunProgress<'_> {
                 let text = format!("loss {:.3}, {:.0} {}/s", step.train_loss, step.per_second, self.task.units());
                 self.bar.set_message(text);
             }
-            // A log is read on a terminal too, later.
+            // A log is later read on a terminal too.
             Record::Epoch(at) => {
-                // A line that fills the terminal to its edge runs into the bar below.
+                // A line as wide as the terminal would run into the bar below.
                 let width =
                     if self.progress.mode == Mode::Bars { columns().saturating_sub(1) } else { columns().min(80) };
                 self.progress.note(&epoch_line(&self.name, at, self.epochs, width));
@@ -219,7 +219,8 @@ impl Drop for RunProgress<'_> {
     }
 }
 
-/// The bar of a run in so many columns: what comes last gives way first, and names up to 31 letters stay whole.
+/// The bar of a run in this many columns. Its last parts are dropped first; names of up to 31 letters are shown whole
+/// from 38 columns on.
 fn of_run(columns: usize) -> String {
     match columns {
         100.. => "{prefix} {bar:24} {pos}/{len} eta {eta} {wide_msg}".to_owned(),
@@ -228,7 +229,7 @@ fn of_run(columns: usize) -> String {
     }
 }
 
-/// The bar of all runs in so many columns.
+/// The bar of all runs in this many columns.
 fn of_all(columns: usize) -> &'static str {
     match columns {
         80.. => "{prefix} {bar:24} {pos}/{len} runs, {elapsed_precise}",
@@ -237,7 +238,7 @@ fn of_all(columns: usize) -> &'static str {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    // The templates above are constants; the default bar stands in should one be wrong.
+    // The templates above are constants; if one were invalid, the default bar would be used.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     if console::is_unicode() { style } else { style.progress_chars("#>-") }
 }

@@ -1,25 +1,25 @@
-//! What the terminal can show.
+//! The terminal's size and abilities.
 
 use std::io::IsTerminal;
 
 use ratatui::crossterm::terminal;
 
-/// Columns of the terminal; 80 where nothing says.
+/// Columns of the terminal; 80 if unknown.
 pub(super) fn columns() -> usize {
     terminal::size().ok().map(|(columns, _)| usize::from(columns)).filter(|&columns| columns > 0).unwrap_or(80)
 }
 
-/// Columns that tables on standard output may take: those of the terminal; a file or a pipe holds any line.
+/// Columns available for tables on standard output: those of the terminal, or unlimited for a file or a pipe.
 pub(crate) fn width() -> usize {
     if std::io::stdout().is_terminal() { columns() } else { usize::MAX }
 }
 
-/// Whether standard error is a terminal that bars can be drawn on: one that can move its cursor.
+/// Whether bars can be drawn on standard error: whether it is a terminal that can move its cursor.
 pub(super) fn can_draw() -> bool {
     std::io::stderr().is_terminal() && moves_cursor(std::env::var("TERM").ok().as_deref())
 }
 
-/// Without a `TERM` nothing is known of a terminal, but on Windows, which has none.
+/// Without `TERM`, nothing is known about a terminal, except on Windows, which never sets it.
 fn moves_cursor(term: Option<&str>) -> bool {
     match term {
         None | Some("") => cfg!(windows),

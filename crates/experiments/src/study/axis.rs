@@ -5,7 +5,7 @@ use toml::Value;
 
 use super::error::StudyError;
 
-/// What a setting may be: values to try, or a range to draw from.
+/// The values of a setting: a list to try, or a range to draw from.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum Axis {
@@ -15,54 +15,54 @@ pub enum Axis {
     Range(Range),
 }
 
-/// A range that is drawn from.
+/// A range to draw from.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Range {
-    /// The lowest value. Where both ends are whole numbers, so are those between.
+    /// The lowest value. If both ends are integers, the drawn values are integers too.
     pub low: Value,
     /// The highest value.
     pub high: Value,
-    /// Whether equal ratios are equally likely, as learning rates want it, or equal differences.
+    /// Logarithmic, which suits learning rates, or linear.
     #[serde(default)]
     pub scale: Scale,
 }
 
-/// How a range is divided.
+/// The scale of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scale {
-    /// Equal ratios.
+    /// Logarithmic: equal ratios are equally likely.
     #[default]
     Log,
-    /// Equal differences.
+    /// Linear: equal differences are equally likely.
     Linear,
 }
 
-/// Digits that a drawn number has: enough for a setting, few enough for a folder's name.
+/// Significant digits of a drawn number: enough for a setting, few enough for a folder's name.
 const DIGITS: i32 = 3;
 
 impl Axis {
-    /// Checks it, under the name `key`.
+    /// Checks the axis of `key`.
     ///
     /// # Errors
-    /// [`StudyError::Axis`] for an empty list, a repeated value, one that is neither number, text nor truth value, and ends that are no rising
-    /// numbers.
+    /// [`StudyError::Axis`] for an empty list, a repeated value, a value that is not a number, word or boolean, and
+    /// ends that are not rising numbers.
     pub(super) fn check(&self, key: &str) -> Result<(), StudyError> {
         let wrong = |reason: String| Err(StudyError::Axis { key: key.to_owned(), reason });
         match self {
-            Self::List(values) if values.is_empty() => wrong("an empty list; give the values to try".to_owned()),
+            Self::List(values) if values.is_empty() => wrong("the list is empty; give the values to try".to_owned()),
             Self::List(values) => {
                 if let Some(value) = values.iter().find(|value| text(value).is_none()) {
-                    return wrong(format!("{value} is neither a number nor a word nor true or false"));
+                    return wrong(format!("{value} is neither a number, a word, true nor false"));
                 }
                 let repeated = values.iter().enumerate().find(|(at, value)| values[..*at].contains(value));
-                repeated.map_or(Ok(()), |(_, value)| wrong(format!("{value} is there twice")))
+                repeated.map_or(Ok(()), |(_, value)| wrong(format!("{value} is listed twice")))
             }
             Self::Range(range) => match range.ends() {
                 Some((low, high)) if low < high && (low > 0.0 || range.scale == Scale::Linear) => Ok(()),
                 Some((low, high)) => wrong(format!(
-                    "from {low} to {high}: the ends must rise and, but for scale = \"linear\", be above 0"
+                    "{low} to {high}: `low` must be below `high` and, unless scale = \"linear\", above 0"
                 )),
                 None => wrong("low and high must be numbers".to_owned()),
             },
@@ -103,8 +103,8 @@ impl Axis {
         }
     }
 
-    /// Whether `value` is at an end of the axis: for a list of numbers its lowest or highest, for a range the outer tenth. An axis of words, or
-    /// of fewer than three values, has no ends.
+    /// Whether `value` is at an end of the axis: the lowest or highest of a list of numbers, or the outer tenth of a
+    /// range. An axis of words, or of fewer than three values, has no ends.
     pub(super) fn is_at_edge(&self, value: &Value) -> bool {
         let Some(value) = number(value) else { return false };
         match self {
@@ -125,13 +125,13 @@ impl Axis {
     }
 }
 
-/// In words: `0.01 to 1`, or the values.
+/// The range, such as `0.01 to 1 (logarithmic)`, or the values.
 impl std::fmt::Display for Axis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::List(values) => f.write_str(&values.iter().filter_map(text).collect::<Vec<_>>().join(", ")),
             Self::Range(range) => {
-                let by = if range.scale == Scale::Log { "by ratios" } else { "by differences" };
+                let by = if range.scale == Scale::Log { "logarithmic" } else { "linear" };
                 write!(f, "{} to {} ({by})", range.low, range.high)
             }
         }
@@ -157,7 +157,7 @@ pub(super) fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// A value as a folder's name spells it: letters, digits, `.`, `+`, `-` and `_`; `None` for what has no short form.
+/// A value as spelt in a folder's name: letters, digits, `.`, `+`, `-` and `_`; `None` if it has no short form.
 pub(super) fn text(value: &Value) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
     match value {
@@ -200,7 +200,7 @@ mod tests {
             ("[1, 1]", "twice"),
             ("[[1]]", "neither"),
             ("[\"a b\"]", "neither"),
-            ("{ low = 1.0, high = 0.5 }", "rise"),
+            ("{ low = 1.0, high = 0.5 }", "below"),
             ("{ low = 0.0, high = 0.5 }", "above 0"),
             ("{ low = \"a\", high = 2 }", "numbers"),
         ] {

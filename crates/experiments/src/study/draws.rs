@@ -1,13 +1,14 @@
-//! Quasi-random points: spread more evenly than random ones, and always the same.
+//! Quasi-random points: spread more evenly than random ones, and deterministic.
 
-/// Bases of the axes, in their order.
+/// The base of each axis, in order.
 const PRIMES: [u64; 12] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37];
 
-/// Most axes that points can have.
+/// The maximum number of axes.
 pub(super) const MOST_AXES: usize = PRIMES.len();
 
-/// Coordinate `axis`, below [`MOST_AXES`], of point `number`, from 0, in [0, 1): Halton's sequence with its digits permuted by a fixed
-/// multiplication, which breaks the lines that large bases draw (Braaten and Weller, 1979, in the simplest form).
+/// Coordinate `axis`, below [`MOST_AXES`], of point `number`, from 0, in [0, 1): Halton's sequence with its digits
+/// permuted by a fixed multiplication, which breaks up the lines that large bases produce (Braaten and Weller, 1979, in
+/// the simplest form).
 pub(super) fn coordinate(number: usize, axis: usize) -> f64 {
     let base = PRIMES[axis % PRIMES.len()];
     // A multiplier near the golden section of the base, prime to it since the base is prime and the multiplier smaller.

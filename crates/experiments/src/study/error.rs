@@ -1,13 +1,13 @@
-//! What can be wrong with a study's file.
+//! Errors in a study's file.
 
 use std::path::PathBuf;
 
 use crate::config::ConfigError;
 
-/// Why a study cannot be made of its file.
+/// Why a study's file is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum StudyError {
-    /// A file that is no study: unreadable, no TOML, or with a key that there is not.
+    /// A file that is not a study: unreadable, not valid TOML, or with an unknown key.
     #[error("{}: {reason}", path.display())]
     File {
         /// The file.
@@ -15,7 +15,7 @@ pub enum StudyError {
         /// The system's or the parser's report.
         reason: String,
     },
-    /// An axis that has nothing to try.
+    /// An invalid axis.
     #[error("axis `{key}`: {reason}")]
     Axis {
         /// The axis.
@@ -23,12 +23,12 @@ pub enum StudyError {
         /// What is wrong.
         reason: String,
     },
-    /// A row's trials.
+    /// A row with the wrong number of trials.
     #[error("row `{row}`: {reason}")]
     Trials {
         /// The row.
         row: String,
-        /// What is wrong with their number.
+        /// What is wrong with the number.
         reason: String,
     },
     /// A key that a study may not set, or sets twice.
@@ -39,13 +39,13 @@ pub enum StudyError {
         /// Why not, and what to do.
         reason: String,
     },
-    /// Two cells of one name.
-    #[error("two cells are called {name}: their values look alike when rounded")]
+    /// Two cells with the same name.
+    #[error("two cells have the same name, {name}: rename a row, or use values that differ when rounded")]
     Twins {
         /// The folder's name.
         name: String,
     },
-    /// A setting that no configuration takes.
+    /// A setting that the configuration rejects.
     #[error(transparent)]
     Config(#[from] ConfigError),
 }

@@ -1,4 +1,4 @@
-//! From a study's file to its cells.
+//! Expands a study's file into its cells.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::config::{Config, Overrides, Row, RunConfig};
 /// A study: every row with its settings.
 #[derive(Debug, Clone)]
 pub struct Study {
-    /// Its name: that of its file.
+    /// Its name, that of its file.
     pub name: String,
-    /// What the file says.
+    /// The file's content.
     pub file: StudyFile,
-    /// Settings that each row has.
+    /// The number of settings per row.
     pub trials: usize,
-    /// The settings, trial by trial, each for all rows, in the order of the file.
+    /// The settings, trial by trial, each for all rows in the file's order.
     pub settings: Vec<Setting>,
 }
 
@@ -33,23 +33,23 @@ pub struct Setting {
     pub row: usize,
     /// Number of the trial, from 0.
     pub trial: usize,
-    /// What it sets, by key: those of the row without the row's name.
+    /// The values it sets, by key; keys of the row without the row's name.
     pub values: BTreeMap<String, Value>,
     /// The configuration of its runs: one row, no test images.
     config: Config,
 }
 
 impl Study {
-    /// Reads a file and expands it; `device` is that of every run.
+    /// Reads a file and expands it; `device` is the device of every run.
     ///
     /// # Errors
-    /// [`StudyError`]: among others rows with unequal numbers of trials, and a protocol that holds no images out.
+    /// [`StudyError`], for example rows with unequal numbers of trials, or a protocol that holds no images out.
     pub fn read(path: &Path, device: &str) -> Result<Self, StudyError> {
         let name = path.file_stem().map_or_else(|| "study".to_owned(), |stem| stem.to_string_lossy().into_owned());
         Self::new(name, StudyFile::read(path)?, device)
     }
 
-    /// Expands what a file says.
+    /// Expands the content of a file.
     ///
     /// # Errors
     /// As [`Study::read`].
@@ -59,7 +59,7 @@ impl Study {
         let trials = points[0].len();
         if let Some((row, points)) = file.rows.iter().zip(&points).find(|(_, points)| points.len() != trials) {
             let reason = format!(
-                "{} settings, and `{}` has {trials}: a fair comparison gives every row as many; set `trials`",
+                "it has {} settings, but `{}` has {trials}; a fair comparison needs equal numbers: set `trials`",
                 points.len(),
                 file.rows[0].name()
             );
@@ -91,17 +91,17 @@ impl Study {
         self.settings.len() * self.file.seeds.len()
     }
 
-    /// Whether there is none; there always is one.
+    /// Whether there are no cells; there always is at least one.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The axes of a row: its own, and those of all rows.
+    /// The axes of a row: its own, and those that apply to all rows.
     pub fn axes(&self, row: usize) -> BTreeMap<&str, &Axis> {
         axes(&self.file, &self.file.rows[row])
     }
 
-    /// The axes on whose edge a setting lies; the identity, Lookahead at step size 1, is no edge.
+    /// The axes at whose edge a setting lies. The identity, Lookahead at step size 1, is not an edge.
     pub fn edges(&self, setting: &Setting) -> Vec<&str> {
         let axes = self.axes(setting.row);
         let is_at_edge = |key: &str, axis: &Axis| {
@@ -115,7 +115,7 @@ impl Study {
 
 /// The key of Lookahead's step size.
 const STEP_SIZE: &str = "slow_step_size";
-/// The key that a run folder's name spells anyway.
+/// The key that a run folder's name contains anyway.
 const STATE: &str = "state_policy";
 
 impl Setting {
@@ -124,7 +124,7 @@ impl Setting {
         RunConfig { config: self.config.clone(), row: self.config.rows[0].clone(), seed }
     }
 
-    /// The same as a final run: it reads the test images once, when it is done.
+    /// The same as a final run, which reads the test images once, when it is finished.
     pub fn final_run(&self, seed: u64) -> RunConfig {
         let mut run = self.run(seed);
         run.config.data.set_test(true);
@@ -136,12 +136,12 @@ impl Setting {
         self.config.rows[0].folder()
     }
 
-    /// Its values, spelt: what figures are drawn over.
+    /// Its values as text, over which figures are drawn.
     pub fn spelt(&self) -> Vec<(String, String)> {
         self.values.iter().map(|(key, value)| (key.clone(), text(value).unwrap_or_default())).collect()
     }
 
-    /// Its values for people: `learning_rate 0.4, sync_period 5`.
+    /// Its values in one line: `learning_rate 0.4, sync_period 5`.
     pub fn words(&self) -> String {
         self.spelt().iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
     }
@@ -151,7 +151,7 @@ fn axes<'a>(file: &'a StudyFile, row: &'a RowFile) -> BTreeMap<&'a str, &'a Axis
     row.axes.iter().chain(&file.axes).map(|(key, axis)| (key.as_str(), axis)).collect()
 }
 
-/// What all settings of a row share.
+/// The configuration that all settings of a row share.
 fn base(file: &StudyFile, row: &RowFile, device: &str) -> Result<Config, StudyError> {
     let protocol = Config::for_protocol(file.experiment, file.protocol);
     let mut overrides = Overrides::new(&protocol);
@@ -166,7 +166,7 @@ fn base(file: &StudyFile, row: &RowFile, device: &str) -> Result<Config, StudyEr
     config.rows.truncate(1);
     if !config.data.has_valid() {
         let reason = format!(
-            "the protocol {} holds no images out, and a sweep needs some to choose by: \"data.held_out\" = 0.1 in [fixed]",
+            "the protocol {} holds no images out, but a sweep needs some to choose by; set \"data.held_out\" = 0.1 in [fixed]",
             file.protocol
         );
         return Err(StudyError::Key { key: "data.held_out".to_owned(), reason });
@@ -181,7 +181,7 @@ fn base(file: &StudyFile, row: &RowFile, device: &str) -> Result<Config, StudyEr
 struct Base {
     config: Config,
     table: Table,
-    /// By key and spelt value; a value that is not there is no plain change, and goes through the overrides.
+    /// By key and value as text. A value that is missing is not a plain change, and is applied through the overrides.
     patches: HashMap<(String, String), Patch>,
 }
 
@@ -205,7 +205,7 @@ impl Base {
         if let Some(patches) = patches {
             let mut table = self.table.clone();
             patches.iter().for_each(|patch| patch.lay(&mut table));
-            // Each patch was a configuration alone; whether they are one together is checked below.
+            // Each patch alone gave a valid configuration; whether they do together is checked below.
             if let Ok(config) = Value::Table(table).try_into::<Config>() {
                 config.validate()?;
                 return Ok(config);
@@ -219,7 +219,7 @@ impl Base {
     }
 }
 
-/// An axis's key as the configuration knows it.
+/// An axis's key as it is in the configuration.
 fn full(file: &StudyFile, row: usize, key: &str) -> String {
     let row = &file.rows[row];
     if row.axes.contains_key(key) { format!("{}.{key}", row.row) } else { key.to_owned() }

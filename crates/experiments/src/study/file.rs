@@ -1,4 +1,4 @@
-//! A study's file, as it is written.
+//! A study's file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,24 +10,24 @@ use super::axis::Axis;
 use super::error::StudyError;
 use crate::config::{Experiment, Protocol};
 
-/// What a study compares, over which settings and seeds. An unknown key is an error.
+/// What a study compares, with which settings and seeds. An unknown key is an error.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StudyFile {
-    /// The experiment: its data, and its sizes of the protocol.
+    /// The experiment: its data, and its variant of the protocol.
     pub experiment: Experiment,
-    /// The recipe that everything starts from.
+    /// The recipe to start from.
     #[serde(default = "quick")]
     pub protocol: Protocol,
-    /// Settings that each row gets. Not needed where every row is a grid of lists.
+    /// The number of settings per row. Not needed if every row is a grid of lists.
     pub trials: Option<usize>,
     /// Seeds of the sweep: all settings with the first, then all with the next.
     #[serde(default = "one")]
     pub seeds: Vec<u64>,
-    /// Seeds of the final runs, none of them one of the sweep's.
+    /// Seeds of the final runs; none may be one of the sweep's.
     #[serde(default)]
     pub final_seeds: Vec<u64>,
-    /// Keys of the configuration, in quotes, with the value they have in every run: `"train.epochs" = 2`.
+    /// Keys of the configuration with their value in every run: `train.epochs = 2`, with or without quotes.
     #[serde(default)]
     pub fixed: Table,
     /// Keys of the configuration that are varied in every row.
@@ -35,7 +35,7 @@ pub struct StudyFile {
     pub axes: BTreeMap<String, Axis>,
     /// What is compared.
     pub rows: Vec<RowFile>,
-    /// What a SLURM job asks for.
+    /// What a SLURM job requests.
     #[serde(default)]
     pub slurm: SlurmFile,
 }
@@ -46,9 +46,9 @@ pub struct StudyFile {
 pub struct RowFile {
     /// A row of the protocol, such as `lookahead-sgd`.
     pub row: String,
-    /// Another name for it, where a study has the row twice.
+    /// Another name for it, if a study has the row twice.
     pub name: Option<String>,
-    /// Keys of the row with the value they have in every run: `weight_decay = 1e-3`.
+    /// Keys of the row with their value in every run: `weight_decay = 1e-3`.
     #[serde(default)]
     pub fixed: Table,
     /// Keys of the row that are varied: `learning_rate = { low = 0.01, high = 1.0 }`.
@@ -57,13 +57,13 @@ pub struct RowFile {
 }
 
 impl RowFile {
-    /// The name it has in the study.
+    /// Its name in the study.
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.row)
     }
 }
 
-/// What a SLURM job asks for, in `sbatch`'s words.
+/// What a SLURM job requests, as options of `sbatch`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SlurmFile {
@@ -79,13 +79,14 @@ pub struct SlurmFile {
     pub mem: Option<String>,
     /// `--gpus`.
     pub gpus: Option<usize>,
-    /// Elements of the array, at most [`StudyFile::MOST_ELEMENTS`]: each takes its share of the cells, one after another.
+    /// Elements of the array, at most [`StudyFile::MOST_ELEMENTS`]. Each trains its share of the cells, one after
+    /// another.
     pub elements: usize,
-    /// How many of them run at a time.
+    /// How many elements run at a time.
     pub parallel: usize,
-    /// Seconds before the time limit at which a run saves and goes back to the queue.
+    /// Seconds before the time limit at which a run saves and returns to the queue.
     pub notice: usize,
-    /// Lines before the program, such as `module load`.
+    /// Lines to run before the program, such as `module load`.
     pub setup: Vec<String>,
 }
 
@@ -114,22 +115,22 @@ fn one() -> Vec<u64> {
     vec![1]
 }
 
-/// Keys that are the study's own business.
+/// Keys that the tables of a study may not set, with what to do instead.
 const OWN: [(&str, &str); 7] = [
-    ("experiment", "it stands at the head of the file"),
-    ("protocol", "it stands at the head of the file"),
-    ("seeds", "they stand at the head of the file"),
-    ("rows", "they are the file's [[rows]]"),
-    ("device", "it is a flag: --device"),
-    ("data.test", "a sweep never reads the test images, and the final runs do once"),
-    ("name", "a row's name is its `name` in [[rows]]"),
+    ("experiment", "set it at the top of the file"),
+    ("protocol", "set it at the top of the file"),
+    ("seeds", "set them at the top of the file"),
+    ("rows", "define rows as [[rows]]"),
+    ("device", "use the flag --device"),
+    ("data.test", "a sweep never reads the test images, and final runs always read them once"),
+    ("name", "set a row's name as `name` in [[rows]]"),
 ];
 
 impl StudyFile {
-    /// Most elements of a SLURM array: clusters end at 1001 unless they say otherwise.
+    /// Most elements of a SLURM array: 1001 is the default limit of a cluster.
     pub const MOST_ELEMENTS: usize = 1000;
 
-    /// Reads and checks a file; what needs the configuration is checked by [`Study`](super::Study).
+    /// Reads and checks a file. [`Study`](super::Study) checks what needs the configuration.
     ///
     /// # Errors
     /// [`StudyError::File`], [`StudyError::Axis`], [`StudyError::Key`].
@@ -146,20 +147,20 @@ impl StudyFile {
         let wrong = |key: &str, reason: &str| Err(StudyError::Key { key: key.to_owned(), reason: reason.to_owned() });
         for (list, key) in [(&self.seeds, "seeds"), (&self.final_seeds, "final_seeds")] {
             if list.iter().enumerate().any(|(at, seed)| list[..at].contains(seed)) {
-                return wrong(key, "a seed is there twice");
+                return wrong(key, "a seed is listed twice");
             }
         }
         if self.seeds.is_empty() {
-            return wrong("seeds", "an empty list; a sweep needs a seed");
+            return wrong("seeds", "the list is empty; a sweep needs at least one seed");
         }
         if let Some(seed) = self.final_seeds.iter().find(|seed| self.seeds.contains(seed)) {
             return wrong(
                 "final_seeds",
-                &format!("{seed} is one of `seeds`: final runs take seeds that tuning never saw"),
+                &format!("{seed} is also in `seeds`; final runs need seeds that tuning has not used"),
             );
         }
         if self.rows.is_empty() {
-            return wrong("rows", "there is none; give at least one [[rows]]");
+            return wrong("rows", "there are no rows; add at least one [[rows]]");
         }
         if self.trials == Some(0) {
             return wrong("trials", "must be 1 or more, but is 0");
@@ -181,7 +182,7 @@ impl StudyFile {
         }
         for (axes, fixed) in all_axes().zip(all_fixed()) {
             if let Some(key) = axes.keys().find(|key| dotted(fixed).iter().any(|(found, _)| found == *key)) {
-                return wrong(key, "is both fixed and an axis; take one of them away");
+                return wrong(key, "is both fixed and an axis; remove one of them");
             }
         }
         Ok(())
@@ -193,7 +194,7 @@ fn is_below(found: &str, key: &str) -> bool {
     found.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// `fixed` as dotted keys: a table inside is part of the key, so that `train.epochs = 2` is understood without quotes.
+/// `fixed` as dotted keys: a table inside is part of the key, so `train.epochs = 2` works without quotes.
 pub(super) fn dotted(fixed: &Table) -> Vec<(String, Value)> {
     fn below(key: &str, value: &Value, all: &mut Vec<(String, Value)>) {
         match value {

@@ -1,7 +1,7 @@
 //! Studies: which settings of which rows are tried, and with which seeds.
 //!
-//! A file says it ([`StudyFile`]); [`Study`] makes the cells of it. A cell is a run: its configuration, its seed, and a folder whose name spells
-//! its coordinates.
+//! A [`StudyFile`] describes a study; [`Study`] expands it into cells. A cell is a run: a configuration, a seed, and a
+//! folder named after its coordinates.
 
 mod axis;
 mod draws;

@@ -1,4 +1,4 @@
-//! What one value of one axis changes in a configuration, found once and laid over many.
+//! The change that one value of one axis makes in a configuration, found once and applied many times.
 
 use toml::{Table, Value};
 
@@ -12,15 +12,16 @@ enum Step {
     At(usize),
 }
 
-/// A change of one number, word or truth value, or none at all.
+/// A change of one number, word or boolean, or no change.
 #[derive(Debug, Clone)]
 pub(super) struct Patch(Option<(Vec<Step>, Value)>);
 
 impl Patch {
-    /// What setting `key` to `value` changes in `base`; `None` where it is more than one plain value, as where a choice is replaced.
+    /// The change that setting `key` to `value` makes in `base`; `None` if it changes more than one plain value, as
+    /// when a choice is replaced.
     ///
     /// # Errors
-    /// A key or a value that the configuration does not take.
+    /// A key or a value that the configuration rejects.
     pub(super) fn of(base: &Config, key: &str, value: &Value) -> Result<Option<Self>, StudyError> {
         let mut overrides = Overrides::new(base);
         overrides.put(key, value.clone(), "an axis")?;
@@ -30,7 +31,7 @@ impl Patch {
         Ok((is_plain && changes.len() < 2).then(|| Self(changes.pop())))
     }
 
-    /// Lays it over `table`, the form of the configuration that it was found with.
+    /// Applies it to `table`, which has the form of the configuration it was found with.
     pub(super) fn lay(&self, table: &mut Table) {
         let Some((path, new)) = &self.0 else { return };
         let Some((Step::Key(first), rest)) = path.split_first() else { return };
@@ -45,7 +46,7 @@ impl Patch {
     }
 }
 
-/// Adds the plain values that differ to `changes`; false where the two have not the same form.
+/// Adds the plain values that differ to `changes`; false if the two do not have the same form.
 fn changed(before: &Value, after: &Value, path: &mut Vec<Step>, changes: &mut Vec<(Vec<Step>, Value)>) -> bool {
     match (before, after) {
         (Value::Table(before), Value::Table(after)) => {

@@ -9,23 +9,23 @@ use super::draws::{MOST_AXES, coordinate};
 use super::error::StudyError;
 use super::file::{RowFile, StudyFile};
 
-/// The points of a row: its whole grid, or as many drawn ones as the file says.
+/// The points of a row: its full grid, or `trials` points drawn from its axes.
 pub(super) fn points(file: &StudyFile, row: &RowFile) -> Result<Vec<BTreeMap<String, Value>>, StudyError> {
     // A row's own axes first: rows that share them get the same values.
     let axes: Vec<(&String, &Axis)> = row.axes.iter().chain(&file.axes).collect();
     let wrong = |reason: String| StudyError::Trials { row: row.name().to_owned(), reason };
     if axes.len() > MOST_AXES {
-        return Err(wrong(format!("{} axes; at most {MOST_AXES} can be drawn evenly", axes.len())));
+        return Err(wrong(format!("it has {} axes; at most {MOST_AXES} can be drawn evenly", axes.len())));
     }
     let product: Option<usize> = axes.iter().try_fold(1usize, |product, (_, axis)| product.checked_mul(axis.count()?));
     let all = match (product, file.trials) {
-        (None, None) => return Err(wrong("a range is drawn from; say how many `trials` each row gets".to_owned())),
+        (None, None) => return Err(wrong("it has a range; set `trials`, the number of settings per row".to_owned())),
         (Some(product), None) => return Ok((0..product).map(|number| grid_point(&axes, number)).collect()),
         (Some(product), Some(trials)) if product == trials => {
             return Ok((0..product).map(|number| grid_point(&axes, number)).collect());
         }
         (Some(product), Some(trials)) if product < trials => {
-            return Err(wrong(format!("its lists have {product} combinations, and `trials` is {trials}")));
+            return Err(wrong(format!("its lists have only {product} combinations, but `trials` is {trials}")));
         }
         (_, Some(trials)) => trials,
     };
@@ -43,13 +43,13 @@ pub(super) fn points(file: &StudyFile, row: &RowFile) -> Result<Vec<BTreeMap<Str
             return Ok(points);
         }
     }
-    Err(wrong(format!("{} different settings could be drawn, and `trials` is {all}", points.len())))
+    Err(wrong(format!("only {} different settings could be drawn, but `trials` is {all}", points.len())))
 }
 
-/// Draws for each setting that is wanted, since some repeat others.
+/// Draws per requested setting, since some draws repeat others.
 const MOST_DRAWS: usize = 100;
 
-/// Point `number` of the product of lists, the last axis fastest.
+/// Point `number` of the product of the lists; the last axis varies fastest.
 fn grid_point(axes: &[(&String, &Axis)], mut number: usize) -> BTreeMap<String, Value> {
     let mut point = BTreeMap::new();
     for (key, axis) in axes.iter().rev() {

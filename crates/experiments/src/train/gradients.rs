@@ -14,19 +14,21 @@ use crate::error::{Error, Result};
 /// A step's loss, a scalar without a graph, and its gradients.
 #[derive(Debug)]
 pub struct Gradients {
-    /// Mean loss of the step, nats an image or a token.
+    /// Mean loss of the step, in nats per image or token.
     pub loss: Tensor,
     /// Its gradients, by variable.
     pub store: GradStore,
 }
 
 impl Gradients {
-    /// The gradients of step `step`, from 0, over the next `parts` batches of `task`; the time it took is added to `time`.
+    /// The gradients of step `step`, counted from 0, over the next `parts` batches of `task`. The elapsed time is added
+    /// to `time`.
     ///
-    /// The loss is the mean over the parts. Dropout's masks are numbered by part, so that a resumed run draws the same ones.
+    /// The loss is the mean over the parts. Dropout masks are numbered by part, so that a resumed run draws the same
+    /// masks.
     ///
     /// # Errors
-    /// Those of the data and of the network; an epoch that ends too early.
+    /// Errors of the data and of the network; an epoch that ends too early.
     pub fn of(task: &mut dyn Task, step: usize, parts: usize, time: &mut TimeSplit) -> Result<Self> {
         let mut sum: Option<Self> = None;
         for part in 0..parts {
@@ -49,7 +51,7 @@ impl Gradients {
             lap(&mut clock, &mut time.backward);
         }
         let mut sum = sum.ok_or(Error::EndOfData { step })?;
-        // Without a gradient neither momentum nor decay moves a parameter.
+        // Without a gradient, neither momentum nor decay changes a parameter.
         for var in task.frozen(step) {
             sum.store.remove(&var);
         }
@@ -72,7 +74,7 @@ impl Gradients {
     }
 }
 
-/// Adds the time since `clock` to `sum` and starts the clock anew.
+/// Adds the time since `clock` to `sum` and restarts the clock.
 fn lap(clock: &mut Instant, sum: &mut f64) {
     let now = Instant::now();
     *sum += (now - *clock).as_secs_f64();

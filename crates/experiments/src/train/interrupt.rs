@@ -7,23 +7,24 @@ use lookahead_report::console::note;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// Whether somebody asked the program to stop.
+/// Whether the program was asked to stop.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt {
     asked: Arc<AtomicBool>,
 }
 
 impl Interrupt {
-    /// Listens for Ctrl-C, SIGTERM and SIGHUP. The first asks the loop to save and stop; a second one ends the program at
-    /// once with status 130, which costs the steps since the last checkpoint.
+    /// Listens for Ctrl-C, SIGTERM and SIGHUP. The first signal asks the loop to save and stop. A second one ends the
+    /// program at once with status 130 and loses the steps since the last checkpoint.
     ///
-    /// A signal that was ignored when the program started, as `nohup` has SIGHUP ignored, stays ignored; Linux alone tells.
+    /// A signal that was ignored when the program started stays ignored, such as SIGHUP under `nohup`. Only Linux
+    /// reports this.
     pub fn listen() -> Self {
         let interrupt = Self::default();
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         for signal in signals().filter(|&signal| !is_ignored(&status, signal)) {
             let asked = || Arc::clone(&interrupt.asked);
-            // What is registered first runs first: it sees whether the flag was raised before.
+            // The handler registered first runs first, so it sees whether the flag was already set.
             let listening =
                 flag::register_conditional_shutdown(signal, 130, asked()).and_then(|_| flag::register(signal, asked()));
             if let Err(error) = listening {

@@ -1,4 +1,4 @@
-//! What a run is judged by: validation after each epoch, and the test part at its end.
+//! Evaluation of a run: validation after each epoch, and the test part at its end.
 
 use std::time::Instant;
 
@@ -12,24 +12,24 @@ use super::task::{Evaluation, Judge, Task};
 use crate::config::Views;
 use crate::error::{Error, LossOf, Result};
 
-/// What validation found, and what there was at those weights.
+/// The result of validation, with the evaluated weights.
 #[derive(Debug)]
 pub(super) struct Validated {
     pub(super) evaluation: Evaluation,
     pub(super) weights: Vec<(String, Tensor)>,
-    /// Text that they write.
+    /// Text generated with these weights.
     pub(super) sample: Option<String>,
 }
 
-/// Validates at the weights meant for evaluation, slow ones or averages, whatever the step modulo the sync period; `None` where
-/// `interrupt` asked to stop.
+/// Validates at the evaluation weights (slow weights or averages), also between syncs; `None` if `interrupt` asked to
+/// stop.
 pub(super) fn validate(
     setup: &mut Setup<'_>,
     at: &mut Position,
     views: Views,
     interrupt: &Interrupt,
 ) -> Result<Option<Validated>> {
-    // Copies that do not follow the variables when the optimizer goes on.
+    // Copies, because the optimizer will change the variables.
     let copy = |(name, tensor): (String, Tensor)| Ok((name, tensor.detach().copy()?));
     let keep = |task: &dyn Task| -> Result<_> {
         let weights = task.state().into_iter().map(copy).collect::<candle_core::Result<_>>()?;
@@ -41,7 +41,7 @@ pub(super) fn validate(
     Ok(Some(Validated { evaluation, weights, sample }))
 }
 
-/// Reads the test part of a run that is done, where it has one: the one place that does. `None` where `interrupt` asked to stop.
+/// Reads the test part of a finished run, if it has one. No other code does. `None` if `interrupt` asked to stop.
 pub(super) fn test(
     setup: &mut Setup<'_>,
     at: &mut Position,
@@ -56,7 +56,8 @@ pub(super) fn test(
     Ok(Some(Some(evaluation)))
 }
 
-/// Seconds, what `part` gives at the weights meant for evaluation after `steps` steps, and what `keep` takes of the task there.
+/// Evaluates `part` at the evaluation weights after `steps` steps. Returns the seconds taken, the evaluation, and what
+/// `keep` reads from the task at those weights.
 fn evaluated<T>(
     setup: &mut Setup<'_>,
     part: Judge<'_>,

@@ -1,25 +1,25 @@
-//! Training losses on their way from the device to the log.
+//! Training losses between the device and the log.
 
 use candle_core::{DType, Tensor};
 use lookahead_runs::Position;
 
 use crate::error::{Error, LossOf, Result};
 
-/// Losses of steps not yet read from the device. Reading them is the loop's only wait for it.
+/// Losses of steps that were not yet read from the device. Reading them is the only time the loop waits for the device.
 #[derive(Debug, Default)]
 pub(crate) struct PendingLosses {
     losses: Vec<Tensor>,
 }
 
 impl PendingLosses {
-    /// Adds the loss of the step just done: a scalar without a graph.
+    /// Adds the loss of the latest step: a scalar without a graph.
     pub(crate) fn push(&mut self, loss: Tensor) {
         self.losses.push(loss);
     }
 
-    /// Reads all of them and adds them to the sums of `position`, whose `step` counts them already.
+    /// Reads all losses and adds them to the sums of `position`, whose `step` already counts them.
     ///
-    /// The sums are f64 and go step by step, so it does not matter when they are read.
+    /// The sums are f64 and in the order of the steps, so they do not depend on when losses are read.
     ///
     /// # Errors
     /// [`Error::NotFinite`] with the first step whose loss is not finite.

@@ -1,11 +1,11 @@
 //! Peak memory of this process.
 
-/// Starts a new peak, where the system can (Linux). A program that makes several runs sees each one's own peak then.
+/// Resets the peak, if the system supports it (Linux), so that a program with several runs measures the peak of each.
 pub(crate) fn reset_peak() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
-/// Peak resident memory in MiB since the start or the last [`reset_peak`]; 0 where the system does not tell.
+/// Peak resident memory in MiB since the start or the last [`reset_peak`]; 0 if the system does not report it.
 pub(crate) fn peak_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     peak_of(&status).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! Training: the loop, and what it is made of.
+//! Training: the loop and its parts.
 
 mod gradients;
 mod interrupt;

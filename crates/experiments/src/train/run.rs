@@ -1,4 +1,4 @@
-//! The loop.
+//! The training loop.
 
 use std::time::{Duration, Instant};
 
@@ -19,28 +19,28 @@ use crate::error::{Error, LossOf, Result};
 use crate::parts::Data;
 use crate::run::{self, Journal};
 
-/// What does not change a run's result.
+/// Options of the loop that do not change a run's result.
 #[derive(Debug, Clone)]
 pub struct LoopOptions {
     /// Steps between two lines of `metrics.jsonl`.
     pub log_every: usize,
-    /// Steps between two checkpoints; `None` saves at the end of an epoch only, and each minute.
+    /// Steps between checkpoints; `None` saves only at the end of each epoch and every minute.
     pub checkpoint_every: Option<usize>,
-    /// Who asks the loop to stop.
+    /// Tells the loop to stop.
     pub interrupt: Interrupt,
 }
 
-/// A run that saves nothing for longer than this loses no more than this.
+/// Save at least this often, so that a crash loses at most this much work.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Trains `run` to its end, from its last checkpoint where there is one, and writes its summary.
+/// Trains `run` to its end, from its last checkpoint if there is one, and writes its summary.
 ///
-/// Step t uses the schedule's values at t, from 0, and the batch that (seed, epoch, position) name, so a resumed run
-/// makes the very steps of one that never stopped. A loss that is not finite is written down in the folder.
+/// Step t uses the schedule's values at t, counted from 0, and the batch given by (seed, epoch, position), so a resumed
+/// run makes exactly the steps of an uninterrupted one. A loss that is not finite is recorded in the folder.
 ///
 /// # Errors
-/// [`Error::Diverged`] at the first loss that is not finite; [`Error::Interrupted`] once all is saved; those of the data, the
-/// optimizer and the output.
+/// [`Error::Diverged`] at the first loss that is not finite; [`Error::Interrupted`] after everything is saved; errors
+/// of the data, the optimizer and the output.
 pub fn train(
     run: &RunConfig,
     data: &Data,
@@ -56,7 +56,7 @@ pub fn train(
     })
 }
 
-/// [`train`] with a setup of the caller's making.
+/// Like [`train`], with a setup that the caller builds.
 ///
 /// # Errors
 /// As [`train`], but [`Error::NotFinite`] for a loss that is not finite.
@@ -124,7 +124,7 @@ pub fn train_from(
 
         losses.read_into(&mut at)?;
         let Some(valid) = validate(&mut setup, &mut at, Views::One, &options.interrupt)? else {
-            checkpoint(&checkpoints, &setup, &journal, &mut at)?; // to go on, validate the epoch again
+            checkpoint(&checkpoints, &setup, &journal, &mut at)?; // a resumed run validates the epoch again
             return Err(Error::Interrupted { run: setup.run.name(), step: at.step });
         };
         let value = valid.evaluation.scores.get(score);
@@ -147,7 +147,8 @@ pub fn train_from(
         }
     }
 
-    // More views than the epochs' one take another validation; so does a run that was stopped after its last checkpoint.
+    // Validate again if the final evaluation has more views than the epochs' one, or if the run was stopped after its
+    // last checkpoint.
     let last = match last.filter(|_| views == Views::One) {
         Some(last) => Some(last),
         None => validate(&mut setup, &mut at, views, &options.interrupt)?,
@@ -164,15 +165,19 @@ pub fn train_from(
     Ok(summary)
 }
 
-/// What to say of a Lookahead whose first sync lies beyond the end: its slow weights stay the initial ones, which it is judged by.
+/// A note about a Lookahead whose first sync would be after the end: its slow weights, which are evaluated, stay the
+/// initial ones.
 fn never_syncs(run: &RunConfig, steps: usize) -> Option<String> {
     let Period::Fixed(period) = run.row.around.lookahead()?.sync_period else { return None };
     (period > steps).then(|| {
-        format!("{steps} steps are fewer than the sync period {period}: the slow weights, which are evaluated, stay the initial ones")
+        format!(
+            "Lookahead never syncs, because the run has {steps} steps and the sync period is {period}: the slow weights, \
+             which are evaluated, stay at their initial values"
+        )
     })
 }
 
-/// TensorBoard shows the first images of the run as they were augmented.
+/// Shows the first images of the run in TensorBoard, after augmentation.
 fn first_batch(setup: &mut Setup<'_>, journal: &mut Journal, at: &mut Position) -> Result<()> {
     let clock = Instant::now();
     let picture = setup.task.picture();
@@ -187,7 +192,7 @@ fn checkpoint(checkpoints: &Checkpoints, setup: &Setup<'_>, journal: &Journal, a
     run::save(checkpoints, &*setup.optimizer, &buffers, at)
 }
 
-/// The steps since the last such record.
+/// The record of the steps since the last one.
 fn step_record(setup: &Setup<'_>, at: &mut Position) -> StepRecord {
     let train_loss = at.logged_loss / at.logged_steps as f64;
     (at.logged_loss, at.logged_steps) = (0.0, 0);
@@ -202,7 +207,7 @@ fn step_record(setup: &Setup<'_>, at: &mut Position) -> StepRecord {
     }
 }
 
-/// Ends the epoch under way.
+/// Ends the current epoch and returns its record.
 fn epoch_record(setup: &Setup<'_>, at: &mut Position, valid: &Evaluation) -> EpochRecord {
     at.train_loss = at.epoch_loss / at.step_in_epoch.max(1) as f64;
     (at.epoch, at.step_in_epoch, at.epoch_loss) = (at.epoch + 1, 0, 0.0);
@@ -218,14 +223,14 @@ fn epoch_record(setup: &Setup<'_>, at: &mut Position, valid: &Evaluation) -> Epo
     }
 }
 
-/// Images or tokens a second of training.
+/// Images or tokens per second of training.
 pub(super) fn per_second(setup: &Setup<'_>, at: &Position) -> f64 {
     setup.task.seen(at.step * setup.run.config.train.accumulate) as f64 / at.time.training()
 }
 
-/// Writes the end down and says what to try.
+/// Records the divergence and returns the error, which says what to try.
 fn diverged(run: &RunConfig, folder: &RunFolder, of: LossOf, loss: f64) -> Error {
-    // The weights whose loss is no number may have been saved before it was known: those of earlier steps had finite losses.
+    // The weights with this loss may have been saved before it was read. Weights of earlier steps had finite losses.
     let good = folder.checkpoints().map(|checkpoints| checkpoints.describe_before(of.steps_done())).unwrap_or_default();
     let step = match of {
         LossOf::Step(step) => step,
@@ -236,8 +241,8 @@ fn diverged(run: &RunConfig, folder: &RunFolder, of: LossOf, loss: f64) -> Error
     }
     let (row, experiment) = (&run.row.name, run.config.experiment);
     let hint = format!(
-        "try a lower learning rate: the same command with `--optimizers {row} --lr {:.1e} --fresh` at its end; \
-         `just lr-find {experiment} --optimizers {row}` shows where it breaks",
+        "try a lower learning rate: append `--optimizers {row} --lr {:.1e} --fresh` to the same command; \
+         `just lr-find {experiment} --optimizers {row}` shows the rate at which training breaks down",
         run.row.inner.learning_rate() / 3.0,
     );
     Error::Diverged { run: run.name(), of, loss, checkpoint: good, hint }

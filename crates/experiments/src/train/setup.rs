@@ -1,4 +1,4 @@
-//! What a run is trained with, built from its configuration.
+//! The parts needed to train a run, built from its configuration.
 
 use std::time::Instant;
 
@@ -23,28 +23,28 @@ pub struct Setup<'a> {
     pub optimizer: Box<dyn Optimizer>,
     /// Learning rate and momentum by the step.
     pub schedules: Schedules,
-    /// Whether losses can be read without waiting.
+    /// Whether losses can be read without waiting for the device.
     pub is_on_cpu: bool,
-    /// Whole batches of an epoch.
+    /// Steps per epoch; an incomplete step is dropped.
     pub steps_per_epoch: usize,
     /// Steps of the whole run.
     pub total_steps: usize,
-    /// Seconds that the network took to be made, its whitening included: part of a run's time.
+    /// Seconds taken to build the network, including its whitening; part of a run's time.
     pub seconds: f64,
 }
 
 impl<'a> Setup<'a> {
-    /// Builds what `run` says, on `device`.
+    /// Builds the parts of `run` on `device`.
     ///
     /// # Errors
-    /// Those of the task, the optimizer and the schedules.
+    /// Errors of the task, the optimizer and the schedules.
     pub fn new(run: &'a RunConfig, data: &'a Data, device: &'a Device) -> Result<Self> {
         let clock = Instant::now();
         let task = task(run, data, device)?;
         Self::with(task, run, clock.elapsed().as_secs_f64(), device)
     }
 
-    /// The same for a task of the caller's, made in so many seconds.
+    /// The same for a task that the caller built in `seconds` seconds.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -59,7 +59,7 @@ impl<'a> Setup<'a> {
         Ok(Self { run, task, optimizer, schedules, is_on_cpu, steps_per_epoch, total_steps, seconds })
     }
 
-    /// The gradients of step `step`, from 0, over the next batches of the epoch; see [`Gradients::of`].
+    /// The gradients of step `step`, counted from 0, over the next batches of the epoch; see [`Gradients::of`].
     ///
     /// # Errors
     /// As [`Gradients::of`].
@@ -67,7 +67,7 @@ impl<'a> Setup<'a> {
         Gradients::of(&mut *self.task, step, self.run.config.train.accumulate, time)
     }
 
-    /// Goes to step `step` of epoch `epoch`, both from 0.
+    /// Moves to step `step` of epoch `epoch`, both counted from 0.
     ///
     /// # Errors
     /// As [`Task::begin`].

@@ -1,4 +1,4 @@
-//! What a run ends with: its summary, and when it reached its target.
+//! The summary of a finished run, and when it reached its target.
 
 use lookahead_runs::{Figures, HeldOutFigures, Position, Reached, RunDetails, RunFolder, RunSummary, Split, Target};
 
@@ -11,7 +11,7 @@ use crate::config::RunConfig;
 use crate::error::Result;
 use crate::run::weights_digest;
 
-/// Writes down when a score of `value` reached the target, where it is the first that does.
+/// Records the time if `value` is the first score that reaches the target.
 pub(super) fn note_target(run: &RunConfig, at: &mut Position, value: f64) {
     let (target, score) = (run.config.evaluation.target, run.config.data.task().score());
     let has_reached = value == target || score.is_better(value, target);
@@ -20,8 +20,8 @@ pub(super) fn note_target(run: &RunConfig, at: &mut Position, value: f64) {
     }
 }
 
-/// The figures are those of the test part, where it was read; what the run was validated on is the test part too where nothing is held
-/// out.
+/// The figures are those of the test part, if it was read. If nothing is held out, the run was validated on the test
+/// part too.
 pub(super) fn summary(
     setup: &Setup<'_>,
     folder: &RunFolder,
@@ -69,7 +69,7 @@ pub(super) fn summary(
     })
 }
 
-/// The target and when it was reached, of a run that has one.
+/// The target and when it was reached, if the run has one.
 fn target(run: &RunConfig, at: &Position) -> Option<Target> {
     let score = run.config.evaluation.target;
     (score > 0.0).then_some(Target { score, reached: at.target })

@@ -1,20 +1,21 @@
-//! Whoever watches a run.
+//! Observers of a run.
 
 use lookahead_runs::{Log, Record};
 
-/// What a run tells whoever watches it while it trains; nothing of it changes the run.
+/// Receives a run's events during training. It cannot change the run.
 pub trait Watch {
-    /// The run begins, or goes on after `done` of its `steps` steps and `epochs` epochs; `before` is what it wrote until then.
+    /// The run starts, or resumes after `done` of its `steps` steps in `epochs` epochs; `before` holds the records
+    /// until then.
     fn begin(&mut self, epochs: usize, steps: usize, done: usize, before: &Log);
-    /// `done` steps are done.
+    /// The run has done `done` steps.
     fn steps(&mut self, done: usize);
     /// A line was written to `metrics.jsonl`.
     fn record(&mut self, record: &Record);
-    /// A word for the user.
+    /// A note for the user.
     fn note(&mut self, text: &str);
 }
 
-/// Nobody watches.
+/// Ignores all events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unwatched;
 

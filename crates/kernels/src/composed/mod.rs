@@ -9,7 +9,9 @@ mod sequences;
 
 use candle_core::{D, Result, Tensor};
 
-use crate::plan::{BlockPlan, ConvShape, Input, LayerPlan, NormPlan, PoolShape, RowNormPlan, Shortcut, Window};
+use crate::plan::{
+    BlockPlan, ConvShape, Input, LayerPlan, NormPlan, PlainPlan, PoolShape, RowNormPlan, Shortcut, Window,
+};
 use crate::{Activation, BatchNorm, Mode};
 
 pub(crate) use sequences::{embedding, linear, lstm, masked};
@@ -109,6 +111,27 @@ pub(crate) fn residual_blocks(
         }
     }
     Ok(x)
+}
+
+/// Layers without shortcuts, checked, of a contiguous input.
+pub(crate) fn plain_network(x: &Tensor, plans: Vec<PlainPlan>, mode: Mode) -> Result<Tensor> {
+    plans.into_iter().try_fold(x.clone(), |x, plan| {
+        let output = plan.output_extents();
+        let PlainPlan { shape, weight, bias, pool, norm, after } = plan;
+        let convolved = conv2d(shape, &x, &weight, bias.as_ref())?;
+        let pooled = match pool {
+            Some(pool) => max_pool(pool, &convolved)?,
+            None => convolved,
+        };
+        match (norm, after) {
+            (Some(norm), after) => {
+                let plan = NormPlan { op: "plain_network", input: Input::Given, output, norm, after, mode };
+                batch_norm(&pooled, None, plan)
+            }
+            (None, Some(after)) => activate(&pooled, after),
+            (None, None) => Ok(pooled),
+        }
+    })
 }
 
 /// `max(x, 0)` with the gradient 0 at 0.

@@ -1,7 +1,7 @@
 //! The compositions against the kernels of the CPU, in f64: values and gradients.
 
 use super::*;
-use crate::{After, Conv2dOptions, ConvBatchNorm, ResidualBlock};
+use crate::{After, Conv2dOptions, ConvBatchNorm, PlainLayer, ResidualBlock};
 use candle_core::{Device, Var};
 
 fn numbers(shape: impl Into<candle_core::Shape>, seed: u32) -> Var {
@@ -102,6 +102,33 @@ fn blocks_with_a_shortcut() {
     let block = ResidualBlock { path: vec![first, second], shortcut: Some(shortcut) };
     let kernel = crate::residual_blocks(&x, &[block], Mode::Train).unwrap();
     equal("residual_blocks", &[&x, &parts[0].0, &parts[1].0, &parts[2].0], &composed, &kernel);
+}
+
+#[test]
+fn layers_without_shortcuts() {
+    let (x, first, bias) = (numbers((2, 9, 8, 3), 1), numbers((4, 3, 2, 2), 2), numbers(4, 3));
+    let (second, of_second) = layer(4, 6, 3, 1, 10);
+    let (third, _) = layer(6, 5, 3, 1, 20);
+    let gelu = Some(Activation::Gelu);
+    let layers = [
+        PlainLayer {
+            bias: Some(bias.as_tensor().clone()),
+            activation: gelu,
+            ..PlainLayer::new(first.as_tensor().clone())
+        },
+        PlainLayer {
+            padding: 1,
+            pool: 2,
+            norm: Some(of_second.norm),
+            activation: gelu,
+            ..PlainLayer::new(second.as_tensor().clone())
+        },
+        PlainLayer { padding: 1, pool: 2, ..PlainLayer::new(third.as_tensor().clone()) },
+    ];
+    let plans = crate::ops::plain_network::plans(&x, &layers, Mode::Eval).unwrap();
+    let composed = plain_network(&x, plans, Mode::Eval).unwrap();
+    let kernel = crate::plain_network(&x, &layers, Mode::Eval).unwrap();
+    equal("plain_network", &[&x, &first, &bias, &second, &third], &composed, &kernel);
 }
 
 #[test]

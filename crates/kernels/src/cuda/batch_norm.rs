@@ -1,23 +1,9 @@
 //! The launches of batch norm; the kernels are in `batch_norm.cu`.
 
 use crate::cuda::call::{Argument, Call, Pointer, int};
-use crate::cuda::source::{ElementType, File, Source};
+use crate::cuda::columns::Matrix;
+use crate::cuda::source::File;
 use crate::cuda::stream::Meeting;
-
-/// Parts that the rows of all tiles are cut into, if there are rows enough: as many as an H100 has blocks at once. Not measured.
-const PARTS: usize = 132 * 4;
-
-/// Rows of a part at least.
-const PART_ROWS: usize = 128;
-
-/// The matrix that is normalised: one row a pixel.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Matrix {
-    pub(crate) rows: usize,
-    pub(crate) channels: usize,
-    pub(crate) element: ElementType,
-    pub(crate) parameter: ElementType,
-}
 
 /// A layer's parameters and running statistics, (C) each.
 #[derive(Debug, Clone, Copy)]
@@ -69,31 +55,6 @@ pub(crate) struct Scratch {
 }
 
 impl Matrix {
-    /// Channels that a block looks at.
-    fn tile(&self) -> usize {
-        self.channels.next_power_of_two().min(32)
-    }
-
-    fn tiles(&self) -> usize {
-        self.channels.div_ceil(self.tile())
-    }
-
-    /// Parts of the rows, and the rows of each: a matter of the extents alone, so that sums do not depend on the device.
-    fn parts(&self) -> (usize, usize) {
-        let parts = (PARTS / self.tiles()).max(1).min(self.rows.div_ceil(PART_ROWS)).max(1);
-        let rows = self.rows.div_ceil(parts).max(1);
-        (self.rows.div_ceil(rows).max(1), rows)
-    }
-
-    /// Doubles that the parts leave behind.
-    pub(crate) fn partials(&self) -> usize {
-        2 * self.parts().0 * self.channels
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.rows * self.channels * self.element.bytes()
-    }
-
     /// Bytes of mean and reciprocal, and where both are in memory of that size.
     pub(crate) fn statistics_bytes(&self) -> usize {
         2 * self.channels * self.element.wide_bytes()
@@ -101,40 +62,6 @@ impl Matrix {
 
     pub(crate) fn statistics_at(&self, at: Pointer) -> Statistics {
         Statistics { mean: at, reciprocal: at.offset(self.statistics_bytes() / 2) }
-    }
-
-    /// Elements that a thread takes at once, as rows and addresses allow: 16 bytes, but for f64.
-    fn pack(&self, pointers: &[Pointer]) -> usize {
-        let widest: &[usize] = match self.element {
-            ElementType::F32 => &[4],
-            ElementType::F64 => &[],
-            ElementType::Bf16 => &[8, 4],
-        };
-        let fits = |pack: &&usize| {
-            let bytes = (**pack * self.element.bytes()) as u64;
-            self.channels.is_multiple_of(**pack) && pointers.iter().all(|pointer| pointer.0.is_multiple_of(bytes))
-        };
-        widest.iter().find(fits).copied().unwrap_or(1)
-    }
-
-    fn call(&self, kernel: &'static str, pack: usize, blocks: Option<usize>, arguments: Vec<Argument>) -> Call {
-        let file = File::BatchNorm(pack as u32);
-        let source = Source { file, element: self.element, parameter: self.parameter };
-        let (tiles, parts) = (self.tiles(), self.parts().0);
-        // Blocks that meet all run at once: where there are more tiles and parts than that, each takes several.
-        let (across, down) = match blocks {
-            Some(blocks) => {
-                let across = tiles.min(blocks.max(1));
-                (across, parts.min(blocks / across).max(1))
-            }
-            None => (tiles, parts),
-        };
-        Call { source, kernel, grid: (across as u32, down as u32, 1), together: blocks.is_some(), arguments }
-    }
-
-    fn extents(&self) -> [Argument; 5] {
-        let (parts, rows_per_part) = self.parts();
-        [self.rows, self.channels, self.tile(), parts, rows_per_part].map(int)
     }
 
     /// Normalises with the batch's statistics, which go to `to`, and moves the running ones.
@@ -155,7 +82,7 @@ impl Matrix {
         let Parameters { weight, bias, running_mean, running_var } = *parameters;
         arguments.extend([weight, bias, running_mean, running_var, to.mean, to.reciprocal].map(Argument::from));
         arguments.push(int(usize::from(at.relu)));
-        self.call("train", pack, Some(meeting.blocks), arguments)
+        self.call(File::BatchNorm(pack), "train", Some(meeting.blocks), arguments)
     }
 
     /// Normalises with the running statistics, which go to `to`.
@@ -167,7 +94,7 @@ impl Matrix {
         let Parameters { weight, bias, running_mean, running_var } = *parameters;
         arguments.extend([weight, bias, running_mean, running_var, to.mean, to.reciprocal].map(Argument::from));
         arguments.push(int(usize::from(at.relu)));
-        self.call("evaluate", pack, None, arguments)
+        self.call(File::BatchNorm(pack), "evaluate", None, arguments)
     }
 
     /// All gradients. `batch_statistics` says whether the statistics were the batch's own, or constants.
@@ -187,6 +114,6 @@ impl Matrix {
         arguments.push(if batch_statistics { 1.0 / self.rows as f64 } else { 0.0 }.into());
         let Statistics { mean, reciprocal } = *statistics;
         arguments.extend([weight, mean, reciprocal, at.d_weight, at.d_bias, scratch.terms].map(Argument::from));
-        self.call("backward", pack, Some(meeting.blocks), arguments)
+        self.call(File::BatchNorm(pack), "backward", Some(meeting.blocks), arguments)
     }
 }

@@ -3,7 +3,8 @@
 use candle_core::Result;
 
 use crate::Mode;
-use crate::cuda::batch_norm::{Backward, Forward, Matrix, Parameters, Scratch};
+use crate::cuda::batch_norm::{Backward, Forward, Parameters, Scratch};
+use crate::cuda::columns::Matrix;
 use crate::cuda::stream::Stream;
 
 /// Batch norm over the pixels of a layer.

@@ -7,7 +7,9 @@
 mod activation;
 mod attempts;
 mod batch_norm;
+mod bias;
 mod call;
+mod columns;
 mod convolution;
 mod cross_entropy;
 #[cfg(feature = "cuda")]
@@ -15,6 +17,7 @@ mod device;
 mod filters;
 mod layer;
 mod network;
+mod plain_network;
 mod pool;
 mod relu;
 mod row_norm;
@@ -34,8 +37,8 @@ mod tests;
 
 #[cfg(feature = "cuda")]
 pub(crate) use device::{
-    activate, avg_pool, batch_norm, conv2d, cross_entropy, cross_entropy_indices, max_pool, relu, residual_blocks,
-    row_norm,
+    activate, avg_pool, batch_norm, conv2d, cross_entropy, cross_entropy_indices, max_pool, plain_network, relu,
+    residual_blocks, row_norm,
 };
 #[cfg(feature = "cuda")]
 pub use device::{cuda_device, set_tf32};

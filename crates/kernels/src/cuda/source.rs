@@ -56,8 +56,9 @@ impl ElementType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum File {
     Activation,
-    /// For packs of so many elements.
+    /// For packs of so many elements, as `Bias` is.
     BatchNorm(u32),
+    Bias(u32),
     CrossEntropy,
     Filters,
     Pool,
@@ -83,9 +84,12 @@ impl Source {
 
     /// The text to compile.
     pub(crate) fn text(self) -> String {
+        // What stands between `common.cu` and the file.
+        let columns = |pack: u32| format!("#define PACK {pack}\n{}", include_str!("columns.cu"));
         let (body, own) = match self.file {
             File::Activation => (include_str!("activation.cu"), String::new()),
-            File::BatchNorm(pack) => (include_str!("batch_norm.cu"), format!("#define PACK {pack}\n")),
+            File::BatchNorm(pack) => (include_str!("batch_norm.cu"), columns(pack)),
+            File::Bias(pack) => (include_str!("bias.cu"), columns(pack)),
             File::CrossEntropy => (include_str!("cross_entropy.cu"), String::new()),
             File::Filters => (
                 include_str!("filters.cu"),
@@ -98,7 +102,7 @@ impl Source {
         };
         let (element, parameter) = (self.element.code(), self.parameter.code());
         let common = include_str!("common.cu");
-        format!("#define ELEMENT {element}\n#define PARAMETER {parameter}\n{own}{common}\n{body}")
+        format!("#define ELEMENT {element}\n#define PARAMETER {parameter}\n{common}\n{own}\n{body}")
     }
 
     /// Every unit that an operation may ask for.
@@ -114,8 +118,8 @@ impl Source {
                 ElementType::F64 => &[1],
                 ElementType::Bf16 => &[1, 4, 8],
             };
-            let norms = packs.iter().map(|&pack| File::BatchNorm(pack));
-            norms.chain([File::RowNorm, File::Filters]).map(move |file| Self { file, element, parameter })
+            let of_columns = packs.iter().flat_map(|&pack| [File::BatchNorm(pack), File::Bias(pack)]);
+            of_columns.chain([File::RowNorm, File::Filters]).map(move |file| Self { file, element, parameter })
         });
         let transposes = [8, 16, 32, 64].map(|bits| Self::of(File::Transpose(bits), ElementType::F32));
         plain.chain(norms).chain(transposes).collect()

@@ -12,7 +12,7 @@ mod linear;
 mod lstm;
 mod masked;
 mod max_pool;
-mod plain_network;
+pub(crate) mod plain_network;
 mod relu;
 mod residual_blocks;
 mod row_norm;

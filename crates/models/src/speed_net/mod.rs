@@ -80,6 +80,8 @@ struct Group {
 /// Batch norm without a scale.
 #[derive(Debug)]
 struct Shift {
+    /// Ones, once for all passes.
+    scale: Tensor,
     bias: Var,
     running_mean: Var,
     running_var: Var,
@@ -132,7 +134,8 @@ impl SpeedNet {
             &[count, 3, height, width] if count > 0 && height > 1 && width > 1 => {}
             _ => return refuse("(N, 3, H, W) with at least one image of 2 x 2 pixels"),
         }
-        let filters = whitening::filters(images, self.config.whitening_eps)?;
+        // The sums are the host's: one copy of all images, not one for each.
+        let filters = whitening::filters(&images.to_device(&Device::Cpu)?, self.config.whitening_eps)?;
         if !filters.sum_all()?.to_scalar::<f64>()?.is_finite() {
             let (rule, value) = ("finite numbers", "NaN or infinity".to_string());
             return Err(lookahead_kernels::Error::Argument { op, argument: "images", rule, value }.into());
@@ -253,6 +256,7 @@ impl Group {
 impl Shift {
     fn new(store: &mut StoreBuilder<'_>, name: &str, channels: usize) -> Result<Self> {
         Ok(Self {
+            scale: Tensor::ones(channels, store.dtype, &store.device)?,
             bias: store.parameter(format!("{name}.bias"), &[channels], Init::Constant(0.0))?,
             running_mean: store.buffer(format!("{name}.running_mean"), &[channels], Init::Constant(0.0))?,
             running_var: store.buffer(format!("{name}.running_var"), &[channels], Init::Constant(1.0))?,
@@ -261,7 +265,7 @@ impl Shift {
 
     fn kernel(&self, config: BatchNormConfig, pass: Pass) -> Result<BatchNorm> {
         let (mean, var) = (self.running_mean.clone(), self.running_var.clone());
-        let norm = BatchNorm::with_fixed_scale(weight(&self.bias, pass), mean, var)?;
+        let norm = BatchNorm::new(self.scale.clone(), weight(&self.bias, pass), mean, var)?;
         Ok(BatchNorm { momentum: config.momentum, eps: config.eps, ..norm })
     }
 }

@@ -3,6 +3,8 @@
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 
 /// The file's contents: tensors, and text entries in the metadata.
@@ -53,15 +55,20 @@ impl Archive {
     }
 }
 
-/// Writes a temporary file next to `path`, then renames it, so a crash leaves the old file intact.
+/// Writes a temporary file next to `path`, then renames it, so a crash leaves the old file intact. A failure leaves no temporary file.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let io = |source| Error::Io { path: path.to_path_buf(), source };
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".partial");
-    let mut file = std::fs::File::create(&temporary).map_err(io)?;
-    std::io::Write::write_all(&mut file, bytes).map_err(io)?;
-    file.sync_all().map_err(io)?;
-    std::fs::rename(&temporary, path).map_err(io)
+    let written = File::create(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
+    });
+    written.map_err(|source| {
+        // The disk may be full, and half a file is useless.
+        let _ = std::fs::remove_file(&temporary);
+        Error::Io { path: path.to_path_buf(), source }
+    })
 }
 
 /// The entries whose key starts with `prefix`, with the prefix removed.
@@ -93,7 +100,16 @@ fn unescape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{escape, unescape};
+    use super::{escape, replace, unescape};
+
+    #[test]
+    fn a_file_that_cannot_take_its_name_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("latest.safetensors");
+        std::fs::create_dir(&path).unwrap();
+        assert!(replace(&path, b"whole").is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn any_text_survives_a_line() {

@@ -1,7 +1,8 @@
-//! Tables and the interactive page from run folders.
+//! The program `report`: tables and the interactive page from run folders.
 //!
-//! `just report` reads every experiment under `runs`; `just report runs/cifar10` reads one. The page goes beside the runs,
-//! the table to standard output, what was left out to standard error. Finished, running and damaged runs may be mixed.
+//! `just report` reads every experiment in `runs`; `just report runs/cifar10` reads one. It writes the page beside the
+//! runs, the table to standard output, and notes on what was left out to standard error. Finished, running and damaged
+//! runs may be mixed.
 
 use std::process::ExitCode;
 

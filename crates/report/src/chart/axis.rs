@@ -1,6 +1,6 @@
-//! Axes of a chart: from values to pixels, and round ticks.
+//! Axes of a chart: mapping from values to pixels, and round ticks.
 
-/// An axis: from value to pixel.
+/// An axis: maps values to pixels.
 pub(super) struct Axis {
     pub(super) low: f64,
     high: f64,
@@ -10,7 +10,7 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Over `values`, with `room` at both ends as a share of their range where it is not logarithmic.
+    /// An axis over `values`. A linear axis has `room` at both ends, as a fraction of the range of values.
     pub(super) fn of(values: impl Iterator<Item = f64>, is_logarithmic: bool, room: f64, from: f64, to: f64) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for value in values.filter(|value| value.is_finite() && (!is_logarithmic || *value > 0.0)) {
@@ -29,7 +29,7 @@ impl Axis {
         Self { low, high, is_logarithmic, from, to }
     }
 
-    /// Ends it where `limits` do, if it would go on.
+    /// Shortens the axis to `limits`.
     pub(super) fn stay_within(&mut self, limits: (f64, f64)) {
         let (low, high) = (self.low.max(limits.0), self.high.min(limits.1));
         if low < high {
@@ -47,7 +47,7 @@ impl Axis {
         self.from + share * (self.to - self.from)
     }
 
-    /// Round values within the axis, about `count` of them.
+    /// About `count` round values on the axis; on a logarithmic axis, decades or 1, 2, 5 steps.
     pub(super) fn ticks(&self, count: f64) -> Vec<f64> {
         if self.is_logarithmic {
             let decades = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
@@ -66,7 +66,7 @@ impl Axis {
     }
 }
 
-/// The next of 1, 2, 5, 10, ... times a power of ten.
+/// The next value of the form 1, 2 or 5 times a power of ten.
 fn round_step(rough: f64) -> f64 {
     let power = 10f64.powf(rough.log10().floor());
     let factor =
@@ -74,7 +74,7 @@ fn round_step(rough: f64) -> f64 {
     factor * power
 }
 
-/// A tick without needless digits: `20k`, `0.05`, `1e-5`.
+/// A tick label without unnecessary digits: `20k`, `0.05`, `1e-5`.
 pub(super) fn tick_text(tick: f64) -> String {
     match tick.abs() {
         0.0 => "0".to_owned(),

@@ -1,4 +1,4 @@
-//! Line charts as SVG on white: figures for papers, and of the programs that end in one.
+//! Line charts as SVG on white, for papers and for programs that draw a chart.
 //!
 //! ```
 //! use lookahead_report::chart::{Chart, Line, Stroke};
@@ -33,41 +33,42 @@ use axis::{Axis, tick_text};
 pub struct Stroke {
     /// An SVG colour.
     pub colour: &'static str,
-    /// Pixels.
+    /// Width in pixels.
     pub width: f64,
-    /// Dashes as SVG spells them; empty for a whole line.
+    /// SVG dash pattern; empty for a solid line.
     pub dash: &'static str,
 }
 
-/// A line: its name, its strokes, and its points from left to right, each with the spread of what it is the mean of.
+/// A line: name, stroke, and points from left to right.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
     /// The name in the legend.
     pub name: String,
-    /// How it is drawn.
+    /// How the line is drawn.
     pub stroke: Stroke,
-    /// Points that are not finite, or not positive on a logarithmic axis, are left out.
+    /// (x, mean and standard deviation of y), in ascending order of x. Points that are not finite, or not positive on a
+    /// logarithmic axis, are left out.
     pub points: Vec<(f64, Spread)>,
 }
 
-/// A chart. An axis of x that is not logarithmic starts at zero: it counts steps or epochs.
+/// A line chart. A linear x axis starts at zero, since it counts steps or epochs.
 #[derive(Debug, Clone)]
 pub struct Chart {
-    /// What it is about; not drawn, for readers of the file and of screens.
+    /// Title of the SVG document, for screen readers; not drawn.
     pub title: String,
-    /// Below it.
+    /// Title of the x axis.
     pub x_title: &'static str,
-    /// Beside it.
+    /// Title of the y axis.
     pub y_title: &'static str,
-    /// Whether x is drawn by its logarithm.
+    /// True for a logarithmic x axis.
     pub x_is_logarithmic: bool,
-    /// Whether y is drawn by its logarithm.
+    /// True for a logarithmic y axis.
     pub y_is_logarithmic: bool,
-    /// The values that y can have, where there are limits: neither its axis nor a band leaves them.
+    /// Lowest and highest possible y; neither the axis nor a band goes beyond them. `None` for no limits.
     pub y_range: Option<(f64, f64)>,
-    /// The lines; several get a legend.
+    /// The lines; two or more get a legend.
     pub lines: Vec<Line>,
-    /// An x to mark, with a word.
+    /// An x value to mark with a vertical line, and its label.
     pub mark: Option<(f64, String)>,
 }
 
@@ -77,7 +78,7 @@ const SIZE: (f64, f64) = (560.0, 340.0);
 const MARGIN: (f64, f64, f64, f64) = (62.0, 16.0, 16.0, 46.0);
 /// Height of a row of the legend.
 const LEGEND_ROW: f64 = 18.0;
-/// Where a name begins in its column of the legend, and about how wide a letter is.
+/// Left end of a name in its column of the legend, and approximate width of a letter.
 const LEGEND_NAME: (f64, f64) = (34.0, 6.5);
 
 impl Chart {
@@ -108,7 +109,7 @@ impl Chart {
         self.draw_axes(&mut svg, &x, &y);
         if let Some((at, word)) = &self.mark {
             let at = x.at(*at);
-            // The word stands on the side where there is room for it.
+            // The label is on the side with more room.
             let (beside, anchor) = if at < 0.5 * (MARGIN.0 + right) { (at + 5.0, "start") } else { (at - 5.0, "end") };
             let _ = writeln!(
                 svg,
@@ -133,7 +134,7 @@ impl Chart {
         svg
     }
 
-    /// Two, if the longest name leaves room for its neighbour.
+    /// Two columns if the longest name fits into half of the width, else one.
     fn legend_columns(&self) -> usize {
         let longest = self.lines.iter().map(|line| line.name.chars().count()).max().unwrap_or(0);
         let half = 0.5 * (SIZE.0 - MARGIN.0 - MARGIN.2);
@@ -177,7 +178,7 @@ impl Chart {
     }
 }
 
-/// The ends of the band around a point, which do not leave `limits`; none where one value leaves the spread unknown.
+/// The ends of the band around a point, within `limits`; both are the mean if the standard deviation is unknown.
 fn band(spread: &Spread, limits: (f64, f64)) -> (f64, f64) {
     let Spread { mean, std } = *spread;
     let half = std.unwrap_or(0.0);
@@ -192,7 +193,7 @@ impl Line {
         }
         let at = |across: f64, value: f64| format!("{:.1} {:.1}", x.at(across), y.at(value));
         if let [(across, spread)] = points[..] {
-            // A path of one point has no length to be stroked.
+            // A path of one point would be invisible.
             let (x, y, colour) = (x.at(*across), y.at(spread.mean), self.stroke.colour);
             let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
             return;

@@ -1,11 +1,11 @@
-// A line chart with seed bands, a cursor that all charts share, and zoom along x.
+// A line chart with bands over seeds, a cursor shared by all charts, and zoom along x.
 
 const MARGIN = { left: 54, top: 10, right: 14, bottom: 38 };
 let chartCount = 0;
 
 class LineChart {
-  // `options`: key of the curve, title, whether a logarithmic axis makes sense, the least and the most that a value can be, and
-  // whether the axis may leave out a row that explodes. `share` is told of cursor and zoom.
+  // `options`: key of the curve, title, `log` (a logarithmic axis makes sense), `range` (lowest and highest possible value), and
+  // `robust` (the axis may leave out a row that explodes). `share` receives changes of cursor and zoom.
   constructor(options, share) {
     Object.assign(this, options);
     this.share = share;
@@ -63,7 +63,7 @@ class LineChart {
     this.drawCursor(state.cursor);
   }
 
-  // A line that leaves the chart at its top says so there and below: an axis drawn to it would flatten all others.
+  // A line that leaves the chart at the top is marked there and named below: an axis that includes it would flatten all others.
   markBeyond(inside, logarithmic) {
     if (logarithmic) return;
     const gone = this.series.filter((series) => !this.fitting.includes(series) && series.y.some((y) => y > this.y.high));
@@ -75,7 +75,7 @@ class LineChart {
     if (gone.length) this.beyond.textContent = `Beyond the axis: ${gone.map((series) => `${series.name}, up to ${short(Math.max(...series.y))}`).join("; ")}`;
   }
 
-  // The series that an axis is drawn to: from the lowest highest value on, each that leaves the others an eighth of the height.
+  // The series that the axis includes: in ascending order of their highest values, while the range grows at most eightfold at once.
   fittingSeries(logarithmic) {
     if (logarithmic || !this.robust) return this.series;
     const ends = this.series.filter(({ y }) => y.length)
@@ -90,7 +90,7 @@ class LineChart {
     return fitting;
   }
 
-  // Fits what is visible, with a little room; bands count, unless they dwarf the lines.
+  // Fits the axis to what is visible, with a little room. Bands count, unless they dwarf the lines.
   verticalScale(state, first, last, bottom, top) {
     const logarithmic = state.log && this.log;
     let [low, high, wide, tall] = [Infinity, -Infinity, Infinity, -Infinity];
@@ -159,7 +159,7 @@ class LineChart {
     return `last values ${last.join(", ")}${this.series.length > 8 ? ", ..." : ""}`;
   }
 
-  // Vertical line and dots at x; `null` takes them away.
+  // Draws a vertical line and dots at x; `null` removes them.
   drawCursor(x) {
     this.overlay.replaceChildren();
     if (x === null || !this.x || x < this.x.low || x > this.x.high) return [];

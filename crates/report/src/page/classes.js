@@ -1,11 +1,11 @@
-// Confusions and accuracy of each class, summed over a row's finished runs.
+// Confusions and accuracy per class, summed over a row's finished runs.
 
-// Above this, classes are listed and searched; below, all are shown.
+// With more classes than this, only some are listed, with a search; otherwise all are shown.
 const MANY_CLASSES = 40;
-// Classes and confusions listed before anybody searches.
+// Number of confusions listed, and half the number of classes.
 const LISTED = 20;
 
-// The counts as rows of a matrix: true class, then predicted class; null where there are too many classes for one.
+// The counts as a matrix, one row per true class, one column per predicted class; null if there are too many classes.
 function matrixOf({ matrix }) {
   if (!matrix.length) return null;
   const n = data.classes.length;
@@ -21,14 +21,14 @@ function matrixOf({ matrix }) {
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 
-// Percent of each class; NaN for a class without images.
+// Accuracy per class in percent; NaN for a class without images.
 const accuracies = ({ images, hits }) => images.map((count, index) => (count ? (100 * hits[index]) / count : NaN));
 
 function classesSection() {
   const rows = data.rows.map((row, index) => ({ row, index })).filter(({ row }) => row.classes);
   if (!rows.length) return false;
   const isBetter = (a, b) => score.is_higher_better ? a > b : a < b;
-  // The best row that has another to be set against.
+  // The best row with an inner optimizer's row to compare with, else the best row.
   const paired = rows.filter(({ row }) => row.inner !== null);
   const mean = ({ row }) => row.numbers[scoreIndex]?.mean ?? (score.is_higher_better ? -Infinity : Infinity);
   const best = (paired.length ? paired : rows).reduce((a, b) => (isBetter(mean(b), mean(a)) ? b : a));
@@ -59,7 +59,7 @@ function confusionFigure(row, matrix) {
   const cell = n <= 12 ? 44 : n <= 30 ? 20 : 6;
   const named = n <= 30;
   const longest = Math.max(...data.classes.map((name) => name.length));
-  // A phone shows the figure at two thirds, so its letters begin larger.
+  // A phone shows the figure at two thirds of its size, so its letters start larger.
   const grown = window.innerWidth < 600 && n > 6 && cell === 44 ? 1.3 : 1;
   const scale = cell < 30 ? 0.8 : grown;
   const left = named ? 14 + Math.min(longest, 20) * 6.9 * scale : 26;
@@ -67,7 +67,7 @@ function confusionFigure(row, matrix) {
   const size = n * cell;
   const right = named ? 4 + Math.min(data.classes.at(-1).length, 20) * 4.4 * scale - cell / 2 : 2;
   const width = left + size + Math.max(2, right);
-  // Few classes make a small figure, not one of huge letters.
+  // Few classes make a small figure, not one with huge letters.
   const plot = svg("svg", { class: "confusion", viewBox: `0 0 ${width} ${top + size + 2}`, role: "img",
     style: { "max-width": `${Math.min(640, 1.3 * width)}px`, "--letters": `${12 * grown}px` },
     "aria-label": `Confusion matrix of ${rowLabel(row)}, ${count(n, "class", "classes")}; true class by row, predicted class by column` });
@@ -78,7 +78,7 @@ function confusionFigure(row, matrix) {
       if (!images) return;
       const share = images / total;
       const hit = truth === predicted;
-      // Errors are rare, so their shades rise with the root of the share.
+      // Errors are rare, so their shades grow with the square root of the share.
       const shade = hit ? share : Math.min(1, Math.sqrt(share) * 1.15);
       const [x, y] = [left + predicted * cell, top + truth * cell];
       plot.append(svg("rect", { class: hit ? "hit" : "miss", x, y, width: cell, height: cell, "fill-opacity": (0.05 + 0.95 * shade).toFixed(3), "data-at": `${truth},${predicted}` }));
@@ -105,7 +105,7 @@ function confusionFigure(row, matrix) {
     const [truth, predicted] = at.split(",").map(Number);
     const images = matrix[truth][predicted];
     tip.show(event.clientX, event.clientY, [
-      el("p", { class: "tip-title" }, truth === predicted ? `${data.classes[truth]}, rightly` : `${data.classes[truth]} taken for ${data.classes[predicted]}`),
+      el("p", { class: "tip-title" }, truth === predicted ? `${data.classes[truth]}, correct` : `${data.classes[truth]} predicted as ${data.classes[predicted]}`),
       el("p", {}, `${count(images, "image")}, ${fixed((100 * images) / sum(matrix[truth]), 2)} % of the class`)]);
   });
   plot.addEventListener("pointerleave", () => tip.hide());
@@ -114,27 +114,27 @@ function confusionFigure(row, matrix) {
     plot);
 }
 
-// The largest confusions by their counts: a share of a class of one image says nothing.
+// The largest confusions by count, not by share: the share of a class with one image says nothing.
 function confusionsFigure(row, state, long) {
   const found = row.classes.largest.filter(([truth, predicted]) => isFound(truth, state.search) || isFound(predicted, state.search));
   const shown = found.slice(0, long ? LISTED : 5);
   if (!shown.length) return null;
   const share = ([truth, , images]) => `${fixed((100 * images) / row.classes.images[truth], 1)} %`;
   return el("figure", { class: "panel" },
-    el("figcaption", {}, el("span", { class: "chart-title" }, "Largest confusions"), el("span", { class: "muted" }, " true class, what it was taken for, images, share of the class")),
+    el("figcaption", {}, el("span", { class: "chart-title" }, "Largest confusions"), el("span", { class: "muted" }, " true class, predicted class, images, share of the true class")),
     el("table", { class: "figures confusions" },
-      el("thead", { class: "unseen" }, el("tr", {}, ["True class", "Taken for", "Images", "Share of the class"].map((head) => el("th", { scope: "col" }, head)))),
+      el("thead", { class: "unseen" }, el("tr", {}, ["True class", "Predicted class", "Images", "Share of the true class"].map((head) => el("th", { scope: "col" }, head)))),
       el("tbody", {}, shown.map((pair) => el("tr", {},
         el("th", { scope: "row" }, data.classes[pair[0]]), el("td", {}, "→ ", data.classes[pair[1]]), el("td", { class: "number" }, String(pair[2])), el("td", { class: "number" }, share(pair)))))),
     long && found.length > shown.length && el("p", { class: "hint" }, `and ${found.length - shown.length} more: search for a class`));
 }
 
-// A bar for each class, with the inner optimizer's accuracy as a tick.
+// One bar per class, with a tick at the inner optimizer's accuracy.
 function perClassFigure(row, state) {
   const other = row.inner !== null && data.rows[row.inner].classes ? data.rows[row.inner] : null;
   const theirs = other ? accuracies(other.classes) : [];
   const list = accuracies(row.classes).map((accuracy, index) => ({ accuracy, index })).filter(({ index }) => isFound(index, state.search));
-  // Classes without images come last, whichever way.
+  // Classes without images come last in both orders.
   const by = (direction) => (a, b) => Number.isNaN(a.accuracy) - Number.isNaN(b.accuracy) || direction * (a.accuracy - b.accuracy) || 0;
   if (state.order === "accuracy") list.sort(by(-1));
   if (state.order === "worst") list.sort(by(1));
@@ -146,10 +146,10 @@ function perClassFigure(row, state) {
       other && Number.isFinite(theirs[index]) && el("span", { class: "bar-tick", style: { left: `${theirs[index]}%` } })),
     el("span", { class: "number" }, Number.isNaN(accuracy) ? "no images" : fixed(accuracy, 1))]);
   return el("figure", { class: "panel" },
-    el("figcaption", {}, el("span", { class: "chart-title" }, "Accuracy of each class, %"),
-      other && el("span", { class: "muted" }, " the tick is ", rowLabel(other))),
+    el("figcaption", {}, el("span", { class: "chart-title" }, "Accuracy per class, %"),
+      other && el("span", { class: "muted" }, " the tick marks ", rowLabel(other))),
     shown.length
-      ? el("div", { class: "bars class-bars", tabindex: shown.length > 20 ? "0" : null, role: "group", "aria-label": "Accuracy of each class" }, bars)
-      : el("p", { class: "muted" }, "No class of this name."),
-    shown.length < list.length && el("p", { class: "hint" }, `and ${list.length - shown.length} more: search for a class, or turn the order`));
+      ? el("div", { class: "bars class-bars", tabindex: shown.length > 20 ? "0" : null, role: "group", "aria-label": "Accuracy per class" }, bars)
+      : el("p", { class: "muted" }, "No class matches the search."),
+    shown.length < list.length && el("p", { class: "hint" }, `and ${list.length - shown.length} more: search for a class, or change the order`));
 }

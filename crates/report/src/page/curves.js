@@ -1,6 +1,6 @@
-// The charts, their one set of controls, and the legend.
+// The charts, their common controls, and the legend.
 
-// A measure without an upper limit is like a loss: it falls by factors, and a row may explode.
+// A measure without an upper limit behaves like a loss: it falls by factors, and a row may explode.
 const chartOf = ({ key, in_full, unit, range }) => {
   const isOpen = range[1] === null;
   return { key, title: unit.trim() ? `${in_full}, ${unit.trim()}` : in_full, log: isOpen, robust: isOpen, range };
@@ -37,7 +37,7 @@ function curvesSection() {
     Object.assign(state, change);
     render();
   };
-  const reset = el("button", { type: "button", id: "reset-zoom", class: "quiet", onclick: () => share({ zoom: null }) }, "Whole range");
+  const reset = el("button", { type: "button", id: "reset-zoom", class: "quiet", onclick: () => share({ zoom: null }) }, "Reset zoom");
   const amount = el("output", { class: "number" }, "0");
   const slider = el("input", { type: "range", id: "smoothing", min: 0, max: 0.99, step: 0.01, value: 0, oninput: () => {
     amount.textContent = Number(slider.value).toString();
@@ -58,7 +58,7 @@ function curvesSection() {
   return true;
 }
 
-// A click shows or hides the row; with Alt or Shift, or a double click, it shows this row alone.
+// A click shows or hides the row; with Alt or Shift, it shows this row alone, or all rows again.
 function legendEntry(row, index, state, render) {
   const mark = () => [...byId("legend").children].forEach((button, i) => button.setAttribute("aria-pressed", String(!state.hidden.has(i))));
   const alone = () => {

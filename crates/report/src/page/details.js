@@ -1,4 +1,4 @@
-// Time, others' figures, settings, origin, and what was left out.
+// Time, published figures, settings, origin, and what was left out.
 
 const PARTS = { data: "Waiting for data", forward: "Forward", backward: "Backward", optimizer: "Optimizer", validation: "Validation", other: "Other" };
 
@@ -41,7 +41,7 @@ function theirsSection() {
   const ours = (row, index) => fixed(row.numbers[index]?.mean ?? NaN, data.metrics[index].digits);
   const columns = ["train_loss", "valid_loss", score.key].map(metricIndex);
   const shown = data.rows.filter((row) => row.references.length);
-  const groups = data.sources.map((source) => ({ ...source, long: source.source !== "paper" }));
+  const groups = data.sources.map((source) => ({ ...source, long: !source.source.startsWith("paper") }));
   const cells = (row, group) => {
     const found = row.references.find((reference) => reference.source === group.source);
     if (!found) return el("td", { class: "number theirs", colspan: group.long ? 3 : 1 }, "–");
@@ -51,8 +51,8 @@ function theirsSection() {
   };
   const names = columns.map((index) => data.metrics[index].title);
   byId("theirs-body").append(
-    el("p", { class: "lead" }, "Only ", el("b", {}, "Ours"), " was measured here. The other figures are quoted and were made with other networks, augmentations and schedules."),
-    el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Others’ figures" }, el("table", { class: "figures" },
+    el("p", { class: "lead" }, "Only ", el("b", {}, "Ours"), " was measured here. The other figures are quoted; they come from other networks, augmentations and schedules."),
+    el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Published figures" }, el("table", { class: "figures" },
       el("thead", {},
         el("tr", {}, el("th", { rowspan: 2, scope: "col", class: "name" }, "Optimizer"), el("th", { colspan: 3, scope: "colgroup" }, "Ours"),
           groups.map((group) => el("th", { colspan: group.long ? 3 : 1, scope: "colgroup", class: "theirs" }, group.title))),
@@ -65,7 +65,7 @@ function theirsSection() {
   return true;
 }
 
-// A dotted key that may be broken after a dot or an underscore.
+// A dotted key with line breaks allowed after dots and underscores.
 const breakable = (key) => key.split(/(?<=[._])/).flatMap((part) => [part, el("wbr")]);
 
 function settingsSection() {
@@ -73,8 +73,8 @@ function settingsSection() {
   const keys = Object.keys(same);
   if (!keys.length && !different.length) return false;
   if (different.length) {
-    byId("settings-body").append(el("p", { class: "lead" }, "Where rows differ. ", el("code", {}, "optimizer."), " stands for the table of the row’s own optimizer; a value apart from the most common one is marked."),
-      el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Settings in which rows differ" }, el("table", { class: "figures settings" },
+    byId("settings-body").append(el("p", { class: "lead" }, "Settings in which runs differ. ", el("code", {}, "optimizer."), " stands for the row’s inner optimizer; values other than the most common one are marked."),
+      el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Settings in which runs differ" }, el("table", { class: "figures settings" },
         el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "name" }, "Setting"), data.rows.map((row) => el("th", { scope: "col" }, rowLabel(row))))),
         el("tbody", {}, different.map(([key, values]) => {
           const counts = new Map();
@@ -95,11 +95,11 @@ function settingsSection() {
 
 const FIRST = ["command", "commit", "dirty", "cpu", "threads", "device", "os", "version", "candle", "rustc"];
 
-// What brings the runs back, for a shell.
+// The shell command that reproduces the runs.
 function reproduction({ command, commit, dirty }) {
   if (!command) return null;
   const checkout = /^[0-9a-f]{7,40}$/.test(commit || "") ? `git checkout ${commit} && ` : "";
-  return [el("p", { class: "muted" }, dirty === "true" ? "To reproduce, but for changes that were not committed:" : "To reproduce:"),
+  return [el("p", { class: "muted" }, dirty === "true" ? "To reproduce, except for uncommitted changes:" : "To reproduce:"),
     el("pre", { class: "command" }, el("code", {}, checkout + command))];
 }
 

@@ -1,6 +1,6 @@
 // Differences between rows, paired by seed, with their intervals.
 
-// The comparison of `row` against `baseline`, whichever way round the data have it.
+// The comparison of `row` with `baseline`, turned round if the data have the opposite one.
 function comparison(row, baseline, metric) {
   const found = data.comparisons.find((item) => item.metric === metric &&
     ((item.row === row && item.baseline === baseline) || (item.row === baseline && item.baseline === row)));
@@ -14,7 +14,7 @@ function differencesSection() {
   byId("about-pairs").textContent = data.shared_by_seed;
   const state = { metric: score.key, baseline: "usual" };
   const draw = () => byId("differences-plot").replaceChildren(differencesTable(state));
-  const baselines = [["usual", "inner optimizer, else first row"], ...data.rows.map((row, index) => [String(index), rowLabel(row)])];
+  const baselines = [["usual", "inner optimizer, or first row"], ...data.rows.map((row, index) => [String(index), rowLabel(row)])];
   byId("differences-controls").append(
     segments("Metric", data.compared, state.metric, (metric) => { state.metric = metric; draw(); }),
     choice("Against", baselines, state.baseline, (baseline) => { state.baseline = baseline; draw(); }));
@@ -31,10 +31,10 @@ function differencesTable(state) {
   });
   if (!items.length) return el("p", { class: "muted" }, "No finished runs share a seed here.");
   const { digits, is_higher_better: better, title_of_difference: unit } = data.metrics[metricIndex(state.metric)];
-  // Texts keep their size on a phone, where the plot is narrower.
+  // On a phone, the plot is narrower, and texts keep their size.
   const [width, height] = [window.innerWidth < 600 ? 150 : 360, 30];
   const ends = items.flatMap((item) => [item.mean, item.low ?? item.mean, item.high ?? item.mean]);
-  // Zero is always within, with some room on either side.
+  // Zero is always visible, with some room on either side.
   const room = 0.12 * (Math.max(0, ...ends) - Math.min(0, ...ends) || 1);
   const at = linearScale(Math.min(0, ...ends) - room, Math.max(0, ...ends) + room, 6, width - 6);
   const ticks = at.ticks(width < 200 ? 2 : 5);
@@ -55,7 +55,7 @@ function differencesTable(state) {
     return el("b", {}, item.mean > 0 === better ? "better" : "worse");
   };
   const range = (item) => `${signed(item.low, digits)} to ${signed(item.high, digits)}`;
-  // On a phone the numbers stand under the bar, where nobody has to scroll for them.
+  // On a phone, the numbers are under the bar, visible without scrolling.
   const below = (item) => el("span", { class: "below" }, el("b", {}, signed(item.mean, digits)), item.low === null ? "" : `, ${range(item)}`, " ", verdict(item));
   const heads = [["Row", "name"], [better ? "← worse · better →" : "← better · worse →", "forest-cell"],
     [unit, "number"], ["95 % interval", "number"], ["Pairs", "number"], ["Effect size", "number"], ["Verdict", ""]];

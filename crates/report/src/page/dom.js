@@ -1,4 +1,4 @@
-// Elements are made here and nowhere else: values become text nodes and attributes, never markup.
+// Only this file creates elements: values become text nodes and attributes, never markup.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 
@@ -27,7 +27,7 @@ function choice(label, options, value, onchange) {
   return el("label", { class: "field" }, el("span", {}, label), select);
 }
 
-// A row of buttons of which one is on.
+// A row of buttons, one of them pressed.
 function segments(label, options, value, onchange) {
   const buttons = options.map(([key, text]) =>
     el("button", { type: "button", "data-value": key, "aria-pressed": String(key === value), onclick: () => {
@@ -42,7 +42,7 @@ const count = (n, noun, plural = `${noun}s`) => `${n} ${n === 1 ? noun : plural}
 
 const colour = (row) => `var(--${row.hue}${row.strong ? "-strong" : ""})`;
 
-// A short piece of the row's line.
+// A short sample of the row's line.
 const swatch = (row) => svg("svg", { class: "swatch", viewBox: "0 0 26 10", "aria-hidden": "true" },
   svg("line", { x1: 1, x2: 25, y1: 5, y2: 5, stroke: colour(row), "stroke-width": row.strong ? 3 : 2.2, "stroke-dasharray": row.dash || null }));
 
@@ -51,7 +51,7 @@ const rowLabel = (row) => (row.state ? `${row.title} (${row.state})` : row.title
 const rowName = (row) => el("span", { class: "row-name" }, swatch(row),
   el("span", {}, row.title, row.state && el("span", { class: "row-state" }, ` (${row.state})`)));
 
-// One floating note for the whole page.
+// The tooltip, one for the whole page.
 const tip = {
   element: null,
   show(x, y, content) {

@@ -1,6 +1,6 @@
-// The head of the page, the theme, and the sections in their order; a section without content is taken away.
+// The head of the page, the theme, and the sections in order; sections without content are removed.
 
-const NAMES = { cifar10: "CIFAR-10", cifar100: "CIFAR-100", imagenette: "Imagenette", language: "Language", demo: "Demo: shapes" };
+const NAMES = { cifar10: "CIFAR-10", cifar100: "CIFAR-100", imagenette: "Imagenette", imagenet: "ImageNet", language: "Language", demo: "Demo: shapes" };
 
 function masthead() {
   byId("title").textContent = data.title === data.experiment ? NAMES[data.experiment] || data.experiment : data.title;
@@ -24,11 +24,11 @@ function theme() {
   const apply = (choice) => {
     document.documentElement.dataset.theme = choice;
     button.textContent = names[choice];
-    // A page opened as a file may be refused storage; the choice then lasts as long as the page.
-    try { localStorage.setItem("theme", choice); } catch { /* nothing to keep it in */ }
+    // A page opened as a file may have no storage; then the choice lasts as long as the page.
+    try { localStorage.setItem("theme", choice); } catch { /* no storage */ }
   };
   let stored = null;
-  try { stored = localStorage.getItem("theme"); } catch { /* the default will do */ }
+  try { stored = localStorage.getItem("theme"); } catch { /* use the default */ }
   apply(stored in names ? stored : "auto");
   button.addEventListener("click", () => {
     const order = Object.keys(names);
@@ -48,7 +48,7 @@ const SECTIONS = {
 theme();
 masthead();
 for (const [id, build] of Object.entries(SECTIONS)) if (!build()) byId(id).remove();
-// A link must not lead to a section that was taken away.
+// A link must not lead to a removed section.
 for (const link of document.querySelectorAll('main a[href^="#"]')) if (!byId(link.hash.slice(1))) link.replaceWith(link.textContent);
 contents([...document.querySelectorAll("main > section")]);
 document.documentElement.dataset.ready = "true";

@@ -1,7 +1,7 @@
 // The table of rows, the table of runs, and sorting.
 
-// `columns`: { title, className, value(item), cell(item), sort: false }; the first click on a heading sorts downwards for
-// numbers and upwards for text.
+// `columns`: { title, className, value(item), cell(item), sort: false }. The first click on a heading sorts numbers in
+// descending order and text in ascending order.
 function sortable(caption, columns, items) {
   const body = el("tbody");
   let [by, direction] = [null, 0];
@@ -36,17 +36,17 @@ const metricIndex = (key) => data.metrics.findIndex((metric) => metric.key === k
 
 const isDone = (index) => data.runs[index].status === "done";
 
-// What decides between runs.
+// The measure that runs are compared by.
 const score = data.measures[0];
 const scoreIndex = metricIndex(score.key);
 
-// A score with its digits and its unit.
+// A score with its decimals and its unit.
 const scoreText = (value) => fixed(value, score.digits) + score.unit;
 
-// Whether a measure of this key says anything here; whatever is no measure does.
+// False for a measure that is always 100 % here; true for everything else.
 const isTelling = (key) => data.measures.find((measure) => measure.key === key)?.is_telling ?? true;
 
-// Equal means have no best, and speed is that of a machine which other programs may share.
+// Equal means have no best, and speed depends on a machine that other programs may share.
 function bestOf(index) {
   const means = data.rows.map((row) => row.numbers[index]?.mean).filter(Number.isFinite);
   const { is_higher_better, is_of_machine } = data.metrics[index];
@@ -61,12 +61,12 @@ function spreadCell(row, index) {
   const mean = fixed(spread.mean, digits);
   const shown = spread.mean === bestOf(index) ? el("b", {}, mean) : mean;
   const deviation = spread.std === null ? "" : ` ± ${fixed(spread.std, digits)}`;
-  // The two columns of speed are the machine's; their spread is a note to whoever asks.
+  // The two columns of speed depend on the machine; their spread is shown only as a tooltip.
   if (data.metrics[index].is_of_machine) return el("span", { title: mean + deviation }, shown);
   return [shown, el("span", { class: "pm", style: { "min-width": `${digits + 5}ch` } }, deviation)];
 }
 
-// Every seed's score on one scale for all rows.
+// The score of every seed, on one scale for all rows.
 function strip(row, low, high) {
   const [width, height] = [96, 22];
   const at = linearScale(low, high, 8, width - 8);
@@ -103,7 +103,7 @@ function resultsSection() {
       cell: (row) => fixed(their(row, source.source)?.score ?? NaN, score.digits),
     })),
   ];
-  // On a phone the score stands beside the name, before what has to be scrolled to.
+  // On a phone, the score is beside the name, before the columns that need scrolling.
   if (window.innerWidth < 600) columns.splice(1, 0, ...columns.splice(columns.findIndex((column) => column.key === score.key), 1));
   const several = data.rows.some((row) => row.numbers[scoreIndex] && row.numbers[scoreIndex].std !== null);
   const shown = {

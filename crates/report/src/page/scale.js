@@ -1,4 +1,4 @@
-// Axes: from values to pixels, round ticks, and numbers as people write them.
+// Axes: mapping from values to pixels, round ticks, and the formatting of numbers.
 
 const MINUS = "\u2212";
 
@@ -7,10 +7,10 @@ function fixed(value, digits) {
   return value.toFixed(digits).replace("-", MINUS);
 }
 
-// With its sign: differences.
+// With its sign, for differences.
 const signed = (value, digits) => (value > 0 && Number(value.toFixed(digits)) > 0 ? "+" : "") + fixed(value, digits);
 
-// Four significant digits, whatever the size.
+// Four significant digits at any magnitude.
 function short(value) {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);

@@ -1,11 +1,11 @@
-// Curves as they come in the data, and what is drawn of them: smoothed, averaged over seeds, by step, epoch or time.
+// Curves from the data, and the series drawn of them: smoothed, averaged over seeds, by step, epoch or time.
 
 for (const curve of data.curves) {
   let step = 0;
   curve.step = curve.x.map((difference) => (step += difference));
 }
 
-// Seconds at a step, along the straight lines between the points of the run's clock.
+// Seconds at a step, interpolated linearly between the points of the run's clock.
 function secondsAt(run, step) {
   const [steps, seconds] = run.clock;
   if (!steps.length) return NaN;
@@ -27,7 +27,7 @@ const AXES = {
   time: { title: "Training time", at: secondsAt, text: duration },
 };
 
-// The exponential mean that TensorBoard draws: debiased, so that the first value counts no more than others.
+// TensorBoard's exponential moving average: debiased, so that the first value counts no more than others.
 function smoothed(values, weight) {
   if (!weight) return values;
   let sum = 0;
@@ -39,10 +39,10 @@ function smoothed(values, weight) {
   });
 }
 
-// A value no further than its measure goes: no accuracy is below none or above all, whatever its deviation.
+// A value limited to the range of its measure: no accuracy is below 0 or above 100 %, with any deviation.
 const within = (range, value) => Math.min(range?.[1] ?? Infinity, Math.max(range?.[0] ?? -Infinity, value));
 
-// What a chart draws of one row: [{ row, name, x, y, low, high }], several only where each run has its own line.
+// The series of one row: [{ row, name, x, y, low, high }]; several only if each run has its own line.
 function seriesOf(row, key, range, state) {
   const axis = AXES[state.axis];
   const runs = row.runs.map((index) => data.runs[index]).filter((run) => key in run.curves);
@@ -78,14 +78,14 @@ function seriesOf(row, key, range, state) {
   return series.x.length ? [withoutHoles(series)] : [];
 }
 
-// Without the points that have no place on the axis, as before the first time that a run has noted.
+// Without the points that have no place on the axis, such as those of a run without times.
 function withoutHoles(series) {
   if (series.x.every(Number.isFinite)) return series;
   const keep = (values) => values.filter((_, index) => Number.isFinite(series.x[index]));
   return { ...series, x: keep(series.x), y: keep(series.y), low: keep(series.low), high: keep(series.high) };
 }
 
-// Position of the value nearest to x in rising values.
+// Index of the value nearest to x in ascending values.
 function nearest(values, x) {
   let low = 0;
   let high = values.length - 1;

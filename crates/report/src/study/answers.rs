@@ -1,4 +1,4 @@
-//! What a study found, in sentences.
+//! The results of a study, in sentences.
 
 use lookahead_runs::Measure;
 
@@ -7,7 +7,7 @@ use super::rates::{self, Factor};
 use super::tables::{CERTAIN, Compared, chance_of_noise, compared, spread};
 use crate::number::{interval, signed};
 
-/// A sentence on each comparison, and one on the learning rate where it was tried.
+/// One sentence per comparison at the best settings, and one per comparison of the ranges of learning rates.
 pub(super) fn answers(study: &StudyReport) -> Vec<String> {
     let measure = study.task.score();
     let mut all: Vec<String> = compared(study).iter().filter_map(|of| at_best(measure, of)).collect();
@@ -15,7 +15,7 @@ pub(super) fn answers(study: &StudyReport) -> Vec<String> {
     all
 }
 
-/// Each at its own best setting.
+/// The comparison of two rows, each at its best setting.
 fn at_best(measure: Measure, of: &Compared<'_>) -> Option<String> {
     let (difference, p) = of.difference?;
     let scores = |row: &super::StudyRow| {
@@ -25,7 +25,7 @@ fn at_best(measure: Measure, of: &Compared<'_>) -> Option<String> {
     let verdict = match (p < CERTAIN, measure.is_better(difference.mean, 0.0)) {
         (true, true) => "is better than",
         (true, false) => "is worse than",
-        (false, _) => "cannot be told apart from",
+        (false, _) => "cannot be distinguished from",
     };
     let p = chance_of_noise(p);
     Some(format!(
@@ -43,12 +43,12 @@ fn at_best(measure: Measure, of: &Compared<'_>) -> Option<String> {
     ))
 }
 
-/// How wide the range of good rates is.
+/// The comparison of the widths of two ranges of good rates.
 fn wider(row: &str, baseline: &str, factor: Factor) -> String {
     let verdict = match factor.interval {
         Some((low, _)) if low > 1.0 => "is wider than",
         Some((_, high)) if high < 1.0 => "is narrower than",
-        _ => "cannot be told apart in width from",
+        _ => "cannot be distinguished in width from",
     };
     let range =
         factor.interval.map_or_else(String::new, |(low, high)| format!(" (95 % interval {low:.2} to {high:.2})"));
@@ -69,7 +69,7 @@ mod tests {
         let found = answers(&study);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(
-            found[0].starts_with("Lookahead/<SGD> cannot be told apart from SGD, each at its best setting: top-1 ")
+            found[0].starts_with("Lookahead/<SGD> cannot be distinguished from SGD, each at its best setting: top-1 ")
         );
         let figures = study.rows[0].finals[0].figures.unwrap();
         for run in &mut study.rows[1].finals {
@@ -91,7 +91,7 @@ mod tests {
             of(Some((1.2, 1.9))),
             "The range of good learning rates of A is wider than that of B: 1.50 times as wide (95 % interval 1.20 to 1.90)."
         );
-        assert!(of(Some((0.9, 1.9))).contains("cannot be told apart in width from that of B"));
+        assert!(of(Some((0.9, 1.9))).contains("cannot be distinguished in width from that of B"));
         assert!(of(None).ends_with("1.50 times as wide."));
     }
 }

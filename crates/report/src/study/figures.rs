@@ -1,4 +1,4 @@
-//! A study's figures.
+//! The figures of a study.
 
 use lookahead_runs::{Spread, TaskKind, expected_best};
 
@@ -7,18 +7,18 @@ use super::{RATE, StudyReport, StudyRow};
 use crate::chart::{Chart, Line, Stroke};
 use crate::words::noun;
 
-/// A figure: what it shows, and its SVG.
+/// A figure: title, caption and SVG.
 pub(super) struct Figure {
     pub(super) title: String,
     pub(super) about: String,
     pub(super) svg: String,
 }
 
-/// Colours of rows, near Okabe and Ito's, and dashes for those after.
+/// Colours of the rows, close to those of Okabe and Ito; after six rows, the next dash.
 const COLOURS: [&str; 6] = ["#4394d8", "#0a4a86", "#e0762c", "#a02f06", "#2f9e76", "#7b52b9"];
 const DASHES: [&str; 3] = ["", "7 3", "2 2.5"];
 
-/// Every figure that the study has the numbers for.
+/// All figures that the study has values for.
 pub(super) fn figures(study: &StudyReport) -> Vec<Figure> {
     let mut all = vec![budget(study)];
     all.extend(basins(study));
@@ -39,7 +39,7 @@ fn alone(mean: f64) -> Spread {
     Spread { mean, std: None }
 }
 
-/// What a budget of so many trials is worth.
+/// The expected best score by number of trials.
 fn budget(study: &StudyReport) -> Figure {
     let measure = study.task.score();
     let line = |(position, row): (usize, &StudyRow)| {
@@ -48,12 +48,12 @@ fn budget(study: &StudyReport) -> Figure {
         let points = best.enumerate().map(|(trials, best)| ((trials + 1) as f64, best)).collect();
         Line { name: row.title.clone(), stroke: stroke(position), points }
     };
-    let title = "Best of so many trials".to_owned();
+    let title = "Expected best by number of trials".to_owned();
     let (y_title, of_diverged) = match study.task {
         TaskKind::Images => ("Expected best accuracy, held-out images (%)", "diverged trials count as 0"),
         TaskKind::Language => (
             "Expected best perplexity, held-out tokens",
-            "diverged trials count as infinite, so a budget that may hold nothing else has no point",
+            "diverged trials count as infinite, so numbers of trials that may all diverge have no point",
         ),
     };
     let chart = Chart {
@@ -67,19 +67,19 @@ fn budget(study: &StudyReport) -> Figure {
         mark: None,
     };
     let about = format!(
-        "The best held-out {} that so many trials give on average, drawn from those that were made; {of_diverged}.",
+        "The expected best held-out {} of a given number of trials, drawn at random from those made; {of_diverged}.",
         noun(study.task)
     );
     Figure { title, about, svg: chart.to_svg() }
 }
 
-/// The loss over the learning rate as a multiple of the best one: how far off a rate may be.
+/// The loss over the learning rate, relative to the best rate: how sensitive a row is to its rate.
 fn basins(study: &StudyReport) -> Option<Figure> {
     let line = |(position, row): (usize, &StudyRow)| {
         let mut points: Vec<(f64, f64)> = Vec::new();
         for trial in row.trials.iter().filter(|trial| trial.loss.is_finite()) {
             let Some(rate) = trial.number(RATE) else { continue };
-            // The best of the trials that share a rate.
+            // The best of the trials with the same rate.
             match points.iter_mut().find(|(other, _)| *other == rate) {
                 Some((_, loss)) => *loss = loss.min(trial.loss),
                 None => points.push((rate, trial.loss)),
@@ -94,10 +94,10 @@ fn basins(study: &StudyReport) -> Option<Figure> {
     if lines.is_empty() {
         return None;
     }
-    let title = "Loss over the learning rate, shifted to the best".to_owned();
+    let title = "Loss by learning rate, relative to the best rate".to_owned();
     let chart = Chart {
         title: title.clone(),
-        x_title: "Learning rate / the row's best",
+        x_title: "Learning rate / the row's best rate",
         y_title: match study.task {
             TaskKind::Images => "Loss, held-out images (nats)",
             TaskKind::Language => "Loss, held-out tokens (nats)",
@@ -108,7 +108,7 @@ fn basins(study: &StudyReport) -> Option<Figure> {
         lines,
         mark: Some((1.0, "best".to_owned())),
     };
-    let about = "The flatter and wider a curve, the less its row minds a learning rate that is off; at each rate the best trial. Diverged trials are not drawn.";
+    let about = "The flatter and wider a curve, the less sensitive its row is to the learning rate. Each point is the best trial at its rate; diverged trials are not drawn.";
     Some(Figure { title, about: about.to_owned(), svg: chart.to_svg() })
 }
 
@@ -116,9 +116,10 @@ fn heatmap(task: TaskKind, row: &StudyRow, x: &str, y: &str) -> Option<Figure> {
     let map = Heatmap::of(task.score(), row, x, y)?;
     let title = format!("{}: {x} and {y}", row.title);
     let in_percent = if task.score().unit().is_empty() { "" } else { " in percent" };
-    let mut about = format!("Held-out {}{in_percent}, at each place the best of the trials there.", noun(task));
+    let mut about = format!("Held-out {}{in_percent}; each cell shows its best trial.", noun(task));
     if map.has_identity() {
-        about += " A ring: not to be told from the identity (step size 1), or too few seeds to tell.";
+        about +=
+            " A ring marks cells that are not distinguishable from the identity (step size 1) or have too few seeds.";
     }
     Some(Figure { about, svg: map.to_svg(&title), title })
 }
@@ -133,8 +134,8 @@ mod tests {
         let all = figures(&study());
         let titles: Vec<&str> = all.iter().map(|figure| figure.title.as_str()).collect();
         let wanted = [
-            "Best of so many trials",
-            "Loss over the learning rate, shifted to the best",
+            "Expected best by number of trials",
+            "Loss by learning rate, relative to the best rate",
             "Lookahead/<SGD>: slow_step_size and sync_period",
         ];
         assert_eq!(titles, wanted);
@@ -142,23 +143,23 @@ mod tests {
         assert!(all[0].about.ends_with("diverged trials count as 0."), "{}", all[0].about);
         assert_eq!(
             all[2].about.split('.').next(),
-            Some("Held-out accuracy in percent, at each place the best of the trials there")
+            Some("Held-out accuracy in percent; each cell shows its best trial")
         );
     }
 
-    /// SGD tried 99.75, 89.75 and a setting that diverged. One trial may be the diverged one; of two the best is 89.75, 89.75 or 99.75,
-    /// and of three it is 89.75.
+    /// SGD tried 99.75, 89.75 and a setting that diverged. One trial may be the diverged one; of two the best is 89.75,
+    /// 89.75 or 99.75, and of three it is 89.75.
     #[test]
     fn the_best_of_perplexities_is_the_lowest() {
         let figure = budget(&of_language());
         assert!(figure.svg.contains("Expected best perplexity") && !figure.svg.contains("inf"), "{}", figure.svg);
-        assert!(figure.about.starts_with("The best held-out perplexity") && figure.about.contains("infinite"));
+        assert!(figure.about.starts_with("The expected best held-out perplexity") && figure.about.contains("infinite"));
         let path = figure.svg.lines().find(|line| line.contains(COLOURS[0])).unwrap().split('"').nth(1).unwrap();
         let heights: Vec<f64> =
             path.split('L').map(|point| point.split(' ').nth(1).unwrap().parse().unwrap()).collect();
         assert_eq!(heights.len(), 2, "one trial has no point: {path}");
         assert!(heights[0] < heights[1], "a larger budget finds a lower perplexity, which is further down: {path}");
         let maps = figures(&of_language());
-        assert!(maps[2].about.starts_with("Held-out perplexity, at each place"), "{}", maps[2].about);
+        assert!(maps[2].about.starts_with("Held-out perplexity; each cell"), "{}", maps[2].about);
     }
 }

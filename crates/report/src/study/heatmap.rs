@@ -1,4 +1,4 @@
-//! The score over two settings, as a grid of coloured cells.
+//! The score by two settings, as a grid of coloured cells.
 
 use std::fmt::Write as _;
 
@@ -9,23 +9,24 @@ use crate::escape::escaped;
 
 /// Width and height of a cell, pixels.
 const CELL: (f64, f64) = (74.0, 34.0);
-/// Left and top margins, and the strip below for the title of x.
+/// Left and top margins, and height of the strip below with the title of x.
 const MARGIN: (f64, f64, f64) = (92.0, 14.0, 44.0);
 
-/// A grid over two keys: the best trial at each place.
+/// A grid over two keys with the best trial in each cell.
 #[derive(Debug)]
 pub(super) struct Heatmap<'a> {
     measure: Measure,
     x: (&'a str, Vec<f64>),
     y: (&'a str, Vec<f64>),
-    /// Row by row.
+    /// The best trial of each cell, row by row.
     cells: Vec<Option<&'a Trial>>,
-    /// The best trial that is the identity.
+    /// The best trial with step size 1, the identity.
     identity: Option<&'a Trial>,
 }
 
 impl<'a> Heatmap<'a> {
-    /// The map of `row` over the keys `x` and `y`; `None` where either has fewer than two values, or so many that no grid was meant.
+    /// The map of `row` over the keys `x` and `y`; `None` if either has fewer than 2 or more than 12 values, which are
+    /// no grid.
     pub(super) fn of(measure: Measure, row: &'a StudyRow, x: &'a str, y: &'a str) -> Option<Self> {
         const MOST: usize = 12;
         let values = |key: &str| {
@@ -48,19 +49,20 @@ impl<'a> Heatmap<'a> {
         Some(Self { measure, x: (x, xs), y: (y, ys), cells, identity })
     }
 
-    /// Whether it is known how a cell stands to the identity.
+    /// True if there is an identity to compare cells with.
     pub(super) fn has_identity(&self) -> bool {
         self.identity.is_some()
     }
 
-    /// As an SVG document. A ring marks cells that do not differ from the identity, or of which nobody can tell.
+    /// The map as an SVG document. A ring marks cells that are not distinguishable from the identity, also for lack of
+    /// seeds.
     pub(super) fn to_svg(&self, title: &str) -> String {
         let (columns, rows) = (self.x.1.len(), self.y.1.len());
         let (width, height) = (MARGIN.0 + CELL.0 * columns as f64 + 14.0, MARGIN.1 + CELL.1 * rows as f64 + MARGIN.2);
         let gains = || self.cells.iter().flatten().map(|trial| self.measure.gain(trial.mean()));
         let gains = || gains().filter(|gain| gain.is_finite());
         let (low, high) = (gains().fold(f64::INFINITY, f64::min), gains().fold(f64::NEG_INFINITY, f64::max));
-        // The best is the darkest, and what diverged as pale as the worst.
+        // The best cell is the darkest; diverged cells are as pale as the worst.
         let share = |gain: f64| match gain.is_finite() {
             true if high > low => (gain - low) / (high - low),
             is_finite => f64::from(u8::from(is_finite)),
@@ -108,7 +110,7 @@ impl<'a> Heatmap<'a> {
 
     fn is_like_identity(&self, trial: &Trial) -> bool {
         let is_finite = |trial: &Trial| trial.mean().is_finite();
-        // What diverged is told from what did not without any statistics.
+        // A diverged trial differs from one that did not, without any statistics.
         self.identity
             .filter(|identity| is_finite(identity) && is_finite(trial))
             .is_some_and(|identity| !trial.minus(identity).is_some_and(|found| found.is_distinguishable()))
@@ -144,7 +146,7 @@ impl<'a> Heatmap<'a> {
     }
 }
 
-/// From near white to a dark blue.
+/// A colour from near white (0) to dark blue (1).
 fn colour(share: f64) -> String {
     let mix = |from: f64, to: f64| (from + (to - from) * share).round() as u8;
     format!("#{:02x}{:02x}{:02x}", mix(236.0, 10.0), mix(243.0, 74.0), mix(250.0, 134.0))
@@ -168,7 +170,8 @@ mod tests {
         assert!(svg.contains("<title>a &amp; b</title>") && svg.matches("<rect").count() == 5, "{svg}");
     }
 
-    /// The same trials in perplexity: the best at each place and the identity are the same ones, and the lowest is the darkest.
+    /// The same trials in perplexity: the best at each place and the identity are the same ones, and the lowest is the
+    /// darkest.
     #[test]
     fn a_map_of_perplexities_shows_the_lowest() {
         let mut study = of_language();

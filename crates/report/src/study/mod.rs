@@ -1,4 +1,4 @@
-//! A study: what was tried, what was chosen by held-out data, and what the chosen settings do with seeds that tuning never saw.
+//! A study: trials, settings chosen on held-out data, and their results with seeds that tuning did not use.
 
 mod answers;
 mod figures;
@@ -11,111 +11,111 @@ use lookahead_runs::{Measure, PairedDifference, Split, TaskKind, by_seed};
 
 pub use page::{study_markdown, study_page};
 
-/// A study, ready to be shown.
+/// A study, ready to be presented.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StudyReport {
     /// Its name.
     pub name: String,
-    /// What its runs learn.
+    /// What the runs learn.
     pub task: TaskKind,
-    /// What the final runs are judged by: a test part or, where the data have none, the held-out part again.
+    /// The part that the final runs are judged on: the test part or, if the data have none, the held-out part again.
     pub split: Split,
-    /// What a reader must know: data, protocol, budgets, commit, machine; a sentence each.
+    /// Facts for the reader, one sentence each: data, protocol, budgets, commit, machine.
     pub about: Vec<String>,
-    /// The rows; others are compared with the optimizer inside them, and with the first.
+    /// The rows; [`StudyRow::baseline`] says which are compared.
     pub rows: Vec<StudyRow>,
 }
 
 /// A row of a study.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StudyRow {
-    /// Its name for people.
+    /// Display name.
     pub title: String,
-    /// Position of the row that it is compared with; `None` for one that others are compared with.
+    /// Index of the row that it is compared with; `None` if there is none.
     pub baseline: Option<usize>,
-    /// What was tried.
+    /// The trials; not empty.
     pub trials: Vec<Trial>,
-    /// Position of the chosen trial.
+    /// Index of the chosen trial in `trials`.
     pub chosen: usize,
-    /// Axes on whose edge the chosen trial lies.
+    /// Keys whose range the chosen trial lies at the edge of.
     pub edges: Vec<String>,
     /// The final runs of the chosen trial, by seed.
     pub finals: Vec<FinalRun>,
 }
 
-/// A setting that was tried.
+/// A trial: one setting, trained with several seeds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
-    /// What it sets, as numbers where they are some: the axes of figures.
+    /// Keys and values of the setting; those that parse as numbers can be axes of figures.
     pub values: Vec<(String, String)>,
-    /// The score on the held-out data of each seed; [`Measure::worst`] where it diverged.
+    /// (Seed, score on the held-out data); [`Measure::worst`] if the run diverged.
     pub scores: Vec<(u64, f64)>,
-    /// Mean loss there; infinite where a seed diverged.
+    /// Mean loss on the held-out data, in nats per image or token; infinite if a seed diverged.
     pub loss: f64,
-    /// Seeds that diverged.
+    /// Number of seeds that diverged.
     pub diverged: usize,
 }
 
-/// A final run.
+/// A final run of a chosen setting.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FinalRun {
-    /// Its seed.
+    /// The seed.
     pub seed: u64,
-    /// What it ended with; `None` where it diverged.
+    /// Its final figures; `None` if it diverged.
     pub figures: Option<FinalFigures>,
 }
 
-/// What a final run ended with.
+/// The figures of a final run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FinalFigures {
     /// The score on the study's split.
     pub score: f64,
-    /// Loss there, nats an image or a token.
+    /// The loss on the study's split, in nats per image or token.
     pub loss: f64,
-    /// Seconds, where the run had the machine to itself.
+    /// Duration in seconds; `None` unless the run had the machine to itself.
     pub seconds: Option<f64>,
-    /// Peak memory, MiB; 0 where the system does not tell.
+    /// Peak resident memory in MiB; 0 if the system does not report it.
     pub peak_rss_mb: u64,
 }
 
-/// The axis of learning rates.
+/// The key of learning rates.
 const RATE: &str = "learning_rate";
 
 impl Trial {
-    /// Mean score over its seeds; infinite where the worst one is and a seed diverged.
+    /// Mean score over the seeds; infinite if a seed diverged and the worst score is infinite.
     pub fn mean(&self) -> f64 {
         self.scores.iter().map(|(_, score)| score).sum::<f64>() / self.scores.len().max(1) as f64
     }
 
-    /// The number that `key` has; `None` for a word, and where it is not set.
+    /// The value of `key` as a number; `None` if it is not a number or not set.
     pub(crate) fn number(&self, key: &str) -> Option<f64> {
         self.values.iter().find(|(own, _)| own == key)?.1.parse().ok()
     }
 
-    /// What it sets, in words.
+    /// The setting as text: keys and values.
     pub(crate) fn words(&self) -> String {
         self.values.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// The differences in score to another trial, paired by seed.
+    /// The difference in score to another trial, paired by seed.
     pub(crate) fn minus(&self, other: &Self) -> Option<PairedDifference> {
         PairedDifference::of(&by_seed(&self.scores, &other.scores))
     }
 }
 
 impl StudyRow {
-    /// The score of each final run; the worst where it diverged.
+    /// (Seed, score) of each final run; the worst score if it diverged.
     pub(crate) fn scores(&self, measure: Measure) -> Vec<(u64, f64)> {
         let score = |run: &FinalRun| run.figures.map_or(measure.worst(), |figures| figures.score);
         self.finals.iter().map(|run| (run.seed, score(run))).collect()
     }
 
-    /// What is taken of the final runs that did not diverge.
+    /// Values taken from the final runs that did not diverge.
     pub(crate) fn of_finals<T>(&self, of: impl Fn(&FinalFigures) -> Option<T>) -> Vec<T> {
         self.finals.iter().filter_map(|run| run.figures.as_ref().and_then(&of)).collect()
     }
 
-    /// Final runs that diverged.
+    /// Number of final runs that diverged.
     pub(crate) fn diverged(&self) -> usize {
         self.finals.iter().filter(|run| run.figures.is_none()).count()
     }
@@ -184,7 +184,7 @@ pub(crate) mod testing {
         }
     }
 
-    /// The same in perplexity, 160 less the accuracy: what was better still is, and what diverged is infinite.
+    /// The same study in perplexity, 160 minus the accuracy: the order stays the same, and diverged runs are infinite.
     pub(crate) fn of_language() -> StudyReport {
         let mut study = StudyReport { task: TaskKind::Language, ..study() };
         for row in &mut study.rows {

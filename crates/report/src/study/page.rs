@@ -1,4 +1,4 @@
-//! A study as a page, and as Markdown.
+//! A study as an HTML page and as Markdown.
 
 use std::fmt::Write as _;
 
@@ -14,35 +14,35 @@ use crate::escape::escaped;
 use crate::markdown::{aligned, in_cell};
 use crate::words::a_unit;
 
-/// What the tables mean, for both forms.
+/// Notes on the tables, for page and Markdown.
 fn notes(study: &StudyReport) -> [String; 3] {
     let task = study.task;
     let units = task.units();
     let judged = match study.split {
         Split::Test => format!("each of those runs read the test {units} once, after its last epoch"),
-        Split::Valid => format!("the data have no test part, so those runs are judged by the held-out {units} too"),
+        Split::Valid => format!("the data have no test part, so those runs are judged on the held-out {units}, too"),
     };
     let of_diverged = match task {
         TaskKind::Images => "Diverged runs count as 0 % accuracy.",
         TaskKind::Language => {
-            "Diverged runs count as infinite perplexity, so their row has no mean; the chance to be better counts them."
+            "Diverged runs count as infinite perplexity, so their row has no mean; the probability of improvement includes them."
         }
     };
     [
         format!(
-            "Each row was given as many trials, and its setting was chosen by {units} held out of training. The chosen setting was trained again with seeds that \
-             tuning never saw; {judged}. Mean \u{b1} sample standard deviation; losses are nats {}.",
+            "All rows have the same number of trials, and each row's setting was chosen on {units} held out of training. The chosen setting was trained again \
+             with seeds that tuning did not use; {judged}. Mean \u{b1} sample standard deviation over seeds; losses are in nats {}.",
             a_unit(task)
         ),
-        "Differences are paired by seed, with a 95 % interval (Student's t) and p corrected for the number of comparisons (Holm). The chance to be better is that \
-         of one run over another, with a bootstrap interval. The smallest visible difference is what so many pairs of this noise show in four of five \
-         experiments. An effect size is given from ten pairs on."
+        "Differences are paired by seed, with a 95 % confidence interval (Student's t) and p corrected for the number of comparisons (Holm). The probability of \
+         improvement is the chance that one run is better than another, with a bootstrap interval. The smallest visible difference is the one that this many pairs \
+         with this noise would detect in four of five experiments. Effect sizes are given for ten or more pairs."
             .to_owned(),
-        format!("{of_diverged} Times are medians, with ranges, of runs that had the machine to themselves."),
+        format!("{of_diverged} Times are medians and ranges over the runs that had the machine to themselves."),
     ]
 }
 
-/// The study as Markdown; its figures are beside it in the files that [`study_page`] holds within.
+/// The study as Markdown: results, tables and all trials. The figures are only in [`study_page`].
 pub fn study_markdown(study: &StudyReport) -> String {
     let mut text = format!(
         "# Study: {}\n\nWritten by `just study`, from run folders; not edited by hand.\n\n",
@@ -105,7 +105,7 @@ fn as_markdown(cells: &Cells) -> String {
     aligned(&lines, 1)
 }
 
-/// The study as one HTML page that needs nothing else.
+/// The study as one self-contained HTML page: results, tables, and the figures as SVG.
 pub fn study_page(study: &StudyReport) -> String {
     let name = escaped(&study.name);
     let mut text = format!(
@@ -217,9 +217,13 @@ mod tests {
 
     #[test]
     fn a_study_of_language_speaks_of_tokens_and_lists_the_lowest_first() {
-        let text = study_markdown(&of_language());
+        // In one line: a sentence may be broken anywhere.
+        let text = study_markdown(&of_language()).replace('\n', " ");
         assert!(
-            text.contains("held out of training") && text.contains("nats a token") && text.contains("test tokens once")
+            text.contains("held out of training")
+                && text.contains("nats per token")
+                && text.contains("test tokens once"),
+            "{text}"
         );
         let text = study_markdown(&StudyReport { split: Split::Valid, ..of_language() });
         assert!(text.contains("no test part") && text.contains("| Held-out perplexity |"), "{text}");

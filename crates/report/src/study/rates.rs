@@ -1,4 +1,4 @@
-//! What a learning rate that is off costs: how wide the range of good ones is, and two rows at the same one.
+//! Sensitivity to the learning rate: the width of the range of good rates, and two rows at the same rate.
 
 use lookahead_runs::{Measure, PairedDifference};
 
@@ -8,10 +8,10 @@ use crate::metric::Metric;
 use crate::number::{ABSENT, interval, signed};
 use crate::words::direction;
 
-/// Rates from which on a row has a range.
+/// Minimum number of rates for a range.
 const FEWEST: usize = 3;
 
-/// How far a score is behind `best`; above 1 it is no good score any more.
+/// How far a score is behind `best`, in units of the tolerance: above 1, it is not good.
 fn shortfall(measure: Measure, score: f64, best: f64) -> f64 {
     match measure {
         // One point.
@@ -21,7 +21,7 @@ fn shortfall(measure: Measure, score: f64, best: f64) -> f64 {
     }
 }
 
-/// What counts as good, in words.
+/// The tolerance, in words.
 fn tolerance(measure: Measure) -> &'static str {
     match measure {
         Measure::Top1 | Measure::Top5 => "within one point of",
@@ -29,7 +29,7 @@ fn tolerance(measure: Measure) -> &'static str {
     }
 }
 
-/// The best trial at each learning rate, the lowest rate first.
+/// The best trial at each learning rate, in ascending order.
 fn by_rate(measure: Measure, row: &StudyRow) -> Vec<(f64, &Trial)> {
     let mut found: Vec<(f64, &Trial)> = Vec::new();
     for trial in &row.trials {
@@ -47,19 +47,20 @@ fn by_rate(measure: Measure, row: &StudyRow) -> Vec<(f64, &Trial)> {
 /// The range of good rates of one seed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Width {
-    /// Its highest rate over its lowest, as a power of two.
+    /// Base-2 logarithm of the highest good rate over the lowest.
     doublings: f64,
-    /// Whether it goes on beyond the rates that were tried.
+    /// True if the range extends beyond the rates tried.
     is_open: bool,
 }
 
-/// The range around the best of `points`, rates and scores of one seed; between two rates by the logarithm of the rate.
+/// The range around the best of `points`, the rates and scores of one seed. Its ends are interpolated over the
+/// logarithm of the rate.
 fn width(measure: Measure, points: &[(f64, f64)]) -> Option<Width> {
     let best = (0..points.len()).min_by(|a, b| measure.best_first(points[*a].1, points[*b].1))?;
     let behind = |at: usize| shortfall(measure, points[at].1, points[best].1);
     let is_good = |at: usize| behind(at) <= 1.0;
     let log = |at: usize| points[at].0.log2();
-    // The end of the range between a good rate and its neighbour, which is not good.
+    // The end of the range, between a good rate and a neighbour that is not good.
     let end = |good: usize, bad: usize| {
         let share = (1.0 - behind(good)) / (behind(bad) - behind(good));
         if share.is_finite() { log(good) + share * (log(bad) - log(good)) } else { log(good) }
@@ -71,7 +72,7 @@ fn width(measure: Measure, points: &[(f64, f64)]) -> Option<Width> {
     Some(Width { doublings: high - low, is_open: down.is_none() || up.is_none() })
 }
 
-/// The range of good rates of each seed that has all of them.
+/// The range of good rates of each seed that has a score at every rate.
 fn widths(measure: Measure, row: &StudyRow) -> Vec<(u64, Width)> {
     let rates = by_rate(measure, row);
     let seeds = rates.first().map_or(&[][..], |(_, trial)| trial.scores.as_slice());
@@ -85,7 +86,7 @@ fn widths(measure: Measure, row: &StudyRow) -> Vec<(u64, Width)> {
     seeds.iter().filter(|_| rates.len() >= FEWEST).filter_map(|(seed, _)| Some((*seed, of(*seed)?))).collect()
 }
 
-/// A factor with its 95 % interval, which takes two seeds that differ.
+/// A factor with its 95 % interval, which needs two seeds that differ.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Factor {
     pub(super) times: f64,
@@ -93,7 +94,7 @@ pub(super) struct Factor {
 }
 
 impl Factor {
-    /// Of pairs of logarithms to the base 2.
+    /// The factor from pairs of base-2 logarithms.
     fn of(pairs: &[(f64, f64)]) -> Self {
         let mean = pairs.iter().map(|(ours, theirs)| ours - theirs).sum::<f64>() / pairs.len().max(1) as f64;
         let interval = PairedDifference::of(pairs).map(|of| (of.low.exp2(), of.high.exp2()));
@@ -106,7 +107,7 @@ impl Factor {
     }
 }
 
-/// How much wider the range of a row is than that of its baseline: the two titles and the factor.
+/// How much wider each row's range is than its baseline's: the two titles and the factor.
 pub(super) fn against(study: &StudyReport) -> Vec<(&str, &str, Factor)> {
     let measure = study.task.score();
     let mut all = Vec::new();
@@ -125,7 +126,7 @@ pub(super) fn against(study: &StudyReport) -> Vec<(&str, &str, Factor)> {
     all
 }
 
-/// How wide the range of good learning rates is, and how much wider than that of the row's baseline.
+/// The width of each row's range of good learning rates, and the factor to that of its baseline.
 pub(super) fn ranges(study: &StudyReport) -> Cells {
     let measure = study.task.score();
     let against = against(study);
@@ -163,7 +164,7 @@ pub(super) fn ranges(study: &StudyReport) -> Cells {
     Cells { head: head.map(str::to_owned).to_vec(), rows }
 }
 
-/// Each row against its baseline at the learning rates that both tried, on the held-out data.
+/// Each row compared with its baseline on the held-out data, at the learning rates that both tried.
 pub(super) fn at_same_rate(study: &StudyReport) -> Cells {
     let measure = study.task.score();
     let mut rows = Vec::new();
@@ -187,13 +188,13 @@ pub(super) fn at_same_rate(study: &StudyReport) -> Cells {
     Cells { head: head.map(str::to_owned).to_vec(), rows }
 }
 
-/// What the two tables mean.
+/// Notes on the two tables.
 pub(super) fn note(study: &StudyReport) -> String {
     let measure = study.task.score();
     format!(
-        "A learning rate is good where the {} on the held-out data is {} the row's best, taken for each seed by itself; between two rates that were tried, the \
-         end of the range is interpolated over the rate's logarithm. Widths are geometric means over the seeds of tuning, with a 95 % interval. Open counts the \
-         seeds whose range goes on beyond the rates that were tried, so that it is wider than it says.",
+        "A learning rate is good if the {} on the held-out data is {} the row's best, for each seed separately. Between two rates that were tried, the end of \
+         the range is interpolated over the logarithm of the rate. Widths are geometric means over the seeds of tuning, with a 95 % confidence interval. Open \
+         counts the seeds whose range extends beyond the rates tried, so that the true range is wider than shown.",
         measure.name(),
         tolerance(measure)
     )

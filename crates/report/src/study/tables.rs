@@ -1,4 +1,4 @@
-//! A study's tables, as cells of text.
+//! The tables of a study, as cells of text.
 
 use lookahead_runs::{Improvement, Measure, PairedDifference, Split, Spread, by_seed, holm};
 
@@ -7,22 +7,22 @@ use crate::metric::Metric;
 use crate::number::{ABSENT, clock, interval, signed};
 use crate::words::direction;
 
-/// A table: its heading, and its rows.
+/// A table: heading and rows.
 pub(super) struct Cells {
     pub(super) head: Vec<String>,
     pub(super) rows: Vec<Vec<String>>,
 }
 
-/// The mean of a score whose worst is without a limit, where a run diverged.
+/// Shown for the mean of a score if a run diverged and the worst score is infinite.
 pub(super) const INFINITE: &str = "infinite";
 
-/// A p below this is no noise.
+/// Significance level of a corrected p.
 pub(super) const CERTAIN: f64 = 0.05;
 
-/// Final runs from which on an effect size says something.
+/// Minimum number of pairs for an effect size.
 const ENOUGH: usize = 10;
 
-/// The part that final runs are judged by.
+/// Name of the part that final runs are judged on.
 fn judged(study: &StudyReport) -> &'static str {
     match study.split {
         Split::Test => "Test",
@@ -30,13 +30,13 @@ fn judged(study: &StudyReport) -> &'static str {
     }
 }
 
-/// The chosen settings and what they did with fresh seeds.
+/// The chosen settings and their results with fresh seeds.
 pub(super) fn chosen(study: &StudyReport) -> Cells {
     let measure = study.task.score();
     let judged = judged(study);
     let [valid, test] = ["Valid", judged].map(|split| format!("{split} {}", measure.title().to_lowercase()));
     let loss = format!("{judged} loss");
-    let head = ["Row", "Chosen of", "Setting", &valid, "Seeds", &test, &loss, "Diverged", "Time", "MiB"];
+    let head = ["Row", "Trials", "Setting", &valid, "Seeds", &test, &loss, "Diverged", "Time", "MiB"];
     Cells {
         head: head.map(str::to_owned).to_vec(),
         rows: study.rows.iter().map(|row| chosen_row(measure, row)).collect(),
@@ -44,7 +44,7 @@ pub(super) fn chosen(study: &StudyReport) -> Cells {
 }
 
 fn chosen_row(measure: Measure, row: &StudyRow) -> Vec<String> {
-    let trial = &row.trials[row.chosen];
+    let trial = row.trials.get(row.chosen);
     let edges =
         if row.edges.is_empty() { String::new() } else { format!(" (at the edge of {})", row.edges.join(", ")) };
     let tried = row.trials.iter().map(|trial| trial.diverged).sum::<usize>();
@@ -54,8 +54,8 @@ fn chosen_row(measure: Measure, row: &StudyRow) -> Vec<String> {
     vec![
         row.title.clone(),
         row.trials.len().to_string(),
-        format!("{}{edges}", trial.words()),
-        format!("{:.2}", trial.mean()),
+        trial.map_or_else(|| ABSENT.to_owned(), |trial| format!("{}{edges}", trial.words())),
+        trial.map_or_else(|| ABSENT.to_owned(), |trial| format!("{:.2}", trial.mean())),
         row.finals.len().to_string(),
         spread(&scores, 2),
         spread(&loss, 4),
@@ -74,7 +74,7 @@ pub(super) fn spread(values: &[f64], digits: usize) -> String {
     }
 }
 
-/// The median and the range of runs that had the machine to themselves.
+/// Median and range of the times of runs that had the machine to themselves.
 fn median_time(seconds: &mut [f64]) -> String {
     seconds.sort_by(f64::total_cmp);
     match seconds {
@@ -87,18 +87,18 @@ fn median_time(seconds: &mut [f64]) -> String {
     }
 }
 
-/// A row beside its baseline, by the final runs.
+/// A row compared with its baseline, by the final runs.
 pub(super) struct Compared<'a> {
     pub(super) row: &'a StudyRow,
     pub(super) baseline: &'a StudyRow,
     pub(super) pairs: Vec<(f64, f64)>,
-    /// With its p corrected for the number of differences; `None` where there is no mean or no noise.
+    /// The difference and its corrected p; `None` without a finite mean or without noise.
     pub(super) difference: Option<(PairedDifference, f64)>,
-    /// The chance that one run is better than another; `None` where a row has none.
+    /// Probability of improvement; `None` if a row has no final runs.
     chance: Option<Improvement>,
 }
 
-/// Every row that has a baseline, beside it.
+/// Every row that has a baseline, compared with it.
 pub(super) fn compared(study: &StudyReport) -> Vec<Compared<'_>> {
     let measure = study.task.score();
     let gains = |runs: &[(u64, f64)]| -> Vec<f64> { runs.iter().map(|(_, score)| measure.gain(*score)).collect() };
@@ -127,7 +127,7 @@ pub(super) fn differences(study: &StudyReport) -> Cells {
         let Some((difference, p)) = of.difference else {
             let is_finite = of.pairs.iter().all(|(ours, theirs)| (ours - theirs).is_finite());
             let why = if is_finite { "the noise is unknown" } else { "a run diverged, so there is no mean" };
-            // Which run is better is known of diverged runs too.
+            // Diverged runs can be ranked, too.
             let chance = of.chance.filter(|_| !is_finite).map_or_else(absent, of_chance);
             return vec![name, absent(), why.to_owned(), absent(), chance, absent(), absent(), pairs];
         };
@@ -144,7 +144,7 @@ pub(super) fn differences(study: &StudyReport) -> Cells {
             pairs,
         ]
     };
-    // What has a mean first.
+    // Rows with a mean come first.
     let mut all = compared(study);
     all.sort_by_key(|of| of.difference.is_none());
     let what = format!("{} {}, paired by seed{}", judged(study), measure.name(), direction(measure));
@@ -154,7 +154,7 @@ pub(super) fn differences(study: &StudyReport) -> Cells {
         difference,
         "95 % interval",
         "p (Holm)",
-        "Chance to be better",
+        "Probability of improvement",
         "Smallest visible",
         "Effect size",
         "Pairs",
@@ -162,7 +162,7 @@ pub(super) fn differences(study: &StudyReport) -> Cells {
     Cells { head: head.map(str::to_owned).to_vec(), rows: all.iter().map(line).collect() }
 }
 
-/// A p to three digits.
+/// A p value to three decimals; `< 0.001` below 0.0005.
 pub(super) fn chance_of_noise(p: f64) -> String {
     if p < 5e-4 { "< 0.001".to_owned() } else { format!("{p:.3}") }
 }

@@ -48,6 +48,23 @@ fn values_take_the_type_of_what_they_replace() {
 }
 
 #[test]
+fn a_network_is_changed_by_its_name_alone() {
+    let config = with(&["model.name=speednet", "model.width=0.5"]).unwrap();
+    assert!(matches!(config.model, crate::config::ModelConfig::SpeedNet(ref parts) if parts.width == 0.5));
+    let message = with(&["model.name=speedney"]).unwrap_err().to_string();
+    assert!(message.contains("unknown variant `speedney`"), "{message}");
+}
+
+#[test]
+fn a_choice_can_be_given_by_its_kind_alone() {
+    let mixup = "data.mixing={ kind = \"mixup\", alpha = 0.4 }";
+    assert_eq!(with(&[mixup]).unwrap().data.images().unwrap().mixing, Mixing::Mixup { alpha: 0.4 });
+    assert_eq!(with(&[mixup, "data.mixing=none"]).unwrap().data.images().unwrap().mixing, Mixing::None);
+    let message = with(&["data.mixing=mixdown"]).unwrap_err().to_string();
+    assert!(message.contains("unknown variant `mixdown`"), "{message}");
+}
+
+#[test]
 fn wrong_values_name_key_and_origin() {
     let message = with(&["train.epochs=many"]).unwrap_err().to_string();
     assert_eq!(message, "`train.epochs`: expected a number, got text (\"many\") (from --set)");
@@ -74,7 +91,7 @@ fn a_key_of_lookahead_reaches_every_lookahead_and_no_one_else() {
     let mut alone = quick();
     alone.select(&["sgd".into(), "adamw".into()], &[]).unwrap();
     let message = alone.set("lookahead.sync_period=10").unwrap_err().to_string();
-    assert!(message.contains("none of them is a Lookahead"), "{message}");
+    assert!(message.contains("none of them uses Lookahead"), "{message}");
 }
 
 #[test]
@@ -121,7 +138,7 @@ fn a_number_given_to_a_choice_is_the_number_of_the_choice() {
 #[test]
 fn settings_that_would_do_nothing_are_refused() {
     for (assignment, reason) in [
-        ("data.image_size=64", "no transform there gives images a side"),
+        ("data.image_size=64", "no transform in it sets the size of images"),
         ("data.min_scale=0.5", "unknown key"),
         ("data.mixing_alpha=0.2", "unknown key"),
         ("data.mixing.alpha=0.2", "unknown key"),

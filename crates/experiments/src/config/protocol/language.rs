@@ -12,7 +12,7 @@ use crate::config::names::{Corpus, Experiment, Protocol};
 use crate::config::row::Row;
 use crate::config::sections::{EvaluationConfig, ScheduleConfig, StepsConfig, TrainConfig};
 
-/// The recipe of `protocol`; of one that language does not have, `quick`.
+/// The recipe of `protocol`, or `quick` if language does not have the protocol.
 pub(super) fn config(protocol: Protocol) -> Config {
     match protocol {
         Protocol::ZarembaSmall => zaremba_small(),
@@ -22,8 +22,9 @@ pub(super) fn config(protocol: Protocol) -> Config {
     }
 }
 
-/// A million characters of Shakespeare, one layer of 256, three epochs with the learning rate halved after each: minutes on two cores.
-/// Network, batches, clipping and SGD's rate are those of PyTorch's `word_language_model` example.
+/// A million characters of Shakespeare, one layer of 256, three epochs with the learning rate halved after each:
+/// minutes on two cores. Network, batches, clipping and SGD's rate are those of PyTorch's `word_language_model`
+/// example.
 fn quick() -> Config {
     Config {
         experiment: Experiment::Language,
@@ -49,7 +50,8 @@ fn quick() -> Config {
 
 /// Zaremba, Sutskever, Vinyals 2014 (arXiv:1409.2329), small: 115.9 on the test part.
 ///
-/// Theirs sums the loss over the 20 steps of a window and clips at 5: a rate 20 times as high and a limit a 20th of theirs for the mean.
+/// Their loss is the sum over the 20 steps of a window, clipped at 5. For the mean, the rate is 20 times as high and
+/// the limit a 20th of theirs.
 fn zaremba_small() -> Config {
     Config {
         protocol: Protocol::ZarembaSmall,
@@ -76,10 +78,11 @@ fn zaremba_medium() -> Config {
     }
 }
 
-/// AWD-LSTM (Merity et al. 2018, arXiv:1708.02182) in batches of 80, with the settings that reproductions of the Lookahead paper found best.
+/// AWD-LSTM (Merity et al. 2018, arXiv:1708.02182) in batches of 80, with the settings that reproductions of the
+/// Lookahead paper found best.
 ///
-/// Two things are not theirs, because here every step is a function of its number: windows have 70 tokens always, and the rate is halved
-/// at fixed epochs instead of after fifteen without gain.
+/// Two things differ, because here every step is a function of its number: windows always have 70 tokens, and the rate
+/// is halved at fixed epochs instead of after fifteen epochs without improvement.
 fn awd() -> Config {
     let parts = LstmParts { activation: 2.0, slowness: 1.0, ..LstmParts::of(LanguageModelConfig::awd_lstm(1)) };
     let mut rows = rows(30.0, 0.005, 0.25, 10, 0.8);
@@ -99,7 +102,7 @@ fn awd() -> Config {
     }
 }
 
-/// Penn Treebank; words that its authors left in are all known.
+/// Penn Treebank by words. Its rare words are already replaced, so every word is kept.
 fn words(steps: usize) -> DataConfig {
     DataConfig::Text(TextConfig {
         corpus: Corpus::Ptb,
@@ -117,7 +120,7 @@ fn halved(epochs: std::ops::Range<usize>, factor: f64) -> ScheduleConfig {
     ScheduleConfig::Steps(StepsConfig { milestones: epochs.collect(), factor })
 }
 
-/// SGD and AdamW at these rates, alone and inside Lookahead, and an average of each; all clip the norm of the gradients.
+/// SGD and AdamW at these rates, alone and inside Lookahead, and an average of each. All clip the gradient norm.
 fn rows(sgd: f64, adamw: f64, clip: f64, sync_period: usize, slow_step_size: f64) -> Vec<Row> {
     let gradients = Gradients { clip: Some(Clip::GlobalNorm(clip)), ..Gradients::default() };
     let sgd = Inner::Sgd(SgdConfig { learning_rate: sgd, gradients, ..SgdConfig::default() });

@@ -5,16 +5,19 @@
 //! | [`quick`](Protocol::Quick) | two cores: a small network, OneCycle, a few epochs |
 //! | [`standard`](Protocol::Standard) | one GPU: ResNet-18, OneCycle, 30 epochs |
 //! | [`paper`](Protocol::Paper) | the Lookahead paper: 200 epochs, decay by 0.2 at 60, 120 and 160, its best settings |
-//! | [`original`](Protocol::Original) | the original student project as it declares itself |
-//! | [`original-effective`](Protocol::OriginalEffective) | the same project as it really ran |
-//! | [`speedrun`](Protocol::SpeedRun) | airbench94, which reaches 94 % on CIFAR-10 in 9.9 epochs and has Lookahead inside |
-//! | [`sprint`](Protocol::Sprint) | the same at half the width, seven epochs: for comparisons with many seeds |
+//! | the same on ImageNet | ResNet-50, 90 epochs, decay by 0.1 at 30 and 60 |
+//! | [`paper-short`](Protocol::PaperShort) | ImageNet: its 60 epochs, decay by 0.1 at 30, 48 and 58 |
+//! | [`original`](Protocol::Original) | the original student project as its notebooks declare it |
+//! | [`original-effective`](Protocol::OriginalEffective) | the same project as it actually ran |
+//! | [`speedrun`](Protocol::SpeedRun) | airbench94: 94 % on CIFAR-10 in 9.9 epochs; includes Lookahead |
+//! | [`sprint`](Protocol::Sprint) | the same with half the width and seven epochs: for comparisons with many seeds |
 //! | [`zaremba-small`](Protocol::ZarembaSmall) | language: two layers of 200 on Penn Treebank, 13 epochs |
 //! | [`zaremba-medium`](Protocol::ZarembaMedium) | language: two layers of 650, dropout, 39 epochs |
 //! | [`awd`](Protocol::Awd) | language: AWD-LSTM, 750 epochs: the Lookahead paper's |
 //!
-//! A protocol has settings for more rows than it compares unless it is told otherwise.
+//! A protocol has settings for more rows than it compares by default.
 
+mod imagenet;
 mod language;
 mod original;
 mod original_effective;
@@ -31,8 +34,8 @@ use super::names::{Experiment, Protocol};
 use super::row::{Row, states_of};
 
 impl Config {
-    /// The recipe of `protocol` for `experiment`, before any change. Of a protocol that the experiment does not have it is `quick` under
-    /// that name, which [`validate`](Self::validate) refuses.
+    /// The recipe of `protocol` for `experiment`, before any change. If the experiment does not have the protocol, this
+    /// is `quick` under that name, which [`validate`](Self::validate) rejects.
     ///
     /// ```
     /// use lookahead_experiments::{Config, Experiment, Protocol};
@@ -44,6 +47,7 @@ impl Config {
         let config = with_all_rows(experiment, protocol);
         let compared: &[&str] = match (protocol, experiment) {
             (_, Experiment::Language) => &["sgd", "adamw", "lookahead-sgd", "lookahead-adamw", "ema"],
+            (_, Experiment::Imagenet) => &["sgd", "adamw", "lookahead-sgd"],
             (Protocol::SpeedRun, _) => &["lookahead", "plain"],
             (Protocol::Sprint, _) => &["lookahead", "plain", "average"],
             (Protocol::Paper, _) => &["sgd", "polyak", "adamw", "lookahead-sgd"],
@@ -54,7 +58,7 @@ impl Config {
         Self { rows: rows.collect(), ..config }
     }
 
-    /// All rows that `protocol` has settings for, compared or not.
+    /// All rows for which `protocol` has settings, whether compared by default or not.
     pub fn all_rows(experiment: Experiment, protocol: Protocol) -> Vec<Row> {
         with_all_rows(experiment, protocol).rows
     }
@@ -63,7 +67,8 @@ impl Config {
 fn with_all_rows(experiment: Experiment, protocol: Protocol) -> Config {
     let config = match protocol {
         _ if experiment == Experiment::Language => Config { protocol, ..language::config(protocol) },
-        Protocol::ZarembaSmall | Protocol::ZarembaMedium | Protocol::Awd => {
+        _ if experiment == Experiment::Imagenet => Config { protocol, ..imagenet::config(protocol) },
+        Protocol::PaperShort | Protocol::ZarembaSmall | Protocol::ZarembaMedium | Protocol::Awd => {
             Config { protocol, ..quick::config(experiment) }
         }
         Protocol::Quick => quick::config(experiment),
@@ -113,13 +118,16 @@ mod tests {
                     _ if *experiment == Experiment::Language => {
                         assert_eq!(names, [&alone[..2], &inside[..2], &["ema", "ema-sgd"]].concat());
                     }
+                    Protocol::Paper | Protocol::PaperShort if *experiment == Experiment::Imagenet => {
+                        assert_eq!(names, ["sgd", "lookahead-sgd"]);
+                    }
                     Protocol::SpeedRun | Protocol::Sprint => {
                         assert_eq!(names, ["lookahead", "plain", "average", "ema", "adamw", "lookahead-adamw"]);
                     }
                     _ => assert_eq!(names, usual),
                 }
                 // Photographs come in many sizes and must all leave a pipeline in one.
-                if *experiment == Experiment::Imagenette {
+                if experiment.has_photographs() {
                     let images = config.data.images().unwrap();
                     let sides = [&images.train, &images.valid].map(|pipeline| pipeline.fixed_size());
                     assert!(sides[0].is_some() && sides[0] == sides[1], "{protocol}: {sides:?}");
@@ -141,7 +149,7 @@ mod tests {
         assert_eq!(folders.len(), 11);
     }
 
-    /// The two protocols of the original differ just where the notebooks' code overrode what they declare.
+    /// The two protocols of the original differ only in what the notebooks' code overrode.
     #[test]
     fn declared_and_effective_differ_in_what_was_overridden() {
         let declared = Config::for_protocol(Experiment::Cifar10, Protocol::Original);

@@ -13,12 +13,13 @@ use crate::config::names::{Experiment, ModelName, Protocol};
 use crate::config::row::Row;
 use crate::config::sections::{OneCycleConfig, ScheduleConfig, StepsConfig, TrainConfig};
 
-/// The hyper-parameters written in the notebooks, with the network and the augmentation that the slides name: the
-/// paper's, 4 pixels of zero padding, random crop, random flip. Lookahead's SGD has no momentum, and its AdamW has a
-/// learning rate a hundred times that of AdamW alone, as the notebooks have it.
+/// The hyper-parameters of the notebooks, with the network and the augmentation that the slides name: the paper's, 4
+/// pixels of zero padding, random crop, random flip. As in the notebooks, Lookahead's SGD has no momentum, and its
+/// AdamW has a learning rate a hundred times that of AdamW alone.
 ///
-/// CIFAR-10 divides the learning rate by 5 after the epochs 61, 121 and 161 (the callback named 60, 120 and 160 but acts
-/// at their end); CIFAR-100 and Imagenette use one cycle. One run a cell; its data set of state resets is `--state reset`.
+/// CIFAR-10 divides the learning rate by 5 after the epochs 61, 121 and 161 (the callback names 60, 120 and 160 but
+/// acts at their end); CIFAR-100 and Imagenette use one cycle. One run per cell; the runs with state resets are
+/// `--state reset`.
 pub(super) fn config(experiment: Experiment) -> Config {
     let quick = quick::config(experiment);
     let one_cycle = experiment != Experiment::Cifar10 && experiment != Experiment::Demo;

@@ -13,16 +13,16 @@ use crate::config::original_crop::OriginalCrop;
 use crate::config::row::Row;
 use crate::config::sections::{MomentumCycle, OneCycleConfig, ScheduleConfig};
 
-/// What the code did with the values of `original`:
+/// What the original code did with the values of `original`:
 ///
 /// - **network**: torchvision's ImageNet stem (7x7 stride 2, 3x3 pooling) on 32-pixel images, under fastai's head;
 /// - **crops**: offsets 3, 4 and 5 of 0 to 8, so one pixel at most; no flip; pixels in [0, 1], not normalised;
 /// - **weight decay**: fastai multiplied every parameter by 1 - 0.01 lr and set the optimizer's own decay to 0;
-/// - **momentum**: one cycle moved the momentum of every optimizer that has such a key, so RMSProp and the "momentum 0" SGD
-///   inside Lookahead ran with .95 to .85.
+/// - **momentum**: one cycle changed the momentum of every optimizer that has such a key, so RMSProp and the "momentum
+///   0" SGD inside Lookahead ran with .95 to .85.
 ///
-/// Two things stay different: slow weights start at the initial weights (theirs at those after the first step), and a
-/// reset of AdamW's state resets its step counter too.
+/// Two differences remain: slow weights start at the initial weights (theirs at the weights after the first step), and
+/// a reset of AdamW's state also resets its step counter.
 pub(super) fn config(experiment: Experiment) -> Config {
     let declared = original::config(experiment);
     let schedule = match declared.schedule {
@@ -47,7 +47,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
     }
 }
 
-/// fastai's decay, and a momentum for the cycle to set at every step, which must exist from the start.
+/// fastai's decay, and a momentum, which must exist from the start so that the cycle can set it at every step.
 fn effective(mut row: Row, cycled: bool) -> Row {
     let decay = WeightDecay::Decoupled(0.01);
     if let Inner::Sgd(sgd) = &mut row.inner {

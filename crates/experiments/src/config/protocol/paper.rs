@@ -12,9 +12,9 @@ use crate::config::sections::{ScheduleConfig, StepsConfig, TrainConfig};
 
 /// ResNet-18 with the 3x3 stem, batch 128, 200 epochs, learning rate times 0.2 after 60, 120 and 160, three seeds.
 ///
-/// The settings are the best of the paper's grids as its reproductions quote them (appendix C.1). The paper has no
-/// RMSProp; that row keeps the settings of `standard`. For Imagenette, which the paper does not have either, data and
-/// network are those of `standard`.
+/// The settings are the best of the paper's grids, as quoted by its reproductions (appendix C.1). The paper has no
+/// RMSProp; that row has the settings of `standard`. The paper has no Imagenette either; data and network are those of
+/// `standard`.
 pub(super) fn config(experiment: Experiment) -> Config {
     let standard = standard::config(experiment);
     let data = match experiment {

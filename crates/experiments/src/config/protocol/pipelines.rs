@@ -1,8 +1,8 @@
-//! Pipelines for photographs by the side of their results.
+//! Pipelines for photographs, by the size of their results.
 
 use lookahead_data::{Pipeline, Transform};
 
-/// Steps without settings, or with those of their defaults.
+/// A pipeline of steps that are known to be valid.
 pub(super) fn of(steps: Vec<Transform>) -> Pipeline {
     Pipeline::new(steps).unwrap_or_default()
 }
@@ -17,7 +17,7 @@ pub(super) fn resized_crops(side: usize, min_scale: f64) -> (Pipeline, Pipeline)
     pair(Pipeline::imagenet_train(side, min_scale), Pipeline::imagenet_eval(side * 8 / 7, side))
 }
 
-/// The protocols' sides are constants within the range, which a test checks.
+/// The protocols' sizes are constants within their range; a test checks this.
 fn pair(train: lookahead_data::Result<Pipeline>, valid: lookahead_data::Result<Pipeline>) -> (Pipeline, Pipeline) {
     (train.unwrap_or_default(), valid.unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! `quick`: what two cores do in minutes.
+//! `quick`: minutes on two cores.
 
 use lookahead_data::{Mixing, Pipeline};
 use lookahead_models::{Head, Stem};
@@ -8,12 +8,12 @@ use super::pipelines;
 use crate::config::data::{DataConfig, ImagesConfig, Normalization};
 use crate::config::experiment::Config;
 use crate::config::inner::Inner;
-use crate::config::model::ModelConfig;
+use crate::config::model::{ModelConfig, SpeedNetParts};
 use crate::config::names::{Experiment, ModelName, Protocol};
 use crate::config::row::Row;
 use crate::config::sections::{EvaluationConfig, MomentumCycle, OneCycleConfig, ScheduleConfig, TrainConfig};
 
-/// ResNet-20, OneCycle, five epochs, three seeds. SGD's settings are those of a common PyTorch recipe.
+/// ResNet-20, OneCycle, five epochs, three seeds. SGD's settings are from a common PyTorch recipe.
 pub(super) fn config(experiment: Experiment) -> Config {
     let base = Config {
         experiment,
@@ -41,8 +41,18 @@ pub(super) fn config(experiment: Experiment) -> Config {
         evaluation: EvaluationConfig::default(),
     };
     match experiment {
-        Experiment::Cifar10 | Experiment::Cifar100 | Experiment::Language => base,
-        Experiment::Demo => Config { seeds: vec![1], train: TrainConfig { epochs: 4.0, ..base.train }, ..base },
+        Experiment::Cifar10 | Experiment::Cifar100 | Experiment::Imagenet | Experiment::Language => base,
+        // The network of the speed records learns the drawn shapes in 224 steps, and ends within two points of itself for another
+        // seed or another instruction set. ResNet-20 did not, in as many seconds.
+        Experiment::Demo => Config {
+            model: ModelConfig::SpeedNet(SpeedNetParts {
+                width: 0.25,
+                whitening_images: 1_000,
+                whitening_bias_epochs: 3,
+            }),
+            train: TrainConfig { epochs: 4.0, batch_size: 64, ..base.train },
+            ..base
+        },
         // The whole Imagenette recipe on small images.
         Experiment::Imagenette => {
             let (train, valid) = pipelines::fastai(96);
@@ -63,9 +73,9 @@ pub(super) fn config(experiment: Experiment) -> Config {
     }
 }
 
-/// The eight rows, with SGD and AdamW at these learning rates, alone and inside Lookahead alike.
+/// The eight rows, with SGD and AdamW at these learning rates, both alone and inside Lookahead.
 pub(super) fn rows(sgd: f64, adamw: f64) -> Vec<Row> {
-    // Nesterov's step, and decay on weights alone: the usual CIFAR recipe.
+    // Nesterov momentum, and decay on weights only: the usual CIFAR recipe.
     let sgd = Inner::Sgd(SgdConfig {
         learning_rate: sgd,
         momentum: Momentum::nesterov(0.9),

@@ -1,4 +1,4 @@
-//! `speedrun` and `sprint`: airbench94, the recipe that reaches 94 % on CIFAR-10 in 9.9 epochs, with Lookahead inside.
+//! `speedrun` and `sprint`: airbench94, the recipe that reaches 94 % on CIFAR-10 in 9.9 epochs and includes Lookahead.
 
 use lookahead_data::{AlternatingFlip, Border, CenterCrop, Mixing, PadCrop, Pipeline, ShortSide, Transform};
 use lookahead_optim::lookahead::BufferPolicy;
@@ -14,9 +14,10 @@ use crate::config::sections::{EvaluationConfig, ScheduleConfig, TrainConfig, Tri
 
 /// Jordan: *94% on CIFAR-10 in 3.29 Seconds on a Single GPU*, 2024, arXiv:2404.00498, `airbench94.py`.
 ///
-/// All training images are trained on and each epoch is validated on the test images, as the records are made; nothing is chosen by them.
-/// Its loss is summed over the 1,024 images of a batch; here it is the mean, with a learning rate 1,024 times as high and a weight decay
-/// 1,024 times as low, which makes the same run. Photographs, which the recipe does not have, are scaled to 32 pixels.
+/// As in the speed records, all training images are trained on, and each epoch is validated on the test images; nothing
+/// is selected by them. The recipe sums its loss over the 1,024 images of a batch. Here it is the mean, with a learning
+/// rate 1,024 times as high and a weight decay 1,024 times as low, which gives the same run. Photographs, which the
+/// recipe does not cover, are scaled to 32 pixels.
 pub(super) fn config(experiment: Experiment) -> Config {
     let (train, valid) = pipelines(experiment);
     Config {
@@ -43,7 +44,7 @@ pub(super) fn config(experiment: Experiment) -> Config {
     }
 }
 
-/// The instrument for comparisons: half the width, seven epochs.
+/// For comparisons with many seeds: half the width, seven epochs.
 pub(super) fn sprint(experiment: Experiment) -> Config {
     let config = config(experiment);
     Config {
@@ -56,7 +57,7 @@ pub(super) fn sprint(experiment: Experiment) -> Config {
     }
 }
 
-/// The image moved by up to two pixels, its edges reflected, and mirrored every other epoch.
+/// Moves the image by up to two pixels, with reflected edges, and mirrors it every other epoch.
 fn pipelines(experiment: Experiment) -> (Pipeline, Pipeline) {
     let size = match experiment {
         Experiment::Imagenette => {
@@ -66,14 +67,16 @@ fn pipelines(experiment: Experiment) -> (Pipeline, Pipeline) {
     };
     let shift = PadCrop { pad: 2, border: Border::Reflect, ..PadCrop::default() };
     let augment = [Transform::PadCrop(shift), Transform::AlternatingFlip(AlternatingFlip {})];
-    // All settings are constants within their ranges, which a test checks.
+    // All settings are constants within their ranges; a test checks this.
     let pipeline = |steps| Pipeline::new(steps).unwrap_or_default();
     (pipeline([size.clone(), augment.to_vec()].concat()), pipeline(size))
 }
 
-/// The recipe, the same without its Lookahead, with the average alone, and with an exponential average; AdamW with and without.
+/// The recipe; the same without Lookahead, with the average only, and with an exponential average; AdamW with and
+/// without Lookahead.
 fn rows() -> Vec<Row> {
-    // Batch norm's shifts learn 64 times as fast and decay a 64th as much, so that their decay a step is the others'.
+    // Batch norm's shifts have 64 times the learning rate and a 64th of the decay, so their decay per step equals the
+    // others'.
     let shifts = || Group { learning_rate_scale: 64.0, weight_decay_scale: 1.0 / 64.0, ..Group::named("*norm*.bias") };
     // airbench counts in thousands of steps of one image, decoupled from momentum 0.85: 11.5 and 0.0153.
     let sgd = Inner::Sgd(SgdConfig {
@@ -112,9 +115,9 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// Images of a batch.
+/// Images per batch.
 const BATCH: f64 = 1024.0;
-/// What airbench divides its numbers by: 1,024 (1 + 1 / (1 - 0.85)).
+/// airbench's divisor: 1,024 (1 + 1 / (1 - 0.85)).
 const KILO_STEP: f64 = BATCH * (1.0 + 1.0 / 0.15);
 /// For the mean loss: 1.5.
 const LEARNING_RATE: f64 = 11.5 / KILO_STEP * BATCH;

@@ -1,4 +1,4 @@
-//! `standard`: what one GPU does in an hour or two.
+//! `standard`: for one GPU.
 
 use lookahead_models::{Head, Stem};
 
@@ -9,7 +9,7 @@ use crate::config::model::ModelConfig;
 use crate::config::names::{Experiment, ModelName, Protocol};
 use crate::config::sections::TrainConfig;
 
-/// ResNet-18, OneCycle, 30 epochs, five seeds. Everything else as `quick`.
+/// ResNet-18, OneCycle, 30 epochs, five seeds. Everything else is as in `quick`.
 pub(super) fn config(experiment: Experiment) -> Config {
     let quick = quick::config(experiment);
     let base = Config {

@@ -12,92 +12,93 @@ use lookahead_optim::StatePolicy;
 
 use crate::config::{Config, Experiment, ModelName, Protocol};
 
-/// Flags that every experiment has.
+/// The flags of every experiment.
 #[derive(Debug, Clone, Parser)]
 #[command(version, max_term_width = 110, styles = STYLES, allow_negative_numbers = true, args_override_self = true)]
 pub struct Flags {
-    /// The recipe that everything starts from
+    /// Recipe to start from
     #[arg(long, value_enum, help_heading = "What to train", value_name = "NAME")]
     pub protocol: Option<Protocol>,
-    /// Rows of the table: those of the protocol, and those of --config
+    /// Rows to compare: those of the protocol and of --config
     #[arg(long, value_delimiter = ',', action = ArgAction::Set, help_heading = "What to train", value_name = "A,B")]
     pub optimizers: Vec<String>,
-    /// What Lookahead does with the inner optimizer's state at a sync: keep, reset, interpolate; a row for each
+    /// What Lookahead does with the inner optimizer's state at a sync: keep, reset, interpolate; one row for each
     #[arg(long, value_parser = policy(), value_delimiter = ',', action = ArgAction::Set, help_heading = "What to train", value_name = "A,B")]
     pub state: Vec<StatePolicy>,
-    /// Seeds, one run each; differences between optimizers are paired by seed
+    /// Seeds, one run of each row for each; differences between rows are paired by seed
     #[arg(long, value_parser = seed(), value_delimiter = ',', action = ArgAction::Set, help_heading = "What to train", value_name = "1,2,3")]
     pub seeds: Vec<u64>,
-    /// The network
+    /// Network
     #[arg(long, value_enum, help_heading = "What to train", value_name = "NAME")]
     pub model: Option<ModelName>,
 
-    /// Passes over the training data; the last may be a part, as in 9.9
+    /// Passes over the training data; may be a fraction, such as 9.9
     #[arg(long, help_heading = "Hyper-parameters", value_name = "N")]
     pub epochs: Option<f64>,
-    /// Images a step; of a text, places that are read side by side
+    /// Images per step; for a text, the number of places read in parallel
     #[arg(long, help_heading = "Hyper-parameters", value_name = "N")]
     pub batch_size: Option<usize>,
-    /// Peak learning rate of the chosen rows, which must have one kind of optimizer inside
+    /// Peak learning rate of the chosen rows, which must have the same kind of inner optimizer
     #[arg(long, help_heading = "Hyper-parameters", value_name = "X")]
     pub lr: Option<f64>,
-    /// Inner steps between two syncs (the paper's k)
+    /// Inner steps between syncs (the paper's k)
     #[arg(long, help_heading = "Hyper-parameters", value_name = "N")]
     pub sync_period: Option<usize>,
-    /// Share of the way the slow weights go to the fast ones (the paper's alpha)
+    /// How far a sync moves the slow weights towards the fast ones, from 0 to 1 (the paper's alpha)
     #[arg(long, help_heading = "Hyper-parameters", value_name = "X")]
     pub slow_step_size: Option<f64>,
-    /// Any other key; may be repeated [example: --set sgd.momentum=0.95]
+    /// Set any key; may be repeated [example: --set sgd.momentum=0.95]
     #[arg(long, action = ArgAction::Append, help_heading = "Hyper-parameters", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// A TOML file of such keys, as --print-config prints it
+    /// TOML file of such keys, as --print-config prints it
     #[arg(long, help_heading = "Hyper-parameters", value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
 
-    /// Where data sets lie [default: $LOOKAHEAD_DATA, else datasets]
+    /// Folder of the data sets [default: $LOOKAHEAD_DATA, else datasets]
     #[arg(long, help_heading = "Data", value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Train on this folder instead: train/ and val/ of class folders (imagenette), or train.txt, valid.txt, test.txt (language)
+    /// Train on this folder: train/ and val/ with class folders (imagenette, imagenet), or a text or a folder of
+    /// train.txt, valid.txt and test.txt (language)
     #[arg(long, help_heading = "Data", value_name = "DIR")]
     pub dataset_dir: Option<PathBuf>,
-    /// Where decoded photographs (data.cache_side) are kept [default: .cache in the folder the data lie in]
+    /// Folder for decoded photographs (data.cache_side) [default: .cache in the data folder]
     #[arg(long, help_heading = "Data", value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// Use this many training images or tokens only
+    /// Use only this many training images or tokens
     #[arg(long, help_heading = "Data", value_name = "N")]
     pub limit_train: Option<usize>,
-    /// Use this many validation images or tokens only
+    /// Use only this many validation images or tokens
     #[arg(long, help_heading = "Data", value_name = "N")]
     pub limit_valid: Option<usize>,
 
-    /// auto, cpu, cuda:N or metal:N [default: auto]
+    /// Device: auto, cpu, cuda:N or metal:N [default: auto]
     #[arg(long, help_heading = "Running", value_name = "NAME")]
     pub device: Option<String>,
-    /// Host threads [default: all cores]; results do not depend on it
+    /// Host threads [default: all cores]; results do not depend on them
     #[arg(long, help_heading = "Running", value_name = "N")]
     pub threads: Option<usize>,
-    /// Where run folders go
+    /// Folder for the run folders
     #[arg(long, default_value = "runs", help_heading = "Running", value_name = "DIR")]
     pub out: PathBuf,
-    /// Throw away the chosen runs and start them over
+    /// Discard the chosen runs and start them over
     #[arg(long, help_heading = "Running")]
     pub fresh: bool,
-    /// Save every N steps too, not only each minute and each epoch
+    /// Also save every N steps, not only every minute and every epoch
     #[arg(long, help_heading = "Running", value_name = "N")]
     pub checkpoint_every: Option<usize>,
     /// Steps between two lines of metrics.jsonl
     #[arg(long, default_value_t = 10, help_heading = "Running", value_name = "N")]
     pub log_every: usize,
-    /// Show all runs and their curves full screen; q stops as Ctrl-C does
+    /// Show all runs and their curves full screen; q saves and stops, as Ctrl-C does
     #[arg(long, help_heading = "Running", conflicts_with = "quiet")]
     pub tui: bool,
-    /// Print nothing but the table and errors
+    /// Print only the table and errors
     #[arg(long, help_heading = "Running")]
     pub quiet: bool,
-    /// Print the resolved configuration as TOML and stop
+    /// Print the resolved configuration as TOML and exit
     #[arg(long, help_heading = "Running")]
     pub print_config: bool,
-    /// Print a completion script for a shell and stop
+    /// Print a completion script for a shell and exit
     #[arg(long, value_enum, help_heading = "Running", value_name = "SHELL")]
     pub completions: Option<Shell>,
 }
@@ -107,7 +108,7 @@ pub(super) fn seed() -> impl TypedValueParser<Value = u64> {
     clap::value_parser!(u64).range(..=i64::MAX as u64)
 }
 
-/// The rows that the protocols of `experiment` have, in the order in which they are met.
+/// Help for `--optimizers`: the rows of all protocols of `experiment`, in the order of the protocols.
 fn rows_of(experiment: Experiment) -> String {
     let mut names: Vec<String> = Vec::new();
     for protocol in experiment.protocols() {
@@ -117,7 +118,7 @@ fn rows_of(experiment: Experiment) -> String {
             }
         }
     }
-    format!("Rows of the table: those that the protocol has of {}; and those of --config", names.join(", "))
+    format!("Rows to compare: those of --config, and those of {} that the protocol has", names.join(", "))
 }
 
 /// The protocols of `experiment` by their names.
@@ -139,7 +140,7 @@ const STYLES: Styles =
     Styles::styled().header(AnsiColor::Green.on_default().bold()).literal(AnsiColor::Cyan.on_default());
 
 impl Flags {
-    /// The clap command of `experiment`, with its own description and examples.
+    /// The clap command of `experiment`, with its description and examples.
     pub fn command_of(experiment: Experiment) -> clap::Command {
         let (name, about, examples) = match experiment {
             Experiment::Demo => (
@@ -149,14 +150,14 @@ impl Flags {
             ),
             Experiment::Cifar10 => (
                 "cifar10",
-                "Trains classifiers on CIFAR-10 and prints the table of the optimizers",
+                "Trains classifiers on CIFAR-10 and prints a table that compares the optimizers",
                 "  just cifar10 --epochs 2 --limit-train 10000 --limit-valid 2000 --seeds 1\n  \
                  just cifar10 --protocol paper --optimizers sgd,lookahead-sgd --device cuda:0\n  \
                  just cifar10 --optimizers lookahead-adamw --state keep,reset,interpolate\n",
             ),
             Experiment::Cifar100 => (
                 "cifar100",
-                "Trains classifiers on CIFAR-100 and prints the table of the optimizers",
+                "Trains classifiers on CIFAR-100 and prints a table that compares the optimizers",
                 "  just cifar100 --protocol standard --seeds 1,2,3\n  \
                  just cifar100 --optimizers lookahead-sgd --state keep,reset --lr 0.2\n",
             ),
@@ -166,20 +167,27 @@ impl Flags {
                 "  just imagenette --protocol standard\n  \
                  just imagenette --dataset-dir photos --model resnet34 --set data.image_size=160\n",
             ),
+            Experiment::Imagenet => (
+                "imagenet",
+                "Trains classifiers on ImageNet, by default a small part of it; --protocol paper trains ResNet-50 for 90 epochs",
+                "  just imagenet --data /data\n  \
+                 just imagenet --protocol paper --device cuda:0\n  \
+                 just imagenet --protocol paper-short --epochs 50 --device cuda:0\n",
+            ),
             Experiment::Language => (
                 "language",
-                "Trains LSTM language models: Shakespeare, which needs no download, Penn Treebank, or any text",
+                "Trains LSTM language models on Shakespeare (no download), Penn Treebank, or any text",
                 "  just language\n  just language --protocol zaremba-small --seeds 1,2,3\n  \
                  just language --dataset-dir novel.txt --set data.unit=words --set data.least=2\n",
             ),
         };
         let after = format!(
-            "Examples:\n{examples}\nThe same command again goes on with what was interrupted and skips what is done.\n\
-             --print-config lists every key, with the value it would have.\n\n\
-             Exit status: 0 done; 2 bad usage or configuration; 3 data missing or damaged; 4 training diverged;\n\
+            "Examples:\n{examples}\nRe-running a command resumes interrupted runs and skips finished ones.\n\
+             --print-config lists every key with its value.\n\n\
+             Exit status: 0 finished; 2 bad usage or configuration; 3 data missing or damaged; 4 training diverged;\n\
              5 the disk is full; 130 interrupted, resumable."
         );
-        let default = format!("The recipe that everything starts from [default: {}]", Protocol::Quick);
+        let default = format!("Recipe to start from [default: {}]", Protocol::Quick);
         Self::command()
             .name(name)
             .about(about)
@@ -187,12 +195,10 @@ impl Flags {
             .mut_arg("protocol", |arg| arg.help(default))
             .mut_arg("protocol", |arg| arg.value_parser(of_experiment(experiment)))
             .mut_arg("optimizers", |arg| arg.help(rows_of(experiment)))
-            .mut_arg("dataset_dir", |arg| {
-                arg.hide(!matches!(experiment, Experiment::Imagenette | Experiment::Language))
-            })
+            .mut_arg("dataset_dir", |arg| arg.hide(!experiment.has_photographs() && experiment != Experiment::Language))
     }
 
-    /// Parses the program's arguments; prints help or the error and ends the program where clap says so (0 or 2).
+    /// Parses the program's arguments. Prints help or an error and ends the program if clap says so (status 0 or 2).
     pub fn parse_for(experiment: Experiment) -> Self {
         let mut command = Self::command_of(experiment);
         let matches = command.get_matches_mut();

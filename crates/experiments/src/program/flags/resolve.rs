@@ -5,12 +5,12 @@ use lookahead_optim::LookaheadConfig;
 use super::Flags;
 use crate::config::{Config, ConfigError, Experiment, Overrides, Protocol, states_of};
 
-/// Threads that a machine may have; a typing error asks for more, and starting them would end the program.
+/// The most threads that can be requested. Starting more, after a typing error, would end the program.
 const MOST_THREADS: usize = 4096;
 
 impl Flags {
-    /// The configuration these flags ask for: the protocol, then the file, then the rows chosen, then `--set`, then the other
-    /// flags.
+    /// The configuration that results from these flags: the protocol, then the file, then the chosen rows, then
+    /// `--set`, then the other flags.
     ///
     /// # Errors
     /// [`ConfigError`].
@@ -23,6 +23,10 @@ impl Flags {
         }
         if !self.optimizers.is_empty() {
             overrides.select(&self.optimizers, &Config::all_rows(experiment, base.protocol))?;
+        }
+        // Before the keys that only this network has.
+        if let Some(model) = self.model {
+            overrides.model(model)?;
         }
         self.set.iter().try_for_each(|assignment| overrides.set(assignment))?;
         self.put_names(&mut overrides)?;
@@ -51,9 +55,6 @@ impl Flags {
             let seeds: Vec<i64> = self.seeds.iter().map(|&seed| i64::try_from(seed).unwrap_or(-1)).collect();
             overrides.put("seeds", seeds, "--seeds")?;
         }
-        if let Some(model) = self.model {
-            overrides.model(model)?;
-        }
         if let Some(device) = &self.device {
             overrides.put("device", device.as_str(), "--device")?;
         }
@@ -76,7 +77,7 @@ impl Flags {
         Ok(())
     }
 
-    /// The flags that are about all rows that they can be about.
+    /// Flags that apply to all rows that they can apply to.
     fn change_rows(&self, config: &mut Config) -> Result<(), ConfigError> {
         let given = [
             ("--sync-period", self.sync_period.is_some()),
@@ -89,7 +90,7 @@ impl Flags {
             return Err(ConfigError::Conflict {
                 first: (*flag).to_owned(),
                 second: format!("--optimizers {}", names(config)),
-                why: "none of them is a Lookahead".to_owned(),
+                why: "none of them uses Lookahead".to_owned(),
             });
         }
         for lookahead in around {
@@ -110,19 +111,19 @@ impl Flags {
         let conflict = |first: &str, second: String, why: &str| {
             Err(ConfigError::Conflict { first: first.to_owned(), second, why: why.to_owned() })
         };
-        let takes_folders = matches!(config.experiment, Experiment::Imagenette | Experiment::Language);
+        let takes_folders = config.experiment.has_photographs() || config.experiment == Experiment::Language;
         if self.dataset_dir.is_some() && !takes_folders {
             return conflict(
                 "--dataset-dir",
                 format!("the experiment {}", config.experiment),
-                "it has its own data; `imagenette` takes folders of images, `language` texts",
+                "it has its own data; `imagenette` and `imagenet` accept folders of images, `language` accepts texts",
             );
         }
         if self.dataset_dir.is_some() && self.data.is_some() {
             return conflict(
                 "--dataset-dir",
                 "--data".to_owned(),
-                "one names the data set, the other where to look for it",
+                "one names the data set, the other the folder of data sets; give only one of them",
             );
         }
         if let Some(threads) = self.threads.filter(|&threads| threads > MOST_THREADS) {
@@ -147,8 +148,8 @@ fn names(config: &Config) -> String {
     config.rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>().join(",")
 }
 
-/// `--lr` for the chosen rows. SGD's and AdamW's rates are of different worlds: the original project gave Lookahead/AdamW the
-/// rate of Lookahead/SGD and drew conclusions from it.
+/// `--lr` for the chosen rows. Learning rates of SGD and AdamW are not comparable: the original project gave
+/// Lookahead/AdamW the rate of Lookahead/SGD and drew conclusions from it.
 fn put_learning_rate(config: &mut Config, learning_rate: f64) -> Result<(), ConfigError> {
     if !(learning_rate > 0.0 && learning_rate.is_finite()) {
         let (key, rule, value) = ("--lr".to_owned(), "above 0 and finite".into(), learning_rate.to_string());
@@ -160,7 +161,7 @@ fn put_learning_rate(config: &mut Config, learning_rate: f64) -> Result<(), Conf
         return Err(ConfigError::Conflict {
             first: "--lr".to_owned(),
             second: format!("{first} beside {last}"),
-            why: "one learning rate cannot suit both; choose --optimizers, or use --set adamw.learning_rate=..."
+            why: "one learning rate cannot suit both; select rows with --optimizers, or use --set adamw.learning_rate=..."
                 .to_owned(),
         });
     }
@@ -188,6 +189,12 @@ mod tests {
     }
 
     #[test]
+    fn the_network_is_chosen_before_its_keys() {
+        let config = resolve(&["--set", "model.width=0.5", "--model", "speednet"]).unwrap();
+        assert_eq!(config.to_table()["model"]["width"].as_float(), Some(0.5));
+    }
+
+    #[test]
     fn one_learning_rate_does_not_suit_two_kinds() {
         let message = resolve(&["--lr", "0.1"]).unwrap_err().to_string();
         assert!(message.starts_with("--lr and SGD beside AdamW conflict"), "{message}");
@@ -200,11 +207,11 @@ mod tests {
     fn flags_that_would_do_nothing_are_refused() {
         for flag in [&["--sync-period", "3"], &["--slow-step-size", "0.5"], &["--state", "reset"]] {
             let arguments: Vec<&str> = flag.iter().copied().chain(["--optimizers", "sgd"]).collect();
-            assert!(resolve(&arguments).unwrap_err().to_string().contains("none of them is a Lookahead"));
+            assert!(resolve(&arguments).unwrap_err().to_string().contains("none of them uses Lookahead"));
         }
         assert!(resolve(&["--dataset-dir", "x"]).unwrap_err().to_string().contains("imagenette"));
         let message = resolve(&["--set", "data.image_size=64"]).unwrap_err().to_string();
-        assert!(message.contains("no transform there gives images a side"), "{message}");
+        assert!(message.contains("no transform in it sets the size of images"), "{message}");
     }
 
     #[test]

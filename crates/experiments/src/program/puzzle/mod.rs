@@ -20,7 +20,8 @@ use crate::run::environment;
 use crate::screen::Progress;
 use crate::train::{Interrupt, LoopOptions};
 
-/// Runs AdamW inside Lookahead with each of the original's suspects, alone and together, and writes a page.
+/// Trains AdamW inside Lookahead with each suspected cause of the original's collapse, alone and together, and writes a
+/// page.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "puzzle",
@@ -28,47 +29,47 @@ use crate::train::{Interrupt, LoopOptions};
     max_term_width = 110,
     allow_negative_numbers = true,
     after_help = "Examples:\n  just puzzle\n  just puzzle --experiment cifar10 --limit-train 10000 --page docs/ADAMW_PUZZLE.md\n\n\
-                  The same command again goes on with what was interrupted and skips what is done.\n\n\
-                  Exit status: 0 done; 2 bad usage or configuration; 3 data missing or damaged; 5 the disk is full;\n\
+                  Re-running a command resumes interrupted runs and skips finished ones.\n\n\
+                  Exit status: 0 finished; 2 bad usage or configuration; 3 data missing or damaged; 5 the disk is full;\n\
                   130 interrupted, resumable."
 )]
 pub struct PuzzleFlags {
-    /// The data set, at the sizes of its protocol `quick`
+    /// Experiment whose data set and network to use, as in its protocol `quick`
     #[arg(long, value_enum, default_value = "demo", value_name = "EXPERIMENT")]
     pub experiment: Experiment,
-    /// Where data sets lie [default: $LOOKAHEAD_DATA, else datasets]
+    /// Folder of the data sets [default: $LOOKAHEAD_DATA, else datasets]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Passes over the training images
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub epochs: usize,
-    /// Seeds, one run each
+    /// Seeds, one run of each row for each
     #[arg(long, value_parser = seed(), value_delimiter = ',', default_value = "1,2,3", value_name = "1,2,3")]
     pub seeds: Vec<u64>,
-    /// Use this many training images only; 0 means all
+    /// Use only this many training images; 0 means all
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub limit_train: usize,
-    /// Use this many validation images only; 0 means all
+    /// Use only this many validation images; 0 means all
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub limit_valid: usize,
-    /// auto, cpu, cuda:N or metal:N
+    /// Device: auto, cpu, cuda:N or metal:N
     #[arg(long, default_value = "auto", value_name = "NAME")]
     pub device: String,
     /// Host threads [default: all cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// Where run folders go, below `puzzle`
+    /// Folder in which `puzzle`, with the run folders, is created
     #[arg(long, default_value = "runs", value_name = "DIR")]
     pub out: PathBuf,
-    /// Write the page here; its figure goes beside it
+    /// Write the page to this file, and its figure next to it
     #[arg(long, value_name = "FILE.md")]
     pub page: Option<PathBuf>,
-    /// Print nothing but the page and errors
+    /// Print only the page and errors
     #[arg(long)]
     pub quiet: bool,
 }
 
-/// Trains what is missing and writes the page, or prints it. A run that diverges is an outcome here and no error.
+/// Trains the missing runs and writes or prints the page. Here, a run that diverges is a result and not an error.
 ///
 /// # Errors
 /// Any [`Error`](crate::Error) but [`Error::Diverged`](crate::Error::Diverged).

@@ -65,14 +65,14 @@ fn introduction(config: &Config) -> String {
     )
 }
 
-/// How much of the data set was used.
+/// How much of the data set is used.
 fn images(config: &Config) -> String {
     let part = |limit: usize| if limit == 0 { "all".to_owned() } else { limit.to_string() };
     let (train, valid) = config.data.limits();
     format!("{} training images, {} for validation", part(train), part(valid))
 }
 
-/// The two suspects: each against the same run without it.
+/// The two suspects, each with the row that has it and the row that lacks it.
 const SUSPECTS: &[(&str, &str, &str)] = &[
     ("the learning rate 0.1", "lookahead-adamw-high-keep", "lookahead-adamw-keep"),
     ("the reset of the moments without the step counter", "lookahead-adamw-zeroed-keep", "lookahead-adamw-reset"),
@@ -114,7 +114,7 @@ fn ordered<'a>(report: &'a Report, config: &'a Config) -> impl Iterator<Item = &
     config.rows.iter().filter_map(|row| find(report, &row.folder()))
 }
 
-/// What each pair of rows shows.
+/// The question that each pair of rows answers.
 const QUESTIONS: &[(&str, &str, &str)] = &[
     ("Lookahead itself, state kept", "lookahead-adamw-keep", "adamw"),
     ("A correct reset instead of keeping", "lookahead-adamw-reset", "lookahead-adamw-keep"),
@@ -180,7 +180,7 @@ fn pairs(report: &Report, ours: &Row, theirs: &Row) -> Vec<(f64, f64)> {
     by_seed(&accuracies(ours), &accuracies(theirs))
 }
 
-/// Accuracy by epoch, a line a row.
+/// Accuracy by epoch, one line per row.
 pub(super) fn figure(report: &Report) -> String {
     let lines = report.rows.iter().map(|row| {
         let mut by_epoch: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
@@ -203,7 +203,7 @@ pub(super) fn figure(report: &Report) -> String {
     .to_svg()
 }
 
-/// One colour for what becomes of the state, dashes for the high learning rate.
+/// The colour shows what happens to the state; dashes mark the high learning rate.
 fn stroke(row: &Row) -> Stroke {
     let colour = match (row.id.around.as_str(), row.id.state.as_str()) {
         ("lookahead", "keep") => "#0a4a86",
@@ -293,7 +293,7 @@ mod tests {
         );
         assert_eq!(page.lines().filter(|line| line.starts_with("| ") && line.contains(" % | ")).count(), 9);
         assert!(page.contains("diverged with seeds [1, 2, 3]"), "{page}");
-        assert!(page.contains("(all training images, all for validation), 10 epochs, batch 128, weight decay 0.01, beta2 0.999, sync period 5"));
+        assert!(page.contains("(all training images, all for validation), 10 epochs, batch 64, weight decay 0.01, beta2 0.999, sync period 5"));
         assert!(page.contains("after the epochs [6, 8]"), "{page}");
         assert!(page.contains("![Validation accuracy by epoch](f.svg)") && page.contains("Written by `just "));
         assert!(figure(&report).contains("</svg>"));

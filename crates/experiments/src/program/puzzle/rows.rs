@@ -1,4 +1,4 @@
-//! The rows of the puzzle: what stands around AdamW, what becomes of its state, which learning rate it has.
+//! The rows of the puzzle: what wraps AdamW, what happens to its state, and its learning rate.
 
 use lookahead_optim::{AdamWConfig, LookaheadConfig, StatePolicy, WeightDecay};
 
@@ -7,8 +7,8 @@ use crate::config::{Around, Config, Experiment, ImagesConfig, Inner, Protocol, R
 /// The learning rate that the original gave AdamW, and the one it gave AdamW inside Lookahead.
 pub(super) const RATES: (f64, f64) = (1e-3, 0.1);
 
-/// The recipe all rows share: `quick`'s network and data, the original's AdamW, its sync period and slow step, and its
-/// schedule scaled down: the learning rate is divided by 5 after 60 % and 80 % of the epochs.
+/// The recipe of all rows: `quick`'s network and data, and the original's AdamW, sync period, slow step size and
+/// schedule, scaled down: the learning rate is divided by 5 after 60 % and 80 % of the epochs.
 pub(super) fn config(experiment: Experiment, epochs: usize) -> Config {
     let mut config = Config::for_protocol(experiment, Protocol::Quick);
     config.train.epochs = epochs as f64;
@@ -21,7 +21,7 @@ pub(super) fn config(experiment: Experiment, epochs: usize) -> Config {
     config
 }
 
-/// The baseline first, then each suspect alone, then together as the original had them.
+/// The baseline, then each suspect alone, then all together as in the original.
 fn rows() -> Vec<Row> {
     use StatePolicy::{Interpolate, Keep, Reset};
     let mut rows = Vec::new();

@@ -1,4 +1,4 @@
-//! The cells of a sweep, and how far each is.
+//! The cells of a sweep and their states.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,27 +9,27 @@ use rayon::prelude::*;
 use crate::config::RunConfig;
 use crate::error::Result;
 
-/// Why a cell failed, in its folder, until it is tried again.
+/// The file in a cell's folder with the reason why it failed, until it is retried.
 const FAILED: &str = "failed.txt";
 
 /// Runs in one folder.
 #[derive(Debug)]
 pub(in crate::program) struct Cells {
-    /// The folder of their folders.
+    /// The folder that contains theirs.
     pub(in crate::program) folder: PathBuf,
-    /// The runs, in the order in which they are to be made.
+    /// The runs, in their order.
     pub(in crate::program) runs: Vec<RunConfig>,
-    /// Their folders' names.
+    /// The names of their folders.
     names: Vec<String>,
 }
 
-/// How far a cell is.
+/// The state of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::program) enum State {
     ToDo,
     Done,
     Diverged,
-    /// It failed since the command was last given.
+    /// It failed since the command was last started.
     Failed,
 }
 
@@ -49,7 +49,7 @@ impl Cells {
         self.folder.join(&self.names[cell])
     }
 
-    /// How many cells have ended, as far as a glance at their folders tells.
+    /// How many cells have ended, from a quick look at their folders.
     pub(in crate::program) fn ended(&self) -> usize {
         let ended = |cell: &usize| {
             let path = self.path(*cell);
@@ -58,7 +58,7 @@ impl Cells {
         (0..self.names.len()).into_par_iter().filter(ended).count()
     }
 
-    /// How far cell `cell` is.
+    /// The state of cell `cell`.
     ///
     /// # Errors
     /// A folder that holds a run of another configuration.
@@ -72,7 +72,7 @@ impl Cells {
         })
     }
 
-    /// How far all are.
+    /// The states of all cells.
     ///
     /// # Errors
     /// As [`state`](Self::state), for the first cell.
@@ -80,7 +80,7 @@ impl Cells {
         (0..self.runs.len()).into_par_iter().map(|cell| self.state(cell)).collect()
     }
 
-    /// What a finished cell ended with.
+    /// The summary of a finished cell.
     pub(in crate::program) fn summary(&self, cell: usize) -> Option<RunSummary> {
         atomic::read_json(&self.path(cell).join("summary.json")).unwrap_or_default()
     }
@@ -89,18 +89,18 @@ impl Cells {
         path.join(FAILED).exists()
     }
 
-    /// Forgets what failed, so that it is tried again.
+    /// Forgets which cells failed, so that they are retried.
     pub(in crate::program) fn forgive(&self) {
         (0..self.names.len()).into_par_iter().for_each(|cell| self.succeeded(cell));
     }
 
-    /// Writes down why a cell failed; where even that fails, what this process says at its end must do.
+    /// Writes down why a cell failed. If that fails too, the reason is only in this process's output.
     pub(in crate::program) fn failed(&self, cell: usize, why: &str) {
         let _ = fs::create_dir_all(self.path(cell));
         let _ = fs::write(self.path(cell).join(FAILED), format!("{why}\n"));
     }
 
-    /// Takes back what an earlier process wrote down.
+    /// Removes the failure that an earlier process recorded.
     pub(in crate::program) fn succeeded(&self, cell: usize) {
         let _ = fs::remove_file(self.path(cell).join(FAILED));
     }

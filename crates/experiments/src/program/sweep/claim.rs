@@ -1,4 +1,4 @@
-//! From a sweep to a claim: the best setting of each row, run again with fresh seeds, tested once, and shown.
+//! From a sweep to a claim: trains the best setting of each row with new seeds, tests once, and writes the page.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,10 +12,10 @@ use crate::config::{Around, RunConfig};
 use crate::error::{Error, Result};
 use crate::study::{Setting, Study, StudyError};
 
-/// The folder of final runs, below that of the sweep.
+/// The folder of the final runs, below the sweep's.
 const FOLDER: &str = "final";
 
-/// A study whose sweep is done, with the setting that each row's held-out images chose.
+/// A study whose sweep is finished, with the setting chosen for each row by held-out images.
 #[derive(Debug)]
 pub(super) struct Claim<'a> {
     study: &'a Study,
@@ -27,13 +27,13 @@ pub(super) struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
-    /// Chooses.
+    /// Chooses the settings.
     ///
     /// # Errors
-    /// [`Error::SweepFirst`] while cells are left, and where every trial of a row diverged; a study without final seeds.
+    /// [`Error::SweepFirst`] while cells are left, and if every trial of a row diverged; a study without final seeds.
     pub(super) fn new(study: &'a Study, sweep: &'a Cells) -> Result<Self> {
         if study.file.final_seeds.is_empty() {
-            let reason = "there are none; final runs need seeds that tuning never saw".to_owned();
+            let reason = "the list is empty; final runs need seeds that tuning has not used".to_owned();
             return Err(StudyError::Key { key: "final_seeds".to_owned(), reason }.into());
         }
         let states = sweep.states()?;
@@ -52,24 +52,24 @@ impl<'a> Claim<'a> {
         Ok(Self { study, sweep, tried, chosen, cells })
     }
 
-    /// What was chosen, in words, with a flag on what lies at the edge of its range.
+    /// The chosen settings in words, with a warning if one lies at the edge of its range.
     pub(super) fn words(&self) -> String {
         let line = |setting: &&Setting| {
             let edges = self.study.edges(setting);
             let edge = match edges.is_empty() {
                 true => String::new(),
-                false => format!("; at the edge of {}: widen it for a claim that holds", edges.join(", ")),
+                false => format!("; at the edge of {}: widen the range for a valid result", edges.join(", ")),
             };
             let units = self.study.file.experiment.task().units();
-            format!("chosen by the held-out {units}: {}{edge}", setting.folder())
+            format!("chosen on the held-out {units}: {}{edge}", setting.folder())
         };
         self.chosen.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// Writes the page and the Markdown beside the sweep, and the Markdown where it is wanted too; gives it back.
+    /// Writes the page and the Markdown into the sweep's folder, and the Markdown to `markdown` too; returns it.
     ///
     /// # Errors
-    /// Those of writing.
+    /// Write errors.
     pub(super) fn write(&self, markdown: Option<&Path>) -> Result<String> {
         let report = self.report();
         let text = study_markdown(&report);
@@ -138,19 +138,19 @@ impl<'a> Claim<'a> {
         )];
         if let Some(data) = finals.iter().find_map(|run| run.data.as_ref()) {
             facts.push(format!(
-                "{}: trained on {} {}, chosen by {} held out, {}.",
+                "{}: trained on {} {}, chosen on {} held-out ones, {}.",
                 data.name,
                 data.train.count,
                 data.task.units(),
                 data.valid.count,
                 match data.test.count {
-                    0 => "which judge the final runs too: there is no test part".to_owned(),
+                    0 => "which also judge the final runs, since there is no test part".to_owned(),
                     count => format!("tested on {count}"),
                 }
             ));
         }
         facts.push(format!(
-            "{} trials a row with the seeds {}; final runs with the seeds {}.",
+            "{} trials per row with the seeds {}; final runs with the seeds {}.",
             self.study.trials,
             list(&file.seeds),
             list(&file.final_seeds)
@@ -170,12 +170,12 @@ impl<'a> Claim<'a> {
             values.into_iter().collect::<Vec<_>>().join(", ")
         };
         let commit = of(|env| format!("{}{}", env.commit, if env.dirty { " with uncommitted changes" } else { "" }));
-        let word = if commit.contains(", ") { "Commits, so not all by the same code:" } else { "Commit" };
+        let word = if commit.contains(", ") { "Commits (not all runs used the same code):" } else { "Commit" };
         facts.push(format!("{word} {commit}; {}.", of(|env| format!("{}, {} threads", env.cpu, env.threads))));
         facts
     }
 
-    /// Whether Lookahead at step size 1 and period 1 has the weights of its inner optimizer, where the sweep has both.
+    /// Whether Lookahead at step size 1 and period 1 has the weights of its inner optimizer, if the sweep has both.
     fn identity(&self) -> Option<String> {
         let weights = |setting: &Setting, seed: u64| {
             let path = self.sweep.folder.join(setting.run(seed).name());
@@ -205,7 +205,10 @@ impl<'a> Claim<'a> {
             }
         }
         (pairs > 0).then(|| {
-            format!("Identity: {same} of {pairs} trials of Lookahead at step size 1 and period 1 have the bits of their inner optimizer's trial.")
+            format!(
+                "Identity: {same} of {pairs} trials of Lookahead at step size 1 and period 1 equal their inner \
+                 optimizer's trial to the bit."
+            )
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Several processes at once, each with a part of the cores.
+//! Several processes at once, each with a share of the cores.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::shard::Shard;
 use crate::error::{Error, Result};
 use crate::train::Interrupt;
 
-/// Asks `interrupt` to stop when standard input ends: the parent wants it, or is no more.
+/// Asks `interrupt` to stop when standard input ends: the parent closed it or is gone.
 pub(super) fn stop_with_parent(interrupt: &Interrupt) {
     let interrupt = interrupt.clone();
     std::thread::spawn(move || {
@@ -22,10 +22,11 @@ pub(super) fn stop_with_parent(interrupt: &Interrupt) {
 
 /// Runs the cells in `flags.jobs` processes of this program and waits for them.
 ///
-/// Each listens on its standard input and saves and stops when that ends, so that none outlives this process, however it goes.
+/// Each saves and stops when its standard input ends, so none outlives this process, however it ends.
 ///
 /// # Errors
-/// A process that cannot be started; [`Error::Interrupted`]. Cells of a process that crashed are taken over by the others.
+/// A process that cannot be started; [`Error::Stopped`]. The other processes take over the cells of one that
+/// crashed.
 pub(super) fn run(cells: &Cells, flags: &SweepFlags, interrupt: &Interrupt) -> Result<()> {
     let threads = (rayon::current_num_threads() / flags.jobs).max(1);
     let own = flags.shard.unwrap_or(Shard::WHOLE);
@@ -63,9 +64,9 @@ pub(super) fn run(cells: &Cells, flags: &SweepFlags, interrupt: &Interrupt) -> R
     let statuses: Vec<Option<i32>> =
         children.iter_mut().map(|child| child.wait().ok().and_then(|status| status.code())).collect();
     if interrupt.is_asked() || statuses.contains(&Some(130)) {
-        return Err(Error::Interrupted { run: "sweep".to_owned(), step: 0 });
+        return Err(Error::Stopped { what: "sweep".to_owned(), remedy: "run the same command to resume" });
     }
-    // Its words stand above, whatever it was.
+    // The process has already printed its error.
     match statuses.iter().flatten().find(|status| **status != 0) {
         Some(&status) if cells.ended() < cells.runs.len() => Err(Error::Part { status: status.clamp(1, 255) as u8 }),
         _ => Ok(()),

@@ -1,4 +1,4 @@
-//! `sweep`: every setting of a study, here, as a share, or as a SLURM array.
+//! `sweep`: trains every setting of a study, here, as one of several shares, or as a SLURM array.
 
 mod cells;
 mod claim;
@@ -30,9 +30,11 @@ use crate::run::environment;
 use crate::study::Study;
 use crate::train::Interrupt;
 
-/// Trains every setting of a study with every seed of its sweep, and chooses by the held-out images. The test images are not read.
+/// Trains every setting of a study with every seed of its sweep, and ranks the settings by held-out images. Does not
+/// read the test images.
 ///
-/// A cell is a run folder below `<out>/<study>`; what is done stays done, so the same command continues, here or anywhere that sees the folder.
+/// Each cell (one setting with one seed) is a run folder below `<out>/<study>`. Re-running the command resumes, on any
+/// machine that sees the folder.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "sweep",
@@ -45,61 +47,62 @@ use crate::train::Interrupt;
                   5 the disk is full; 130 interrupted, resumable."
 )]
 pub struct SweepFlags {
-    /// The study
+    /// Study file
     #[arg(value_name = "STUDY.toml")]
     pub study: PathBuf,
-    /// Processes at a time; the cores are divided among them
+    /// Number of processes; the cores are divided among them
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub jobs: usize,
-    /// The second step: the best setting of each row by the held-out images, run again with the study's `final_seeds` and tested once;
-    /// writes study.html and study.md beside the sweep
+    /// Second step: train the best setting of each row, by held-out images, with the study's `final_seeds`, and test
+    /// once; writes study.html and study.md into the sweep's folder
     #[arg(long = "final")]
     pub last: bool,
-    /// Write the Markdown of --final here too
+    /// Also write the Markdown of --final to this file
     #[arg(long, value_name = "FILE.md", requires = "last")]
     pub markdown: Option<PathBuf>,
-    /// Begin with share I of N; what other processes hold is left to them, what they leave is taken
+    /// Begin with share I of N, then take cells that no other process holds
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
-    /// End when other processes hold all that is left, instead of waiting for them
+    /// Exit when other processes hold all remaining cells, instead of waiting
     #[arg(long)]
     pub no_wait: bool,
-    /// Write a SLURM script, submit it, and return
+    /// Write a SLURM script, submit it, and exit
     #[arg(long, conflicts_with_all = ["jobs", "shard"])]
     pub submit: bool,
-    /// Print the cells, with how far each is, and stop
+    /// Print the state of each cell and exit
     #[arg(long, conflicts_with = "submit")]
     pub list: bool,
-    /// Where data sets lie [default: $LOOKAHEAD_DATA, else datasets]
+    /// Folder of the data sets [default: $LOOKAHEAD_DATA, else datasets]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Train on this folder instead: train/ and val/ of class folders (imagenette), or train.txt, valid.txt, test.txt (language)
+    /// Train on this folder: train/ and val/ with class folders (imagenette, imagenet), or a text or a folder of
+    /// train.txt, valid.txt and test.txt (language)
     #[arg(long, value_name = "DIR")]
     pub dataset_dir: Option<PathBuf>,
-    /// Where decoded photographs are kept [default: .cache in the folder the data lie in]
+    /// Folder for decoded photographs [default: .cache in the data folder]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// auto, cpu, cuda:N or metal:N
+    /// Device: auto, cpu, cuda:N or metal:N
     #[arg(long, default_value = "auto", value_name = "NAME")]
     pub device: String,
     /// Host threads of all jobs together [default: all cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// Where run folders go
+    /// Folder for the run folders
     #[arg(long, default_value = "runs", value_name = "DIR")]
     pub out: PathBuf,
-    /// Print nothing but the ranking and errors
+    /// Print only the ranking and errors
     #[arg(long)]
     pub quiet: bool,
-    /// A part of --jobs: its parent counts, and its end is this process's
+    /// One process of --jobs: the parent reports, and this process ends when the parent does
     #[arg(long, hide = true)]
     pub part: bool,
 }
 
-/// Runs what is missing, and prints each row's best settings by the held-out images.
+/// Runs the missing cells and prints each row's best settings by held-out images.
 ///
 /// # Errors
-/// [`Error::CellsFailed`] where cells failed, after all others were run; any other [`Error`] ends the sweep.
+/// [`Error::CellsFailed`] if cells failed, after all others were run; any other [`Error`] ends the sweep.
 pub fn sweep(flags: &SweepFlags) -> Result<()> {
     let at_least_one = |key: &str, value| match value {
         Some(0) => {
@@ -116,7 +119,7 @@ pub fn sweep(flags: &SweepFlags) -> Result<()> {
     let tuning = Cells::new(folder, study.cells().map(|(setting, seed)| setting.run(seed)).collect());
     let claim = if flags.last { Some(Claim::new(&study, &tuning)?) } else { None };
     let cells = claim.as_ref().map_or(&tuning, |claim| &claim.cells);
-    // Parts of one command leave alone what another part saw fail.
+    // Processes of --jobs do not retry what another one saw fail.
     if !flags.part && !flags.list {
         cells.forgive();
     }
@@ -174,7 +177,7 @@ pub fn sweep(flags: &SweepFlags) -> Result<()> {
         Some(_) => {}
     }
     if left > 0 && !flags.quiet {
-        note(&format!("{left} cells are left to other processes; the same command waits for them or takes them over"));
+        note(&format!("other processes hold the last {left} cells; the same command waits or takes over"));
     }
     let has_failed = |cell: &usize| states[*cell] == State::Failed;
     let failed: Vec<&str> = (0..states.len()).filter(has_failed).map(|cell| cells.name(cell)).collect();
@@ -184,7 +187,8 @@ pub fn sweep(flags: &SweepFlags) -> Result<()> {
     Err(Error::CellsFailed { failed: failed.len(), cells: cells.runs.len(), names: failed.join(", ") })
 }
 
-/// What is to be done, and about how long it takes: from the cells that are done, else from a few steps of the first.
+/// What is to be done and about how long it takes, estimated from finished cells, or else from a few steps of the first
+/// one.
 fn plan(
     study: &Study,
     cells: &Cells,
@@ -201,7 +205,7 @@ fn plan(
         .collect();
     let share = to_do.len() as f64 / flags.shard.map_or(1, |shard| shard.of) as f64;
     let time = if done.is_empty() {
-        // Timed on all cores: jobs that share them take longer each, and as long together.
+        // Timed on all cores: jobs that share them each take longer, but together take as long.
         let run = &cells.runs[to_do[0]];
         estimate(run, worker.store.of(&run.config)?, worker.device).map(|seconds| share * seconds)
     } else {
@@ -209,7 +213,7 @@ fn plan(
     };
     let about = time.map_or_else(String::new, |time| format!(", about {} here", clock(time)));
     let before = states.len() - to_do.len();
-    let before = if before > 0 { format!(", {before} of them done before") } else { String::new() };
+    let before = if before > 0 { format!(", {before} of them already finished") } else { String::new() };
     let (settings, seeds) =
         if flags.last { (1, study.file.final_seeds.len()) } else { (study.trials, study.file.seeds.len()) };
     let many = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });

@@ -7,18 +7,18 @@ use rayon::prelude::*;
 use super::cells::{Cells, State};
 use crate::study::{Setting, Study};
 
-/// Settings of a row that are printed.
+/// The number of settings printed per row.
 const SHOWN: usize = 3;
 
-/// A setting with what its seeds gave.
+/// A setting with the results of its seeds.
 #[derive(Debug)]
 pub(in crate::program) struct Tried<'a> {
     pub(in crate::program) setting: &'a Setting,
-    /// Mean score on the held-out part; diverged seeds count as the worst there is. `None` where a seed is not done.
+    /// Mean score on the held-out part; diverged seeds count as the worst score. `None` if a seed is not finished.
     pub(in crate::program) score: Option<f64>,
-    /// The same of each seed that is done.
+    /// The score of each finished seed.
     pub(in crate::program) by_seed: Vec<(u64, f64)>,
-    /// Mean loss there; infinite where a seed diverged.
+    /// Mean loss on the same part; infinite if a seed diverged.
     pub(in crate::program) loss: f64,
     /// Seeds that diverged.
     pub(in crate::program) diverged: usize,
@@ -50,7 +50,7 @@ pub(in crate::program) fn tried<'a>(study: &'a Study, cells: &Cells, states: &[S
     study.settings.par_iter().enumerate().map(of).collect()
 }
 
-/// The tried settings of a row, the best first: by score and, where that is equal, by loss.
+/// The tried settings of a row, best first: by score, then by loss.
 pub(in crate::program) fn best<'a, 'b>(study: &Study, tried: &'b [Tried<'a>], row: usize) -> Vec<&'b Tried<'a>> {
     let measure = study.file.experiment.task().score();
     let score = |tried: &Tried<'_>| tried.score.unwrap_or(measure.worst());

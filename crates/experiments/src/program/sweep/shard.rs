@@ -7,7 +7,7 @@ use std::str::FromStr;
 pub struct Shard {
     /// From 1.
     pub number: usize,
-    /// Shares there are.
+    /// Number of shares.
     pub of: usize,
 }
 
@@ -15,13 +15,13 @@ impl Shard {
     /// All of the cells.
     pub const WHOLE: Self = Self { number: 1, of: 1 };
 
-    /// Share `number`, from 1, of the `of` shares that this one is divided into.
+    /// Divides this share into `of` shares and returns share `number`, from 1.
     pub(super) fn part(self, number: usize, of: usize) -> Self {
         Self { number: (self.number - 1) * of + number, of: self.of * of }
     }
 
-    /// All of `cells` cells in the order in which this share takes them: its own first (number, number + of, ...), then those of the shares
-    /// after it, so that nothing is left where another process ends.
+    /// All of `cells` cells in the order in which this share takes them: its own first (number, number + of, ...), then
+    /// those of the next shares, so that nothing is left if another process ends.
     pub(super) fn order(self, cells: usize) -> Vec<usize> {
         (0..self.of).flat_map(|other| ((self.number - 1 + other) % self.of..cells).step_by(self.of)).collect()
     }

@@ -11,10 +11,10 @@ use super::SweepFlags;
 use crate::error::{Error, Result};
 use crate::study::{SlurmFile, Study};
 
-/// Writes `sweep.sbatch` beside the cells, submits it, and a job behind it that prints the ranking.
+/// Writes `sweep.sbatch` next to the cells and submits it, followed by a job that prints the ranking.
 ///
 /// # Errors
-/// A file that cannot be written; [`Error::Submit`] with what `sbatch` said.
+/// A file that cannot be written; [`Error::Submit`] with `sbatch`'s report.
 pub(super) fn submit(study: &Study, folder: &Path, to_do: usize, flags: &SweepFlags) -> Result<()> {
     let slurm = &study.file.slurm;
     let elements = slurm.elements.min(to_do).max(1);
@@ -41,7 +41,7 @@ fn absolute(path: &Path) -> Result<std::path::PathBuf> {
     Ok(std::path::absolute(path).map_err(RunsError::output("find", path))?)
 }
 
-/// The program with the flags of this call, each quoted for the shell.
+/// The program with the flags of this call, quoted for the shell.
 fn command(program: &Path, flags: &SweepFlags) -> Result<String> {
     let mut words = vec![program.display().to_string(), absolute(&flags.study)?.display().to_string()];
     words.extend([
@@ -66,7 +66,7 @@ fn quoted(word: &str) -> String {
     if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
-/// What both scripts ask SLURM for.
+/// The SLURM options of both scripts.
 fn head(slurm: &SlurmFile, name: &str, log: &Path) -> String {
     let mut text = format!("#SBATCH --job-name={name}\n#SBATCH --output={}\n", log.display());
     let optional =
@@ -85,8 +85,8 @@ fn sweep_script(study: &Study, folder: &Path, here: &Path, command: &str, elemen
     let setup: String = slurm.setup.iter().map(|line| format!("{line}\n")).collect();
     format!(
         "#!/usr/bin/env bash\n\
-         # The cells of the study `{name}` that are missing. Edit this and submit it again as you like: `sbatch sweep.sbatch` goes on with\n\
-         # what is there. Each element takes its share of the cells, and then what others left.\n\
+         # Trains the missing cells of the study `{name}`. You can edit this script and submit it again: `sbatch sweep.sbatch`\n\
+         # resumes. Each element takes its share of the cells, then any that are left.\n\
          {head}\
          #SBATCH --array=0-{last}%{parallel}\n\
          #SBATCH --requeue\n\
@@ -96,7 +96,7 @@ fn sweep_script(study: &Study, folder: &Path, here: &Path, command: &str, elemen
          cd {here} || exit\n\
          srun {command} --shard $((SLURM_ARRAY_TASK_ID + 1))/{elements} --threads \"$SLURM_CPUS_PER_TASK\" --no-wait\n\
          status=$?\n\
-         # 130: told to stop, as near the time limit, and all is saved. 137: killed, as where memory ran out; that twice at most.\n\
+         # 130: stopped with everything saved, as near the time limit. 137: killed, as if out of memory; retried at most twice.\n\
          if [ \"$status\" = 130 ] || {{ [ \"$status\" = 137 ] && [ \"${{SLURM_RESTART_COUNT:-0}}\" -lt 2 ]; }}; then\n    \
              scontrol requeue \"${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}\"\n\
          fi\n\
@@ -114,7 +114,7 @@ fn report_script(study: &Study, folder: &Path, here: &Path, command: &str) -> St
     let setup: String = study.file.slurm.setup.iter().map(|line| format!("{line}\n")).collect();
     format!(
         "#!/usr/bin/env bash\n\
-         # After the array: the cells that were left, if any, and the ranking.\n\
+         # After the array: trains the cells that are left, if any, and prints the ranking.\n\
          {}{setup}cd {} || exit\n{command} > {}\n",
         head(&study.file.slurm, &format!("{}-ranking", study.name), &folder.join("slurm-ranking.log")),
         quoted(&here.display().to_string()),
@@ -122,13 +122,13 @@ fn report_script(study: &Study, folder: &Path, here: &Path, command: &str) -> St
     )
 }
 
-/// Submits and gives the job's number.
+/// Submits a job and returns its number.
 fn sbatch(arguments: &[&str]) -> Result<String> {
     let output = Command::new("sbatch").arg("--parsable").args(arguments).output();
-    let output = output.map_err(|error| Error::Submit { reason: format!("sbatch cannot be run: {error}") })?;
+    let output = output.map_err(|error| Error::Submit { reason: format!("cannot run sbatch: {error}") })?;
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().replace('\n', " ");
     if !output.status.success() {
-        return Err(Error::Submit { reason: format!("sbatch said: {}", said(&output.stderr)) });
+        return Err(Error::Submit { reason: format!("sbatch failed: {}", said(&output.stderr)) });
     }
     // `ID` or, on a federation, `ID;CLUSTER`.
     Ok(said(&output.stdout).split(';').next().unwrap_or_default().to_owned())

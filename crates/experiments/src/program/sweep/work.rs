@@ -17,7 +17,7 @@ use crate::program::data::{Place, open};
 use crate::screen::Progress;
 use crate::train::{Interrupt, LoopOptions, Unwatched, train};
 
-/// How long a process waits before it looks again at cells that others hold.
+/// Pause before a process checks again the cells that others hold.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a process needs to run cells.
@@ -28,7 +28,7 @@ pub(in crate::program) struct Worker<'a> {
     pub(in crate::program) interrupt: &'a Interrupt,
     pub(in crate::program) store: Store,
     pub(in crate::program) quiet: bool,
-    /// Ends when others hold all that is left.
+    /// Ends when others hold all remaining cells.
     pub(in crate::program) no_wait: bool,
 }
 
@@ -38,17 +38,18 @@ enum Outcome {
     Done(Box<RunSummary>),
     Diverged,
     Failed(String),
-    /// It was done before, or another process did it meanwhile.
+    /// It was already finished, or another process finished it meanwhile.
     Before,
-    /// Another process is at it.
+    /// Another process holds it.
     Held,
 }
 
 impl Worker<'_> {
-    /// Works until every cell is done, has diverged or has failed; cells that other processes hold are waited for.
+    /// Works until every cell is done, has diverged or has failed, and waits for cells that other processes hold.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], a full disk, data that cannot be opened; a cell that fails is no error, its folder says why.
+    /// [`Error::Stopped`], [`Error::Interrupted`], a full disk, data that cannot be opened. A failed cell is not an error; its folder holds
+    /// the reason.
     pub(in crate::program) fn work(&mut self, cells: &Cells, shard: Shard) -> Result<()> {
         let mut left = shard.order(cells.runs.len());
         let (begun, before) = (Instant::now(), cells.ended());
@@ -56,7 +57,7 @@ impl Worker<'_> {
             let mut held = Vec::new();
             for cell in left {
                 if self.interrupt.is_asked() {
-                    return Err(Error::Interrupted { run: "sweep".to_owned(), step: 0 });
+                    return Err(Error::Stopped { what: "sweep".to_owned(), remedy: "run the same command to resume" });
                 }
                 let words = match self.cell(cells, cell)? {
                     Outcome::Before => continue,
@@ -128,8 +129,8 @@ impl Worker<'_> {
                 cells.succeeded(cell);
                 Ok(Outcome::Diverged)
             }
-            // No other cell would fare better.
-            Err(error @ Error::Interrupted { .. }) => Err(error),
+            // Every other cell would fail too.
+            Err(error @ (Error::Interrupted { .. } | Error::Stopped { .. })) => Err(error),
             Err(error) if error.exit_status() == 5 => Err(error),
             Err(error) => {
                 let why = error.to_string().replace('\n', " ");
@@ -140,7 +141,7 @@ impl Worker<'_> {
     }
 }
 
-/// Data sets as cells want them, each made once.
+/// The data sets that cells need, each opened once.
 #[derive(Debug)]
 pub(in crate::program) struct Store {
     root: PathBuf,
@@ -158,7 +159,7 @@ impl Store {
     /// The data of `config`.
     ///
     /// # Errors
-    /// Those of finding and reading them.
+    /// Errors of finding and reading the data.
     pub(in crate::program) fn of(&mut self, config: &Config) -> Result<&Data> {
         let wanted = config.data.source();
         let position = match self.made.iter().position(|(made, _)| *made == wanted) {
@@ -175,7 +176,8 @@ impl Store {
     }
 }
 
-/// Seconds that training `run` takes, from a few of its steps; `None` where it cannot be set up, which its cell will say.
+/// Estimates the seconds that training `run` takes from a few of its steps; `None` if it cannot be set up, which its
+/// cell will report.
 pub(in crate::program) fn estimate(run: &RunConfig, data: &Data, device: &Device) -> Option<f64> {
     const WARM: usize = 2;
     const TIMED: usize = 4;
@@ -186,7 +188,7 @@ pub(in crate::program) fn estimate(run: &RunConfig, data: &Data, device: &Device
         if step == WARM {
             clock = Instant::now();
         }
-        // Each step over the epoch's first batches: an epoch may be shorter than this.
+        // Every step uses the epoch's first batches: an epoch may be shorter than this.
         setup.begin(step, 0).ok()?;
         let gradients = setup.gradients(0, &mut time).ok()?;
         setup.optimizer.step(&gradients.store).ok()?;

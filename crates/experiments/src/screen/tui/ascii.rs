@@ -1,8 +1,8 @@
-//! The view for a locale that has no more than ASCII.
+//! The view for a locale that has only ASCII.
 
 use ratatui::buffer::Buffer;
 
-/// The picture in ASCII, for a locale that has no more: each sign by one of its kind.
+/// Replaces each character by a similar one in ASCII.
 pub(super) fn in_ascii(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         let sign = cell.symbol().chars().next().unwrap_or(' ');

@@ -1,24 +1,24 @@
-//! What the view knows of the experiment.
+//! The state of the experiment in the full-screen view.
 
 use lookahead_runs::{Log, Record, Run, TaskKind};
 
 use super::run_view::{RunView, Stage};
 
-/// The state of an experiment's runs, as they say it line by line.
+/// The state of an experiment's runs, built from their records.
 #[derive(Debug, Clone)]
 pub struct Board {
     pub(super) experiment: String,
     pub(super) task: TaskKind,
     pub(super) runs: Vec<RunView>,
     current: Option<usize>,
-    /// The run somebody chose; `None` follows the current one.
+    /// The run that the user chose; `None` follows the current one.
     chosen: Option<usize>,
     stopping: bool,
     pub(super) note: String,
 }
 
 impl Board {
-    /// Of an experiment whose runs are all waiting.
+    /// A board on which all runs are waiting.
     pub fn new(experiment: &str, task: TaskKind, runs: &[String]) -> Self {
         Self {
             experiment: experiment.to_owned(),
@@ -31,8 +31,8 @@ impl Board {
         }
     }
 
-    /// A run begins or goes on: `done` of its `steps` steps and `epochs` epochs are done, and `before` is what it wrote until
-    /// then: its curves begin there. An unknown name is added.
+    /// A run starts or resumes, with `done` of its `steps` steps in `epochs` epochs done. Its curves start with the
+    /// records of `before`. An unknown name is added.
     pub fn begin(&mut self, name: &str, epochs: usize, steps: usize, done: usize, before: &Log) {
         let index = self.runs.iter().position(|run| run.name == name).unwrap_or_else(|| {
             self.runs.push(RunView::waiting(name));
@@ -43,7 +43,7 @@ impl Board {
         self.current = Some(index);
     }
 
-    /// A run that was done before this program was started.
+    /// A run that was finished before this program started.
     pub fn found(&mut self, found: &Run) {
         let Some(run) = self.runs.iter_mut().find(|run| run.name == found.name) else { return };
         run.found(found);
@@ -56,7 +56,7 @@ impl Board {
         }
     }
 
-    /// A line of the current run's metrics.
+    /// A record of the current run.
     pub fn record(&mut self, record: &Record) {
         let Some(run) = self.current.map(|index| &mut self.runs[index]) else { return };
         match record {
@@ -65,7 +65,7 @@ impl Board {
         }
     }
 
-    /// A run ended, or was found done.
+    /// A run ended, now or earlier.
     pub fn end(&mut self, name: &str, stage: Stage) {
         if let Some(index) = self.runs.iter().position(|run| run.name == name) {
             self.runs[index].stage = stage;
@@ -75,7 +75,7 @@ impl Board {
         }
     }
 
-    /// A word to whoever watches.
+    /// A note for the user.
     pub fn note(&mut self, text: &str) {
         text.clone_into(&mut self.note);
     }
@@ -104,7 +104,8 @@ impl Board {
         self.chosen.or(self.current).or_else(last_begun).filter(|&index| index < self.runs.len())
     }
 
-    /// Seconds left of the current run, and of the whole experiment, taking waiting runs to be as long as this one.
+    /// Seconds left of the current run and of the whole experiment, assuming that waiting runs take as long as this
+    /// one.
     pub(super) fn seconds_left(&self) -> Option<(f64, f64)> {
         let run = &self.runs[self.current?];
         let left = run.seconds_left()?;

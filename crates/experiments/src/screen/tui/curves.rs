@@ -41,7 +41,7 @@ pub(super) fn draw_curves(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     draw_chart(frame, right, &title, (whole, score.range()), lines);
 }
 
-/// The last step, and the least and the largest value there can be.
+/// Draws `lines` over the steps up to `last_step`; values are between `least` and `largest`.
 fn draw_chart(
     frame: &mut Frame<'_>,
     area: Rect,
@@ -75,7 +75,7 @@ fn draw_chart(
     frame.render_widget(chart, area);
 }
 
-/// Both ends and the middle, in as many digits as they need to differ.
+/// Labels of both ends and the middle, with enough digits to differ.
 fn labels(low: f64, high: f64, fewest: usize) -> [Span<'static>; 3] {
     let texts = |digits| [low, 0.5 * (low + high), high].map(|value| number(value, digits));
     let differ = |digits: &usize| {

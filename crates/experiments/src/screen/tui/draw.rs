@@ -1,4 +1,4 @@
-//! The picture: all runs above, the curves of one below.
+//! The frame: all runs above, the curves of one run below.
 
 use lookahead_report::clock;
 use lookahead_runs::TaskKind;
@@ -13,7 +13,7 @@ use super::curves::draw_curves;
 use super::run_view::{RunView, Stage};
 use crate::screen::line::shortened;
 
-/// Charts are drawn where this many lines are left for them.
+/// Charts are drawn if at least this many lines are left for them.
 const LINES_OF_CHARTS: u16 = 6;
 const SPARK: usize = 16;
 
@@ -28,7 +28,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, board: &Board) {
     };
     let keys = "q stop and save   \u{2191}\u{2193} choose a run   f follow";
     let text = if board.note.is_empty() { keys } else { board.note.as_str() };
-    // A word to whoever watches takes two lines where one is too short for it.
+    // A long note takes two lines.
     let lines = if text.chars().count() > usize::from(area.width) { 2 } else { 1 };
     let [head, runs, curves, foot] = Layout::vertical([
         Constraint::Length(1),
@@ -46,7 +46,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, board: &Board) {
     frame.render_widget(Paragraph::new(foot_text).wrap(Wrap { trim: true }), foot);
 }
 
-/// The experiment and how far it is, as far as there is room.
+/// The experiment and its progress, as far as it fits.
 fn header(board: &Board, width: usize) -> Line<'static> {
     let mut parts = vec![format!("{} of {} runs done", board.done(), board.runs.len())];
     if let Some((run, all)) = board.seconds_left() {
@@ -61,14 +61,14 @@ fn header(board: &Board, width: usize) -> Line<'static> {
     Line::from(vec![Span::styled(board.experiment.clone(), Style::new().add_modifier(Modifier::BOLD)), Span::raw(text)])
 }
 
-/// A column of the table of runs: its heading, its width, and what a run shows in it.
+/// A column of the table of runs: its heading, its width, and its content for a run.
 struct Column {
     head: String,
     width: u16,
     of: fn(&RunView) -> String,
 }
 
-/// The columns in the order in which they are wanted where there is not room for all.
+/// The columns by priority: the last are dropped first if there is not enough room.
 fn columns_of(task: TaskKind) -> [Column; 8] {
     let column = |head: &str, width, of| Column { head: head.to_owned(), width, of };
     let score = format!("{}{}", task.score().name(), task.score().unit());
@@ -87,8 +87,8 @@ fn columns_of(task: TaskKind) -> [Column; 8] {
 /// The same from left to right, by position in [`columns_of`].
 const ORDER: [usize; 8] = [1, 2, 7, 3, 0, 6, 5, 4];
 
-/// Names are shown whole where there is room beside the score; elsewhere they lose their middle, since two runs whose
-/// beginnings or ends are cut look alike.
+/// Names are shown whole if they fit next to the score. Otherwise they are shortened in the middle, because runs often
+/// differ only at the beginning or the end.
 fn draw_runs(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     let all = columns_of(board.task);
     let longest = board.runs.iter().map(|run| run.name.chars().count()).max().unwrap_or(3).clamp(3, 34) as u16;

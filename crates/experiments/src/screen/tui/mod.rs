@@ -1,8 +1,8 @@
 //! The full-screen view of a running experiment: `--tui`.
 //!
-//! The training loop tells a [`View`] what happens; a thread of the view draws it some five times a second and reads the
-//! keys. The loop never waits for the terminal. `q` asks the loop to stop as Ctrl-C does: after the step at hand, with all
-//! saved, so that the same command goes on from there.
+//! The training loop reports events to a [`View`]; a thread of the view draws about five times a second and reads the
+//! keys. The loop never waits for the terminal. `q` asks the loop to stop, as Ctrl-C does: it finishes the current step
+//! and saves everything, so that the same command resumes.
 
 mod ascii;
 mod board;
@@ -27,10 +27,10 @@ pub use run_view::Stage;
 
 use crate::error::Result;
 
-/// Time between two pictures, and the longest a key waits.
+/// The time between two frames, and the longest delay of a key.
 const TICK: Duration = Duration::from_millis(200);
 
-/// What a key asks for.
+/// The request of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Request {
     Stop,
@@ -56,7 +56,7 @@ impl Request {
     }
 }
 
-/// The view while it is on the screen; dropping it gives the terminal back.
+/// The view while it is on the screen. Dropping it restores the terminal.
 ///
 /// ```no_run
 /// use lookahead_experiments::tui::View;
@@ -75,15 +75,15 @@ pub struct View {
 }
 
 impl View {
-    /// Takes the terminal over and shows an experiment whose runs have the given names. `stop` is called at the first `q`
-    /// or Ctrl-C; a second one gives the terminal back and ends the program at once with status 130, as Ctrl-C does.
+    /// Takes over the terminal and shows an experiment whose runs have the given names. The first `q` or Ctrl-C calls
+    /// `stop`; a second one restores the terminal and ends the program at once with status 130, as Ctrl-C does.
     ///
     /// # Errors
-    /// [`Error::Runs`](crate::Error::Runs) where standard output is no terminal, or the terminal cannot be set up.
+    /// [`Error::Runs`](crate::Error::Runs) if standard output is not a terminal, or the terminal cannot be set up.
     pub fn start(experiment: &str, task: TaskKind, runs: &[String], stop: impl Fn() + Send + 'static) -> Result<Self> {
         let terminal_path = Path::new("the terminal");
         if !io::stdout().is_terminal() {
-            let reason = io::Error::other("standard output is no terminal; leave --tui out");
+            let reason = io::Error::other("standard output is not a terminal; remove --tui");
             return Err(RunsError::output("write", terminal_path)(reason).into());
         }
         let mut terminal = ratatui::try_init().map_err(RunsError::output("write", terminal_path))?;
@@ -92,9 +92,9 @@ impl View {
         let (seen, until, unicode) = (Arc::clone(&board), Arc::clone(&closing), is_unicode());
         let thread = std::thread::spawn(move || {
             loop {
-                // Read before the picture: what happened until the end is in the last one.
+                // Read before drawing, so that the last frame shows everything that happened until the end.
                 let last = until.load(Ordering::SeqCst);
-                // A terminal that went away is no reason to stop training.
+                // Training continues if the terminal goes away.
                 let picture = |frame: &mut ratatui::Frame<'_>| {
                     draw::draw(frame, &locked(&seen));
                     if !unicode {
@@ -115,7 +115,7 @@ impl View {
         Ok(Self { board, closing, thread: Some(thread) })
     }
 
-    /// The board to tell what happens. Hold it for a line, not for a step: the view waits meanwhile.
+    /// The board that receives events. Hold it only briefly: the view waits meanwhile.
     pub fn board(&self) -> MutexGuard<'_, Board> {
         locked(&self.board)
     }
@@ -125,19 +125,19 @@ impl Drop for View {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
-            // A panic of the drawing thread has been told by the panic hook.
+            // The panic hook has already reported a panic of the drawing thread.
             let _ = thread.join();
         }
         give_back();
     }
 }
 
-/// Gives the terminal back; one that is gone needs no more.
+/// Restores the terminal, if it is still there.
 fn give_back() {
     let _ = ratatui::try_restore();
 }
 
-/// The board even if somebody panicked while holding it: it is only ever shown.
+/// The board, even if a thread panicked while holding it: it is only displayed.
 fn locked(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
     board.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -187,6 +187,6 @@ mod tests {
             return;
         }
         let error = View::start("demo", TaskKind::Images, &[], || {}).unwrap_err();
-        assert!(error.to_string().contains("no terminal"), "{error}");
+        assert!(error.to_string().contains("not a terminal"), "{error}");
     }
 }

@@ -1,17 +1,17 @@
-//! What the view knows of one run.
+//! The state of one run in the full-screen view.
 
 use lookahead_runs::{EpochRecord, Log, Run, StepRecord};
 
 use super::trace::Trace;
 
-/// How far a run is.
+/// The stage of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Not begun.
+    /// Not started.
     Waiting,
     /// Being trained.
     Running,
-    /// Finished, now or before.
+    /// Finished, now or earlier.
     Done,
     /// Its loss became infinite or not a number.
     Diverged,
@@ -24,16 +24,16 @@ pub(super) struct RunView {
     pub(super) epochs: usize,
     pub(super) steps: usize,
     pub(super) step: usize,
-    /// Steps that `seconds` were taken by.
+    /// The step at which `seconds` was recorded.
     timed_step: usize,
-    /// Steps that were done when it was begun in this program.
+    /// Steps that were done when it started in this program.
     first_step: usize,
     first_seconds: Option<f64>,
     pub(super) seconds: f64,
     pub(super) learning_rate: f64,
     pub(super) per_second: f64,
     pub(super) train_loss: Trace,
-    /// Whether steps were logged: a run shorter than the lines' distance has its epochs' losses alone.
+    /// Whether steps were logged. A run shorter than the logging interval only has the losses of its epochs.
     has_steps: bool,
     pub(super) score: Trace,
     pub(super) valid_loss: f64,
@@ -60,7 +60,7 @@ impl RunView {
         }
     }
 
-    /// It begins, or goes on.
+    /// It starts or resumes.
     pub(super) fn begin(&mut self, epochs: usize, steps: usize, done: usize, before: &Log) {
         (self.stage, self.epochs, self.steps, self.step, self.first_step) = (Stage::Running, epochs, steps, done, done);
         if done == 0 {
@@ -69,7 +69,7 @@ impl RunView {
         self.before(before);
     }
 
-    /// It was done before this program was started.
+    /// It was finished before this program started.
     pub(super) fn found(&mut self, run: &Run) {
         self.before(&run.log);
         if let Some(summary) = &run.summary {
@@ -78,7 +78,7 @@ impl RunView {
         }
     }
 
-    /// Points of its curves, and nothing that says its pace now.
+    /// Adds points to its curves without affecting its current pace.
     fn before(&mut self, log: &Log) {
         log.steps.iter().for_each(|record| self.step_loss(record));
         log.epochs.iter().for_each(|record| self.epoch(record));
@@ -86,7 +86,7 @@ impl RunView {
 
     pub(super) fn record(&mut self, record: &StepRecord) {
         let done = record.steps_done() as usize;
-        // A resumed run's clock starts with what earlier sessions took: its first line sets the mark.
+        // A resumed run's clock includes earlier sessions, so its first record sets the reference.
         if self.first_seconds.is_none() {
             (self.first_seconds, self.first_step) = (Some(record.seconds), done);
         }
@@ -112,7 +112,7 @@ impl RunView {
         }
     }
 
-    /// Seconds until it is done at the pace of this session; `None` before there is one.
+    /// Seconds until it is finished at the pace of this session; `None` before a pace is known.
     pub(super) fn seconds_left(&self) -> Option<f64> {
         let done = self.timed_step.checked_sub(self.first_step).filter(|&done| done > 0)?;
         let pace = (self.seconds - self.first_seconds?) / done as f64;

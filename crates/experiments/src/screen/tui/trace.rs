@@ -1,13 +1,13 @@
-//! A curve of many steps in few points.
+//! A curve over many steps with few points.
 
-/// Points of a curve that are kept; beyond, neighbours are merged two by two.
+/// The maximum number of points of a curve. Beyond it, neighbours are merged in pairs.
 const MOST_POINTS: usize = 1024;
 
 /// Values at regular steps, thinned by merging neighbours as they grow.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trace {
     points: Vec<(f64, f64)>,
-    /// Values that one point stands for, and those waiting to become one.
+    /// The number of values per point, and the values that do not fill a point yet.
     stride: usize,
     pending: Vec<(f64, f64)>,
 }

@@ -76,12 +76,10 @@ fn what_is_wrong_is_said() {
     assert!(bad("[[rows]]\nrow = \"sdg\"\n").contains("did you mean `sgd`"));
     assert!(bad("[fixed]\ntrain.epoch = 3\n[[rows]]\nrow = \"sgd\"\n").contains("did you mean `train.epochs`"));
     assert!(bad("[[rows]]\nrow = \"sgd\"\naxes.slow_step_size = [1.0]\n").contains("slow_step_size"));
-    assert!(
-        bad("[[rows]]\nrow = \"sgd\"\naxes.learning_rate = { low = 0.1, high = 1 }\n").contains("how many `trials`")
-    );
-    assert!(bad(&TWO.replace("[0.5, 1.0]", "[0.5]")).contains("gives every row as many"));
+    assert!(bad("[[rows]]\nrow = \"sgd\"\naxes.learning_rate = { low = 0.1, high = 1 }\n").contains("set `trials`"));
+    assert!(bad(&TWO.replace("[0.5, 1.0]", "[0.5]")).contains("needs equal numbers"));
     assert!(bad("trials = 9\n[[rows]]\nrow = \"sgd\"\naxes.learning_rate = [0.1]\n").contains("1 combinations"));
-    assert!(bad("final_seeds = [2]\n[[rows]]\nrow = \"sgd\"\n").contains("tuning never saw"));
+    assert!(bad("final_seeds = [2]\n[[rows]]\nrow = \"sgd\"\n").contains("tuning has not used"));
     assert!(bad("protocol = \"paper\"\n[[rows]]\nrow = \"sgd\"\n").contains("data.held_out"));
     assert!(bad("[fixed]\ndata = { test = true }\n[[rows]]\nrow = \"sgd\"\n").contains("never reads the test images"));
     assert!(bad("[fixed]\n\"data.test\" = true\n[[rows]]\nrow = \"sgd\"\n").contains("never reads the test images"));

@@ -23,9 +23,9 @@ pub struct Images<'a> {
     network: Box<dyn Network>,
     loader: Loader,
     valid: Loader,
-    /// Those of the epoch under way.
+    /// The batches of the current epoch.
     batches: Option<Peekable<Batches>>,
-    /// The one that was loaded.
+    /// The loaded batch.
     batch: Option<DeviceBatch>,
 }
 
@@ -33,7 +33,7 @@ impl<'a> Images<'a> {
     /// The network of `run` and the images of `data`.
     ///
     /// # Errors
-    /// Those of the network and the loader.
+    /// Errors of the network and the loader.
     pub fn new(run: &'a RunConfig, data: &'a ImageData, device: &'a Device) -> Result<Self> {
         Self::with(parts::model(&run.config, data, run.seed, device)?, run, data, device)
     }
@@ -41,7 +41,7 @@ impl<'a> Images<'a> {
     /// The same with another network.
     ///
     /// # Errors
-    /// A batch larger than the data; those of the loader.
+    /// A batch larger than the data; errors of the loader.
     pub fn with(
         network: Box<dyn Network>,
         run: &'a RunConfig,
@@ -89,7 +89,8 @@ impl<'a> Images<'a> {
         Ok(Some(tally.finish()))
     }
 
-    /// What the configuration has to do with a batch norm that has one value a channel, as in a batch of one small image.
+    /// Explains, in terms of the configuration, a batch norm that gets one value per channel, as in a batch of one
+    /// small image.
     fn explained(&self, error: ModelError) -> Error {
         match &error {
             ModelError::Kernel(KernelError::Argument { argument: "values per channel", .. }) => {
@@ -113,7 +114,7 @@ impl Task for Images<'_> {
         self.network.state()
     }
 
-    /// The bias of a whitening, once it has been trained for its epochs.
+    /// The whitening's bias, after its epochs of training.
     fn frozen(&self, step: usize) -> Vec<Var> {
         let steps_per_epoch = self.batches_per_epoch() / self.run.config.train.accumulate;
         match self.run.config.model {
@@ -144,14 +145,14 @@ impl Task for Images<'_> {
         Ok(true)
     }
 
-    /// Mean cross-entropy: (N, K) soft targets where images were mixed, (N) class numbers elsewhere.
+    /// Mean cross-entropy: (N, K) soft targets if images were mixed, (N) class indices otherwise.
     fn loss(&mut self, pass: Pass) -> Result<Tensor> {
         let Some(batch) = self.batch.take() else {
             return Err(candle_core::Error::msg("no batch was loaded").into());
         };
         let images = batch.images.to_dtype(self.network.dtype())?;
         let logits = self.network.forward(&images, pass).map_err(|error| self.explained(error))?;
-        // Half precision is for activations; sums of exponentials are not taken in it.
+        // Half precision is for activations, not for sums of exponentials.
         let logits = if logits.dtype() == DType::F64 { logits } else { logits.to_dtype(DType::F32)? };
         let smoothing = self.run.config.train.label_smoothing;
         Ok(match &batch.soft_targets {

@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::parts::{self, TextData};
 use crate::train::Interrupt;
 
-/// A model that reads a text at several places at once, window by window, and carries its state from one to the next.
+/// A model that reads a text at several places in parallel, window by window, and carries its state from one to the
+/// next.
 #[derive(Debug)]
 pub struct Language<'a> {
     run: &'a RunConfig,
@@ -21,15 +22,15 @@ pub struct Language<'a> {
     device: &'a Device,
     model: LanguageModel,
     windows: TextWindows,
-    /// Behind the last window whose loss was taken.
+    /// The state after the last window whose loss was computed.
     state: LanguageState,
-    /// The window to come.
+    /// The next window.
     next: usize,
-    /// Tokens and targets of the one that was loaded.
+    /// Tokens and targets of the loaded window.
     window: Option<(Tensor, Tensor)>,
 }
 
-/// Tokens that [`Language::sample`] writes.
+/// Number of tokens that [`Language::sample`] generates.
 const SAMPLE_WORDS: usize = 120;
 const SAMPLE_CHARACTERS: usize = 600;
 
@@ -37,7 +38,7 @@ impl<'a> Language<'a> {
     /// The model of `run` and the text of `data`.
     ///
     /// # Errors
-    /// A text too short for its batch; those of the model.
+    /// A text too short for its batch; errors of the model.
     pub fn new(run: &'a RunConfig, data: &'a TextData, device: &'a Device) -> Result<Self> {
         let batch = run.config.train.batch_size;
         let most = data.train.len() / 2;
@@ -57,14 +58,14 @@ impl<'a> Language<'a> {
     /// The same with another model.
     ///
     /// # Errors
-    /// candle's, if there is no memory.
+    /// Candle errors, such as too little memory.
     #[cfg(test)]
     pub(in crate::train) fn with(self, model: LanguageModel) -> Result<Self> {
         let state = model.begin(self.run.config.train.batch_size)?;
         Ok(Self { model, state, ..self })
     }
 
-    /// The mean loss of all of `tokens`, read from a state of zeros: the state of training is not touched.
+    /// The mean loss of all of `tokens`, read from a zero state. The state of training is not changed.
     fn evaluate(&self, tokens: &Arc<[u32]>, interrupt: &Interrupt) -> Result<Option<Evaluation>> {
         let windows = TextData::judged(tokens, self.run.config.text()?.steps)?;
         let (mut sum, mut state) = (0.0, None);
@@ -86,7 +87,8 @@ impl<'a> Language<'a> {
         Ok(Some(Evaluation { loss, scores: Scores::of_language(loss), classes: None }))
     }
 
-    /// Merity et al.'s regularisation of what leaves the last layer, (T, B, units): `dropped` kept small, `raw` kept slow.
+    /// Merity et al.'s regularisation of the last layer's output (T, B, units): `dropped` is kept small, `raw` is kept
+    /// slow.
     fn regularisation(&self, dropped: &Tensor, raw: &Tensor) -> Result<Option<Tensor>> {
         let ModelConfig::Lstm(parts) = &self.run.config.model else { return Ok(None) };
         let mut sum = None;
@@ -150,7 +152,7 @@ impl Task for Language<'_> {
         let features = self.model.features(&tokens, &self.state, pass)?;
         let loss = self.model.loss_of(&features.dropped, &targets, pass)?;
         let more = self.regularisation(&features.dropped, &features.raw)?;
-        // No gradient goes back beyond the window.
+        // Gradients do not go back beyond the window.
         self.state = features.state.detach();
         Ok(match more {
             Some(more) => (loss + more)?,
@@ -182,8 +184,8 @@ impl Task for Language<'_> {
         }
     }
 
-    /// Tokens drawn from what the model gives them, one after another, after the end of a line; by the run's seed, so the same weights
-    /// write the same.
+    /// Draws tokens one after another from the model's distribution, starting after the end of a line. The run's seed
+    /// determines the draws, so the same weights generate the same text.
     fn sample(&self) -> Result<Option<String>> {
         let vocabulary = &self.data.vocabulary;
         let (end, count) = match vocabulary.unit() {
@@ -205,7 +207,7 @@ impl Task for Language<'_> {
     }
 }
 
-/// The index at which the probabilities of `logits` have summed up to `share` of their whole, which is in [0, 1).
+/// The index at which the cumulative probability of `logits` passes `share`, in [0, 1).
 fn drawn(logits: &[f64], share: f64) -> u32 {
     let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = logits.iter().map(|logit| (logit - highest).exp()).collect();

@@ -1,4 +1,4 @@
-//! What a run learns: how a batch becomes a loss, and what the weights are judged by.
+//! Tasks: how a batch becomes a loss, and how the weights are evaluated.
 
 mod images;
 mod language;
@@ -22,61 +22,64 @@ use crate::config::{RunConfig, Views};
 use crate::error::Result;
 use crate::parts::Data;
 
-/// A network with its data, as the loop sees them.
+/// A network with its data, as the training loop sees them.
 ///
-/// An epoch is [`begin`](Self::begin), then [`load`](Self::load) and [`loss`](Self::loss) for each batch, then [`end`](Self::end).
+/// An epoch is [`begin`](Self::begin), then [`load`](Self::load) and [`loss`](Self::loss) for each batch, then
+/// [`end`](Self::end).
 pub trait Task: Debug {
-    /// What is trained, sorted by name.
+    /// The trained parameters, sorted by name.
     fn parameters(&self) -> Vec<(String, Var)>;
 
-    /// What belongs to the weights without being trained, such as running statistics, sorted by name: averages of the weights may take
-    /// it along.
+    /// Tensors that belong to the weights but are not trained, such as running statistics, sorted by name. Averages of
+    /// the weights may include them.
     fn buffers(&self) -> Vec<(String, Var)>;
 
-    /// Parameters and buffers, sorted by name. The tensors are the live ones.
+    /// Parameters and buffers, sorted by name. The tensors are not copies.
     fn state(&self) -> Vec<(String, Tensor)>;
 
-    /// Parameters that step `step`, from 0, leaves as they are.
+    /// Parameters that are frozen at step `step`, counted from 0.
     fn frozen(&self, _step: usize) -> Vec<Var> {
         Vec::new()
     }
 
-    /// Batches of an epoch.
+    /// Batches per epoch.
     fn batches_per_epoch(&self) -> usize;
 
-    /// Images or tokens of the first `batches` batches of a run.
+    /// The number of images or tokens in the first `batches` batches of a run.
     fn seen(&self, batches: usize) -> usize;
 
-    /// Goes to batch `batch` of epoch `epoch`, both from 0. The first batch of an epoch begins with nothing carried.
+    /// Moves to batch `batch` of epoch `epoch`, both counted from 0. No state is carried into the first batch of an
+    /// epoch.
     ///
     /// # Errors
-    /// candle's, if there is no memory.
+    /// Candle errors, such as too little memory.
     fn begin(&mut self, epoch: usize, batch: usize) -> Result<()>;
 
-    /// Brings the next batch to the device; false where the epoch has none left.
+    /// Loads the next batch to the device; false if the epoch has none left.
     ///
     /// # Errors
-    /// Those of the data.
+    /// Errors of the data.
     fn load(&mut self) -> Result<bool>;
 
-    /// The mean loss of the batch that was loaded: a scalar with its graph.
+    /// The mean loss of the loaded batch: a scalar with its graph.
     ///
     /// # Errors
-    /// Those of the network.
+    /// Errors of the network.
     fn loss(&mut self, pass: Pass) -> Result<Tensor>;
 
-    /// Lets go of batches that were loaded ahead.
+    /// Drops batches that were loaded ahead.
     fn end(&mut self) {}
 
-    /// What a batch hands to the next beside the weights, as it stands, for a checkpoint: the state of a recurrent network.
+    /// The current state that one batch passes to the next in addition to the weights, for a checkpoint: the state of a
+    /// recurrent network.
     ///
     /// # Errors
-    /// candle's, if there is no memory.
+    /// Candle errors, such as too little memory.
     fn carried(&self) -> Result<Vec<(String, Var)>> {
         Ok(Vec::new())
     }
 
-    /// Goes on with what [`carried`](Self::carried) gave, of a checkpoint.
+    /// Continues with the state that [`carried`](Self::carried) returned, from a checkpoint.
     ///
     /// # Errors
     /// Tensors of another shape.
@@ -84,51 +87,51 @@ pub trait Task: Debug {
         Ok(())
     }
 
-    /// Whether there is a test part beside that of validation.
+    /// Whether there is a test part in addition to the validation part.
     fn has_test(&self) -> bool;
 
-    /// Judges the weights as they stand by all of `part`; `None` where `interrupt` asked to stop.
+    /// Evaluates the current weights on all of `part`; `None` if `interrupt` asked to stop.
     ///
     /// # Errors
-    /// Those of the data and of the network; a test part before the run is done.
+    /// Errors of the data and of the network; a test part before the run is finished.
     fn judge(&self, part: Judge<'_>, interrupt: &Interrupt) -> Result<Option<Evaluation>>;
 
-    /// A picture of the batch to come: width, height and PNG. What is wrong with the batch is for [`load`](Self::load) to say.
+    /// A picture of the next batch: width, height and PNG. Errors in the batch are reported by [`load`](Self::load).
     fn picture(&mut self) -> Option<(u32, u32, Vec<u8>)> {
         None
     }
 
-    /// Text that the network writes with the weights as they stand.
+    /// Text that the network generates with the current weights.
     ///
     /// # Errors
-    /// Those of the network.
+    /// Errors of the network.
     fn sample(&self) -> Result<Option<String>> {
         Ok(None)
     }
 
-    /// The class names; none where there are no classes.
+    /// The class names; empty if there are no classes.
     fn classes(&self) -> &[String] {
         &[]
     }
 }
 
-/// What the weights are judged by.
+/// The part on which the weights are evaluated.
 #[derive(Debug, Clone, Copy)]
 pub enum Judge<'a> {
-    /// The part for validation, each image in these views.
+    /// The validation part, each image in these views.
     Valid(Views),
-    /// The test part, for a run that stands there.
+    /// The test part, for a run at this position.
     Test(&'a Position),
 }
 
-/// What a pass over a part found.
+/// The result of a pass over a part.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
-    /// Mean cross-entropy, nats an image or a token, without smoothing.
+    /// Mean cross-entropy in nats per image or token, without label smoothing.
     pub loss: f64,
     /// The scores of the task.
     pub scores: Scores,
-    /// What there is beside them where there are classes.
+    /// Results by class, if there are classes.
     pub classes: Option<ByClass>,
 }
 
@@ -137,14 +140,14 @@ pub struct Evaluation {
 pub struct ByClass {
     /// Expected calibration error over 15 bins of equal width, 0 to 1 (Guo et al., 2017, arXiv:1706.04599).
     pub ece: f64,
-    /// Which classes were taken for which.
+    /// Which classes were confused with which.
     pub confusion: Confusion,
 }
 
 /// The task of `run` on `data`, with its network on `device`.
 ///
 /// # Errors
-/// Data of another kind than the configuration's; those of the network and the loaders.
+/// Data of another kind than the configuration's; errors of the network and the loaders.
 pub fn task<'a>(run: &'a RunConfig, data: &'a Data, device: &'a Device) -> Result<Box<dyn Task + 'a>> {
     Ok(match data {
         Data::Images(data) => Box::new(Images::new(run, data, device)?),

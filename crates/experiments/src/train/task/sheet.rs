@@ -5,14 +5,14 @@ use std::io::Cursor;
 use image::{ImageFormat, RgbImage};
 use lookahead_data::Batch;
 
-/// Images in a row, and rows.
+/// Images per row, and rows.
 const COLUMNS: usize = 8;
 const ROWS: usize = 4;
 /// Pixels between images.
 const GAP: usize = 2;
 
-/// Width, height and PNG of the first images of `batch`, eight in a row, at most four rows; as the loader gives them, so
-/// augmented, and before mixup blends them. `None` for an empty batch.
+/// Width, height and PNG of the first images of `batch`, at most four rows of eight, as the loader gives them: after
+/// augmentation and before mixup. `None` for an empty batch.
 pub(super) fn png(batch: &Batch) -> Option<(u32, u32, Vec<u8>)> {
     let size = batch.image_size();
     let sheet = sheet(batch.images(), batch.len(), size.height, size.width)?;

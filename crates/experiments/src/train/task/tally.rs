@@ -7,13 +7,13 @@ use super::{ByClass, Evaluation};
 /// Bins of the calibration error, equal in width.
 const CALIBRATION_BINS: usize = 15;
 
-/// Sums in f64, image by image, so that neither batch size nor device moves the figures.
+/// Sums in f64, image by image, so that the figures depend neither on the batch size nor on the device.
 #[derive(Debug)]
 pub(super) struct Tally {
     loss: f64,
     top5: u64,
     confusion: Confusion,
-    /// Images, sum of confidences and hits of each bin.
+    /// The number of images, sum of confidences, and number of hits of each bin.
     bins: [(u64, f64, u64); CALIBRATION_BINS],
 }
 

@@ -13,7 +13,7 @@ use crate::parts::Network;
 /// `M(x) / 2 + (M(x moved up left) + M(x moved down right)) / 4`, moved by a pixel, edges reflected.
 ///
 /// # Errors
-/// Those of the forward pass.
+/// Errors of the forward pass.
 pub(in crate::train) fn logits(model: &dyn Network, images: &Tensor, views: Views) -> Result<Tensor> {
     let of = |x: &Tensor| Ok::<_, crate::Error>(model.forward(x, Pass::Eval)?.to_dtype(DType::F32)?);
     let both = |x: &Tensor| Ok::<_, crate::Error>(((of(x)? + of(&mirrored(x)?)?)? / 2.0)?);
@@ -33,13 +33,14 @@ enum Move {
     DownRight,
 }
 
-/// Left and right exchanged.
+/// The mirror images.
 fn mirrored(images: &Tensor) -> Result<Tensor> {
     let width = images.dim(3)?;
     gathered(images, None, (0..width).rev().collect())
 }
 
-/// A window one pixel off over the image whose edges are reflected: towards the first pixel for [`Move::UpLeft`].
+/// The images seen through a window moved by one pixel, with reflected edges: towards the first pixel for
+/// [`Move::UpLeft`].
 fn moved(images: &Tensor, to: Move) -> Result<Tensor> {
     let places = |len: usize| -> Vec<usize> {
         let last = len.saturating_sub(1);
@@ -55,7 +56,7 @@ fn moved(images: &Tensor, to: Move) -> Result<Tensor> {
 
 /// The pixels of these rows and columns.
 fn gathered(images: &Tensor, rows: Option<Vec<usize>>, columns: Vec<usize>) -> Result<Tensor> {
-    // Images lie channels-last, where a gather copies whole pixels.
+    // Channels-last, a gather copies whole pixels.
     let mut pixels = images.permute((0, 2, 3, 1))?.contiguous()?;
     for (dim, places) in [(1, rows), (2, Some(columns))] {
         let Some(places) = places else { continue };
@@ -96,8 +97,9 @@ mod tests {
         }
     }
 
-    /// Pixels 0 to 11 in 3 rows of 4: the corners are 0 and 11, mirrored 3 and 8; moved up left, 5 and 6, mirrored 6 and 5; moved down
-    /// right, 5 and 6 too, since the window starts at the pixel (1, 1) and ends at its reflection (1, 2), mirrored 6 and 5.
+    /// Pixels 0 to 11 in 3 rows of 4: the corners are 0 and 11, mirrored 3 and 8; moved up left, 5 and 6, mirrored 6
+    /// and 5; moved down right, 5 and 6 too, since the window starts at the pixel (1, 1) and ends at its reflection (1,
+    /// 2), mirrored 6 and 5.
     #[test]
     fn views_worked_by_hand() {
         let plane = Tensor::arange(0f32, 12.0, &Device::Cpu).unwrap().reshape((1, 1, 3, 4)).unwrap();

@@ -65,7 +65,8 @@ fn a_run_is_scored_by_perplexity_and_writes_a_sample() {
     assert_eq!(best, lowest);
 }
 
-/// In the middle of an epoch and of a cycle of syncs: the state that is carried, the masks and the optimizer's go on to the bit.
+/// In the middle of an epoch and of a cycle of syncs: the state that is carried, the masks and the optimizer's go on to
+/// the bit.
 #[test]
 fn a_run_that_was_stopped_ends_in_the_same_bits() {
     let run = run("lookahead-sgd", |config| {
@@ -89,7 +90,8 @@ fn a_run_that_was_stopped_ends_in_the_same_bits() {
     }
 }
 
-/// Without dropout and regularisation: the loop's losses are those of windows taken by hand, each from the state behind the one before.
+/// Without dropout and regularisation: the loop's losses are those of windows taken by hand, each from the state behind
+/// the one before.
 #[test]
 fn the_state_goes_from_window_to_window_and_not_from_epoch_to_epoch() {
     let run = run("sgd", |config| {

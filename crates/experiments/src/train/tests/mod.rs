@@ -20,12 +20,13 @@ use lookahead_optim::{LookaheadConfig, Optimizer};
 use lookahead_runs::{Environment, Opened, Record, RunFolder};
 
 use super::{Interrupt, LoopOptions, Watch};
-use crate::config::{Config, Experiment, Inner, Protocol, Row, RunConfig};
+use crate::config::{Config, Experiment, Inner, ModelConfig, ModelName, Protocol, Row, RunConfig};
 use crate::parts::{Data, ImageData};
 
-/// The demo on few images, none held out: batches of eight, one epoch, a line of metrics a step.
+/// The demo on few images with ResNet-20, none held out: batches of eight, one epoch, a line of metrics a step.
 fn run(row: Row, change: impl FnOnce(&mut Config)) -> RunConfig {
     let mut config = Config::for_protocol(Experiment::Demo, Protocol::Quick);
+    config.model = ModelConfig::of(ModelName::ResNet20);
     (config.train.epochs, config.train.batch_size) = (1.0, 8);
     config.data.images_mut().unwrap().held_out = 0.0;
     change(&mut config);

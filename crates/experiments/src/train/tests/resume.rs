@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::parts::Data;
 use crate::train::{Interrupt, LoopOptions, Unwatched, train};
 
-/// Trains in `root`, stopped at every one of `stops` and begun anew from its files; the digest of the final weights, and the
-/// training loss of each step.
+/// Trains in `root`, stopped at every one of `stops` and begun anew from its files; the digest of the final weights,
+/// and the training loss of each step.
 fn trained(root: &Path, run: &RunConfig, data: impl Fn() -> Data, stops: &[usize]) -> (String, Vec<f64>) {
     for &at in stops {
         let data = data();
@@ -84,8 +84,8 @@ fn with_dropout() {
     resumes_to_the_bit(&run, || data(&run, shapes(48, 8)));
 }
 
-/// Half of the second epoch, a slow step size that falls to its end, statistics that are pulled along, a whitening whose bias freezes in
-/// mid-run, and six views: stopped within a cycle of five steps.
+/// Half of the second epoch, a slow step size that falls to its end, statistics that are pulled along, a whitening
+/// whose bias freezes in mid-run, and six views: stopped within a cycle of five steps.
 #[test]
 fn with_the_sprints_recipe() {
     let mut sprint = Config::for_protocol(Experiment::Demo, Protocol::Sprint);

@@ -31,8 +31,8 @@ fn apart(found: &[f64], expected: &[f64]) -> f64 {
     found.iter().zip(expected).map(|(found, expected)| (found - expected).abs()).fold(0.0, f64::max)
 }
 
-/// Twelve steps of four images, as three epochs of four, so that the bias of the whitening stops after one; the losses of the row `name`
-/// and the logits of the last batch, by six views, at the weights meant for evaluation.
+/// Twelve steps of four images, as three epochs of four, so that the bias of the whitening stops after one; the losses
+/// of the row `name` and the logits of the last batch, by six views, at the weights meant for evaluation.
 fn trained(name: &str, fixture: &Named) -> (Vec<f64>, Tensor, Vec<(String, Tensor)>) {
     let pixels = fixture["pixels"].flatten_all().unwrap().to_vec1::<u8>().unwrap();
     let labels = numbers(&fixture["labels"]).into_iter().map(|label| label as u32).collect();
@@ -76,7 +76,8 @@ fn trained(name: &str, fixture: &Named) -> (Vec<f64>, Tensor, Vec<(String, Tenso
     (losses, logits, setup.task.state())
 }
 
-/// Rates by group, decay, the frozen bias, the triangle, the falling slow step size, the statistics pulled along and the mean for the sum.
+/// Rates by group, decay, the frozen bias, the triangle, the falling slow step size, the statistics pulled along and
+/// the mean for the sum.
 #[test]
 fn twelve_steps_are_pytorchs() {
     let fixture = fixture();

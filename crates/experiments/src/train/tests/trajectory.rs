@@ -23,8 +23,8 @@ const LOSSES: [f64; 10] = [
     2.3945757548283377,
 ];
 
-/// In f64 the order of sums, and with it the processor, is far below the tolerance: shapes, crops, flips and mixup, batch norm,
-/// AdamW inside Lookahead with interpolation, one cycle of rate and momentum, parts that are accumulated.
+/// In f64 the order of sums, and with it the processor, is far below the tolerance: shapes, crops, flips and mixup,
+/// batch norm, AdamW inside Lookahead with interpolation, one cycle of rate and momentum, parts that are accumulated.
 #[test]
 fn the_first_ten_losses_are_what_they_were() {
     let around =

@@ -4,8 +4,9 @@ use candle_core::cuda_backend::CudaDevice;
 use candle_core::{CudaStorage, Result, Tensor};
 
 use crate::BatchNorm;
-use crate::cuda::batch_norm::{Matrix, Parameters};
+use crate::cuda::batch_norm::Parameters;
 use crate::cuda::call::{Call, Pointer};
+use crate::cuda::columns::Matrix;
 use crate::cuda::device::launch::launch;
 use crate::cuda::device::memory::{Scratch, address_of, allocate, start, stored, tensor, zeros};
 use crate::cuda::filters::{self, Filters};

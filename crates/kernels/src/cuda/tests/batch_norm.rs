@@ -2,8 +2,9 @@
 
 use candle_core::{Result, Var};
 
-use crate::cuda::batch_norm::{Backward, Forward, Matrix, Parameters};
+use crate::cuda::batch_norm::{Backward, Forward, Parameters};
 use crate::cuda::call::Pointer;
+use crate::cuda::columns::Matrix;
 use crate::cuda::layer::Norm;
 use crate::cuda::source::ElementType;
 use crate::cuda::tests::emulated::Emulated;

@@ -2,12 +2,14 @@
 
 mod activation;
 mod batch_norm;
+mod bias;
 mod convolution;
 mod cross_entropy;
 mod emulated;
 mod filters;
 mod memory;
 mod network;
+mod plain_network;
 mod pool;
 mod row_norm;
 mod transpose;

@@ -2,8 +2,9 @@
 
 use candle_core::{Result, Tensor, Var};
 
-use crate::cuda::batch_norm::{Matrix, Parameters};
+use crate::cuda::batch_norm::Parameters;
 use crate::cuda::call::Pointer;
+use crate::cuda::columns::Matrix;
 use crate::cuda::filters::{Filters, from_cudnn, to_cudnn};
 use crate::cuda::layer::Norm;
 use crate::cuda::network::{self, Block, Layer, LayerGradients, Side};

@@ -1,7 +1,8 @@
 //! Transposition, and the extents of grids.
 
-use crate::cuda::batch_norm::{Forward, Matrix, Parameters};
+use crate::cuda::batch_norm::{Forward, Parameters};
 use crate::cuda::call::Pointer;
+use crate::cuda::columns::Matrix;
 use crate::cuda::source::ElementType;
 use crate::cuda::stream::Meeting;
 use crate::cuda::tests::memory::{Memory, all};

@@ -1,0 +1,256 @@
+//! Layers without shortcuts one after the other, forward and backward, apart from any graph and any device.
+
+use candle_core::Result;
+
+use crate::cuda::activation;
+use crate::cuda::batch_norm::{Backward, Forward};
+use crate::cuda::call::{Call, Pointer};
+use crate::cuda::columns::Matrix;
+use crate::cuda::convolution::convolve;
+use crate::cuda::layer::Norm;
+use crate::cuda::pool;
+use crate::cuda::relu;
+use crate::cuda::source::ElementType;
+use crate::cuda::stream::{Direction, Operands, Stream};
+use crate::plan::{ConvShape, PoolShape};
+use crate::{Activation, Mode};
+
+/// A convolution, then, where they are wanted and in this order, a bias, a max pool, batch norm and a function.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layer {
+    pub(crate) shape: ConvShape,
+    /// (O, Kh, Kw, I), of the activations' type.
+    pub(crate) filters: Pointer,
+    pub(crate) element: ElementType,
+    pub(crate) bias: Option<Bias>,
+    pub(crate) pool: Option<PoolShape>,
+    pub(crate) norm: Option<Norm>,
+    pub(crate) after: Option<Activation>,
+}
+
+/// A layer's bias, (O).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bias {
+    pub(crate) at: Pointer,
+    pub(crate) parameter: ElementType,
+}
+
+/// Where the gradients of a layer's parameters go, those of the filters as cuDNN has them. Null for what nobody asks for; scale and shift are
+/// there if the layer has a norm.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LayerGradients {
+    pub(crate) filters: Pointer,
+    pub(crate) bias: Pointer,
+    pub(crate) scale: Pointer,
+    pub(crate) shift: Pointer,
+}
+
+/// What a layer leaves. What it ends with is its output, and is not here twice.
+pub(crate) struct Saved<M> {
+    /// The pool's winners.
+    winners: Option<M>,
+    /// What norm or function are given.
+    given: Option<M>,
+    /// The norm's numbers.
+    numbers: Option<M>,
+    /// What a function behind a norm is given; a rectifier there is part of the norm.
+    normalised: Option<M>,
+    /// The layer's output, unless it is the last one's, which the graph keeps.
+    output: Option<M>,
+}
+
+/// From `x` to `y`. What is left is for [`backward`], and empty where nobody will call that.
+pub(crate) fn forward<S: Stream>(
+    stream: &S,
+    layers: &[Layer],
+    mode: Mode,
+    keep: bool,
+    (x, y): (Pointer, Pointer),
+) -> Result<Vec<Saved<S::Memory>>> {
+    let mut saved: Vec<Saved<S::Memory>> = Vec::with_capacity(layers.len());
+    let mut input = x;
+    for (index, layer) in layers.iter().enumerate() {
+        let output = if index + 1 < layers.len() { Some(stream.memory(layer.output_bytes())?) } else { None };
+        let to = output.as_ref().map_or(y, S::address);
+        let left = layer.forward(stream, mode, input, to)?;
+        if keep {
+            saved.push(Saved { output, ..left });
+        } else {
+            // Only what the next layer reads lives on.
+            saved.clear();
+            saved.push(Saved { output, winners: None, given: None, numbers: None, normalised: None });
+        }
+        input = to;
+    }
+    if !keep {
+        saved.clear();
+    }
+    Ok(saved)
+}
+
+/// The gradients of all parameters, and of `x`, unless `dx` is null.
+pub(crate) fn backward<S: Stream>(
+    stream: &S,
+    layers: &[Layer],
+    mode: Mode,
+    saved: &[Saved<S::Memory>],
+    (x, y): (Pointer, Pointer),
+    (dy, dx): (Pointer, Pointer),
+    gradients: &[LayerGradients],
+) -> Result<()> {
+    let output_of = |index: usize| saved[index].output.as_ref().map(S::address);
+    let mut carried: Option<S::Memory> = None;
+    for (index, layer) in layers.iter().enumerate().rev() {
+        let next = if index > 0 { Some(stream.memory(layer.input_bytes())?) } else { None };
+        let at = LayerBackward {
+            x: index.checked_sub(1).and_then(output_of).unwrap_or(x),
+            y: output_of(index).unwrap_or(y),
+            dy: carried.as_ref().map_or(dy, S::address),
+            dx: next.as_ref().map_or(dx, S::address),
+        };
+        layer.backward(stream, mode, &saved[index], at, &gradients[index])?;
+        carried = next;
+    }
+    Ok(())
+}
+
+/// The tensors of a layer's backward pass; `dx` may be null.
+#[derive(Clone, Copy)]
+struct LayerBackward {
+    x: Pointer,
+    y: Pointer,
+    dy: Pointer,
+    dx: Pointer,
+}
+
+impl Layer {
+    fn input_bytes(&self) -> usize {
+        self.shape.x_len() * self.element.bytes()
+    }
+
+    fn convolved_bytes(&self) -> usize {
+        self.shape.y_len() * self.element.bytes()
+    }
+
+    fn output_len(&self) -> usize {
+        self.pool.as_ref().map_or(self.shape.y_len(), |pool| pool::lens(pool).1)
+    }
+
+    fn output_bytes(&self) -> usize {
+        self.output_len() * self.element.bytes()
+    }
+
+    /// The convolution's output as the bias sees it.
+    fn biased(&self, bias: &Bias) -> Matrix {
+        let (height, width) = self.shape.output;
+        let (rows, channels) = (self.shape.batch * height * width, self.shape.channels_out);
+        Matrix { rows, channels, element: self.element, parameter: bias.parameter }
+    }
+
+    /// What is left has no output: that is the caller's. The last of what there is writes to `y`.
+    fn forward<S: Stream>(&self, stream: &S, mode: Mode, x: Pointer, y: Pointer) -> Result<Saved<S::Memory>> {
+        let room = |is_last: bool, bytes| if is_last { Ok(None) } else { stream.memory(bytes).map(Some) };
+        let at = |memory: &Option<S::Memory>| memory.as_ref().map_or(y, S::address);
+        let nothing_more = self.norm.is_none() && self.after.is_none();
+        let mut given = room(nothing_more && self.pool.is_none(), self.convolved_bytes())?;
+        let operands = Operands { x, weight: self.filters, y: at(&given) };
+        convolve(stream, self.element, &self.shape, Direction::Forward, operands)?;
+        if let Some(bias) = &self.bias {
+            stream.launch(&self.biased(bias).add_bias(at(&given), bias.at))?;
+        }
+        let mut winners = None;
+        if let Some(pool) = &self.pool {
+            let pooled = room(nothing_more, self.output_bytes())?;
+            let won = winners.insert(stream.memory(4 * self.output_len())?);
+            stream.launch(&pool::max_pool(self.element, pool, at(&given), at(&pooled), S::address(won)))?;
+            given = pooled;
+        }
+        let (mut numbers, mut normalised) = (None, None);
+        if let Some(norm) = &self.norm {
+            normalised = room(self.apart().is_none(), self.output_bytes())?;
+            let relu = self.after == Some(Activation::Relu);
+            let of_norm = Forward { x: at(&given), residual: Pointer::NULL, y: at(&normalised), relu };
+            numbers = Some(norm.forward(stream, mode, &of_norm)?);
+        }
+        if let Some(after) = self.apart() {
+            let from = if self.norm.is_some() { at(&normalised) } else { at(&given) };
+            stream.launch(&activate(self.element, after, from, y, self.output_len()))?;
+        }
+        Ok(Saved { winners, given, numbers, normalised, output: None })
+    }
+
+    /// The function, unless it is a rectifier that the norm takes along.
+    fn apart(&self) -> Option<Activation> {
+        self.after.filter(|after| self.norm.is_none() || *after != Activation::Relu)
+    }
+
+    fn backward<S: Stream>(
+        &self,
+        stream: &S,
+        mode: Mode,
+        left: &Saved<S::Memory>,
+        at: LayerBackward,
+        to: &LayerGradients,
+    ) -> Result<()> {
+        let address = |memory: &Option<S::Memory>| memory.as_ref().map_or(Pointer::NULL, S::address);
+        // The gradient of what comes in front of all that was gone back through so far.
+        let mut gradient: Option<S::Memory> = None;
+        let mut dy = at.dy;
+        let (bytes, given) = (self.output_bytes(), address(&left.given));
+        if let Some(after) = self.apart() {
+            let x = if self.norm.is_some() { address(&left.normalised) } else { given };
+            let dx = gradient.insert(stream.memory(bytes)?);
+            let dx = S::address(dx);
+            stream.launch(&activate_backward(self.element, after, (x, at.y), dy, dx, self.output_len()))?;
+            dy = dx;
+        }
+        if let (Some(norm), Some(numbers)) = (&self.norm, &left.numbers) {
+            let memory = stream.memory(bytes)?;
+            let y = if self.after == Some(Activation::Relu) { at.y } else { Pointer::NULL };
+            let (dx, d_residual) = (S::address(&memory), Pointer::NULL);
+            let of_norm = Backward { x: given, y, dy, d_weight: to.scale, d_bias: to.shift, dx, d_residual };
+            norm.backward(stream, mode, numbers, &of_norm)?;
+            (gradient, dy) = (Some(memory), dx);
+        }
+        if let (Some(pool), Some(winners)) = (&self.pool, &left.winners) {
+            let memory = stream.memory(self.convolved_bytes())?;
+            let dx = S::address(&memory);
+            stream.launch(&pool::max_pool_backward(self.element, pool, dy, S::address(winners), dx))?;
+            (gradient, dy) = (Some(memory), dx);
+        }
+        if let Some(bias) = self.bias.as_ref().filter(|_| to.bias != Pointer::NULL) {
+            let matrix = self.biased(bias);
+            let partials = stream.memory(8 * matrix.partials())?;
+            stream.launch(&matrix.bias_gradient(dy, S::address(&partials), &stream.meeting()?, to.bias))?;
+        }
+        if to.filters != Pointer::NULL {
+            let operands = Operands { x: at.x, weight: to.filters, y: dy };
+            convolve(stream, self.element, &self.shape, Direction::Filter, operands)?;
+        }
+        if at.dx != Pointer::NULL {
+            let operands = Operands { x: at.dx, weight: self.filters, y: dy };
+            convolve(stream, self.element, &self.shape, Direction::Data { add: false }, operands)?;
+        }
+        // What `dy` stands in was needed until here.
+        drop(gradient);
+        Ok(())
+    }
+}
+
+/// A function of every element; the rectifier has kernels of its own.
+fn activate(element: ElementType, function: Activation, x: Pointer, y: Pointer, len: usize) -> Call {
+    activation::activate(element, function, x, y, len).unwrap_or_else(|| relu::relu(element, x, y, len))
+}
+
+/// Its gradient, from what it was given or, of the rectifier, from its output.
+fn activate_backward(
+    element: ElementType,
+    function: Activation,
+    (x, y): (Pointer, Pointer),
+    dy: Pointer,
+    dx: Pointer,
+    len: usize,
+) -> Call {
+    activation::activate_backward(element, function, x, dy, dx, len)
+        .unwrap_or_else(|| relu::relu_backward(element, y, dy, dx, len))
+}
