@@ -6,7 +6,7 @@ run := "cargo run --release --package lookahead-experiments --bin"
 _default:
     @just --list --unsorted
 
-# train every optimizer on the embedded data set, no download: minutes on two cores
+# compare five optimizers on the embedded data set, no download: a minute or two on two cores
 demo *args:
     @{{run}} demo -- "$@"
 

@@ -7,29 +7,33 @@ use crate::number::ABSENT;
 /// Maximum line length of documents, in columns.
 const DOCUMENT: usize = 160;
 
-/// Breaks the lines of `text` between words at 160 columns, as in documents. Not suited to tables.
+/// Breaks the lines of `text` between words at 160 columns, as in documents, and indents what continues a point of a list. Not suited to
+/// tables.
 ///
 /// ```
-/// let text = format!("{}\n\nfour", "word ".repeat(40).trim_end());
-/// assert_eq!(lookahead_report::paragraphs(&text).lines().count(), 4);
+/// use lookahead_report::paragraphs;
+/// let words = "word ".repeat(40);
+/// assert_eq!(paragraphs(&format!("{}\n\nfour", words.trim_end())).lines().count(), 4);
+/// assert!(paragraphs(&format!("- {}", words.trim_end())).contains("\n  word"));
 /// ```
 pub fn paragraphs(text: &str) -> String {
     wrapped(text, DOCUMENT)
 }
 
-/// Breaks lines longer than `width` columns between words; longer words stay whole.
+/// Breaks lines longer than `width` columns between words; longer words stay whole. Points of a list are indented.
 pub(crate) fn wrapped(text: &str, width: usize) -> String {
     let mut lines = String::new();
     for line in text.lines() {
         let mut used = 0;
+        let next_line = if line.starts_with("- ") { "\n  " } else { "\n" };
         for word in line.split(' ') {
             let letters = word.chars().count();
             let gap = match used {
                 0 => "",
-                used if used + 1 + letters > width => "\n",
+                used if used + 1 + letters > width => next_line,
                 _ => " ",
             };
-            used = if gap == "\n" { letters } else { used + gap.len() + letters };
+            used = if gap == next_line { gap.len() - 1 + letters } else { used + gap.len() + letters };
             lines.extend([gap, word]);
         }
         lines.push('\n');

@@ -211,7 +211,7 @@ pub(super) fn count_broken(error: Error, data: &Data, progress: &Progress) -> Er
     if data.train.file(0).is_none() {
         return first.into();
     }
-    progress.note(&format!("error: {first}; counting those that are broken"));
+    progress.note("an image cannot be read; counting how many cannot");
     let (begun, mut broken, mut checked) = (std::time::Instant::now(), 0, 0);
     for part in [&data.train, &data.valid] {
         let mut counting = Counting::new(progress, format!("checking {}", part.name()));

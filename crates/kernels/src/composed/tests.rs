@@ -125,7 +125,7 @@ fn layers_without_shortcuts() {
         },
         PlainLayer { padding: 1, pool: 2, ..PlainLayer::new(third.as_tensor().clone()) },
     ];
-    let plans = crate::ops::plain_network::plans(&x, &layers, Mode::Eval).unwrap();
+    let plans = crate::ops::plans_of_plain_network(&x, &layers, Mode::Eval).unwrap();
     let composed = plain_network(&x, plans, Mode::Eval).unwrap();
     let kernel = crate::plain_network(&x, &layers, Mode::Eval).unwrap();
     equal("plain_network", &[&x, &first, &bias, &second, &third], &composed, &kernel);

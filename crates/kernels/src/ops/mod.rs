@@ -12,7 +12,7 @@ mod linear;
 mod lstm;
 mod masked;
 mod max_pool;
-pub(crate) mod plain_network;
+mod plain_network;
 mod relu;
 mod residual_blocks;
 mod row_norm;
@@ -29,6 +29,8 @@ pub use lstm::lstm;
 pub use masked::masked;
 pub use max_pool::max_pool2d;
 pub use plain_network::plain_network;
+#[cfg(test)]
+pub(crate) use plain_network::plans as plans_of_plain_network;
 pub use relu::relu;
 pub use residual_blocks::{residual_blocks, residual_network};
 pub use row_norm::{layer_norm, rms_norm};

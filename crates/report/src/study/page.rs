@@ -55,7 +55,7 @@ pub fn study_markdown(study: &StudyReport) -> String {
     if !answers.is_empty() {
         text.push_str("\n## In short\n\n");
         answers.iter().for_each(|answer| {
-            let _ = writeln!(text, "- {}", paragraphs(&in_cell(answer)).trim_end());
+            text.push_str(&paragraphs(&format!("- {}", in_cell(answer))));
         });
     }
     let _ = write!(text, "\n## Chosen settings, fresh seeds\n\n{}", as_markdown(&chosen(study)));

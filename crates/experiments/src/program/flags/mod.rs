@@ -145,7 +145,7 @@ impl Flags {
         let (name, about, examples) = match experiment {
             Experiment::Demo => (
                 "demo",
-                "Trains every optimizer on the embedded data set `shapes`: no download, minutes on two cores",
+                "Compares five optimizers on the embedded data set `shapes`: no download, a minute or two on two cores",
                 "  just demo\n  just demo --optimizers sgd,lookahead-sgd --seeds 1,2,3 --epochs 2\n",
             ),
             Experiment::Cifar10 => (

@@ -126,14 +126,17 @@ impl<'a> Claim<'a> {
 
     fn about(&self, finals: &[Run]) -> Vec<String> {
         let file = &self.study.file;
-        let list = |seeds: &[u64]| seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        let list = |seeds: &[u64]| {
+            let numbers = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            format!("{} {numbers}", if seeds.len() == 1 { "seed" } else { "seeds" })
+        };
         let config = &self.cells.runs[0].config;
         let mut facts = vec![format!(
-            "Experiment {}, protocol {}, {}, {} epochs, batches of {}.",
+            "Experiment {}, protocol {}, {}, {}, batches of {}.",
             file.experiment,
             file.protocol,
             config.model.name(),
-            config.train.epochs,
+            if config.train.epochs == 1.0 { "1 epoch".to_owned() } else { format!("{} epochs", config.train.epochs) },
             config.train.batch_size
         )];
         if let Some(data) = finals.iter().find_map(|run| run.data.as_ref()) {
@@ -150,7 +153,7 @@ impl<'a> Claim<'a> {
             ));
         }
         facts.push(format!(
-            "{} trials per row with the seeds {}; final runs with the seeds {}.",
+            "{} trials per row with {}; final runs with {}.",
             self.study.trials,
             list(&file.seeds),
             list(&file.final_seeds)
