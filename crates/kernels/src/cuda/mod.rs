@@ -9,6 +9,7 @@ mod attempts;
 mod batch_norm;
 mod bias;
 mod call;
+mod chain;
 mod columns;
 mod convolution;
 mod cross_entropy;

@@ -1,4 +1,4 @@
-//! Residual blocks one after the other, forward and backward, apart from any graph and any device.
+//! Residual blocks, forward and backward, apart from any graph and any device.
 //!
 //! Gradients inside are handed on in place, and where two meet, cuDNN adds the second to the first.
 
@@ -7,6 +7,7 @@ use candle_core::Result;
 use crate::Mode;
 use crate::cuda::batch_norm::{Backward, Forward};
 use crate::cuda::call::Pointer;
+use crate::cuda::chain::{Stage, StageBackward};
 use crate::cuda::convolution::convolve;
 use crate::cuda::layer::Norm;
 use crate::cuda::source::ElementType;
@@ -49,85 +50,17 @@ pub(crate) struct LayerGradients {
 pub(crate) type BlockGradients = Vec<LayerGradients>;
 
 /// What a layer leaves: the convolution's output, and the norm's numbers.
-struct SavedLayer<M> {
+struct LeftOfLayer<M> {
     convolved: M,
     numbers: M,
 }
 
 /// What a block leaves.
-pub(crate) struct SavedBlock<M> {
-    path: Vec<SavedLayer<M>>,
+pub(crate) struct LeftOfBlock<M> {
+    path: Vec<LeftOfLayer<M>>,
     /// Outputs of the path's layers but the last.
     inner: Vec<M>,
-    side: Option<SavedLayer<M>>,
-    /// The block's output, unless it is the last one's, which the graph keeps.
-    output: Option<M>,
-}
-
-/// From `x` to `y`. What is left is for [`backward`], and empty where nobody will call that.
-pub(crate) fn forward<S: Stream>(
-    stream: &S,
-    blocks: &[Block],
-    mode: Mode,
-    keep: bool,
-    (x, y): (Pointer, Pointer),
-) -> Result<Vec<SavedBlock<S::Memory>>> {
-    let mut saved: Vec<SavedBlock<S::Memory>> = Vec::with_capacity(blocks.len());
-    let mut input = x;
-    for (index, block) in blocks.iter().enumerate() {
-        let output = if index + 1 < blocks.len() { Some(stream.memory(block.output_bytes())?) } else { None };
-        let to = output.as_ref().map_or(y, S::address);
-        let left = block.forward(stream, mode, input, to)?;
-        if keep {
-            saved.push(SavedBlock { output, ..left });
-        } else {
-            // Only what the next block reads lives on.
-            saved.clear();
-            saved.push(SavedBlock { path: Vec::new(), inner: Vec::new(), side: None, output });
-        }
-        input = to;
-    }
-    if !keep {
-        saved.clear();
-    }
-    Ok(saved)
-}
-
-/// The gradients of all parameters, and of `x`, unless `dx` is null.
-pub(crate) fn backward<S: Stream>(
-    stream: &S,
-    blocks: &[Block],
-    mode: Mode,
-    saved: &[SavedBlock<S::Memory>],
-    (x, y): (Pointer, Pointer),
-    (dy, dx): (Pointer, Pointer),
-    gradients: &[BlockGradients],
-) -> Result<()> {
-    let mut carried: Option<S::Memory> = None;
-    for (index, block) in blocks.iter().enumerate().rev() {
-        let output_of = |index: usize| saved[index].output.as_ref().map(S::address);
-        let input = index.checked_sub(1).and_then(output_of).unwrap_or(x);
-        let at = BlockBackward {
-            x: input,
-            y: output_of(index).unwrap_or(y),
-            dy: carried.as_ref().map_or(dy, S::address),
-            dx,
-        };
-        let next = if index > 0 { Some(stream.memory(block.input_bytes())?) } else { None };
-        let at = BlockBackward { dx: next.as_ref().map_or(at.dx, S::address), ..at };
-        block.backward(stream, mode, &saved[index], at, &gradients[index])?;
-        carried = next;
-    }
-    Ok(())
-}
-
-/// The tensors of a block's backward pass; `dx` may be null.
-#[derive(Clone, Copy)]
-struct BlockBackward {
-    x: Pointer,
-    y: Pointer,
-    dy: Pointer,
-    dx: Pointer,
+    side: Option<LeftOfLayer<M>>,
 }
 
 impl Layer {
@@ -139,13 +72,13 @@ impl Layer {
         self.shape.x_len() * self.element().bytes()
     }
 
-    fn forward<S: Stream>(&self, stream: &S, mode: Mode, at: Forward) -> Result<SavedLayer<S::Memory>> {
+    fn forward<S: Stream>(&self, stream: &S, mode: Mode, at: Forward) -> Result<LeftOfLayer<S::Memory>> {
         let convolved = stream.memory(self.norm.matrix.bytes())?;
         let x = S::address(&convolved);
         let operands = Operands { x: at.x, weight: self.filters, y: x };
         convolve(stream, self.element(), &self.shape, Direction::Forward, operands)?;
         let numbers = self.norm.forward(stream, mode, &Forward { x, ..at })?;
-        Ok(SavedLayer { convolved, numbers })
+        Ok(LeftOfLayer { convolved, numbers })
     }
 
     /// The gradients of the parameters, from that of the output; what is given is the gradient of the convolution's output.
@@ -153,7 +86,7 @@ impl Layer {
         &self,
         stream: &S,
         mode: Mode,
-        left: &SavedLayer<S::Memory>,
+        left: &LeftOfLayer<S::Memory>,
         at: LayerBackward,
         to: &LayerGradients,
     ) -> Result<S::Memory> {
@@ -186,7 +119,10 @@ struct LayerBackward {
     d_residual: Pointer,
 }
 
-impl Block {
+impl Stage for Block {
+    type Left<M> = LeftOfBlock<M>;
+    type Gradients = BlockGradients;
+
     fn input_bytes(&self) -> usize {
         self.path.first().map_or(0, Layer::input_bytes)
     }
@@ -195,8 +131,7 @@ impl Block {
         self.path.last().map_or(0, |layer| layer.norm.matrix.bytes())
     }
 
-    /// What is left has no output: that is the caller's.
-    fn forward<S: Stream>(&self, stream: &S, mode: Mode, x: Pointer, y: Pointer) -> Result<SavedBlock<S::Memory>> {
+    fn forward<S: Stream>(&self, stream: &S, mode: Mode, x: Pointer, y: Pointer) -> Result<LeftOfBlock<S::Memory>> {
         let mut projected = None;
         let (mut side, mut residual) = (None, Pointer::NULL);
         match &self.side {
@@ -223,15 +158,15 @@ impl Block {
             path.push(layer.forward(stream, mode, at)?);
             input = at.y;
         }
-        Ok(SavedBlock { path, inner, side, output: None })
+        Ok(LeftOfBlock { path, inner, side })
     }
 
     fn backward<S: Stream>(
         &self,
         stream: &S,
         mode: Mode,
-        left: &SavedBlock<S::Memory>,
-        at: BlockBackward,
+        left: &LeftOfBlock<S::Memory>,
+        at: StageBackward,
         to: &BlockGradients,
     ) -> Result<()> {
         // The masked gradient of the output is the input's, where the input itself was added.

@@ -1,10 +1,11 @@
-//! Layers without shortcuts one after the other, forward and backward, apart from any graph and any device.
+//! A layer of a network without shortcuts, forward and backward, apart from any graph and any device.
 
 use candle_core::Result;
 
 use crate::cuda::activation;
 use crate::cuda::batch_norm::{Backward, Forward};
 use crate::cuda::call::{Call, Pointer};
+use crate::cuda::chain::{Stage, StageBackward};
 use crate::cuda::columns::Matrix;
 use crate::cuda::convolution::convolve;
 use crate::cuda::layer::Norm;
@@ -46,7 +47,7 @@ pub(crate) struct LayerGradients {
 }
 
 /// What a layer leaves. What it ends with is its output, and is not here twice.
-pub(crate) struct Saved<M> {
+pub(crate) struct Left<M> {
     /// The pool's winners.
     winners: Option<M>,
     /// What norm or function are given.
@@ -55,89 +56,15 @@ pub(crate) struct Saved<M> {
     numbers: Option<M>,
     /// What a function behind a norm is given; a rectifier there is part of the norm.
     normalised: Option<M>,
-    /// The layer's output, unless it is the last one's, which the graph keeps.
-    output: Option<M>,
-}
-
-/// From `x` to `y`. What is left is for [`backward`], and empty where nobody will call that.
-pub(crate) fn forward<S: Stream>(
-    stream: &S,
-    layers: &[Layer],
-    mode: Mode,
-    keep: bool,
-    (x, y): (Pointer, Pointer),
-) -> Result<Vec<Saved<S::Memory>>> {
-    let mut saved: Vec<Saved<S::Memory>> = Vec::with_capacity(layers.len());
-    let mut input = x;
-    for (index, layer) in layers.iter().enumerate() {
-        let output = if index + 1 < layers.len() { Some(stream.memory(layer.output_bytes())?) } else { None };
-        let to = output.as_ref().map_or(y, S::address);
-        let left = layer.forward(stream, mode, input, to)?;
-        if keep {
-            saved.push(Saved { output, ..left });
-        } else {
-            // Only what the next layer reads lives on.
-            saved.clear();
-            saved.push(Saved { output, winners: None, given: None, numbers: None, normalised: None });
-        }
-        input = to;
-    }
-    if !keep {
-        saved.clear();
-    }
-    Ok(saved)
-}
-
-/// The gradients of all parameters, and of `x`, unless `dx` is null.
-pub(crate) fn backward<S: Stream>(
-    stream: &S,
-    layers: &[Layer],
-    mode: Mode,
-    saved: &[Saved<S::Memory>],
-    (x, y): (Pointer, Pointer),
-    (dy, dx): (Pointer, Pointer),
-    gradients: &[LayerGradients],
-) -> Result<()> {
-    let output_of = |index: usize| saved[index].output.as_ref().map(S::address);
-    let mut carried: Option<S::Memory> = None;
-    for (index, layer) in layers.iter().enumerate().rev() {
-        let next = if index > 0 { Some(stream.memory(layer.input_bytes())?) } else { None };
-        let at = LayerBackward {
-            x: index.checked_sub(1).and_then(output_of).unwrap_or(x),
-            y: output_of(index).unwrap_or(y),
-            dy: carried.as_ref().map_or(dy, S::address),
-            dx: next.as_ref().map_or(dx, S::address),
-        };
-        layer.backward(stream, mode, &saved[index], at, &gradients[index])?;
-        carried = next;
-    }
-    Ok(())
-}
-
-/// The tensors of a layer's backward pass; `dx` may be null.
-#[derive(Clone, Copy)]
-struct LayerBackward {
-    x: Pointer,
-    y: Pointer,
-    dy: Pointer,
-    dx: Pointer,
 }
 
 impl Layer {
-    fn input_bytes(&self) -> usize {
-        self.shape.x_len() * self.element.bytes()
-    }
-
     fn convolved_bytes(&self) -> usize {
         self.shape.y_len() * self.element.bytes()
     }
 
     fn output_len(&self) -> usize {
         self.pool.as_ref().map_or(self.shape.y_len(), |pool| pool::lens(pool).1)
-    }
-
-    fn output_bytes(&self) -> usize {
-        self.output_len() * self.element.bytes()
     }
 
     /// The convolution's output as the bias sees it.
@@ -147,8 +74,26 @@ impl Layer {
         Matrix { rows, channels, element: self.element, parameter: bias.parameter }
     }
 
-    /// What is left has no output: that is the caller's. The last of what there is writes to `y`.
-    fn forward<S: Stream>(&self, stream: &S, mode: Mode, x: Pointer, y: Pointer) -> Result<Saved<S::Memory>> {
+    /// The function, unless it is a rectifier that the norm takes along.
+    fn apart(&self) -> Option<Activation> {
+        self.after.filter(|after| self.norm.is_none() || *after != Activation::Relu)
+    }
+}
+
+impl Stage for Layer {
+    type Left<M> = Left<M>;
+    type Gradients = LayerGradients;
+
+    fn input_bytes(&self) -> usize {
+        self.shape.x_len() * self.element.bytes()
+    }
+
+    fn output_bytes(&self) -> usize {
+        self.output_len() * self.element.bytes()
+    }
+
+    /// The last of what there is writes to `y`.
+    fn forward<S: Stream>(&self, stream: &S, mode: Mode, x: Pointer, y: Pointer) -> Result<Left<S::Memory>> {
         let room = |is_last: bool, bytes| if is_last { Ok(None) } else { stream.memory(bytes).map(Some) };
         let at = |memory: &Option<S::Memory>| memory.as_ref().map_or(y, S::address);
         let nothing_more = self.norm.is_none() && self.after.is_none();
@@ -176,20 +121,15 @@ impl Layer {
             let from = if self.norm.is_some() { at(&normalised) } else { at(&given) };
             stream.launch(&activate(self.element, after, from, y, self.output_len()))?;
         }
-        Ok(Saved { winners, given, numbers, normalised, output: None })
-    }
-
-    /// The function, unless it is a rectifier that the norm takes along.
-    fn apart(&self) -> Option<Activation> {
-        self.after.filter(|after| self.norm.is_none() || *after != Activation::Relu)
+        Ok(Left { winners, given, numbers, normalised })
     }
 
     fn backward<S: Stream>(
         &self,
         stream: &S,
         mode: Mode,
-        left: &Saved<S::Memory>,
-        at: LayerBackward,
+        left: &Left<S::Memory>,
+        at: StageBackward,
         to: &LayerGradients,
     ) -> Result<()> {
         let address = |memory: &Option<S::Memory>| memory.as_ref().map_or(Pointer::NULL, S::address);

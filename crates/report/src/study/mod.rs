@@ -26,6 +26,13 @@ pub struct StudyReport {
     pub rows: Vec<StudyRow>,
 }
 
+impl StudyReport {
+    /// The row that `row` is compared with.
+    pub(crate) fn baseline_of(&self, row: &StudyRow) -> Option<&StudyRow> {
+        self.rows.get(row.baseline?)
+    }
+}
+
 /// A row of a study.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StudyRow {

@@ -112,7 +112,7 @@ pub(super) fn against(study: &StudyReport) -> Vec<(&str, &str, Factor)> {
     let measure = study.task.score();
     let mut all = Vec::new();
     for row in &study.rows {
-        let Some(baseline) = row.baseline.map(|baseline| &study.rows[baseline]) else { continue };
+        let Some(baseline) = study.baseline_of(row) else { continue };
         let theirs = widths(measure, baseline);
         let pair = |(seed, ours): (u64, Width)| {
             let (_, other) = theirs.iter().find(|(own, _)| *own == seed)?;
@@ -169,7 +169,7 @@ pub(super) fn at_same_rate(study: &StudyReport) -> Cells {
     let measure = study.task.score();
     let mut rows = Vec::new();
     for row in &study.rows {
-        let Some(baseline) = row.baseline.map(|baseline| &study.rows[baseline]) else { continue };
+        let Some(baseline) = study.baseline_of(row) else { continue };
         let theirs = by_rate(measure, baseline);
         for (rate, trial) in by_rate(measure, row) {
             let Some((_, other)) = theirs.iter().find(|(own, _)| *own == rate) else { continue };

@@ -104,7 +104,7 @@ pub(super) fn compared(study: &StudyReport) -> Vec<Compared<'_>> {
     let gains = |runs: &[(u64, f64)]| -> Vec<f64> { runs.iter().map(|(_, score)| measure.gain(*score)).collect() };
     let mut all: Vec<Compared<'_>> = Vec::new();
     for row in &study.rows {
-        let Some(baseline) = row.baseline.map(|baseline| &study.rows[baseline]) else { continue };
+        let Some(baseline) = study.baseline_of(row) else { continue };
         let (ours, theirs) = (row.scores(measure), baseline.scores(measure));
         let pairs = by_seed(&ours, &theirs);
         let chance = Improvement::of(&gains(&ours), &gains(&theirs));

@@ -5,9 +5,10 @@ use candle_core::{CpuStorage, CudaStorage, CustomOp2, Layout, Result, Shape, Ten
 use crate::Mode;
 use crate::bundle::{self, Slot};
 use crate::cuda::call::Pointer;
+use crate::cuda::chain;
 use crate::cuda::device::layer::{FilterGradients, NormGradients, Turned, norm};
 use crate::cuda::device::memory::{Scratch, address, address_of, allocate, start, stored, tensor};
-use crate::cuda::plain_network::{self as network, Bias, Layer, LayerGradients};
+use crate::cuda::plain_network::{Bias, Layer, LayerGradients};
 use crate::cuda::source::ElementType;
 use crate::kept::Kept;
 use crate::plan::{ConvShape, PlainPlan};
@@ -34,7 +35,7 @@ pub(crate) fn plain_network(x: &Tensor, plans: Vec<PlainPlan>, mode: Mode) -> cr
 
 struct Saved {
     filters: Turned,
-    layers: Vec<network::Saved<Scratch>>,
+    layers: Vec<chain::Saved<Layer, Scratch>>,
 }
 
 struct PlainNode {
@@ -86,7 +87,7 @@ impl PlainNode {
         let filters = Turned::new(device, self.element, &self.filters())?;
         let y = allocate(device, self.element, shape.elem_count())?;
         let ends = (address(x, layout)?, start(&y)?);
-        let layers = network::forward(device, &self.layers(&filters)?, self.mode, self.tracked, ends)?;
+        let layers = chain::forward(device, &self.layers(&filters)?, self.mode, self.tracked, ends)?;
         if self.tracked {
             self.saved.set(Saved { filters, layers });
         }
@@ -123,7 +124,7 @@ impl PlainNode {
         let dx = if x.track_op() { Some(allocate(device, self.element, x.elem_count())?) } else { None };
         let dx_at = dx.as_ref().map_or(Ok(Pointer::NULL), start)?;
         let (ends, slopes) = ((address_of(x)?, address_of(y)?), (address_of(&dy)?, dx_at));
-        network::backward(device, &layers, self.mode, &saved.layers, ends, slopes, &gradients)?;
+        chain::backward(device, &layers, self.mode, &saved.layers, ends, slopes, &gradients)?;
         let of_filters = of_filters.finish(device, &filters)?;
         for ((slot, weight), others) in self.slots.iter().zip(of_filters).zip(others) {
             let mut all = vec![weight];

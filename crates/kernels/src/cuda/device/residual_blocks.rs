@@ -5,9 +5,10 @@ use candle_core::{CpuStorage, CudaStorage, CustomOp2, Layout, Result, Shape, Ten
 use crate::Mode;
 use crate::bundle::{self, Slot};
 use crate::cuda::call::Pointer;
+use crate::cuda::chain;
 use crate::cuda::device::layer::{FilterGradients, NormGradients, Turned, norm};
 use crate::cuda::device::memory::{Scratch, address, address_of, allocate, start, stored, tensor};
-use crate::cuda::network::{self, Block, LayerGradients, SavedBlock, Side};
+use crate::cuda::network::{self, Block, LayerGradients, Side};
 use crate::cuda::source::ElementType;
 use crate::kept::Kept;
 use crate::plan::{BlockPlan, ConvShape, LayerPlan, Shortcut};
@@ -43,7 +44,7 @@ fn layers_of(plan: &BlockPlan) -> impl Iterator<Item = &LayerPlan> {
 
 struct Saved {
     filters: Turned,
-    blocks: Vec<SavedBlock<Scratch>>,
+    blocks: Vec<chain::Saved<Block, Scratch>>,
 }
 
 struct BlocksNode {
@@ -95,7 +96,7 @@ impl BlocksNode {
         let shape = Shape::from(self.output);
         let y = allocate(device, self.element, shape.elem_count())?;
         let ends = (address(x, layout)?, start(&y)?);
-        let blocks = network::forward(device, &blocks, self.mode, self.tracked, ends)?;
+        let blocks = chain::forward(device, &blocks, self.mode, self.tracked, ends)?;
         if self.tracked {
             self.saved.set(Saved { filters, blocks });
         }
@@ -126,7 +127,7 @@ impl BlocksNode {
         let dx = if x.track_op() { Some(allocate(device, self.element, x.elem_count())?) } else { None };
         let dx_at = dx.as_ref().map_or(Ok(Pointer::NULL), start)?;
         let (ends, slopes) = ((address_of(x)?, address_of(y)?), (address_of(&dy)?, dx_at));
-        network::backward(device, &blocks, self.mode, &saved.blocks, ends, slopes, &gradients)?;
+        chain::backward(device, &blocks, self.mode, &saved.blocks, ends, slopes, &gradients)?;
         let of_filters = of_filters.finish(device, &filters)?;
         for ((slot, weight), of_norm) in self.slots.iter().zip(of_filters).zip(of_norms) {
             let [scale, shift] = of_norm.tensors();

@@ -4,10 +4,11 @@ use candle_core::{Result, Tensor, Var};
 
 use crate::cuda::batch_norm::Parameters;
 use crate::cuda::call::Pointer;
+use crate::cuda::chain;
 use crate::cuda::columns::Matrix;
 use crate::cuda::filters::{Filters, from_cudnn, to_cudnn};
 use crate::cuda::layer::Norm;
-use crate::cuda::network::{self, Block, Layer, LayerGradients, Side};
+use crate::cuda::network::{Block, Layer, LayerGradients, Side};
 use crate::cuda::source::ElementType;
 use crate::cuda::stream::Stream;
 use crate::cuda::tests::emulated::Emulated;
@@ -130,11 +131,11 @@ fn case(element: ElementType, mode: Mode) -> Result<()> {
     for call in to_cudnn(element, parameter, &filters) {
         device.launch(&call)?;
     }
-    let saved = network::forward(&device, &blocks, mode, true, (x.at(), y.at()))?;
+    let saved = chain::forward(&device, &blocks, mode, true, (x.at(), y.at()))?;
     if device.skips() {
         return Ok(());
     }
-    network::backward(&device, &blocks, mode, &saved, (x.at(), y.at()), (dy.at(), dx.at()), &gradients_to)?;
+    chain::backward(&device, &blocks, mode, &saved, (x.at(), y.at()), (dy.at(), dx.at()), &gradients_to)?;
     let filters: Vec<Filters> = twins.iter_mut().map(|twin| twin.filters(5, true)).collect();
     for call in from_cudnn(element, parameter, &filters) {
         device.launch(&call)?;
@@ -154,7 +155,7 @@ fn case(element: ElementType, mode: Mode) -> Result<()> {
     }
     // Without a backward pass nothing is kept, and the output is the same.
     let mut again = Memory::new(element, y.len);
-    assert!(network::forward(&device, &blocks, mode, false, (x.at(), again.at()))?.is_empty());
+    assert!(chain::forward(&device, &blocks, mode, false, (x.at(), again.at()))?.is_empty());
     assert_eq!(again.values(), y.values());
     Ok(())
 }
@@ -210,8 +211,8 @@ fn a_step_of_resnet20_is_at_most_150_launches() -> Result<()> {
     for call in to_cudnn(ElementType::F32, ElementType::F32, &filters) {
         device.launch(&call)?;
     }
-    let saved = network::forward(&device, &blocks, Mode::Train, true, (at, at))?;
-    network::backward(&device, &blocks, Mode::Train, &saved, (at, at), (at, Pointer::NULL), &gradients)?;
+    let saved = chain::forward(&device, &blocks, Mode::Train, true, (at, at))?;
+    chain::backward(&device, &blocks, Mode::Train, &saved, (at, at), (at, Pointer::NULL), &gradients)?;
     for call in from_cudnn(ElementType::F32, ElementType::F32, &filters) {
         device.launch(&call)?;
     }

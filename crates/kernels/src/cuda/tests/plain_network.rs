@@ -4,10 +4,11 @@ use candle_core::{Result, Tensor, Var};
 
 use crate::cuda::batch_norm::Parameters;
 use crate::cuda::call::Pointer;
+use crate::cuda::chain;
 use crate::cuda::columns::Matrix;
 use crate::cuda::filters::{Filters, from_cudnn, to_cudnn};
 use crate::cuda::layer::Norm;
-use crate::cuda::plain_network::{self as network, Bias, Layer, LayerGradients};
+use crate::cuda::plain_network::{Bias, Layer, LayerGradients};
 use crate::cuda::source::ElementType;
 use crate::cuda::stream::{Direction, Stream};
 use crate::cuda::tests::emulated::Emulated;
@@ -147,11 +148,11 @@ fn case(element: ElementType, mode: Mode, shorts: &[Short]) -> Result<()> {
     for call in to_cudnn(element, element, &filters) {
         device.launch(&call)?;
     }
-    let saved = network::forward(&device, &layers, mode, true, (x.at(), y.at()))?;
+    let saved = chain::forward(&device, &layers, mode, true, (x.at(), y.at()))?;
     if device.skips() {
         return Ok(());
     }
-    network::backward(&device, &layers, mode, &saved, (x.at(), y.at()), (dy.at(), dx.at()), &to)?;
+    chain::backward(&device, &layers, mode, &saved, (x.at(), y.at()), (dy.at(), dx.at()), &to)?;
     let filters: Vec<Filters> = twins.iter_mut().map(|twin| twin.filters(true)).collect();
     for call in from_cudnn(element, element, &filters) {
         device.launch(&call)?;
@@ -176,7 +177,7 @@ fn case(element: ElementType, mode: Mode, shorts: &[Short]) -> Result<()> {
     // Without a backward pass nothing is kept, and the output is the same, but for the running statistics that moved.
     if mode == Mode::Train {
         let mut again = Memory::new(element, y.len);
-        assert!(network::forward(&device, &layers, mode, false, (x.at(), again.at()))?.is_empty());
+        assert!(chain::forward(&device, &layers, mode, false, (x.at(), again.at()))?.is_empty());
         assert_eq!(again.values(), y.values());
     }
     Ok(())
@@ -240,9 +241,9 @@ fn a_step_of_the_speed_network_is_at_most_90_launches() -> Result<()> {
     for call in to_cudnn(ElementType::F32, ElementType::F32, &filters) {
         device.launch(&call)?;
     }
-    let saved = network::forward(&device, &layers, Mode::Train, true, (at, at))?;
+    let saved = chain::forward(&device, &layers, Mode::Train, true, (at, at))?;
     let ends = ((at, at), (at, Pointer::NULL));
-    network::backward(&device, &layers, Mode::Train, &saved, ends.0, ends.1, &gradients)?;
+    chain::backward(&device, &layers, Mode::Train, &saved, ends.0, ends.1, &gradients)?;
     for call in from_cudnn(ElementType::F32, ElementType::F32, &filters[1..]) {
         device.launch(&call)?;
     }
