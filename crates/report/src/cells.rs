@@ -1,6 +1,6 @@
 //! Tables of text that fit the width of a terminal.
 
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, TableStyle, Width, presets};
 
 use crate::number::ABSENT;
 
@@ -61,15 +61,16 @@ impl Cells<'_> {
             (0..self.head.len()).filter(|column| !gone.contains(column)).collect::<Vec<_>>()
         };
         let fits = |table: &Table| table.lines().all(|line| line.chars().count() <= width);
-        let tables = (0..=self.spare.len()).map(|left_out| self.table(&with(left_out)));
+        let tables = (0..=self.spare.len()).map(|left_out| self.table(&with(left_out), presets::NOTHING));
         if let Some(table) = tables.into_iter().find(fits) {
-            return table.to_string();
+            return table.trim_fmt();
         }
         let columns = with(self.spare.len());
         if columns.iter().map(|&column| self.longest_word(column) + PADDING).sum::<usize>() > width {
             return self.listed(width);
         }
-        let mut table = self.table(&columns);
+        // Cells of several lines need rules between the rows.
+        let mut table = self.table(&columns, presets::UTF8_HORIZONTAL_ONLY);
         table.set_content_arrangement(ContentArrangement::Dynamic);
         table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
         for (cells, &column) in table.column_iter_mut().zip(&columns) {
@@ -102,9 +103,9 @@ impl Cells<'_> {
         text
     }
 
-    fn table(&self, columns: &[usize]) -> Table {
+    fn table(&self, columns: &[usize], style: TableStyle) -> Table {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(columns.iter().map(|&column| self.head[column]));
+        table.load_style(style).set_header(columns.iter().map(|&column| self.head[column]));
         for (index, column) in table.column_iter_mut().enumerate() {
             column.set_cell_alignment(if index == 0 { CellAlignment::Left } else { CellAlignment::Right });
         }

@@ -41,7 +41,8 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     metrics: Option<Option<PathBuf>>,
 
-    /// Also write the tables of all experiments as one Markdown page, such as docs/RESULTS.md
+    /// Also write the tables of all experiments as Markdown: between the lines
+    /// "<!-- results: written by `just report --results` -->" and "<!-- end of results -->" if FILE has them, else as a page
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
 
@@ -130,7 +131,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         reports.push(report);
     }
     if let Some(path) = &arguments.results {
-        save(path, &crate::results(&reports), arguments.quiet)?;
+        let within = fs::read_to_string(path).ok().and_then(|document| crate::results_in(&document, &reports));
+        save(path, &within.unwrap_or_else(|| crate::results(&reports)), arguments.quiet)?;
     }
     failed.map_or(Ok(()), |error| Err(error.into()))
 }

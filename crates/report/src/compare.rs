@@ -19,7 +19,7 @@ pub struct Comparison {
     pub pairs: usize,
     /// Mean difference.
     pub mean: f64,
-    /// Interval and effect size. `None` if the noise is unknown: with a single pair, or if all differences are equal.
+    /// Interval and smallest visible difference. `None` if the noise is unknown: with a single pair, or if all differences are equal.
     pub interval: Option<PairedDifference>,
 }
 
@@ -57,8 +57,8 @@ impl Comparison {
 }
 
 /// The differences in score that tables and sentences show, in the order of the rows. A row with a wrapper is compared
-/// with the row of its inner optimizer, every other row with the first. Rows on different data, or without a common
-/// finished seed, are not compared.
+/// with the row of its inner optimizer, every other row with the first. If there are three rows, the third pair comes
+/// last: the later row minus the earlier one. Rows on different data, or without a common finished seed, are not compared.
 pub fn differences(report: &Report) -> Vec<Comparison> {
     let score = Metric::Score(report.task().score());
     let of = |row: usize| {
@@ -70,7 +70,16 @@ pub fn differences(report: &Report) -> Vec<Comparison> {
             _ => None,
         })
     };
-    (0..report.rows.len()).filter_map(of).collect()
+    let mut usual: Vec<Comparison> = (0..report.rows.len()).filter_map(of).collect();
+    if report.rows.len() == 3 {
+        let is_usual = |found: &Comparison| {
+            let pair = [found.row, found.baseline];
+            usual.iter().any(|usual| pair.contains(&usual.row) && pair.contains(&usual.baseline))
+        };
+        let third = report.comparisons.iter().find(|found| found.metric == score && !is_usual(found)).copied();
+        usual.extend(third);
+    }
+    usual
 }
 
 /// Index of the row that `row` is compared with.
@@ -176,6 +185,18 @@ mod tests {
             ("Polyak", "SGD"),
         ];
         assert_eq!(found, wanted.map(|(row, baseline)| (row.to_owned(), baseline.to_owned())));
+    }
+
+    /// Three rows have three pairs: two of them around one optimizer are compared with each other, too.
+    #[test]
+    fn three_rows_have_three_pairs() {
+        let names = ["sgd-s1", "lookahead-sgd-keep-s1", "polyak-s1", "sgd-s2"];
+        let found = differences(&report(names.map(|name| finished(name, 80.0)).to_vec()));
+        let pairs: Vec<(usize, usize)> = found.iter().map(|found| (found.row, found.baseline)).collect();
+        assert_eq!(pairs, [(1, 0), (2, 0), (2, 1)]);
+        // Rows without a common seed are still not compared.
+        let apart = ["sgd-s1", "adamw-s1", "rmsprop-s2"].map(|name| finished(name, 80.0)).to_vec();
+        assert_eq!(differences(&report(apart)).len(), 1);
     }
 
     /// An average comes before optimizers of other kinds, so its inner optimizer's row may come after it.

@@ -106,7 +106,7 @@ struct ComparisonData {
     mean: f64,
     low: Option<f64>,
     high: Option<f64>,
-    effect_size: Option<f64>,
+    smallest_visible: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -170,7 +170,7 @@ impl ComparisonData {
             mean,
             low: interval.map(|of| of.low),
             high: interval.map(|of| of.high),
-            effect_size: interval.map(|of| of.effect_size),
+            smallest_visible: interval.map(|of| of.smallest_visible()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `docs/RESULTS.md`: the tables of all experiments, with commits, machines and commands.
+//! Tables as a document, or as part of one: `docs/RESULTS.md`, the results in `docs/SPEEDRUN.md`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,29 +12,64 @@ use crate::report::Report;
 use crate::settings::origin;
 use crate::words::{a_unit, noun};
 
+/// The line before the part of a document that [`results_in`] replaces.
+const BEGIN: &str = "<!-- results: written by `just report --results` -->";
+/// The line after it.
+const END: &str = "<!-- end of results -->";
+
 /// The tables of all `reports` as one Markdown page. Each experiment has its table, the differences paired by seed,
 /// commit, machine, threads and command, and the sources of published figures. The program writes it with `--results`.
 pub fn results(reports: &[Report]) -> String {
+    format!("# Results\n\n{}{}", paragraphs(&introduction(reports)), sections(reports, "##"))
+}
+
+/// `document` with the same tables between the lines
+/// ``<!-- results: written by `just report --results` -->`` and `<!-- end of results -->`, and everything else as it
+/// was. `None` if it does not have both lines, in this order.
+///
+/// ```
+/// use lookahead_report::results_in;
+/// let document = "# Ours\n<!-- results: written by `just report --results` -->\nstale\n<!-- end of results -->\nThanks!\n";
+/// let new = results_in(document, &[]).unwrap();
+/// assert!(new.starts_with("# Ours\n<!-- results") && new.ends_with("<!-- end of results -->\nThanks!\n"));
+/// assert!(!new.contains("stale"));
+/// assert_eq!(results_in("no such lines", &[]), None);
+/// ```
+pub fn results_in(document: &str, reports: &[Report]) -> Option<String> {
+    let (before, rest) = document.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    let (introduction, sections) = (paragraphs(&introduction(reports)), sections(reports, "###"));
+    Some(format!("{before}{BEGIN}\n\n{introduction}{sections}\n{END}{after}"))
+}
+
+/// What the tables show and how.
+fn introduction(reports: &[Report]) -> String {
     let tasks = if reports.is_empty() { vec![TaskKind::default()] } else { reports.iter().map(Report::task).collect() };
     let listed = |word: fn(TaskKind) -> &'static str, between: &str| -> String {
         let words: BTreeSet<&str> = tasks.iter().map(|task| word(*task)).collect();
         words.into_iter().collect::<Vec<_>>().join(between)
     };
     let (units, scores) = (listed(a_unit, " or "), listed(noun, " and "));
-    let introduction = format!(
-        "# Results\n\nWritten by `just report --results`, from run folders; not edited by hand.\n\
+    format!(
+        "Written by `just report --results`, from run folders; not edited by hand.\n\
         Mean \u{b1} sample standard deviation over seeds. Losses are in nats {units}; {scores} {} of the last epoch, at the slow \
-        weights if there are any. Differences are paired by seed, with a 95 % confidence interval (Student's t). The effect size is the \
-        mean of the differences over their standard deviation. If the interval contains zero, the rows are not distinguishable.\n",
+        weights if there are any. Differences are paired by seed, with a 95 % confidence interval (Student's t), not corrected for the \
+        number of comparisons. If the interval contains zero, the rows are not distinguishable. The smallest visible difference is the one \
+        that this many pairs with this noise would detect in four of five experiments.\n",
         if scores.contains(' ') { "are those" } else { "is that" }
-    );
-    let mut text = paragraphs(&introduction);
+    )
+}
+
+/// One section per experiment, with headings of this level.
+fn sections(reports: &[Report], level: &str) -> String {
+    let mut text = String::new();
     for report in reports {
-        let _ = write!(text, "\n## {}\n\n", in_cell(report.title()));
+        let protocol = if report.protocol.is_empty() { String::new() } else { format!(": {}", report.protocol) };
+        let _ = write!(text, "\n{level} {}\n\n", in_cell(&format!("{}{protocol}", report.title())));
         for fact in report.facts() {
             let _ = write!(text, "{}\n\n", in_cell(&fact));
         }
-        let settings = [("protocol", &report.protocol), ("model", &report.model), ("device", &report.device)];
+        let settings = [("model", &report.model), ("device", &report.device)];
         let told: Vec<String> = settings
             .iter()
             .filter(|(_, value)| !value.is_empty())

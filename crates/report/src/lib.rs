@@ -5,8 +5,8 @@
 //! * reading: [`find`], [`Found`], [`Report`], [`Row`], [`LeftOut`]
 //! * figures: [`Metric`], [`metrics`], [`compared`]; [`differences`], [`Comparison`]; [`TimeToTarget`]; published ones: [`references`],
 //!   [`Reference`], [`Source`]
-//! * the page: [`page`], [`write_page`]; tables: [`text`], [`markdown`], [`markdown_differences`], [`results`], [`csv`], [`metrics_csv`]; SVG:
-//!   [`figures`], [`chart`], [`Curve`]
+//! * the page: [`page`], [`write_page`]; tables: [`text`], [`markdown`], [`markdown_differences`], [`results`], [`results_in`], [`csv`], [`metrics_csv`];
+//!   SVG: [`figures`], [`chart`], [`Curve`]
 //! * tuning studies: [`StudyReport`], [`StudyRow`], [`Trial`], [`FinalRun`], [`FinalFigures`]; [`study_page`], [`study_markdown`]
 //! * writing: [`console`], [`paragraphs`], [`escaped`], [`signed`], [`interval`], [`clock`]
 #![cfg_attr(feature = "cli", doc = "* the program: [`command`]")]
@@ -66,7 +66,7 @@ use serde::Serialize;
 pub use cells::paragraphs;
 pub use compare::{Comparison, differences};
 pub use csv::{csv, metrics_csv};
-pub use document::results;
+pub use document::{results, results_in};
 pub use escape::escaped;
 pub use figure::figures;
 pub use find::{Found, find};

@@ -35,7 +35,7 @@ pub fn markdown_differences(report: &Report) -> String {
     let score = report.task().score();
     let what = format!("{}, paired by seed{}", in_full(score), direction(score));
     let difference = Metric::Score(score).title_of_difference();
-    let head = [&what, difference, "95 % interval", "Effect size", "Pairs", ""].map(str::to_owned);
+    let head = [&what, difference, "95 % interval", "Smallest visible", "Pairs", ""].map(str::to_owned);
     let mut lines = vec![head.to_vec()];
     let label = |position: usize| report.rows[position].id.label();
     let absent = || ABSENT.to_owned();
@@ -44,7 +44,7 @@ pub fn markdown_differences(report: &Report) -> String {
             in_cell(&format!("{} \u{2212} {}", label(found.row), label(found.baseline))),
             signed(found.mean),
             found.interval.map_or_else(absent, |of| interval(of.low, of.high)),
-            found.interval.map_or_else(absent, |of| signed(of.effect_size)),
+            found.interval.map_or_else(absent, |of| format!("{:.2}", of.smallest_visible())),
             found.pairs.to_string(),
             found.verdict().to_owned(),
         ]);

@@ -20,7 +20,7 @@ pub fn text(report: &Report, width: usize) -> String {
         let _ = writeln!(text, "{fact}");
     }
     text = wrapped(&text, width);
-    let _ = writeln!(text, "{}", ours(report, width));
+    let _ = writeln!(text, "\n{}", ours(report, width));
     let diverged = report.runs.iter().filter(|run| run.status == Status::Diverged);
     let diverged: Vec<&str> = diverged.map(|run| run.name.as_str()).collect();
     if !diverged.is_empty() {
@@ -107,14 +107,14 @@ fn told_apart(report: &Report, width: usize) -> String {
             format!("{} \u{2212} {}", label(row), label(baseline)),
             signed(mean),
             of.map_or_else(absent, |of| interval(of.low, of.high)),
-            of.map_or_else(absent, |of| signed(of.effect_size)),
+            of.map_or_else(absent, |of| format!("{:.2}", of.smallest_visible())),
             found.verdict().to_owned(),
         ]);
     }
     let score = report.task().score();
     let what = format!("{}, paired by seed{}", score.title().to_lowercase(), direction(score));
-    let head = [what.as_str(), "difference", "95 % interval", "effect size", ""];
-    format!("{}\n", Cells { head: &head, rows, spare: &[3, 2] }.fitted(width))
+    let head = [what.as_str(), "difference", "95 % interval", "smallest visible", ""];
+    format!("\n{}\n", Cells { head: &head, rows, spare: &[3, 2] }.fitted(width))
 }
 
 fn theirs(rows: &[&Reference], width: usize) -> String {

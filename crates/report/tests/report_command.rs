@@ -50,7 +50,14 @@ fn two_experiments_give_two_pages_tables_and_figures() {
         assert!(root.path().join("runs").join(file).is_file(), "{file}");
     }
     let results = std::fs::read_to_string(root.path().join("docs/RESULTS.md")).unwrap();
-    assert!(results.contains("## demo") && results.contains("## cifar10"));
+    assert!(results.contains("## demo: quick") && results.contains("## cifar10: quick"), "{results}");
+    // A document with the marks keeps the rest.
+    let ours = "# Ours\n\n<!-- results: written by `just report --results` -->\n<!-- end of results -->\n\nThanks.\n";
+    std::fs::write(root.path().join("ours.md"), ours).unwrap();
+    report(root.path(), &["runs/demo", "--quiet", "--results", "ours.md"]);
+    let results = std::fs::read_to_string(root.path().join("ours.md")).unwrap();
+    assert!(results.starts_with("# Ours\n") && results.ends_with("<!-- end of results -->\n\nThanks.\n"), "{results}");
+    assert!(results.contains("### demo: quick") && results.contains("| Smallest visible |"), "{results}");
 
     let output = report(root.path(), &["runs", "--csv", "--out", "pages"]);
     let csv = text(&output.stdout);

@@ -6,7 +6,7 @@ function comparison(row, baseline, metric) {
     ((item.row === row && item.baseline === baseline) || (item.row === baseline && item.baseline === row)));
   if (!found || found.row === row) return found;
   const turned = (value) => (value === null ? null : -value);
-  return { ...found, row, baseline, mean: -found.mean, low: turned(found.high), high: turned(found.low), effect_size: turned(found.effect_size) };
+  return { ...found, row, baseline, mean: -found.mean, low: turned(found.high), high: turned(found.low) };
 }
 
 function differencesSection() {
@@ -58,7 +58,7 @@ function differencesTable(state) {
   // On a phone, the numbers are under the bar, visible without scrolling.
   const below = (item) => el("span", { class: "below" }, el("b", {}, signed(item.mean, digits)), item.low === null ? "" : `, ${range(item)}`, " ", verdict(item));
   const heads = [["Row", "name"], [better ? "← worse · better →" : "← better · worse →", "forest-cell"],
-    [unit, "number"], ["95 % interval", "number"], ["Pairs", "number"], ["Effect size", "number"], ["Verdict", ""]];
+    [unit, "number"], ["95 % interval", "number"], ["Pairs", "number"], ["Smallest visible", "number"], ["Verdict", ""]];
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Paired differences" }, el("table", { class: "figures differences" },
     el("thead", {}, el("tr", {}, heads.map(([text, className]) => el("th", { class: className, scope: "col" }, text)))),
     el("tbody", {}, items.map((item) => el("tr", {},
@@ -67,7 +67,7 @@ function differencesTable(state) {
       el("td", { class: "number", "data-value": String(item.mean) }, signed(item.mean, digits)),
       el("td", { class: "number" }, item.low === null ? "–" : range(item)),
       el("td", { class: "number" }, String(item.pairs)),
-      el("td", { class: "number" }, item.effect_size === null ? "–" : signed(item.effect_size, 2)),
+      el("td", { class: "number" }, item.smallest_visible === null ? "–" : item.smallest_visible.toFixed(digits)),
       el("td", {}, verdict(item))))),
     el("tfoot", {}, el("tr", {}, el("td", {}), el("td", { class: "forest-cell" }, axis), el("td", { colspan: 5 })))));
 }

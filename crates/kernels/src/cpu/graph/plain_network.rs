@@ -9,8 +9,8 @@ use crate::cpu::graph::kept::Kept;
 use crate::cpu::graph::pass::{self, Found, OfParameters, on_the_pool};
 use crate::cpu::layer::{self, Statistics};
 use crate::cpu::memory::{Buffer, Place, Values};
+use crate::cpu::run;
 use crate::cpu::tensors::{elements, with_weight};
-use crate::cpu::{pool, run};
 use crate::plan::PlainPlan;
 
 pub(crate) fn plain_network<T: Kernels>(x: &Tensor, plans: Vec<PlainPlan>, mode: Mode) -> Result<Tensor> {
@@ -85,7 +85,7 @@ impl<T: Kernels> PlainNode<T> {
         })?;
         let (given, winners) = match &plan.pool {
             Some(pool) => {
-                let (largest, winners) = pool::largest(pool, &convolved);
+                let (largest, winners) = T::largest(pool, &convolved);
                 (Values::Workspace(largest), Some(winners))
             }
             None => (convolved, None),
@@ -145,7 +145,7 @@ fn sum_gradient<T: Kernels>(plan: &PlainPlan, left: &Saved<T>, dy: &[T]) -> Resu
     };
     match (&plan.pool, &left.winners) {
         (Some(pool), Some(winners)) => {
-            let spread = pool::spread(pool, given_gradient.as_deref().unwrap_or(dy), winners);
+            let spread = T::spread(pool, given_gradient.as_deref().unwrap_or(dy), winners);
             Ok((Some(Values::Workspace(spread)), parameters))
         }
         _ => Ok((given_gradient, parameters)),

@@ -7,6 +7,7 @@ mod batch_norm;
 mod conv;
 mod cross_entropy;
 mod lstm;
+mod pool;
 mod product;
 mod row_norm;
 

@@ -1,14 +1,14 @@
-//! Max pools whose windows do not overlap.
+//! The definition, for any element type.
 
 use rayon::prelude::*;
 
-use crate::cpu::choose::Kernels;
+use crate::cpu::element::Element;
 use crate::cpu::memory::Buffer;
 use crate::plan::PoolShape;
 
 /// The largest value of each window, and which of its taps that was, counted in reading order. Of equal values the first wins; NaN wins over
 /// everything.
-pub(crate) fn largest<T: Kernels>(shape: &PoolShape, x: &[T]) -> (Buffer<T>, Buffer<u8>) {
+pub(crate) fn largest<T: Element>(shape: &PoolShape, x: &[T]) -> (Buffer<T>, Buffer<u8>) {
     let (rows, columns) = shape.output;
     let row_len = columns * shape.channels;
     let len = shape.batch * rows * row_len;
@@ -40,7 +40,7 @@ pub(crate) fn largest<T: Kernels>(shape: &PoolShape, x: &[T]) -> (Buffer<T>, Buf
 }
 
 /// The gradient of the pool's input: each window's goes to the tap that won, and zero everywhere else.
-pub(crate) fn spread<T: Kernels>(shape: &PoolShape, dy: &[T], winners: &[u8]) -> Buffer<T> {
+pub(crate) fn spread<T: Element>(shape: &PoolShape, dy: &[T], winners: &[u8]) -> Buffer<T> {
     let (columns, channels, side) = (shape.output.1, shape.channels, shape.window.kernel.0);
     let row_in = shape.input.1 * channels;
     let image_out = shape.output.0 * columns * channels;

@@ -1,167 +1,21 @@
-//! Which kernel runs: the fast ones for f32 and bf16 where the shape allows, the plain ones for f64 and the rest.
+//! For f32 and bf16: the fast kernels on vectors where the shape allows, with the instruction set in use.
 
 use std::mem::MaybeUninit;
 
 use crate::cpu::activation;
 use crate::cpu::batch_norm::{self, Affine, GradientTerms, Mask, Moments, Sums};
+use crate::cpu::choose::Kernels;
 use crate::cpu::conv::{depthwise, direct, reference, winograd};
 use crate::cpu::cross_entropy::{self, Row, Targets};
-use crate::cpu::element::Element;
 use crate::cpu::lstm::{self, Gradients, Passed, Recurrence, Written};
+use crate::cpu::memory::Buffer;
+use crate::cpu::pool;
 use crate::cpu::product::{self, Order, ProductShape};
 use crate::cpu::row_norm::{self, Layer, ParameterGradients, RowMoments};
 use crate::cpu::simd::Stored;
-use crate::plan::ConvShape;
+use crate::plan::{ConvShape, PoolShape};
 use crate::settings::{conv_algorithm, instruction_set};
 use crate::{Activation, ConvAlgorithm, InstructionSet};
-
-/// The kernels that serve an element type: the plain ones by default, faster ones where they exist.
-///
-/// Activations are channels-last; weights are in candle's (O, I, Kh, Kw) order. Outputs are written completely.
-pub(crate) trait Kernels: Element {
-    fn conv2d_forward(
-        shape: &ConvShape,
-        x: &[Self],
-        weight: &[Self::Accumulator],
-        bias: Option<&[Self::Accumulator]>,
-        y: &mut [MaybeUninit<Self>],
-    ) {
-        reference::forward(shape, x, weight, bias, y);
-    }
-
-    /// Adds to what `dx` holds if `add`; then all of it must have been written.
-    fn conv2d_backward_data(
-        shape: &ConvShape,
-        dy: &[Self],
-        weight: &[Self::Accumulator],
-        add: bool,
-        dx: &mut [MaybeUninit<Self>],
-    ) {
-        reference::backward_data(shape, dy, weight, add, dx);
-    }
-
-    fn conv2d_backward_weight(shape: &ConvShape, x: &[Self], dy: &[Self], dw: &mut [MaybeUninit<Self::Accumulator>]) {
-        reference::backward_weight(shape, x, dy, dw);
-    }
-
-    fn moments(x: &[Self], channels: usize) -> Moments {
-        batch_norm::reference::moments(x, channels)
-    }
-
-    fn normalise(
-        x: &[Self],
-        affine: &Affine<Self::Accumulator>,
-        residual: Option<&[Self]>,
-        after: Option<Activation>,
-        y: &mut [MaybeUninit<Self>],
-        mask: Option<&mut [MaybeUninit<u8>]>,
-    ) {
-        batch_norm::reference::apply(x, affine, residual, after, y, mask);
-    }
-
-    /// Per channel, the sums of the masked `dy` and of that times `x - center`.
-    fn gradient_sums(x: &[Self], center: &[Self::Accumulator], mask: Mask<'_, Self::Accumulator>, dy: &[Self]) -> Sums {
-        batch_norm::reference::gradient_sums(x, center, mask, dy)
-    }
-
-    /// `dx = scale * g + slope * (x - center) + offset` of the masked `dy`, `g`; and `g` itself to `residual`.
-    fn normalise_backward(
-        x: &[Self],
-        terms: &GradientTerms<Self::Accumulator>,
-        mask: Mask<'_, Self::Accumulator>,
-        dy: &[Self],
-        dx: &mut [MaybeUninit<Self>],
-        residual: Option<&mut [MaybeUninit<Self>]>,
-    ) {
-        batch_norm::reference::backward(x, terms, mask, dy, dx, residual);
-    }
-
-    fn activate(activation: Activation, x: &[Self], y: &mut [MaybeUninit<Self>]) {
-        activation::reference::forward(activation, x, y);
-    }
-
-    fn activate_backward(activation: Activation, x: &[Self], dy: &[Self], dx: &mut [MaybeUninit<Self>]) {
-        activation::reference::backward(activation, x, dy, dx);
-    }
-
-    /// The loss of each row, and what its gradient is made of.
-    fn cross_entropy(
-        logits: &[Self],
-        targets: Targets<'_, Self::Accumulator>,
-        classes: usize,
-        smoothing: f64,
-        rows: &mut [Row],
-    ) {
-        cross_entropy::reference::forward(logits, targets, classes, smoothing, rows);
-    }
-
-    /// The gradient of the logits, `upstream` being that of each row's loss.
-    fn cross_entropy_backward(
-        logits: &[Self],
-        targets: Targets<'_, Self::Accumulator>,
-        classes: usize,
-        smoothing: f64,
-        upstream: f64,
-        rows: &[Row],
-        d_logits: &mut [MaybeUninit<Self>],
-    ) {
-        cross_entropy::reference::backward(logits, targets, classes, smoothing, upstream, rows, d_logits);
-    }
-
-    /// Layer norm or RMS norm, and what backward needs of each row.
-    fn row_norm(
-        layer: &Layer<'_, Self::Accumulator>,
-        x: &[Self],
-        moments: &mut [RowMoments<Self::Accumulator>],
-        y: &mut [MaybeUninit<Self>],
-    ) {
-        row_norm::reference::forward(layer, x, moments, y);
-    }
-
-    fn row_norm_backward(
-        layer: &Layer<'_, Self::Accumulator>,
-        x: &[Self],
-        moments: &[RowMoments<Self::Accumulator>],
-        dy: &[Self],
-        dx: &mut [MaybeUninit<Self>],
-    ) -> ParameterGradients {
-        row_norm::reference::backward(layer, x, moments, dy, dx)
-    }
-
-    /// `a b + bias`.
-    fn product(
-        shape: ProductShape,
-        factors: (&[Self::Accumulator], &[Self::Accumulator], Order),
-        bias: Option<&[Self::Accumulator]>,
-        y: &mut [MaybeUninit<Self::Accumulator>],
-    ) {
-        product::reference::product(shape, factors, bias, y);
-    }
-
-    /// `a^T b`.
-    fn product_of_columns(
-        shape: ProductShape,
-        a: &[Self::Accumulator],
-        b: &[Self::Accumulator],
-        y: &mut [MaybeUninit<Self::Accumulator>],
-    ) {
-        product::reference::product_of_columns(shape, a, b, y);
-    }
-
-    fn lstm_forward(recurrence: &Recurrence<'_, Self::Accumulator>, written: Written<'_, Self::Accumulator>) {
-        lstm::reference::forward(recurrence, written);
-    }
-
-    fn lstm_backward(
-        recurrence: &Recurrence<'_, Self::Accumulator>,
-        passed: &Passed<'_, Self::Accumulator>,
-        gradients: Gradients<'_, Self::Accumulator>,
-    ) {
-        lstm::reference::backward(recurrence, passed, gradients);
-    }
-}
-
-impl Kernels for f64 {}
 
 /// The tile side of the Winograd algorithm that is switched on, if any.
 fn winograd_side() -> Option<usize> {
@@ -254,6 +108,21 @@ impl<S: Stored> Kernels for S {
             None => batch_norm::reference::backward(x, terms, mask, dy, dx, residual),
         }
     }
+
+    fn largest(shape: &PoolShape, x: &[S]) -> (Buffer<S>, Buffer<u8>) {
+        match vectors() {
+            Some(set) => pool::vectors::largest(set, shape, x),
+            None => pool::reference::largest(shape, x),
+        }
+    }
+
+    fn spread(shape: &PoolShape, dy: &[S], winners: &[u8]) -> Buffer<S> {
+        match vectors() {
+            Some(set) => pool::vectors::spread(set, shape, dy, winners),
+            None => pool::reference::spread(shape, dy, winners),
+        }
+    }
+
     fn activate(activation: Activation, x: &[S], y: &mut [MaybeUninit<S>]) {
         match vectors() {
             Some(set) => activation::vectors::forward(set, activation, x, y),
