@@ -62,6 +62,10 @@ lr-find *args:
 report *args:
     @cargo run --release --package lookahead-report --bin report -- "$@"
 
+# the tables of the documents, from the run folders in results/; --check compares only
+results *args:
+    @tools/results "$@"
+
 # a contact sheet (PNG) of augmented samples
 preview *args:
     @cargo run --release --package lookahead-data --example preview -- "$@"

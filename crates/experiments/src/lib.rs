@@ -55,3 +55,14 @@ pub use train::{
     ByClass, Evaluation, Gradients, Images, Interrupt, Judge, Language, LoopOptions, Setup, Task, Unwatched, Watch,
     task, train, train_from,
 };
+
+/// The programs of the guides, which must compile.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../../../docs/guides/lookahead-in-your-project.md")]
+    struct LookaheadInYourProject;
+    #[doc = include_str!("../../../docs/guides/your-data.md")]
+    struct YourData;
+    #[doc = include_str!("../../../docs/guides/your-optimizer.md")]
+    struct YourOptimizer;
+}

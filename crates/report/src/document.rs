@@ -7,15 +7,20 @@ use lookahead_runs::{Run, TaskKind};
 
 use crate::cells::paragraphs;
 use crate::markdown::{in_cell, markdown, markdown_differences};
+use crate::metric::Metric;
 use crate::reference::Source;
 use crate::report::Report;
+use crate::row::Row;
 use crate::settings::origin;
+use crate::target::TimeToTarget;
 use crate::words::{a_unit, noun};
 
 /// The line before the part of a document that [`results_in`] replaces.
 const BEGIN: &str = "<!-- results: written by `just report --results` -->";
 /// The line after it.
 const END: &str = "<!-- end of results -->";
+/// Commits, machines or commands listed at most: seeds trained one by one have a command each.
+const MOST_LISTED: usize = 3;
 
 /// The tables of all `reports` as one Markdown page. Each experiment has its table, the differences paired by seed,
 /// commit, machine, threads and command, and the sources of published figures. The program writes it with `--results`.
@@ -55,9 +60,35 @@ fn introduction(reports: &[Report]) -> String {
         Mean \u{b1} sample standard deviation over seeds. Losses are in nats {units}; {scores} {} of the last epoch, at the slow \
         weights if there are any. Differences are paired by seed, with a 95 % confidence interval (Student's t), not corrected for the \
         number of comparisons. If the interval contains zero, the rows are not distinguishable. The smallest visible difference is the one \
-        that this many pairs with this noise would detect in four of five experiments.\n",
+        that this many pairs with this noise would detect in four of five experiments. Times are given only if every run of a row had the \
+        machine to itself.\n",
         if scores.contains(' ') { "are those" } else { "is that" }
     )
+}
+
+/// The report without the times of rows with a run that shared the machine.
+fn timed(report: &Report) -> Report {
+    let mut report = report.clone();
+    for row in &mut report.rows {
+        if shared_the_machine(row, &report.runs) {
+            let is_time = |metric: &Metric| matches!(metric, Metric::Seconds | Metric::Speed(_));
+            row.numbers.iter_mut().filter(|(metric, _)| is_time(metric)).for_each(|(_, number)| *number = None);
+        }
+    }
+    report
+}
+
+/// The times to target, without the seconds of such rows.
+fn times_to_target(report: &Report) -> Vec<TimeToTarget> {
+    let shared =
+        |label: &str| report.rows.iter().any(|row| row.id.label() == label && shared_the_machine(row, &report.runs));
+    let mut times = report.times_to_target();
+    times.iter_mut().filter(|time| shared(&time.row)).for_each(|time| time.seconds = None);
+    times
+}
+
+fn shared_the_machine(row: &Row, runs: &[Run]) -> bool {
+    row.runs.iter().filter_map(|&run| runs[run].environment.as_ref()).any(|environment| !environment.was_alone())
 }
 
 /// One section per experiment, with headings of this level.
@@ -67,7 +98,7 @@ fn sections(reports: &[Report], level: &str) -> String {
         let protocol = if report.protocol.is_empty() { String::new() } else { format!(": {}", report.protocol) };
         let _ = write!(text, "\n{level} {}\n\n", in_cell(&format!("{}{protocol}", report.title())));
         for fact in report.facts() {
-            let _ = write!(text, "{}\n\n", in_cell(&fact));
+            let _ = writeln!(text, "{}", paragraphs(&in_cell(&fact)));
         }
         let settings = [("model", &report.model), ("device", &report.device)];
         let told: Vec<String> = settings
@@ -85,8 +116,9 @@ fn sections(reports: &[Report], level: &str) -> String {
                 epochs => format!("{epochs} epochs"),
             }
         );
+        let report = &timed(report);
         text.push_str(&markdown(report));
-        for (index, time) in report.times_to_target().iter().enumerate() {
+        for (index, time) in times_to_target(report).iter().enumerate() {
             let _ = writeln!(text, "{}- {}", if index == 0 { "\n" } else { "" }, in_cell(&time.sentence()));
         }
         let differences = markdown_differences(report);
@@ -103,7 +135,10 @@ fn sections(reports: &[Report], level: &str) -> String {
             };
             let values: BTreeSet<String> = report.runs.iter().filter_map(value_of).collect();
             if !values.is_empty() {
-                let _ = writeln!(text, "{title}: {}  ", values.into_iter().collect::<Vec<_>>().join(", "));
+                let more = values.len().saturating_sub(MOST_LISTED);
+                let listed: Vec<String> = values.into_iter().take(MOST_LISTED).collect();
+                let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+                let _ = writeln!(text, "{title}: {}{more}  ", listed.join(", "));
             }
         }
         for source in
