@@ -1,12 +1,13 @@
 //! Do channels that fill no vector cost more? Time for each multiplication of convolutions with 24, 40 and 100 channels, over
-//! that of 32, 48 and 112: forward, and each gradient alone, which includes what candle does with it.
+//! that of 32, 48 and 112: forward, and each gradient alone, which includes what candle does with it. Then the same for a
+//! network of three stages with these widths.
 //!
 //!     cargo run --release -p lookahead-kernels --example channels
 
 use std::time::Instant;
 
-use candle_core::{Device, Result, Tensor, Var};
-use lookahead_kernels::conv2d;
+use candle_core::{DType, Device, Result, Tensor, Var};
+use lookahead_kernels::{After, BatchNorm, Mode, conv2d, conv2d_batch_norm, global_avg_pool};
 
 #[global_allocator]
 static ALLOCATOR: lookahead_kernels::PageCache = lookahead_kernels::PageCache::new();
@@ -50,6 +51,47 @@ impl Layer {
     }
 }
 
+/// Nine 3x3 convolutions, each with batch norm and relu: three at each of 32, 16 and 8 pixels a side.
+struct Network {
+    layers: Vec<(Var, BatchNorm, usize)>,
+    /// Multiplications of a forward pass.
+    work: f64,
+}
+
+impl Network {
+    const BATCH: usize = 128;
+
+    fn new(widths: [usize; 3]) -> Result<Self> {
+        let (mut layers, mut work, mut channels, mut side) = (Vec::new(), 0.0, 3, 32);
+        for (stage, width) in widths.into_iter().enumerate() {
+            for layer in 0..3 {
+                let stride = if stage > 0 && layer == 0 { 2 } else { 1 };
+                side /= stride;
+                let weight =
+                    Var::from_tensor(&(Tensor::randn(0f32, 1.0, (width, channels, 3, 3), &Device::Cpu)? * 0.1)?)?;
+                let [ones, zeros, mean, variance] = [1f32, 0.0, 0.0, 1.0]
+                    .map(|value| Var::from_tensor(&Tensor::full(value, width, &Device::Cpu)?.to_dtype(DType::F32)?));
+                let norm = BatchNorm::new(ones?.as_tensor().clone(), zeros?.as_tensor().clone(), mean?, variance?)?;
+                layers.push((weight, norm, stride));
+                work += (Self::BATCH * side * side * 9 * channels * width) as f64;
+                channels = width;
+            }
+        }
+        Ok(Self { layers, work })
+    }
+
+    /// Seconds of a forward and a backward pass.
+    fn time(&self, images: &Tensor) -> Result<f64> {
+        let clock = Instant::now();
+        let mut x = images.clone();
+        for (weight, norm, stride) in &self.layers {
+            x = conv2d_batch_norm(&x, weight, *stride, 1, norm, After::Relu, Mode::Train)?;
+        }
+        global_avg_pool(&x)?.sum_all()?.backward()?;
+        Ok(clock.elapsed().as_secs_f64())
+    }
+}
+
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
@@ -85,5 +127,16 @@ fn main() -> Result<()> {
             );
         }
     }
+    let images = Tensor::randn(0f32, 1.0, (Network::BATCH, 32, 32, 3), &Device::Cpu)?;
+    let networks = [WIDTHS.map(|(odd, ..)| odd), WIDTHS.map(|(_, even, _)| even)].map(Network::new);
+    let [odd, even] = networks;
+    let (odd, even, mut times) = (odd?, even?, [Vec::new(), Vec::new()]);
+    for _ in 0..ROUNDS {
+        times[0].push(odd.time(&images)?);
+        times[1].push(even.time(&images)?);
+    }
+    let [odd_time, even_time] = times.map(median);
+    let ratio = odd_time / even_time * even.work / odd.work;
+    println!("network, forward and backward: {ratio:.2}   {:.1} ms over {:.1} ms", 1e3 * odd_time, 1e3 * even_time);
     Ok(())
 }
