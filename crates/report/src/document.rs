@@ -149,3 +149,31 @@ fn sections(reports: &[Report], level: &str) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use lookahead_runs::Environment;
+
+    use super::*;
+    use crate::testing::{finished, report};
+
+    /// One of two runs began beside two others: neither the row's seconds nor its speed are in the document.
+    #[test]
+    fn a_shared_machine_gives_no_times() {
+        let on = |load: f64| Some(Environment { threads: 2, load: Some(load), ..Environment::default() });
+        let mut runs = vec![finished("sgd-s1", 80.0), finished("sgd-s2", 82.0)];
+        runs.iter_mut().for_each(|run| run.environment = on(1.9));
+        let alone = report(runs.clone());
+        runs[1].environment = on(4.0);
+        let shared = report(runs);
+        let cells = |report: &Report| -> Vec<String> {
+            let text = results(std::slice::from_ref(report));
+            let line = text.lines().find(|line| line.starts_with("| SGD")).unwrap();
+            line.split('|').map(|cell| cell.trim().to_owned()).collect()
+        };
+        // After name, seeds, two losses and two scores.
+        assert!(cells(&alone)[7..9].iter().all(|cell| cell.contains('.')), "{:?}", cells(&alone));
+        assert_eq!(cells(&shared)[7..9], ["\u{2013}", "\u{2013}"]);
+        assert_eq!(cells(&shared)[..7], cells(&alone)[..7]);
+    }
+}

@@ -187,7 +187,7 @@ impl Synthetic {
         fs::write(folder.join("metrics.jsonl"), metrics).unwrap();
         fs::write(folder.join("config.toml"), self.config(optimizer, state, seed)).unwrap();
         let environment = json!({ "version": if self.is_old { "0.1.0" } else { "0.2.0" }, "commit": "0123456789ab", "rustc": "rustc 1.95.0", "candle": "0.11.1", "device": "cpu",
-            "threads": 2, "cpu": "Made-up CPU", "os": "linux x86_64", "dirty": false, "command": format!("{} --epochs {}", self.experiment, self.epochs) });
+            "threads": 2, "load": 1.5, "cpu": "Made-up CPU", "os": "linux x86_64", "dirty": false, "command": format!("{} --epochs {}", self.experiment, self.epochs) });
         write_json(&folder.join("env.json"), &environment);
         let [train_loss, valid_loss] = last;
         let seconds = seconds_at(total) * 1.06;

@@ -80,8 +80,8 @@ unsafe fn largest_row_body<V: Vector, S: Stored>(shape: &PoolShape, x: *const S,
                 S::store_left(best, y.add(at), left);
                 let mut taps = [0.0; MOST_LANES];
                 winner.store(taps.as_mut_ptr());
-                for lane in 0..left.min(V::LANES) {
-                    winners.add(at + lane).write(taps[lane] as u8);
+                for (lane, tap) in taps.into_iter().enumerate().take(left.min(V::LANES)) {
+                    winners.add(at + lane).write(tap as u8);
                 }
             }
         }
@@ -109,8 +109,8 @@ unsafe fn spread_row_body<V: Vector, S: Stored>(
             // instructions; the channels from `k` on are `left`.
             unsafe {
                 let mut taps = [0.0; MOST_LANES];
-                for lane in 0..left.min(V::LANES) {
-                    taps[lane] = f32::from(winners.add(at + lane).read());
+                for (lane, tap) in taps.iter_mut().enumerate().take(left.min(V::LANES)) {
+                    *tap = f32::from(winners.add(at + lane).read());
                 }
                 let (winner, dy) = (V::load(taps.as_ptr()), S::load_left::<V>(dy.add(at), left));
                 for x in 0..side {
