@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_core::{Device, Result, Tensor, Var};
 use lookahead_kernels::{After, BatchNorm, Mode, conv2d, conv2d_batch_norm, global_avg_pool};
 
 #[global_allocator]
@@ -69,8 +69,8 @@ impl Network {
                 side /= stride;
                 let weight =
                     Var::from_tensor(&(Tensor::randn(0f32, 1.0, (width, channels, 3, 3), &Device::Cpu)? * 0.1)?)?;
-                let [ones, zeros, mean, variance] = [1f32, 0.0, 0.0, 1.0]
-                    .map(|value| Var::from_tensor(&Tensor::full(value, width, &Device::Cpu)?.to_dtype(DType::F32)?));
+                let [ones, zeros, mean, variance] =
+                    [1f32, 0.0, 0.0, 1.0].map(|value| Var::from_tensor(&Tensor::full(value, width, &Device::Cpu)?));
                 let norm = BatchNorm::new(ones?.as_tensor().clone(), zeros?.as_tensor().clone(), mean?, variance?)?;
                 layers.push((weight, norm, stride));
                 work += (Self::BATCH * side * side * 9 * channels * width) as f64;
@@ -128,9 +128,9 @@ fn main() -> Result<()> {
         }
     }
     let images = Tensor::randn(0f32, 1.0, (Network::BATCH, 32, 32, 3), &Device::Cpu)?;
-    let networks = [WIDTHS.map(|(odd, ..)| odd), WIDTHS.map(|(_, even, _)| even)].map(Network::new);
-    let [odd, even] = networks;
-    let (odd, even, mut times) = (odd?, even?, [Vec::new(), Vec::new()]);
+    let odd = Network::new(WIDTHS.map(|(odd, ..)| odd))?;
+    let even = Network::new(WIDTHS.map(|(_, even, _)| even))?;
+    let mut times = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         times[0].push(odd.time(&images)?);
         times[1].push(even.time(&images)?);

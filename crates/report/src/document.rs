@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use lookahead_runs::{Run, TaskKind};
 
 use crate::cells::paragraphs;
-use crate::markdown::{in_cell, markdown, markdown_differences};
+use crate::markdown::{in_cell, markdown_differences, table};
 use crate::metric::Metric;
 use crate::reference::Source;
 use crate::report::Report;
 use crate::row::Row;
 use crate::settings::origin;
-use crate::target::TimeToTarget;
+use crate::target::{TimeToTarget, time_to_target};
 use crate::words::{a_unit, noun};
 
 /// The line before the part of a document that [`results_in`] replaces.
@@ -66,25 +66,20 @@ fn introduction(reports: &[Report]) -> String {
     )
 }
 
-/// The report without the times of rows with a run that shared the machine.
-fn timed(report: &Report) -> Report {
-    let mut report = report.clone();
-    for row in &mut report.rows {
-        if shared_the_machine(row, &report.runs) {
-            let is_time = |metric: &Metric| matches!(metric, Metric::Seconds | Metric::Speed(_));
-            row.numbers.iter_mut().filter(|(metric, _)| is_time(metric)).for_each(|(_, number)| *number = None);
-        }
+/// The row without its times if one of its runs shared the machine.
+fn timed(row: &Row, runs: &[Run]) -> Row {
+    let mut row = row.clone();
+    if shared_the_machine(&row, runs) {
+        let is_time = |metric: &Metric| matches!(metric, Metric::Seconds | Metric::Speed(_));
+        row.numbers.iter_mut().filter(|(metric, _)| is_time(metric)).for_each(|(_, number)| *number = None);
     }
-    report
+    row
 }
 
-/// The times to target, without the seconds of such rows.
-fn times_to_target(report: &Report) -> Vec<TimeToTarget> {
-    let shared =
-        |label: &str| report.rows.iter().any(|row| row.id.label() == label && shared_the_machine(row, &report.runs));
-    let mut times = report.times_to_target();
-    times.iter_mut().filter(|time| shared(&time.row)).for_each(|time| time.seconds = None);
-    times
+/// The row's time to target, without the seconds if one of its runs shared the machine.
+fn timed_target(report: &Report, row: &Row) -> Option<TimeToTarget> {
+    let time = time_to_target(report.task().score(), row, &report.runs)?;
+    Some(if shared_the_machine(row, &report.runs) { TimeToTarget { seconds: None, ..time } } else { time })
 }
 
 fn shared_the_machine(row: &Row, runs: &[Run]) -> bool {
@@ -116,9 +111,10 @@ fn sections(reports: &[Report], level: &str) -> String {
                 epochs => format!("{epochs} epochs"),
             }
         );
-        let report = &timed(report);
-        text.push_str(&markdown(report));
-        for (index, time) in times_to_target(report).iter().enumerate() {
+        let rows: Vec<Row> = report.rows.iter().map(|row| timed(row, &report.runs)).collect();
+        text.push_str(&table(report, &rows));
+        let times = rows.iter().filter_map(|row| timed_target(report, row));
+        for (index, time) in times.enumerate() {
             let _ = writeln!(text, "{}- {}", if index == 0 { "\n" } else { "" }, in_cell(&time.sentence()));
         }
         let differences = markdown_differences(report);
@@ -138,7 +134,7 @@ fn sections(reports: &[Report], level: &str) -> String {
                 let more = values.len().saturating_sub(MOST_LISTED);
                 let listed: Vec<String> = values.into_iter().take(MOST_LISTED).collect();
                 let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-                let _ = writeln!(text, "{title}: {}{more}  ", listed.join(", "));
+                text.push_str(&paragraphs(&format!("- {title}: {}{more}", listed.join(", "))));
             }
         }
         for source in

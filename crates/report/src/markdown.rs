@@ -12,6 +12,11 @@ use crate::words::{direction, in_full};
 
 /// The table as Markdown: mean and standard deviation over seeds, with published accuracies in the last columns.
 pub fn markdown(report: &Report) -> String {
+    table(report, &report.rows)
+}
+
+/// The table of `rows` of the report.
+pub(crate) fn table(report: &Report, rows: &[Row]) -> String {
     let theirs = report.references();
     let sources: Vec<Source> =
         Source::ALL.into_iter().filter(|source| theirs.iter().any(|row| row.source == *source)).collect();
@@ -20,7 +25,7 @@ pub fn markdown(report: &Report) -> String {
     head.extend(metrics(report.task()).iter().map(|metric| metric.title().to_owned()));
     head.extend(sources.iter().map(|source| format!("{} top-1 %", source.title())));
     lines.push(head);
-    for row in &report.rows {
+    for row in rows {
         let seeds = report.finished(row).count();
         let mut cells = vec![in_cell(&row.id.label()), seeds_cell(seeds, row.runs.len())];
         cells.extend(row.numbers.iter().map(|(metric, number)| spread_cell(*metric, *number)));

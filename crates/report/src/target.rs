@@ -53,7 +53,7 @@ fn target(run: &Run) -> Option<Target> {
 }
 
 /// The target is that of the first run; runs with another one are not counted.
-fn time_to_target(measure: Measure, row: &Row, runs: &[Run]) -> Option<TimeToTarget> {
+pub(crate) fn time_to_target(measure: Measure, row: &Row, runs: &[Run]) -> Option<TimeToTarget> {
     let targets: Vec<Target> = row.runs.iter().filter_map(|&run| target(&runs[run])).collect();
     let score = targets.first()?.score;
     let targets: Vec<&Target> = targets.iter().filter(|target| target.score == score).collect();
