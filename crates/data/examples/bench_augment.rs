@@ -1,11 +1,11 @@
-//! Augmentation throughput on one thread: one JSON line per case, the cases and sizes of torchvision's counterpart.
+//! Augmentation throughput on one thread, as one JSON line per case, with the cases and sizes of torchvision's benchmark.
 //!
 //! `cargo run --release -p lookahead-data --example bench_augment -- [--images DIR] [--count N]`
 //!
 //! `--images` names a folder of JPEG files, searched recursively; without it only the cases that need no files run.
 //!
-//! Two cases have no counterpart: `loader-...` is the first one in batches, as training asks for them, with none prepared ahead; `cached-...` is
-//! the last one from a [`DecodedCache`] that is in memory.
+//! Two cases have no counterpart: `loader-...` is the first case in batches, as in training, with none prepared ahead; `cached-...` is the last
+//! case, read from a [`DecodedCache`] in memory.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -45,7 +45,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// 3000 images of 32 x 32, as torchvision's case has, ten times over: one pass takes 10 ms.
+/// 3000 images of 32 x 32, as in torchvision's case, ten times: one pass takes 10 ms.
 fn cifar(table: &NormalizeTable) -> Result<(), Box<dyn Error>> {
     let size = ImageSize::square(32);
     let pixels = (0..3000 * size.bytes()).map(|i| ((i * 2_654_435_761) >> 7) as u8).collect();
@@ -119,7 +119,7 @@ fn crops(
     })
 }
 
-/// Runs `f` `count` times on this thread, once untimed first, and prints the rate of images, of which it makes `each` at a time.
+/// Runs `f` once untimed, then `count` times on this thread, and prints the rate of images; each call makes `each`.
 fn report(
     case: &str,
     count: usize,

@@ -1,4 +1,4 @@
-//! An augmentation of your own in a pipeline: parallel and seeded like the others, and known by its name.
+//! A custom augmentation in a pipeline: parallel and seeded like the built-in ones, and identified by its name.
 //!
 //! `cargo run --release -p lookahead-data --example own_augmentation`
 
@@ -32,7 +32,7 @@ impl Augment for Grain {
     }
 }
 
-/// Trains on nothing, but shows what a training loop would get.
+/// Prints what a training loop would receive.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let shapes = Shapes::draw(&ShapesConfig { train: 512, valid: 1, ..ShapesConfig::default() })?;
     let mut steps = Pipeline::cifar().steps().to_vec();
@@ -48,11 +48,11 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (one, four) = (first(1)?, first(4)?);
     assert_eq!(one, four, "the same bytes on any number of threads");
 
-    // Outside the pipeline there is a stream for each sample too: here for noise on what the network is given.
+    // Outside the pipeline, each sample has a second stream: here for noise on the network's input.
     let noise: Vec<f64> = (0..one.len()).map(|i| one.rng(i).range(-1.0, 1.0)).collect();
     println!("{} images, and noise from {:.3} on", one.len(), noise[0]);
 
-    // An error of your own comes out with its sample.
+    // The error of a custom augmentation names the sample.
     let broken = Pipeline::new(vec![Transform::own(Grain { strength: 500.0 })])?;
     let refused = Loader::new(shapes.train.clone(), broken, LoaderConfig::default())?.epoch(0, 0).next();
     println!("{}", refused.ok_or("no batch")?.err().ok_or("it should have failed")?);

@@ -54,7 +54,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
 }
 
 fn number<T: std::str::FromStr>(argument: &str, value: &str) -> Result<T, String> {
-    value.parse().map_err(|_| format!("{argument} takes a whole number, not `{value}`"))
+    value.parse().map_err(|_| format!("{argument} must be a whole number, but is `{value}`"))
 }
 
 fn sheet(options: &Options) -> Result<(), Box<dyn Error>> {
@@ -79,14 +79,14 @@ fn sheet(options: &Options) -> Result<(), Box<dyn Error>> {
     sheet.save(&options.out)?;
     println!("{}: {} samples of {}, columns from the left:", options.out.display(), samples.len(), samples.name());
     columns.iter().for_each(|pipeline| println!("  {pipeline}"));
-    MIXINGS.iter().for_each(|mixing| println!("  {mixing:?}, the rows being the batch"));
+    MIXINGS.iter().for_each(|mixing| println!("  {mixing:?}, with the rows as the batch"));
     Ok(())
 }
 
 /// The last columns.
 const MIXINGS: [Mixing; 2] = [Mixing::MixupPerSample { alpha: 1.0 }, Mixing::CutMix { alpha: 1.0 }];
 
-/// All samples as one mixed batch: on its way to the device, where mixup's blend is made, and back.
+/// All samples as one mixed batch, moved to the device, which applies mixup's blend, and back.
 fn mixed(
     samples: &Arc<dyn Dataset>,
     pipeline: &Pipeline,
@@ -103,7 +103,7 @@ fn mixed(
     bytes.chunks_exact(size.bytes()).map(|pixels| Ok(Image::new(size, pixels.to_vec())?)).collect()
 }
 
-/// The sample as it is, then one augmentation after the other.
+/// The sample, then one augmentation per column.
 fn columns(size: ImageSize) -> Result<Vec<Pipeline>, lookahead_data::Error> {
     let small = size.height.max(size.width) <= 64;
     let side = if small { size.height } else { CELL };
@@ -126,7 +126,7 @@ fn columns(size: ImageSize) -> Result<Vec<Pipeline>, lookahead_data::Error> {
     ])
 }
 
-/// Puts `image` into a cell, every pixel repeated as often as it fits.
+/// Draws `image` into a cell, enlarged by an integer factor.
 fn paste(sheet: &mut image::RgbImage, image: &Image, left: usize, top: usize) {
     let ImageSize { height, width } = image.size();
     let scale = (CELL / height.max(width)).max(1);

@@ -1,4 +1,4 @@
-//! A regression set of your own with one channel: 28 x 28 grey images of a line, and its angle.
+//! A custom regression data set with one channel: 28 x 28 grey images of a line, and its angle.
 //!
 //! `cargo run --release -p lookahead-data --example regression`
 

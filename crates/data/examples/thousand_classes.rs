@@ -1,9 +1,9 @@
-//! A folder of 1,000 classes: listed, read and decoded, with the time and the memory it takes to the first batch.
+//! Time and memory to the first batch of a folder of 1,000 classes: listing, digests and decoding.
 //!
 //! `cargo run --release -p lookahead-data --example thousand_classes -- [--classes N] [--each N] [--dir DIR] [--cache]`
 //!
-//! `DIR` is made with a few pictures and hard links to them where it is not there, and used as it is where it is. `--cache` decodes 1,000
-//! images, evenly spaced, to a cache first.
+//! If `DIR` does not exist, it is created with a few pictures and hard links to them; otherwise it is used unchanged. `--cache` first decodes
+//! 1,000 images, evenly spaced, to a cache.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use lookahead_data::{CachePlan, Dataset, ImageFolder, Loader, LoaderConfig, Pipe
 /// Pictures that all others are links to.
 const PICTURES: u32 = 20;
 
-/// Reads the command line, makes the folder if it has to, and reads it.
+/// Reads the command line, creates the folder if necessary, and reads it.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut classes, mut each, mut dir, mut cache) = (1000, 2, None, false);
     let mut arguments = std::env::args().skip(1);
@@ -40,7 +40,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-/// `classes` folders of `each` pictures in `dir`, read from their listing to the first batch.
+/// Reads `classes` folders of `each` pictures in `dir`, from the listing to the first batch.
 pub fn read(dir: &Path, classes: usize, each: usize, cache: bool) -> Result<(), Box<dyn std::error::Error>> {
     if !dir.exists() {
         make(dir, classes, each)?;
@@ -88,7 +88,7 @@ fn make(dir: &Path, classes: usize, each: usize) -> Result<(), Box<dyn std::erro
     Ok(())
 }
 
-/// Most memory held so far, in MB; 0 where the system does not say.
+/// Peak memory in MB; 0 if the system does not report it.
 fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();

@@ -33,7 +33,7 @@ impl Batch {
     /// Decodes samples without augmentation or mixing, to inspect single images. All images must have the same size.
     ///
     /// # Errors
-    /// Those of [`Dataset::get`], and [`crate::Error::Size`] if sizes differ.
+    /// Errors of [`Dataset::get`]; [`crate::Error::Size`] if sizes differ.
     pub fn from_samples(dataset: &dyn Dataset, indices: &[u32]) -> Result<Self> {
         let mut batch = Self {
             size: ImageSize::new(0, 0),
@@ -138,7 +138,7 @@ impl Batch {
         Ok(DeviceBatch { images: images.permute((0, 3, 1, 2))?, labels, soft_targets })
     }
 
-    /// The blend that is still to be made: partner and weight of each image.
+    /// The pending blend: partner and weight of each image.
     fn blend(&self) -> Option<(&[u32], &[f32])> {
         self.mix.as_ref().filter(|mix| mix.pasted.is_none()).map(|mix| (&mix.partner[..], &mix.weight[..]))
     }
@@ -149,7 +149,7 @@ impl Batch {
         let stride = self.size.bytes();
         let image = |i: usize| &self.images[i * stride..(i + 1) * stride];
         let mut out = vec![0.0; self.images.len()];
-        // Small images go to a thread in groups: a task costs as much as some thousand pixels.
+        // Group small images: a task has the overhead of some thousand pixels.
         let group = (PIXELS_PER_TASK / stride.max(1)).max(1);
         out.par_chunks_mut((stride * group).max(1)).enumerate().for_each(|(task, out)| {
             for (i, out) in out.chunks_exact_mut(stride).enumerate() {
@@ -163,7 +163,7 @@ impl Batch {
         out
     }
 
-    /// The same by tensor operations, on any device.
+    /// Normalised images by tensor operations, on any device.
     fn normalized_on(&self, device: &Device, normalize: &Normalize) -> Result<Tensor> {
         let shape = (self.len(), self.size.height, self.size.width, crate::CHANNELS);
         let bytes = Tensor::from_slice(&self.images, shape, device)?;
@@ -178,5 +178,5 @@ impl Batch {
     }
 }
 
-/// Values one task of [`Batch::to_device`] normalises: some 50 microseconds of work, a hundred times what starting a task costs.
+/// Values per task of [`Batch::to_device`]: some 50 microseconds of work, a hundred times the overhead of a task.
 const PIXELS_PER_TASK: usize = 64 * 1024;

@@ -6,7 +6,7 @@ use crate::{CifarLabels, Error, Result, Shapes, ShapesConfig, Splits};
 
 /// Opens a data set by its name below the data folder `root`.
 ///
-/// | name | what |
+/// | name | data set |
 /// |---|---|
 /// | `shapes` | [`Shapes`] with its defaults; drawn, so no file is read |
 /// | `cifar10` | [`cifar10`](crate::cifar10) of `root/cifar10` |
@@ -43,7 +43,7 @@ pub fn is_present(root: &Path, name: &str) -> Result<bool> {
     }
 }
 
-/// What the folder of a data set holds.
+/// The expected files of a data set, for messages.
 pub(crate) fn belongs_there(name: &str) -> String {
     match name {
         "cifar10" => "cifar-10-batches-bin/data_batch_1.bin to data_batch_5.bin and test_batch.bin".to_string(),
@@ -54,7 +54,7 @@ pub(crate) fn belongs_there(name: &str) -> String {
     }
 }
 
-/// Where the files of `name` belong.
+/// The folder for the files of `name`.
 pub(crate) fn folder(root: &Path, name: &str) -> Result<PathBuf> {
     let mut parts = Path::new(name).components();
     match (parts.next(), parts.next()) {

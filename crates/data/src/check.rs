@@ -1,15 +1,15 @@
-//! Finding the images of a data set that cannot be read.
+//! Finds the images of a data set that cannot be read.
 
 use rayon::prelude::*;
 
 use crate::report::{Report, tell};
 use crate::{Dataset, Error, Result};
 
-/// Images read at once.
+/// Images read in parallel between two reports.
 const GROUP: usize = 256;
 
-/// Reads every sample of `dataset` and passes the error of each one that cannot be read to `broken`, in order. `report` receives the number
-/// of samples read.
+/// Reads every sample of `dataset` and calls `broken` with the error of each one that cannot be read, in order. `report` receives the
+/// number of samples read.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -23,7 +23,7 @@ const GROUP: usize = 256;
 /// ```
 ///
 /// # Errors
-/// [`Error::Stopped`].
+/// [`Error::Stopped`] if `report` asked to stop.
 #[doc(alias = "verify")]
 pub fn check(dataset: &dyn Dataset, broken: &mut dyn FnMut(Error), report: &mut Report<'_>) -> Result<()> {
     for start in (0..dataset.len()).step_by(GROUP) {

@@ -1,4 +1,4 @@
-//! The course of an epoch: its order, batches and threads.
+//! An epoch's order, batches and threads, common to all loaders.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::order::{InOrder, Order, Shuffled, checked};
 use crate::prefetch::Batches;
 use crate::{Error, LoaderConfig, Result};
 
-/// What makes a batch of samples.
+/// Makes batches from samples.
 pub(crate) trait Make: Send + Sync + 'static {
     type Batch: Send + 'static;
 
@@ -14,7 +14,7 @@ pub(crate) trait Make: Send + Sync + 'static {
     fn make(&self, indices: &[u32], epoch: usize, number: usize) -> Result<Self::Batch>;
 }
 
-/// What all epochs of a loader have in common.
+/// The part of a loader that does not depend on the epoch.
 #[derive(Debug)]
 pub(crate) struct Course {
     len: usize,
@@ -33,7 +33,8 @@ impl Course {
         let pool = match config.threads {
             Some(threads) => {
                 let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
-                let refused = |e| Error::setting("threads", format!("{threads} ({e})"), "startable");
+                let refused =
+                    |e| Error::setting("threads", format!("{threads} ({e})"), "a number that the system can start");
                 Some(Arc::new(builder.build().map_err(refused)?))
             }
             None => None,
@@ -76,12 +77,12 @@ impl Course {
     }
 }
 
-/// The batches of one epoch that are still to be made.
+/// The remaining batches of one epoch.
 struct Plan<M> {
     maker: Arc<M>,
     pool: Option<Arc<rayon::ThreadPool>>,
     order: Vec<u32>,
-    /// What is wrong with the order.
+    /// The error of the order, reported instead of the first batch.
     failed: Option<Error>,
     size: usize,
     epoch: usize,

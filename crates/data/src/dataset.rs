@@ -56,7 +56,7 @@ pub trait Dataset: Send + Sync + Debug {
         None
     }
 
-    /// The file of sample `index`, if it has its own; used in messages.
+    /// The file of sample `index`, if each sample is a file; used in messages.
     fn file(&self, index: usize) -> Option<&Path> {
         let _ = index;
         None
@@ -85,7 +85,7 @@ pub trait Dataset: Send + Sync + Debug {
     }
 }
 
-/// A sample for messages: its file, or the set and its number there.
+/// A sample in messages: its file, or the data set and the index.
 pub(crate) fn origin(dataset: &dyn Dataset, index: usize) -> String {
     match dataset.file(index) {
         Some(path) => path.display().to_string(),

@@ -27,7 +27,7 @@ pub enum Error {
     },
     /// A data set without a published archive known to this crate.
     #[error(
-        "`{name}` cannot be downloaded; available: cifar10, cifar100, imagenette2-160, imagenette2-320, imagenette2 (shapes needs no files; \
+        "`{name}` cannot be downloaded; available: cifar10, cifar100, imagenette2-160, imagenette2-320, imagenette2, ptb (shapes needs no files; \
          put your own data set into the data folder)"
     )]
     Unpublished {
@@ -81,7 +81,7 @@ pub enum Error {
         found: String,
     },
     /// A damaged parquet file.
-    #[error("{path}: damaged parquet file: {problem}")]
+    #[error("{path}: the parquet file is damaged: {problem}")]
     Parquet {
         /// The file.
         path: PathBuf,
@@ -156,11 +156,11 @@ pub enum Error {
         found: crate::ImageSize,
     },
     /// An index out of range.
-    #[error("index {index} is out of range: there are {len}")]
+    #[error("index {index} is out of range: it must be below {len}")]
     Index {
         /// The index requested.
         index: usize,
-        /// Number of samples.
+        /// Number of samples or windows.
         len: usize,
     },
     /// A setting out of range.
@@ -234,7 +234,7 @@ pub enum Error {
         problem: String,
     },
     /// A download that failed.
-    #[error("{url}: {problem}; without a network, get it elsewhere so that {path} holds {contents}")]
+    #[error("{url}: {problem}; without a network, put the files into {path} by hand: {contents}")]
     Download {
         /// The address.
         url: String,
@@ -246,7 +246,9 @@ pub enum Error {
         contents: String,
     },
     /// A download whose checksum is not the published one.
-    #[error("{path}: the checksum is {found}, but the published one is {expected}; the file was removed, try again")]
+    #[error(
+        "{path}: the checksum is {found}, but the published one is {expected}; the file was removed, download it again"
+    )]
     Checksum {
         /// The file.
         path: PathBuf,
@@ -270,7 +272,7 @@ pub enum Error {
     Candle(#[from] candle_core::Error),
 }
 
-/// What so many images need, and what a wrong number of channels looks like.
+/// The bytes that `images` images need, with a hint if `found` fits one channel.
 fn needed(images: usize, size: &crate::ImageSize, found: usize) -> String {
     let each = size.height.saturating_mul(size.width);
     let need = each.saturating_mul(images).saturating_mul(crate::CHANNELS);

@@ -79,7 +79,7 @@ pub struct ExampleLoader<E: Examples> {
 #[derive(Debug)]
 struct Shared<E> {
     examples: Arc<E>,
-    /// Examples in use: all, or so many, evenly spaced.
+    /// Number of examples in use: all, or `limit`, evenly spaced.
     len: usize,
     seed: u64,
 }

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-/// SHA-256 over values whose borders are kept apart.
+/// SHA-256 over a list of values; different divisions of the same bytes give different digests.
 #[derive(Debug)]
 pub(crate) struct Fingerprint(Sha256);
 

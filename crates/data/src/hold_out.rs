@@ -32,7 +32,7 @@ pub fn hold_out(dataset: Arc<dyn Dataset>, share: f64) -> Result<(Arc<dyn Datase
         let label = dataset.label(index)? as usize;
         match classes.get_mut(label) {
             Some(class) => class.push(index),
-            None => return Err(Error::setting("held_out", share, "for data sets with classes")),
+            None => return Err(Error::setting("held_out", share, "unset for a data set without classes")),
         }
     }
     let mut is_held_out = vec![false; dataset.len()];
@@ -45,7 +45,7 @@ pub fn hold_out(dataset: Arc<dyn Dataset>, share: f64) -> Result<(Arc<dyn Datase
     let part = |held_out: bool| (0..dataset.len()).filter(|&index| is_held_out[index] == held_out).collect::<Vec<_>>();
     let (train, valid) = (part(false), part(true));
     if valid.is_empty() || train.is_empty() {
-        return Err(Error::setting("held_out", share, "used where a class has at least two images"));
+        return Err(Error::setting("held_out", share, "unset, since no class has two images"));
     }
     Ok((Arc::new(Subset::new(Arc::clone(&dataset), train)?), Arc::new(Subset::new(dataset, valid)?)))
 }

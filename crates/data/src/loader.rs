@@ -1,4 +1,4 @@
-//! From a data set to batches: order, augmentation and batching.
+//! Loads a data set as batches: order, augmentation and batching.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::prefetch::Batches;
 use crate::rng::Purpose;
 use crate::{Batch, Dataset, Error, ImageSize, Mixing, Order, Pipeline, Result, SampleRng};
 
-/// How a [`Loader`] makes batches.
+/// Settings of a [`Loader`].
 ///
 /// | field | default | meaning | range |
 /// |---|---|---|---|
@@ -101,7 +101,7 @@ pub struct Loader {
     shared: Arc<Shared>,
 }
 
-/// What the loader and its thread both read.
+/// Data shared by the loader and its thread.
 #[derive(Debug)]
 struct Shared {
     dataset: Arc<dyn Dataset>,
@@ -190,7 +190,7 @@ impl Make for Shared {
 }
 
 impl Shared {
-    /// Augments sample `index` into `out` and gives its label.
+    /// Writes augmented sample `index` to `out` and returns its label.
     fn write(&self, index: usize, epoch: usize, size: ImageSize, out: &mut [u8]) -> Result<u32> {
         let rng = &mut SampleRng::new(self.config.seed, epoch, index);
         let named = |error| Error::Sample { origin: origin(self.dataset.as_ref(), index), source: Box::new(error) };
@@ -216,7 +216,7 @@ impl Shared {
         Err(Error::UnequalSize { path, row, expected, found })
     }
 
-    /// The one size of a batch's images: the pipeline's where it fixes one, else the data set's, else that of the first image.
+    /// The size of a batch's images: the pipeline's if it fixes one, else the data set's, else that of the first image.
     fn output_size(&self, indices: &[u32]) -> Result<ImageSize> {
         if let Some(size) = self.pipeline.fixed_size() {
             return Ok(size);
@@ -230,5 +230,5 @@ impl Shared {
     }
 }
 
-/// Output bytes that make a task of a batch worth starting: 32 images of CIFAR, or a single photograph.
+/// Minimum output bytes per task: 32 images of CIFAR, or a single photograph.
 const BYTES_PER_TASK: usize = 96 * 1024;

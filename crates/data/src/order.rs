@@ -1,4 +1,4 @@
-//! Which samples an epoch visits, and in which order.
+//! The samples of an epoch and their order.
 
 use std::fmt::Debug;
 
@@ -62,7 +62,7 @@ impl Order for Shuffled {
     }
 }
 
-/// As the set stands.
+/// The order of the data set.
 #[derive(Debug)]
 pub(crate) struct InOrder;
 
@@ -72,14 +72,14 @@ impl Order for InOrder {
     }
 }
 
-/// What `order` gives, as far as it keeps its word.
+/// The positions of an epoch, after checking their number and range.
 pub(crate) fn checked(order: &dyn Order, len: usize, epoch: usize, seed: u64) -> Result<Vec<u32>> {
     let own = |source| Error::Own { name: format!("{order:?}"), source };
     let rng = &mut SampleRng::keyed(seed, Purpose::Order, epoch as u64, 0);
     let indices = order.epoch(len, epoch, rng).map_err(own)?;
     let promised = order.samples(len);
     if indices.len() != promised {
-        return Err(own(format!("{} positions, but its `samples` says {promised}", indices.len()).into()));
+        return Err(own(format!("{} positions, but `samples` returns {promised}", indices.len()).into()));
     }
     match indices.iter().find(|&&index| index as usize >= len) {
         Some(&index) => Err(own(Box::new(Error::Index { index: index as usize, len }))),
@@ -117,7 +117,7 @@ mod tests {
     fn an_order_that_breaks_its_word_is_refused() {
         assert_eq!(checked(&Fixed(vec![2, 2, 0], 3), 3, 0, 0).unwrap(), [2, 2, 0]);
         let message = |order| checked(&order, 3, 0, 0).unwrap_err().to_string();
-        assert!(message(Fixed(vec![0], 2)).contains("1 positions, but its `samples` says 2"));
+        assert!(message(Fixed(vec![0], 2)).contains("1 positions, but `samples` returns 2"));
         assert!(message(Fixed(vec![3], 1)).contains("index 3 is out of range"));
     }
 }

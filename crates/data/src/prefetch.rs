@@ -21,14 +21,14 @@ impl<B> std::fmt::Debug for Batches<B> {
 }
 
 enum Source<B> {
-    /// Made when asked for.
+    /// Made on request.
     Direct(Box<dyn Iterator<Item = Result<B>> + Send>),
-    /// Made ahead by a thread.
+    /// Prepared ahead by a thread.
     Ahead { receiver: Option<Receiver<Result<B>>>, thread: Option<JoinHandle<()>>, left: usize },
 }
 
 impl<B: Send + 'static> Batches<B> {
-    /// The `left` batches of `plan`, so many of them ahead.
+    /// The `left` batches of `plan`, with `prefetch` of them prepared ahead.
     pub(crate) fn start(plan: impl Iterator<Item = Result<B>> + Send + 'static, left: usize, prefetch: usize) -> Self {
         let source = match prefetch == 0 || left == 0 {
             true => Source::Direct(Box::new(plan)),
@@ -41,7 +41,7 @@ impl<B: Send + 'static> Batches<B> {
         let (sender, receiver) = sync_channel(prefetch);
         let work = move || {
             for batch in plan {
-                // The other side is gone: nobody wants the rest.
+                // The receiver was dropped: stop.
                 if sender.send(batch).is_err() {
                     return;
                 }
@@ -102,7 +102,7 @@ impl<B> Drop for Batches<B> {
         if let Source::Ahead { receiver, thread, .. } = &mut self.source {
             drop(receiver.take());
             if let Some(thread) = thread.take() {
-                // Its panic, if any, was reported by `next` or is of no more interest.
+                // `next` has reported a panic, or the iterator was dropped before.
                 let _ = thread.join();
             }
         }

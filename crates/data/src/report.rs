@@ -19,12 +19,12 @@ use crate::{Error, Result};
 /// ```
 pub type Report<'a> = dyn FnMut(usize, Option<usize>) -> ControlFlow<()> + 'a;
 
-/// Says nothing and never stops.
+/// Ignores progress and never stops.
 pub(crate) fn quiet(_done: usize, _total: Option<usize>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// Reports, and turns the wish to stop into an error.
+/// Reports progress; [`Error::Stopped`] if the callback asked to stop.
 pub(crate) fn tell(report: &mut Report<'_>, done: usize, total: Option<usize>) -> Result<()> {
     match report(done, total) {
         ControlFlow::Continue(()) => Ok(()),

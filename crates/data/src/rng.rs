@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _, TryRng};
 
-/// What a random stream is for; streams of different purposes are independent.
+/// The purpose of a random stream; streams of different purposes are independent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Augment = 1,
@@ -18,8 +18,8 @@ pub(crate) enum Purpose {
 
 /// The random stream of one sample: ChaCha8 keyed by (seed, purpose, epoch, index).
 ///
-/// The same four numbers give the same stream on every machine, regardless of the number of threads and of what other samples draw. The
-/// four fill the cipher's 256-bit key as they are, so no two samples share a stream.
+/// The same four numbers give the same stream on every machine, regardless of the number of threads and of other samples' draws. The four
+/// numbers are the cipher's 256-bit key, so no two samples share a stream.
 ///
 /// ```
 /// use lookahead_data::SampleRng;

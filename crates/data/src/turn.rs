@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// A file that one process at a time holds. It is gone when the turn ends; the system ends the turn of a process that dies.
+/// A lock file that one process at a time holds. It is removed when the turn ends; the system releases the lock of a process that dies.
 ///
-/// On a file system without locks everybody's turn comes at once, and nobody is [alone](Self::is_alone).
+/// On a file system without locks, [`take`](Self::take) succeeds at once, and [`is_alone`](Self::is_alone) is false.
 #[derive(Debug)]
 pub(crate) struct Turn {
     path: PathBuf,
@@ -16,7 +16,7 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// Waits for the turn; calls `waiting` once where somebody else holds it.
+    /// Waits for the lock; calls `waiting` once if another process holds it.
     pub(crate) fn take(path: PathBuf, waiting: &mut dyn FnMut()) -> Result<Self> {
         let mut waited = false;
         loop {
@@ -32,14 +32,14 @@ impl Turn {
                 }
                 Err(std::fs::TryLockError::Error(_)) => false,
             };
-            // Whoever had the turn before has taken the file away with it.
+            // The previous holder has removed the file; then lock a new one.
             if !alone || is_at(&file, &path) {
                 return Ok(Self { path, alone, _file: file });
             }
         }
     }
 
-    /// True where nobody else can have a turn now.
+    /// True if no other process can hold the lock.
     pub(crate) fn is_alone(&self) -> bool {
         self.alone
     }
@@ -47,7 +47,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // An empty file that stays does no harm.
+        // A file that cannot be removed is empty and harmless.
         let _ = std::fs::remove_file(&self.path);
     }
 }

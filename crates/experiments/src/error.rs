@@ -9,17 +9,17 @@ use crate::study::StudyError;
 /// Result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Which loss: of a step, or of validation.
+/// A training or validation loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LossOf {
-    /// Of this step, from 0.
+    /// The training loss of this step, from 0.
     Step(usize),
-    /// Of validation, after this many steps.
+    /// The validation loss after this many steps.
     Validation(usize),
 }
 
 impl LossOf {
-    /// The number of steps that the weights with this loss had done.
+    /// Number of steps done by the weights with this loss.
     pub fn steps_done(self) -> usize {
         match self {
             Self::Step(steps) | Self::Validation(steps) => steps,
@@ -52,27 +52,27 @@ pub enum Error {
     /// Cells of a sweep that failed; the others are done.
     #[error("{failed} of {cells} cells failed: {names}; run the same command again to retry them")]
     CellsFailed {
-        /// Cells that failed.
+        /// Number of cells that failed.
         failed: usize,
-        /// Cells there are.
+        /// Number of all cells.
         cells: usize,
         /// Their names.
         names: String,
     },
 
-    /// A study's sweep is not finished, or it has no setting to choose.
+    /// A study's sweep is not finished, or every trial of a row diverged, so no setting can be chosen.
     #[error(
-        "{left} of the sweep's {cells} cells are left, or every trial of a row diverged; run `just sweep` with this study first"
+        "no settings to choose from: {left} of {cells} cells are unfinished, or every trial of a row diverged; run `just sweep` with this study first"
     )]
     SweepFirst {
-        /// Cells that are not finished.
+        /// Number of cells that are not finished.
         left: usize,
-        /// Cells there are.
+        /// Number of all cells.
         cells: usize,
     },
 
-    /// A process of a sweep ended early, after it printed the reason.
-    #[error("a process of the sweep ended with status {status}, see above; run the same command to resume")]
+    /// A process of a sweep ended early; it has printed the reason.
+    #[error("a process of the sweep ended with status {status} (its error is above); run the same command to resume")]
     Part {
         /// Its exit status.
         status: u8,
@@ -95,7 +95,7 @@ pub enum Error {
     },
 
     /// The device's memory ran out.
-    #[error("device `{device}` has too little memory for batches of {batch_size} ({reason}); {hint}")]
+    #[error("device `{device}` is out of memory with batches of {batch_size} ({reason}); {hint}")]
     OutOfMemory {
         /// The device as it was spelt.
         device: String,
@@ -122,12 +122,12 @@ pub enum Error {
     #[error("{0}{hint}", hint = data_hint(.0))]
     Data(#[from] lookahead_data::Error),
 
-    /// Images that `data --check` found broken; they are listed.
+    /// Images that `data --check` cannot read and has listed.
     #[error("{broken} of {checked} images in {folder} cannot be read")]
     BrokenImages {
-        /// Images that cannot be read.
+        /// Number of images that cannot be read.
         broken: usize,
-        /// Images there are.
+        /// Number of all images.
         checked: usize,
         /// The folder.
         folder: String,
@@ -139,20 +139,20 @@ pub enum Error {
          choose another folder with --cache, or decode without a cache with --set data.cache_side=0"
     )]
     NoRoom {
-        /// Where the decoded photographs would lie.
+        /// The folder for the decoded photographs.
         folder: String,
-        /// Photographs to decode.
+        /// Number of photographs to decode.
         images: usize,
-        /// What they take, in millions of bytes.
+        /// Required space in millions of bytes.
         needed_mb: u64,
-        /// What is free, in millions of bytes.
+        /// Free space in millions of bytes.
         free_mb: u64,
     },
 
     /// A loss became infinite or not a number.
     #[error("{of} is {loss}")]
     NotFinite {
-        /// Which loss.
+        /// The loss.
         of: LossOf,
         /// Its value.
         loss: f64,
@@ -171,8 +171,8 @@ pub enum Error {
     #[error("there is no test part: the data has none, or `data.test` is false")]
     NoTest,
 
-    /// The loader ended before the step had all its parts.
-    #[error("the epoch ended before step {step} had its whole batch")]
+    /// The data loader ended in the middle of a step.
+    #[error("the epoch ended before step {step} had a full batch")]
     EndOfData {
         /// The step, from 0.
         step: usize,
@@ -183,7 +183,7 @@ pub enum Error {
     Diverged {
         /// The run's name.
         run: String,
-        /// Which loss is not finite.
+        /// The loss that is not finite.
         of: LossOf,
         /// Its value.
         loss: f64,
@@ -303,7 +303,7 @@ impl Error {
     }
 }
 
-/// 2 for a bad setting, 3 for data that are missing or damaged, 1 for the rest.
+/// 2 for an invalid setting, 3 for data that are missing or damaged, 1 for all other errors.
 fn data_status(error: &DataError) -> u8 {
     match error {
         DataError::Name { .. }
@@ -324,7 +324,7 @@ fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
-/// What to do about an error of the data, in terms of our programs.
+/// A hint for an error of the data, in terms of the programs' flags.
 fn data_hint(error: &DataError) -> String {
     match error {
         DataError::Missing { name, .. } if is_published(name) => {
@@ -334,7 +334,7 @@ fn data_hint(error: &DataError) -> String {
             )
         }
         DataError::Unpublished { name } if name == "imagenet" => {
-            "; an account at image-net.org or kaggle.com is needed to download ImageNet: docs/IMAGENET.md".to_owned()
+            "; an account at image-net.org or kaggle.com is needed for ImageNet, see docs/IMAGENET.md".to_owned()
         }
         DataError::Missing { .. } | DataError::Occupied { .. } => {
             "; set --data or LOOKAHEAD_DATA to the folder that contains the data set".to_owned()
@@ -353,7 +353,7 @@ fn is_published(name: &str) -> bool {
     matches!(name, "cifar10" | "cifar100" | "cifar100-coarse" | "imagenette2-160" | "imagenette2-320" | "imagenette2")
 }
 
-/// What to do about an error of a run folder, in terms of our programs' flags.
+/// A hint for an error of a run folder, in terms of the programs' flags.
 fn hint_for(error: &RunsError) -> &'static str {
     match error {
         RunsError::Locked { .. } => "; wait until it is free, or give another --out",

@@ -40,7 +40,7 @@ fn convolutions(criterion: &mut Criterion) -> Result<()> {
         group.bench_function("forward", |bencher| {
             bencher.iter(|| conv2d(black_box(&x.as_detached_tensor()), &weight.as_detached_tensor(), stride, padding));
         });
-        // One argument tracked at a time: what is timed is one gradient, and candle's fill and add of it.
+        // Track one argument at a time, to time one gradient with candle's fill and add.
         let cases = [
             ("backward_data", conv2d(&x, &weight.as_detached_tensor(), stride, padding)?),
             ("backward_weight", conv2d(&x.as_detached_tensor(), &weight, stride, padding)?),

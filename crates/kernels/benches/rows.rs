@@ -1,10 +1,10 @@
-//! Losses, activations and norms over rows: forward, backward, and what candle itself adds to backward, as JSON lines.
+//! Losses, activations and norms over rows: times of forward, backward, and candle's part of backward, as JSON lines.
 //!
 //!     cargo bench -p lookahead-kernels --bench rows [-- bf16]
 //!     python crates/kernels/benches/torch_rows.py [bf16]
 //!
-//! Milliseconds, the median and the least of each pass. `candle` is the part of `backward` that every operation pays for its input's gradient: a tensor of
-//! ones to begin with, one of zeros, and their sum with the gradient.
+//! Times are in milliseconds, the median and the minimum of each pass. `candle` is the part of `backward` that every operation needs for its
+//! input's gradient: a tensor of ones, a tensor of zeros, and the sum of zeros and gradient.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use lookahead_kernels::{Activation, LayerNorm, RmsNorm};
 #[global_allocator]
 static ALLOCATOR: kernels::PageCache = kernels::PageCache::new();
 
-/// Median and least time of a call, after some to warm up, of as many as fit into half a second and at least seven.
+/// Median and minimum time of a call after warm-up, over as many calls as fit into half a second, at least seven.
 fn time<T>(mut f: impl FnMut() -> Result<T>) -> Result<(f64, f64)> {
     for _ in 0..3 {
         f()?;
@@ -80,7 +80,7 @@ fn rows() -> Result<()> {
 }
 
 fn main() {
-    // `cargo test --benches` runs this without the flag; the sizes above are no test.
+    // `cargo test --benches` runs this without the flag; the sizes above are too large for a test.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }

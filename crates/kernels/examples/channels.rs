@@ -1,5 +1,5 @@
-//! Do channels that fill no vector cost more? Time for each multiplication of convolutions with 24, 40 and 100 channels, over
-//! that of 32, 48 and 112: forward, and each gradient alone, which includes what candle does with it. Then the same for a
+//! Are channel counts that do not fill vectors slower? Time per multiplication of convolutions with 24, 40 and 100 channels,
+//! relative to 32, 48 and 112: forward, and each gradient alone, including candle's handling of it. Then the same for a
 //! network of three stages with these widths.
 //!
 //!     cargo run --release -p lookahead-kernels --example channels
@@ -14,7 +14,7 @@ static ALLOCATOR: lookahead_kernels::PageCache = lookahead_kernels::PageCache::n
 
 const ROUNDS: usize = 15;
 
-/// (odd channels, even channels, image side), the batch being 64.
+/// (odd channels, even channels, image side), with batch size 64.
 const WIDTHS: [(usize, usize, usize); 3] = [(24, 32, 32), (40, 48, 32), (100, 112, 16)];
 
 fn var(shape: (usize, usize, usize, usize)) -> Result<Var> {
@@ -51,7 +51,7 @@ impl Layer {
     }
 }
 
-/// Nine 3x3 convolutions, each with batch norm and relu: three at each of 32, 16 and 8 pixels a side.
+/// Nine 3x3 convolutions, each with batch norm and relu: three each at sides of 32, 16 and 8 pixels.
 struct Network {
     layers: Vec<(Var, BatchNorm, usize)>,
     /// Multiplications of a forward pass.
@@ -99,9 +99,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn main() -> Result<()> {
     println!("{:?}, {:?}", lookahead_kernels::instruction_set()?, lookahead_kernels::conv_algorithm()?);
-    println!(
-        "channels       kernel  forward  data  weight   (time for each multiplication, odd over even; ms of the odd)"
-    );
+    println!("channels       kernel  forward  data  weight   (time per multiplication, odd over even; ms of the odd)");
     for (odd, even, side) in WIDTHS {
         for (kernel, stride) in [(3, 1), (3, 2), (1, 1)] {
             let layers = [Layer::new(odd, side, kernel, stride)?, Layer::new(even, side, kernel, stride)?];

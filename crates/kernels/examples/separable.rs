@@ -1,5 +1,5 @@
 //! A depthwise-separable block, MobileNet's, forward and backward: depthwise 3x3, batch norm, relu, 1x1, batch norm, relu.
-//! Prints JSON lines to set beside those of `benches/torch_blocks.py`.
+//! Prints JSON lines to compare with those of `benches/torch_blocks.py`.
 //!
 //!     cargo run --release -p lookahead-kernels --example separable
 
@@ -13,7 +13,7 @@ use lookahead_kernels::{
 #[global_allocator]
 static ALLOCATOR: lookahead_kernels::PageCache = lookahead_kernels::PageCache::new();
 
-/// (side, channels in, channels out, stride), the batch being 128.
+/// (side, channels in, channels out, stride), with batch size 128.
 const BLOCKS: [(usize, usize, usize, usize); 4] =
     [(32, 64, 64, 1), (16, 128, 128, 1), (32, 64, 128, 2), (16, 128, 256, 2)];
 

@@ -1,4 +1,4 @@
-//! Trains a small network made of plain candle-nn layers and the operations of this crate: does the loss fall?
+//! Trains a small network of candle-nn layers and operations of this crate, and prints the loss.
 //!
 //!     cargo run --release -p lookahead-kernels --example small_net
 

@@ -1,4 +1,4 @@
-//! Times whole training steps of the two CIFAR networks that the PyTorch comparison uses, one JSON line a network.
+//! Times whole training steps of the two CIFAR networks of the PyTorch comparison, as one JSON line per network.
 //!
 //! Forward, cross-entropy, backward through candle's graph, SGD with momentum 0.9 and weight decay 5e-4, on fixed random
 //! images:

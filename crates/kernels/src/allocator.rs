@@ -10,11 +10,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 /// allocator
 ///
 /// - keeps freed blocks of 256 KiB and more, by size, for the next request;
-/// - asks for huge pages (Linux, where they are on request), which also make the kernels faster;
+/// - requests huge pages (on Linux, if the system offers them on request), which also make the kernels faster;
 /// - serves zeroed blocks with untouched pages. candle starts every gradient as zeros and reads them only once, to add
 ///   to them; untouched huge pages are read from one page that stays in the cache.
 ///
-/// Kept blocks are guarded by a lock, which the child of a `fork` may find held for ever: in a multi-threaded program,
+/// Kept blocks are guarded by a lock, which the child of a `fork` may find locked forever: in a multi-threaded program,
 /// a child must not allocate before `exec`, as POSIX requires for every allocator. Only [`release`](Self::release)
 /// frees kept blocks. They may amount to the largest amount of each size that was ever in use at once.
 ///
@@ -27,7 +27,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 ///
 /// let large = vec![1u8; 1 << 22];
 /// drop(large);
-/// ALLOCATOR.release(); // what was kept goes back to the system
+/// ALLOCATOR.release(); // returns the kept blocks to the system
 /// ```
 #[derive(Debug)]
 pub struct PageCache {
@@ -136,7 +136,7 @@ unsafe impl GlobalAlloc for PageCache {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    //! Mapped blocks, each with a page in front that says what it is.
+    //! Mapped blocks, each with a header in the page before it.
 
     use std::alloc::Layout;
     use std::ptr::null_mut;
@@ -146,12 +146,12 @@ mod linux {
     const SMALLEST: usize = 1 << 18;
     const PAGE: usize = 1 << 12;
     const HUGE_PAGE: usize = 1 << 21;
-    /// Sizes of a power of two are told apart in this many steps, so an eighth at most is wasted.
+    /// Size classes per power of two, so that at most an eighth is wasted.
     const STEPS: usize = 8;
     /// Powers of two from `SMALLEST` to the end of the address space.
     const CLASSES: usize = STEPS * (48 - 18);
 
-    /// What the page in front of a block says.
+    /// The header of a block, in the page before it.
     struct Header {
         /// The next idle block of the class.
         next: *mut Header,
@@ -183,12 +183,12 @@ mod linux {
         ((power - 17) * STEPS + steps - 1, (1 << power) + steps * step)
     }
 
-    /// Whether a block of one size has room for the other.
+    /// Whether blocks of the two sizes have the same class.
     pub(super) fn same_class(one: usize, other: usize) -> bool {
         class(one) == class(other)
     }
 
-    /// A mapping of its own: zeroed by the kernel, its pages not yet touched. Null if there is no memory.
+    /// A new mapping, zeroed by the kernel, with untouched pages. Null if there is no memory.
     pub(super) fn fresh(size: usize, unmap_when_freed: bool) -> *mut u8 {
         let (class, size) = class(size);
         let align = if size >= HUGE_PAGE { HUGE_PAGE } else { PAGE };

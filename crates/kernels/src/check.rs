@@ -1,10 +1,10 @@
-//! The rules that every argument is held to, whatever the operation.
+//! Checks of arguments that all operations share.
 
 use candle_core::{DType, Device, DeviceLocation, Tensor};
 
 use crate::{Error, Result};
 
-/// Refuses tensors on devices that this build has no kernels for.
+/// Rejects a tensor on a device for which this build has no kernels.
 pub(crate) fn require_device(op: &'static str, argument: &'static str, tensor: &Tensor) -> Result<()> {
     match tensor.device() {
         Device::Cpu => Ok(()),
@@ -16,7 +16,7 @@ pub(crate) fn require_device(op: &'static str, argument: &'static str, tensor: &
     }
 }
 
-/// Refuses a tensor on another device than that of `partner`, the argument `name`; both are on devices of this build.
+/// Rejects a tensor on a different device than `partner`, the argument `name`; this build has kernels for both devices.
 pub(crate) fn require_same_device(
     op: &'static str,
     argument: &'static str,
@@ -33,8 +33,7 @@ pub(crate) fn require_same_device(
     Err(Error::Devices { op, argument, partner: name, expected, got })
 }
 
-/// Refuses extents of which more elements come together than the device's kernels can count, whatever the batch: an empty
-/// batch is held to the size of one image.
+/// Rejects extents with more elements than the device's kernels can count. An empty batch counts as one image.
 pub(crate) fn require_size(
     op: &'static str,
     argument: &'static str,
@@ -57,7 +56,7 @@ fn most_elements(device: DeviceLocation) -> (usize, &'static str) {
     }
 }
 
-/// Refuses element types other than the one `x` has.
+/// Rejects element types other than that of `x`.
 pub(crate) fn require_dtype(op: &'static str, argument: &'static str, tensor: &Tensor, dtype: DType) -> Result<()> {
     if tensor.dtype() == dtype {
         return Ok(());
@@ -65,7 +64,7 @@ pub(crate) fn require_dtype(op: &'static str, argument: &'static str, tensor: &T
     Err(Error::DType { op, argument, expected: format!("{dtype:?}, as x is"), got: tensor.dtype() })
 }
 
-/// Refuses parameters of another type than `x`'s, which is `dtype`; beside bf16 activations they may be f32.
+/// Rejects parameters of another type than `dtype`, the type of `x`. With bf16 activations, f32 is also allowed.
 pub(crate) fn require_parameter_dtype(
     op: &'static str,
     argument: &'static str,
@@ -79,12 +78,12 @@ pub(crate) fn require_parameter_dtype(
     }
 }
 
-/// Refuses a shape, saying which would do.
+/// The error for a wrong shape, with the expected one.
 pub(crate) fn wrong_shape(op: &'static str, argument: &'static str, expected: String, tensor: &Tensor) -> Error {
     Error::Shape { op, argument, expected, got: tensor.dims().to_vec() }
 }
 
-/// The four extents (N, H, W, C) of an activation, on a device and of an element type we have kernels for.
+/// The extents (N, H, W, C) of an activation, after checks of its device and element type.
 pub(crate) fn activation(op: &'static str, argument: &'static str, x: &Tensor) -> Result<(usize, usize, usize, usize)> {
     require_device(op, argument, x)?;
     require_float(op, argument, x)?;
@@ -93,7 +92,7 @@ pub(crate) fn activation(op: &'static str, argument: &'static str, x: &Tensor) -
     Ok(extents)
 }
 
-/// Refuses element types that no kernel exists for.
+/// Rejects element types without kernels.
 pub(crate) fn require_float(op: &'static str, argument: &'static str, x: &Tensor) -> Result<()> {
     match x.dtype() {
         DType::F32 | DType::F64 => Ok(()),
@@ -102,7 +101,7 @@ pub(crate) fn require_float(op: &'static str, argument: &'static str, x: &Tensor
     }
 }
 
-/// Refuses element types other than the two whose sums are of their own type.
+/// Rejects element types other than f32 and f64, whose sums have the same type.
 pub(crate) fn require_two_floats(op: &'static str, argument: &'static str, x: &Tensor) -> Result<()> {
     match x.dtype() {
         DType::F32 | DType::F64 => Ok(()),

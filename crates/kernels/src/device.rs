@@ -1,5 +1,5 @@
-//! The one place that asks where a tensor lies: every operation is routed here to the CPU, to CUDA, or to candle's own
-//! operations, which serve Metal. The three sides have the same functions.
+//! Routes every operation by the device of its input: to the CPU, to CUDA, or to candle's own operations for Metal. The
+//! three implementations have the same functions.
 #![allow(
     clippy::needless_question_mark,
     reason = "one of the functions reports this crate's errors, the others candle's"
@@ -10,7 +10,7 @@ use candle_core::Tensor;
 use crate::plan::{BlockPlan, ConvShape, LstmPlan, NormPlan, PlainPlan, PoolShape, RowNormPlan};
 use crate::{Activation, LstmState, Mode, Result};
 
-/// Calls the function of that name on the side that `$x`'s device belongs to.
+/// Calls the implementation of this function for the device of `$x`.
 macro_rules! route {
     ($x:expr, $function:ident($($argument:expr),*)) => {{
         #[cfg(feature = "cuda")]
@@ -25,7 +25,7 @@ macro_rules! route {
     }};
 }
 
-/// Calls the function of that name: a node of its own on the CPU, candle's operations elsewhere.
+/// Calls the implementation of this function: a separate node on the CPU, candle's operations elsewhere.
 macro_rules! on_the_cpu {
     ($x:expr, $function:ident($($argument:expr),*)) => {{
         #[cfg(any(feature = "cuda", feature = "metal"))]

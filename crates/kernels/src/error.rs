@@ -101,7 +101,7 @@ pub enum Error {
         value: String,
     },
     /// This processor does not support the selected instruction set.
-    #[error("this processor does not have the instruction set {0:?}")]
+    #[error("this processor does not support the instruction set {0:?}")]
     InstructionSet(crate::InstructionSet),
     /// An error of candle.
     #[error(transparent)]

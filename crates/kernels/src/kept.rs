@@ -1,9 +1,9 @@
-//! What nodes keep between their two passes.
+//! Data that nodes keep between the forward and the backward pass.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What a node keeps from its forward pass. A backward pass takes a share of it and holds no lock while it works: another
-/// pass over the same graph may run beside it.
+/// Data that a node keeps from its forward pass. A backward pass clones the `Arc` and holds no lock while it works, so
+/// several passes over one graph may run at the same time.
 pub(crate) struct Kept<S>(Arc<Mutex<Option<Arc<S>>>>);
 
 impl<S> Kept<S> {

@@ -68,7 +68,7 @@ fn errors_name_the_argument() -> Result<()> {
     let padded = Conv2dOptions { padding: usize::MAX, ..plain };
     assert!(message(&weight, None, padded).contains("padding must be at most 1024"));
     let bias = numbers(3, 3)?;
-    assert_eq!(message(&weight, Some(&bias), plain), "conv2d_with: bias must have shape (4,), one a filter, got [3]");
+    assert_eq!(message(&weight, Some(&bias), plain), "conv2d_with: bias must have shape (4,), one per filter, got [3]");
     let bias = Tensor::zeros(4, DType::F64, &Device::Cpu)?;
     assert!(message(&weight, Some(&bias), plain).contains("bias must be F32"));
     Ok(())

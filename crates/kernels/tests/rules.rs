@@ -347,7 +347,7 @@ fn wrong_calls_are_errors_that_name_argument_and_value() -> Result<()> {
     says(layer_norm(LayerNorm { eps: f64::NAN, ..LayerNorm::default() }), "layer_norm: eps must be above 0, got NaN");
     says(
         layer_norm(LayerNorm { bias: Some(logits.clone()), ..LayerNorm::default() }),
-        "layer_norm: bias must have shape [3], as x's rows have, got [2, 3]",
+        "layer_norm: bias must have shape [3], the shape of x's rows, got [2, 3]",
     );
     says(
         layer_norm(LayerNorm { weight: Some(logits.get(0)?.to_dtype(DType::F64)?), ..LayerNorm::default() }),
@@ -355,7 +355,7 @@ fn wrong_calls_are_errors_that_name_argument_and_value() -> Result<()> {
     );
     says(
         kernels::rms_norm(&Tensor::zeros((2, 0), DType::F32, &device)?, &RmsNorm::default()).unwrap_err(),
-        "rms_norm: x must be of at least one value a row, got [0]",
+        "rms_norm: x must be of at least one value per row, got [0]",
     );
     says(
         kernels::activate(&logits.to_dtype(DType::I64)?, Activation::Gelu).unwrap_err(),

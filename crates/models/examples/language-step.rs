@@ -1,9 +1,9 @@
-//! Training steps of a language model on random tokens, as a JSON line: tokens a second and memory.
+//! Speed and memory of a language model's training steps on random tokens, as a JSON line.
 //!
 //!     cargo run --release -p lookahead-models --example language-step -- words|characters [VOCABULARY [WINDOWS]]
 //!
 //! `words`: two tied layers of 200, 20 texts, 35 steps, SGD. `characters`: one tied layer of 256, 64 texts, 64 steps, AdamW. Dropout 0.2, the
-//! gradients' norm clipped at 0.25, the state carried. Forward, backward, clipping and update are timed; windows are there before.
+//! gradients' norm clipped at 0.25, the state carried. Forward, backward, clipping and update are timed; windows are prepared before.
 
 use std::time::Instant;
 
@@ -89,7 +89,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             state = after;
         }
         last = loss.to_scalar::<f32>()?;
-        // Two to warm up.
+        // Two warm-up steps.
         if step >= 2 {
             times.push(start.elapsed().as_secs_f64());
         }
@@ -108,7 +108,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The most memory the process has had, where the system says.
+/// Peak memory of the process, if the system reports it.
 fn peak_rss_mb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

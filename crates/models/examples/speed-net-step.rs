@@ -1,8 +1,8 @@
-//! Time of a training step of the network of the speed runs, forward and backward, as a JSON line.
+//! Time of a training step of the speed network, forward and backward, as a JSON line.
 //!
 //!     cargo run --release -p lookahead-models --example speed-net-step [-- WIDTH_FACTOR [BATCH [STEPS]]]
 //!
-//! The batch is 1,024 unless given. Random images; whitening and the optimizer's update, which is a thousandth of the step, are left out.
+//! The batch size is 1,024 by default. Images are random. Whitening and the optimizer's update, a thousandth of the step, are not timed.
 
 use std::time::Instant;
 
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             middle = start.elapsed().as_secs_f64();
             Ok(cross_entropy_indices(&logits, &labels, 0.2)?)
         })?;
-        // Two to warm up.
+        // Two warm-up steps.
         if step >= 2 {
             forward.push(middle);
             whole.push(start.elapsed().as_secs_f64());

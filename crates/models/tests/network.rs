@@ -108,13 +108,13 @@ fn state_of_another_network_is_refused_by_every_name() {
     };
     let [norm, wide] = [4, 6].map(|n| Tensor::zeros(n, DType::F32, &Device::Cpu).unwrap());
     let integers = Tensor::zeros(4, DType::U8, &Device::Cpu).unwrap();
-    let intro = "these are not the network's tensors";
-    let hint = "only the last layer differs, which `load_backbone` leaves as it is";
+    let intro = "the tensors do not match the network";
+    let hint = "only the last layer differs: `load_backbone` loads all others";
     assert_eq!(refusal(&[("bn1.bias", None)]), format!("{intro}: 1 missing (bn1.bias)"));
-    assert_eq!(refusal(&[("bn9.weight", Some(norm.clone()))]), format!("{intro}: 1 not of this network (bn9.weight)"));
+    assert_eq!(refusal(&[("bn9.weight", Some(norm.clone()))]), format!("{intro}: 1 unexpected (bn9.weight)"));
     assert_eq!(
         refusal(&[("fc.bias", Some(wide.clone()))]),
-        format!("{intro}: 1 of another shape (fc.bias is [6], the network's [5]); {hint}")
+        format!("{intro}: 1 with another shape (fc.bias is [6], the network's [5]); {hint}")
     );
     assert_eq!(
         refusal(&[
@@ -125,8 +125,8 @@ fn state_of_another_network_is_refused_by_every_name() {
             ("bn1.bias", Some(integers)),
         ]),
         format!(
-            "{intro}: 2 missing (bn1.weight, fc.bias); 1 not of this network (bn9.weight); \
-             1 of another shape (conv1.weight is [6], the network's [4, 3, 3, 3]); 1 no floats (bn1.bias is U8)"
+            "{intro}: 2 missing (bn1.weight, fc.bias); 1 unexpected (bn9.weight); \
+             1 with another shape (conv1.weight is [6], the network's [4, 3, 3, 3]); 1 not floating-point (bn1.bias is U8)"
         )
     );
 

@@ -1,8 +1,9 @@
-//! Time of one optimizer step over ResNet-18's parameters, one JSON line a case.
+//! Time of one optimizer step over ResNet-18's parameters, as one JSON line per case.
 //!
-//! `median_step_s` is the median of 15 after 3 warm-ups; a Lookahead case is timed by whole cycles of 5 steps and divided. `gb_per_s` counts
-//! the least traffic the update needs (each tensor read or written once), `copy_gb_per_s` is what this machine's memory
-//! copies at (bytes read plus bytes written) on as many threads, `share` the one over the other. Run: `cargo run --release -p lookahead-optim --example bench-optim`.
+//! `median_step_s` is the median of 15 measurements after 3 warm-up steps; for Lookahead, whole cycles of 5 steps are timed and divided.
+//! `gb_per_s` counts the minimum traffic of the update (each tensor read or written once), `copy_gb_per_s` is the machine's copy bandwidth
+//! (bytes read plus bytes written) on as many threads, and `share` is their ratio.
+//! Run: `cargo run --release -p lookahead-optim --example bench-optim`.
 
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
@@ -52,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 type Named = Vec<(String, Var)>;
 type Made = lookahead_optim::Result<Box<dyn Optimizer>>;
-/// Name, steps timed together, bytes moved per parameter and step at the least, constructor.
+/// Name, steps timed together, minimum bytes moved per parameter and step, constructor.
 type Case = (&'static str, usize, f64, fn(Named) -> Made);
 
 fn cases() -> Vec<Case> {

@@ -1,4 +1,4 @@
-//! The next character of a text, a small LSTM, and candle's AdamW.
+//! Predicts the next character of a text with a small LSTM, trained by candle's AdamW.
 //!
 //! Run: `cargo run --release --example characters-candle`; `characters.rs` is the same program with Lookahead around candle's AdamW.
 

@@ -1,4 +1,4 @@
-//! The next character of a text, a small LSTM, and Lookahead around candle's AdamW.
+//! Predicts the next character of a text with a small LSTM, trained by Lookahead around candle's AdamW.
 //!
 //! Run: `cargo run --release --example characters`; `characters-candle.rs` is the same program with candle alone.
 

@@ -1,4 +1,4 @@
-//! Digits drawn with noise, a multilayer perceptron, and Lookahead around SGD: the training loop of candle's MNIST example.
+//! Classifies noisy digits with a multilayer perceptron, trained by Lookahead around SGD; the loop is that of candle's MNIST example.
 //!
 //! Run: `cargo run --release --example digits`; `digits-candle.rs` is the same program with candle alone.
 
@@ -25,7 +25,7 @@ impl Mlp {
     }
 }
 
-/// A pattern for each label, and noise on it.
+/// Noisy images, one pattern per label.
 fn digits(device: &Device) -> Result<(Tensor, Tensor)> {
     let patterns: Vec<f32> = (0..LABELS * PIXELS).map(|i| ((i * i * 7 + i * 13) % 11) as f32 / 11.0).collect();
     let labels: Vec<u32> = (0..IMAGES).map(|i| (i % LABELS) as u32).collect();
@@ -34,7 +34,7 @@ fn digits(device: &Device) -> Result<(Tensor, Tensor)> {
     Ok(((clean + Tensor::randn(0f32, 0.2, (IMAGES, PIXELS), device)?)?, labels))
 }
 
-/// The loss before and after.
+/// Trains the network; returns the loss before and after.
 pub(crate) fn train(epochs: usize) -> Result<(f32, f32)> {
     let device = Device::Cpu;
     let (images, labels) = digits(&device)?;

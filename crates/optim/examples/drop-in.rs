@@ -14,7 +14,7 @@ impl Mlp {
     }
 }
 
-/// Such a loop exists in many projects; it knows nothing of this crate.
+/// A typical training loop, written without this crate.
 fn train<O: Optimizer>(config: O::Config) -> Result<(f32, f32)> {
     let vars = VarMap::new();
     let builder = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);

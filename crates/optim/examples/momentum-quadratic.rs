@@ -1,4 +1,4 @@
-//! When does Lookahead speed up momentum? A quadratic without noise, theory beside simulation.
+//! When does Lookahead speed up momentum? Theory and simulation for a quadratic without noise.
 //!
 //! With momentum 0.99, which is too much for small condition numbers, the weights oscillate; Lookahead damps them. One step of classical
 //! momentum on curvature `l` maps (x, v) by `A = [[1 - rate l, b], [-rate l, b]]`; one cycle of Lookahead that keeps the momentum by
@@ -64,7 +64,7 @@ pub(crate) fn theory(curvature: f64, rate: f64, method: Option<StatePolicy>) -> 
     cycle.powf(1.0 / PERIOD as f64)
 }
 
-/// The same rate, from the decay of weights trained on all curvatures at once, after what the start still shows has died out.
+/// The same rate, measured: the decay of weights trained on all curvatures at once, after the initial transient.
 pub(crate) fn simulate(curvatures: &[f64], rate: f64, method: Option<StatePolicy>, guess: f64) -> Result<f64> {
     let a = Tensor::new(curvatures, &Device::Cpu)?;
     let x = Var::from_tensor(&a.ones_like()?)?;
@@ -78,7 +78,7 @@ pub(crate) fn simulate(curvatures: &[f64], rate: f64, method: Option<StatePolicy
             Box::new(Lookahead::new(sgd, config)?)
         }
     };
-    // As long as the weights stay well above the smallest numbers.
+    // Stop before the weights reach the smallest numbers.
     let cycles = ((-600.0 / guess.ln()) as usize / PERIOD).min(1500);
     // Peak sizes in a middle and in a last window: single values of an oscillation may be near zero.
     let window = cycles / 10;

@@ -1,4 +1,4 @@
-//! Does Lookahead reduce the variance of SGD? The noisy quadratic model, theory beside simulation.
+//! Does Lookahead reduce the variance of SGD? Theory and simulation for the noisy quadratic model.
 //!
 //! The loss is `a / 2 * (x - c)^2` with `c ~ N(0, s^2)` drawn anew each step. With `r = 1 - rate * a`, the variance of SGD settles at
 //! `rate^2 a^2 s^2 / (1 - r^2)`, and that of Lookahead's slow weights at

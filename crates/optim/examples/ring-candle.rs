@@ -1,4 +1,4 @@
-//! Points on a ring, made by a generator that learns from a critic: two networks, two of candle's AdamWs.
+//! Trains a generator of points on a ring against a critic: two networks, each with candle's AdamW.
 //!
 //! Run: `cargo run --release --example ring-candle`; `ring.rs` is the same program with Lookahead.
 
@@ -21,7 +21,7 @@ fn ring(device: &Device) -> Result<Tensor> {
     Tensor::cat(&[angle.cos()?, angle.sin()?], 1)
 }
 
-/// How far from the ring the generated points are in the mean, before and after.
+/// Trains the networks; returns the mean distance of generated points from the ring, before and after.
 pub(crate) fn train(steps: usize) -> Result<(f32, f32)> {
     let device = Device::Cpu;
     let (vars_g, vars_d) = (VarMap::new(), VarMap::new());

@@ -1,4 +1,4 @@
-//! Points on a ring, made by a generator that learns from a critic: two networks, Lookahead around two AdamWs.
+//! Trains a generator of points on a ring against a critic: two networks, each with Lookahead around AdamW.
 //!
 //! Run: `cargo run --release --example ring`; `ring-candle.rs` is the same program with candle alone.
 
@@ -22,7 +22,7 @@ fn ring(device: &Device) -> Result<Tensor> {
     Tensor::cat(&[angle.cos()?, angle.sin()?], 1)
 }
 
-/// How far from the ring the generated points are in the mean, before and after.
+/// Trains the networks; returns the mean distance of generated points from the ring, before and after.
 pub(crate) fn train(steps: usize) -> Result<(f32, f32)> {
     let device = Device::Cpu;
     let (vars_g, vars_d) = (VarMap::new(), VarMap::new());

@@ -136,7 +136,7 @@ pub enum Error {
         /// The tensor, counter or setting.
         key: String,
     },
-    /// The saved state has an entry that this optimizer does not know.
+    /// The saved state has an entry that this optimizer does not have.
     #[error("the saved state has an unexpected `{key}`")]
     StateUnexpected {
         /// The tensor, counter or setting.

@@ -227,13 +227,13 @@ fn finite_or_nan<T: Element>(elements: &[T]) -> f64 {
 fn with_elements(gradient: &Tensor, f: impl Fn(&[f32]) -> f64, d: impl Fn(&[f64]) -> f64) -> Result<f64> {
     let (storage, layout) = gradient.storage_and_layout();
     let (Storage::Cpu(storage), Some((start, end))) = (&*storage, layout.contiguous_offsets()) else {
-        return Err(candle_core::Error::Msg("a gradient made ready is contiguous and here".into()).into());
+        return Err(candle_core::Error::Msg("a prepared gradient is not contiguous on CPU".into()).into());
     };
     if let Some(elements) = f32::slice(storage) {
         return Ok(f(&elements[start..end]));
     }
     match f64::slice(storage) {
         Some(elements) => Ok(d(&elements[start..end])),
-        None => Err(candle_core::Error::Msg("a gradient made ready is f32 or f64".into()).into()),
+        None => Err(candle_core::Error::Msg("a prepared gradient is not f32 or f64".into()).into()),
     }
 }

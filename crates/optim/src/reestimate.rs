@@ -19,10 +19,10 @@ pub struct Reestimate {
     pub momentum: f64,
 }
 
-/// [`with_evaluation_weights`](crate::with_evaluation_weights), after setting the buffers `statistics` to the plain average of the
-/// statistics of `batches` batches at those weights; the running statistics of batch norm were gathered at the fast weights. `forward(i)`
-/// must run the model on the i-th batch in training mode. Afterwards weights and buffers are restored bit for bit, also after an error or a
-/// panic.
+/// Runs `evaluate` with the evaluation weights in the variables, as [`with_evaluation_weights`](crate::with_evaluation_weights) does, and
+/// with the buffers `statistics` set to the average of the statistics of `batches` batches at those weights. Batch norm's running
+/// statistics belong to the fast weights. `forward(i)` must run the model on the i-th batch in training mode. Afterwards weights and buffers
+/// are restored bit for bit, also after an error or a panic.
 ///
 /// The average is exact: buffers are set to zero before each batch, so that a running update leaves `momentum` times the batch's
 /// statistics. PyTorch's `torch.optim.swa_utils.update_bn` does the same for averages.

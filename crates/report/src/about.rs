@@ -8,13 +8,13 @@ use crate::row::{Row, main_data};
 use crate::words::noun;
 
 impl Report {
-    /// What the runs learn.
+    /// The task of the runs.
     pub fn task(&self) -> TaskKind {
         self.data.task
     }
 
-    /// The published figures for the data set; none for other experiments, for language models, for a folder of
-    /// photographs that is neither Imagenette nor ImageNet, and where no row of this report has a published one beside it.
+    /// The published figures for the data set. Empty for other experiments, for language models, for a folder of photographs
+    /// that is neither Imagenette nor ImageNet, and if no row of this report has a published counterpart.
     pub fn references(&self) -> Vec<Reference> {
         if self.task() != TaskKind::Images || self.is_other_folder() {
             return Vec::new();
@@ -33,8 +33,8 @@ impl Report {
         }
     }
 
-    /// A sentence about the data: numbers of classes and of images or tokens, their parts, and which part the figures
-    /// are measured on. Empty if no run folder says.
+    /// A sentence about the data: numbers of classes and of images or tokens, the parts, and the part that figures are
+    /// measured on. Empty if no run folder has this information.
     pub fn about_data(&self) -> String {
         let DataSet { task, train, valid, test, classes, .. } = &self.data;
         let counted =
@@ -56,7 +56,7 @@ impl Report {
         }
     }
 
-    /// Which images or tokens the figures of the table are measured on; `None` while no run is finished.
+    /// The part of the data that the table's figures are measured on; `None` while no run is finished.
     fn figures_from(&self) -> Option<String> {
         let done =
             |run: &&Run| run.status == Status::Done && run.data_sha256().is_none_or(|data| data == self.data.sha256);
@@ -95,7 +95,7 @@ impl Report {
     }
 }
 
-/// The first and the last class folder tell ImageNet from other thousands.
+/// Whether the class folders are ImageNet's, by their number and the first and last name.
 fn is_imagenet(classes: &[String]) -> bool {
     let ends = classes.first().zip(classes.last()).map(|(first, last)| (first.as_str(), last.as_str()));
     classes.len() == 1000 && ends == Some(("n01440764", "n15075141"))
@@ -116,7 +116,7 @@ const IMAGENETTE_CLASSES: [&str; 10] = [
     "n03888257",
 ];
 
-/// The data and the task of most runs, combined from what each run says.
+/// The data and the task of most runs, combined from the run folders.
 pub(crate) fn data(runs: &[Run]) -> DataSet {
     let main = main_data(runs);
     let on_it = || runs.iter().filter(|run| run.data_sha256().is_none_or(|data| Some(data) == main));

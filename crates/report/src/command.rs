@@ -21,7 +21,7 @@ use crate::{Found, LeftOut, Report};
                   Exit status: 0 done; 2 bad usage or output that cannot be written; 3 no run folder found; 5 the disk is full."
 )]
 pub struct Arguments {
-    /// Run folders, experiments (folders of runs) or folders of experiments
+    /// Runs, experiments (folders of runs) or folders of experiments
     #[arg(default_value = "runs")]
     runs: Vec<PathBuf>,
 
@@ -41,12 +41,12 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     metrics: Option<Option<PathBuf>>,
 
-    /// Also write the tables of all experiments as Markdown: between the lines
-    /// "<!-- results: written by `just report --results` -->" and "<!-- end of results -->" if FILE has them, else as a page
+    /// Also write the tables of all experiments to FILE as Markdown: between its lines
+    /// "<!-- results: written by `just report --results` -->" and "<!-- end of results -->", else as the whole file
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
 
-    /// Print neither the table nor the names of written files, only notes and errors
+    /// Print only notes and errors, not the table or the names of written files
     #[arg(long)]
     quiet: bool,
 }
@@ -64,7 +64,7 @@ pub enum Error {
 
     /// One output file was given for several experiments.
     #[error(
-        "{flag} {} is one file for {experiments} experiments: report one experiment, use a folder with --out, or --metrics without a file",
+        "{flag} {} is one file for {experiments} experiments: report one of them, give --out a folder, or use --metrics without a file",
         path.display()
     )]
     Conflict {
@@ -97,7 +97,7 @@ fn listed(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// Writes and prints the reports that `arguments` ask for.
+/// Writes and prints the reports requested by `arguments`.
 ///
 /// # Errors
 /// Any [`Error`]. If the page of one experiment cannot be written, the others are still reported.
@@ -168,7 +168,7 @@ fn print(arguments: &Arguments, report: &Report, is_first: bool) -> Result<(), R
     if differences.is_empty() { Ok(()) } else { say(&format!("{differences}\n")) }
 }
 
-/// Writes the page and the other files asked for. With several experiments, `name` distinguishes their files.
+/// Writes the page and the other requested files. With several experiments, `name` distinguishes their files.
 fn write(
     arguments: &Arguments,
     found: &Found,

@@ -1,4 +1,4 @@
-//! Differences between rows, paired by seed, and the choice of those printed.
+//! Differences between rows, paired by seed, and the selection of those that are printed.
 
 use lookahead_runs::{PairedDifference, Run, TaskKind, by_seed};
 
@@ -42,8 +42,8 @@ impl Comparison {
         Self { row: self.baseline, baseline: self.row, mean: -self.mean, interval, ..self }
     }
 
-    /// A phrase on whether the difference is distinguishable from noise. It is empty if the sign says enough, which it
-    /// does not if lower is better.
+    /// A phrase on whether the difference is distinguishable from noise. It is empty if the sign of the difference suffices,
+    /// that is, if higher is better.
     pub(crate) fn verdict(&self) -> &'static str {
         match (self.interval, self.is_better()) {
             (None, _) if self.pairs > 1 => "the same in all seeds",

@@ -29,8 +29,8 @@ pub fn results(reports: &[Report]) -> String {
 }
 
 /// `document` with the same tables between the lines
-/// ``<!-- results: written by `just report --results` -->`` and `<!-- end of results -->`, and everything else as it
-/// was. `None` if it does not have both lines, in this order.
+/// ``<!-- results: written by `just report --results` -->`` and `<!-- end of results -->`, and everything else unchanged.
+/// `None` unless it has both lines, in this order.
 ///
 /// ```
 /// use lookahead_report::results_in;
@@ -47,7 +47,7 @@ pub fn results_in(document: &str, reports: &[Report]) -> Option<String> {
     Some(format!("{before}{BEGIN}\n\n{introduction}{sections}\n{END}{after}"))
 }
 
-/// What the tables show and how.
+/// The introduction to the tables.
 fn introduction(reports: &[Report]) -> String {
     let tasks = if reports.is_empty() { vec![TaskKind::default()] } else { reports.iter().map(Report::task).collect() };
     let listed = |word: fn(TaskKind) -> &'static str, between: &str| -> String {

@@ -18,7 +18,7 @@ const BUCKETS: usize = 300;
 /// The points of a run: steps done, and the value at that step.
 type Values = dyn Fn(&Run) -> Vec<(u64, f64)>;
 
-/// A figure: what is drawn of each run.
+/// A figure: the values drawn for each run.
 struct Drawn {
     /// File name without the extension.
     name: &'static str,

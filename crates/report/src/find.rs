@@ -40,8 +40,7 @@ pub fn find(paths: &[PathBuf], left_out: &mut Vec<LeftOut>) -> Vec<Found> {
                 // At most two levels down: below that, several experiments may have the same name.
                 for folder in others.iter().filter(|_| inner.is_empty()) {
                     if folders_in(folder, left_out).iter().any(|run| Run::is_at(run)) {
-                        left_out
-                            .push(LeftOut::new(folder.display(), "is nested too deep; pass this folder to report it"));
+                        left_out.push(LeftOut::new(folder.display(), "is too deep; pass its path to report it"));
                     }
                 }
                 runs.extend(inner);
@@ -51,7 +50,7 @@ pub fn find(paths: &[PathBuf], left_out: &mut Vec<LeftOut>) -> Vec<Found> {
         if runs.is_empty() {
             left_out.push(LeftOut::new(
                 path.display(),
-                "contains no run folder, which would have a metrics.jsonl or a config.toml",
+                "contains no run: a run folder has a metrics.jsonl or a config.toml",
             ));
         }
         for run in runs {

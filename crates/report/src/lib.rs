@@ -82,7 +82,7 @@ pub use target::TimeToTarget;
 pub use text::text;
 pub use thin::Curve;
 
-/// Something that the report leaves out, and why.
+/// An item that the report leaves out, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// The run, file or folder.

@@ -31,7 +31,7 @@ impl Source {
         }
     }
 
-    /// The runs behind each figure, as a phrase: `one run each`.
+    /// The number of runs behind each figure, as a phrase: `one run each`.
     pub fn runs(self) -> &'static str {
         match self {
             Self::OriginalKeep | Self::OriginalReset => "one run each",

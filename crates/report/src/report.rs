@@ -17,13 +17,13 @@ use crate::row::{Row, rows};
 pub struct Report {
     /// The experiment's name, such as `cifar10`.
     pub name: String,
-    /// The protocol; empty if no file says, like `model` and `device`.
+    /// The protocol; like `model` and `device`, empty if no file contains it.
     pub protocol: String,
     /// The network.
     pub model: String,
     /// The device.
     pub device: String,
-    /// The data of most runs, as far as the run folders say.
+    /// The data of most runs, as far as the run folders contain it.
     pub data: DataSet,
     /// Warnings about comparing rows, such as different data; one sentence each.
     pub warnings: Vec<String>,
@@ -55,7 +55,7 @@ impl Report {
         }
         leave_out_other_tasks(&mut runs, data.task, &mut left_out);
         for run in &mut runs {
-            // Run folders of version 0.1 do not say that the run diverged.
+            // Run folders of version 0.1 do not record divergence.
             let diverged = summary.as_ref().is_some_and(|summary| summary.diverged.contains(&run.name));
             if run.status == Status::Unfinished && diverged {
                 run.status = Status::Diverged;
@@ -134,7 +134,7 @@ impl Report {
     }
 }
 
-/// Leaves out runs of another task: their columns and units are different. A run that does not say its task is kept.
+/// Leaves out runs of another task, whose columns and units differ. A run without a task in its folder is kept.
 fn leave_out_other_tasks(runs: &mut Vec<Run>, task: TaskKind, left_out: &mut Vec<LeftOut>) {
     runs.retain(|run| {
         let other = run.data.as_ref().map(|data| data.task).filter(|other| *other != task);

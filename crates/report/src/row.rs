@@ -11,8 +11,7 @@ use crate::metric::{Metric, metrics};
 pub struct Row {
     /// Name, optimizer and wrapper; tables and pages show [`RowId::label`].
     pub id: RowId,
-    /// SHA-256 of the data of its runs; `None` if no run says. Runs of one optimizer on different data form separate
-    /// rows.
+    /// SHA-256 of the data of its runs; `None` if unknown. Runs of one optimizer on different data form separate rows.
     pub data: Option<String>,
     /// The part of the data that its loss and scores are measured on.
     pub split: Split,
@@ -32,15 +31,15 @@ impl Row {
     }
 }
 
-/// SHA-256 of the data of most of `runs`, the first in a tie; `None` if no run says.
+/// SHA-256 of the data of most of `runs`, the first in a tie; `None` if unknown.
 pub(crate) fn main_data(runs: &[Run]) -> Option<&str> {
     let all: Vec<&str> = runs.iter().filter_map(Run::data_sha256).collect();
     let count = |data: &str| all.iter().filter(|other| **other == data).count();
     all.iter().copied().rev().max_by_key(|data| count(data))
 }
 
-/// The rows that `runs` of `task` form, sorted by inner optimizer, the plain one first. A run that does not say its
-/// data is counted with those of most runs.
+/// The rows of `runs` of `task`, sorted by inner optimizer, the plain one first. A run without data in its folder is
+/// assigned the data of most runs.
 pub(crate) fn rows(runs: &[Run], task: TaskKind) -> Vec<Row> {
     let main = main_data(runs);
     let mut groups: BTreeMap<(&str, &str, Option<&str>), Vec<usize>> = BTreeMap::new();
@@ -63,7 +62,7 @@ pub(crate) fn rows(runs: &[Run], task: TaskKind) -> Vec<Row> {
 
 fn row(runs: &[Run], task: TaskKind, mut own: Vec<usize>, data: Option<&str>) -> Row {
     own.sort_by_key(|&run| runs[run].seed);
-    // A run without configuration has only the row's name; the others have its title, too.
+    // A run without configuration has only the row's name; others also have its title.
     let id = own.iter().find(|&&run| !runs[run].config.is_empty()).or(own.first());
     let id = id.map(|&run| runs[run].row.clone()).unwrap_or_default();
     let summaries = || own.iter().filter_map(|&run| runs[run].summary.as_ref());

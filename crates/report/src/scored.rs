@@ -7,12 +7,12 @@ use crate::metric::{Metric, compared, metrics};
 use crate::report::Report;
 use crate::words::{a_unit, in_full};
 
-/// What the page knows about its task.
+/// The page's data about its task.
 #[derive(Debug, Serialize)]
 pub(crate) struct Scored {
     /// The unit of a loss, after `nats`: `per image`.
     a_unit: &'static str,
-    /// What runs with the same seed share.
+    /// Properties that runs with the same seed share.
     shared_by_seed: &'static str,
     /// The measures, the score first.
     measures: Vec<MeasureData>,

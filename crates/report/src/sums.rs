@@ -78,7 +78,7 @@ pub(crate) fn sample<'a>(mut runs: impl Iterator<Item = &'a Run>) -> Option<Samp
     })
 }
 
-/// A text and the run that wrote it.
+/// A text, and the run that generated it.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Sample {
     run: String,

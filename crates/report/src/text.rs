@@ -41,7 +41,7 @@ pub fn text(report: &Report, width: usize) -> String {
     text
 }
 
-/// `cifar10: protocol quick, resnet20 on cpu`, as far as it is known.
+/// `cifar10: protocol quick, resnet20 on cpu`; unknown parts are omitted.
 fn heading(report: &Report) -> String {
     let Report { protocol, model, device, .. } = report;
     let name = report.title();
@@ -89,7 +89,7 @@ fn ours(report: &Report, width: usize) -> String {
     Cells { head: &head, rows, spare: &spare }.fitted(width)
 }
 
-/// The differences, or why there are none.
+/// The differences, or a note if there are none.
 fn told_apart(report: &Report, width: usize) -> String {
     let found = differences(report);
     if found.is_empty() {

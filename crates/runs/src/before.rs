@@ -1,4 +1,4 @@
-//! Checks whether what an earlier process left in a run folder can be resumed.
+//! Checks whether a run folder of an earlier process can be resumed.
 
 use std::fs;
 use std::path::Path;

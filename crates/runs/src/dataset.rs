@@ -8,7 +8,7 @@ use crate::score::TaskKind;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DataSet {
-    /// What the run learns.
+    /// The run's task.
     pub task: TaskKind,
     /// Its name, such as `cifar10` or that of the folder.
     pub name: String,

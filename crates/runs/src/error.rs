@@ -42,7 +42,7 @@ pub enum Error {
     },
 
     /// The run folder was written by an older version, whose configuration has a different form.
-    #[error("{} was written by version {version}: this version can read that run, but not continue it", path.display())]
+    #[error("{} was written by version {version}: this version can read the run, but cannot resume it", path.display())]
     OtherVersion {
         /// The run folder.
         path: PathBuf,

@@ -44,7 +44,7 @@ pub struct RunFolder {
     lock: Lock,
 }
 
-/// What [`RunFolder::open`] found.
+/// The result of [`RunFolder::open`].
 #[derive(Debug)]
 pub enum Opened {
     /// The run is done; its summary.

@@ -31,7 +31,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file, missing: None }),
             Err(TryLockError::WouldBlock) => Err(Error::Locked { path: folder.to_path_buf() }),
-            // The file was created, so the folder is usable: training without a lock is better than not training.
+            // The file was created, so the folder is usable: train without a lock.
             Err(TryLockError::Error(reason)) => Ok(Self { _file: file, missing: Some(reason) }),
         }
     }

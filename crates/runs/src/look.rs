@@ -14,9 +14,9 @@ use crate::folder::{CONFIG, DIVERGED, SUMMARY};
 pub enum Look {
     /// Not begun, running, or interrupted.
     ToDo,
-    /// It has a `summary.json`.
+    /// Finished: it has a `summary.json`.
     Done,
-    /// Its loss became infinite or NaN with this configuration, and would again.
+    /// Its loss became infinite or NaN with this configuration; another attempt would repeat that.
     Diverged,
 }
 

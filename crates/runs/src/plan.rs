@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::atomic;
 use crate::error::Result;
 
-/// The runs of the last command, so that a report can name those that were not begun.
+/// The runs of the last command, so that a report can list those that have not started.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Plan {
     /// Names of the run folders.

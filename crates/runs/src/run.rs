@@ -15,7 +15,7 @@ use crate::score::TaskKind;
 use crate::summary::RunSummary;
 use crate::{atomic, settings};
 
-/// How far a run got.
+/// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// It has a readable `summary.json`.
@@ -37,7 +37,7 @@ impl Status {
     }
 }
 
-/// The content of a run folder, in whatever state it is.
+/// The content of a run folder: finished, unfinished or damaged.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// The folder's name.
@@ -48,7 +48,7 @@ pub struct Run {
     pub row: RowId,
     /// The seed; 0 if it is unknown.
     pub seed: u64,
-    /// How far the run got.
+    /// The status of the run.
     pub status: Status,
     /// `summary.json`; `None` if the run is not finished.
     pub summary: Option<RunSummary>,
@@ -115,7 +115,7 @@ impl Run {
         path.join(METRICS).is_file() || path.join(CONFIG).is_file()
     }
 
-    /// What the run learns; images if the folder does not say.
+    /// The run's task; images if the folder does not contain it.
     pub fn task(&self) -> TaskKind {
         self.data.as_ref().map(|data| data.task).unwrap_or_default()
     }

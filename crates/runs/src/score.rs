@@ -1,10 +1,10 @@
-//! What runs are scored by: the measures, their units, and which direction is better.
+//! Tasks and their measures: names, units, and which direction is better.
 
 use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-/// What a run learns. It determines the columns and wording of tables, charts and terminals.
+/// The task of a run. It determines the columns and wording of tables, charts and terminals.
 ///
 /// ```
 /// use lookahead_runs::{Measure, TaskKind};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Spread {
     /// Arithmetic mean.
     pub mean: f64,
-    /// Sample standard deviation (divisor n - 1); `None` for a single value, which says nothing about noise.
+    /// Sample standard deviation (divisor n - 1); `None` for a single value.
     pub std: Option<f64>,
 }
 
@@ -32,8 +32,8 @@ impl Spread {
     }
 }
 
-/// Spread of differences that rounding alone can cause, relative to the values: each value is off by up to half of
-/// 2.2e-16.
+/// Maximum spread of differences caused by rounding, relative to the values: the relative error of each value is up to
+/// 1.1e-16.
 const ROUNDING: f64 = 16.0 * f64::EPSILON;
 
 /// A difference between two optimizers, paired by seed.

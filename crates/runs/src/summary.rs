@@ -106,13 +106,13 @@ pub struct ExperimentSummary {
     pub schema: u32,
     /// Name of the experiment.
     pub experiment: String,
-    /// The protocol the settings started from.
+    /// The protocol that the settings started from.
     pub protocol: String,
     /// The device.
     pub device: String,
     /// The network.
     pub model: String,
-    /// What the runs learn.
+    /// The task of the runs.
     #[serde(default)]
     pub task: TaskKind,
     /// One row per optimizer and state policy.

@@ -2,12 +2,12 @@
 
 use crate::{CHANNELS, Image, ImageSize};
 
-/// From a pixel of the result to a place in the image, both counted from the middle: x' = m0 x + m1 y + m2, y' = m3 x + m4 y + m5.
+/// Maps a pixel of the result to a position in the image, both relative to the centre: x' = m0 x + m1 y + m2, y' = m3 x + m4 y + m5.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Affine([f64; 6]);
 
 impl Affine {
-    /// The inverse of a turn and two shears (radians) around `center`, then a move: torchvision's `_get_inverse_affine_matrix`.
+    /// The inverse of a rotation and two shears (radians) around `center` and a translation: torchvision's `_get_inverse_affine_matrix`.
     fn inverse(center: [f64; 2], turn: f64, shift: [f64; 2], shear: [f64; 2]) -> Self {
         let ([cx, cy], [tx, ty], [sx, sy]) = (center, shift, shear);
         let a = (turn - sy).cos() / sy.cos();
@@ -21,7 +21,7 @@ impl Affine {
 
     /// Shears around the upper left corner, in radians.
     pub(super) fn shear(x: f64, y: f64, size: ImageSize) -> Self {
-        // Through degrees and back, as torchvision does, for the same last bit.
+        // To degrees and back, as in torchvision, for the same bits.
         let [x, y] = [x, y].map(|angle| angle.to_degrees().to_radians());
         Self::inverse([-0.5 * size.width as f64, -0.5 * size.height as f64], 0.0, [0.0; 2], [x, y])
     }
@@ -31,19 +31,19 @@ impl Affine {
         Self::inverse([0.0; 2], 0.0, [x, y], [0.0; 2])
     }
 
-    /// Turns counter-clockwise around the middle.
+    /// Rotates counter-clockwise around the centre.
     pub(super) fn rotate(degrees: f64) -> Self {
         // torchvision takes the angle modulo a full turn first.
         Self::inverse([0.0; 2], -degrees.rem_euclid(360.0).to_radians(), [0.0; 2], [0.0; 2])
     }
 
-    /// Replaces the image; `fill` comes in over the border.
+    /// Transforms the image; pixels from outside get `fill`.
     pub(super) fn apply(&self, image: &mut Image, fill: [u8; CHANNELS]) {
         let source = image.clone();
         let (view, ImageSize { height, width }) = (source.view(), source.size());
         let (w, h) = (width as f32, height as f32);
         let m = self.0.map(|v| v as f32);
-        // In units of half the image, and back, in f32: which of two pixels is the nearer is decided by that rounding.
+        // To units of half the image and back, in f32: this rounding decides between two equally near pixels.
         let [ax, bx, cx] = [m[0] / (0.5 * w), m[1] / (0.5 * w), m[2] / (0.5 * w)];
         let [ay, by, cy] = [m[3] / (0.5 * h), m[4] / (0.5 * h), m[5] / (0.5 * h)];
         let place = |unit: f32, side: f32| ((unit + 1.0) * (side / 2.0) - 0.5).round_ties_even();
@@ -60,7 +60,7 @@ impl Affine {
     }
 }
 
-/// a b + c in one rounding (but for ties of ties), as torch's matrix product has it: by way of f64, where the product is exact.
+/// a b + c with one rounding (except for double ties), as in torch's matrix product: computed in f64, where the product is exact.
 fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
     (f64::from(a) * f64::from(b) + f64::from(c)) as f32
 }

@@ -17,7 +17,7 @@ use crate::{ImageSize, Result};
 pub struct CenterCrop {
     /// Side of the result, 1..=8192.
     pub size: usize,
-    /// What lies outside the image. Default: zero.
+    /// Pixels outside the image. Default: zero.
     #[serde(default)]
     pub border: Border,
 }

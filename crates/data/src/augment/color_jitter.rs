@@ -31,7 +31,7 @@ pub struct ColorJitter {
     pub hue: f64,
 }
 
-/// One of the four, with its amount.
+/// One of the four adjustments, with its amount.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Adjustment {
     Brightness(f64),
@@ -52,7 +52,7 @@ impl ColorJitter {
         check("color-jitter.hue", self.hue, (0.0..=0.5).contains(&self.hue), "in [0, 0.5]")
     }
 
-    /// What to do to one image, in order.
+    /// Draws the adjustments for one image, in order.
     pub(crate) fn draw(&self, rng: &mut SampleRng) -> Vec<Adjustment> {
         let order = rng.permutation(4);
         let mut factor = |x: f64| rng.range((1.0 - x).max(0.0), 1.0 + x);
@@ -98,20 +98,20 @@ impl Adjustment {
     }
 }
 
-/// torchvision's luma, cut to a whole number.
+/// torchvision's luma, truncated to an integer.
 fn grey(pixel: [u8; CHANNELS]) -> f32 {
     let [r, g, b] = pixel.map(f32::from);
     (r * 0.2989 + g * 0.587 + b * 0.114).floor()
 }
 
-/// Exact: whole numbers below 2^53.
+/// Exact: a sum of integers below 2^53.
 fn mean_grey(image: &Image) -> f32 {
     let pixels = image.pixels().as_chunks::<CHANNELS>().0;
     let sum: u64 = pixels.iter().map(|&pixel| grey(pixel) as u64).sum();
     (sum as f64 / pixels.len() as f64) as f32
 }
 
-/// `factor` of the value and the rest of `other`, cut to 0..=255 and to a whole number (a cast from float saturates).
+/// `factor * value + (1 - factor) * other`, clamped to 0..=255 and truncated to an integer (a cast from float saturates).
 fn blend(value: u8, other: f32, factor: f64) -> u8 {
     (f32::from(value) * factor as f32 + other * (1.0 - factor) as f32) as u8
 }

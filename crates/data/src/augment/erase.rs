@@ -49,7 +49,7 @@ impl RandomErasing {
         Ok(())
     }
 
-    /// The part to paint over.
+    /// Draws the rectangle to paint over; `None` for none.
     pub(crate) fn draw(&self, size: ImageSize, rng: &mut SampleRng) -> Option<Rect> {
         if !rng.coin(self.p) {
             return None;

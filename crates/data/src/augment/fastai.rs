@@ -69,7 +69,7 @@ impl Default for FastaiAugment {
 /// The random choices for one image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct FastaiDraw {
-    /// Place of the crop among the possible ones, rows and columns, in \[0, 1).
+    /// Position of the crop among the possible ones, rows and columns, in \[0, 1).
     pub(crate) crop: [f64; 2],
     pub(crate) flip: bool,
     pub(crate) warp: Option<[f64; 4]>,
@@ -77,7 +77,7 @@ pub(crate) struct FastaiDraw {
     pub(crate) rotate: Option<f64>,
     /// Scale, and focus of rows and columns in \[0, 1).
     pub(crate) zoom: Option<[f64; 3]>,
-    /// Brightness in (0, 1), 1/2 leaves it alone.
+    /// Brightness in (0, 1); 1/2 changes nothing.
     pub(crate) brightness: Option<f64>,
     pub(crate) contrast: Option<f64>,
 }
@@ -127,7 +127,7 @@ impl FastaiDraw {
         out
     }
 
-    /// From pixels of the result to pixels of the image, both counted from the centre of the first.
+    /// Maps pixels of the result to pixels of the image, both relative to the centre of the first pixel.
     fn map(&self, from: ImageSize, size: usize) -> Projective {
         let (height, width) = (from.height as f64, from.width as f64);
         // fastai's coordinates: -1 to 1 over the image.
@@ -146,8 +146,8 @@ impl FastaiDraw {
         from_unit * self.affine(height / width) * warp * to_unit * crop
     }
 
-    /// Rotation after zoom, in fastai's order; only then are the mixed entries scaled to the image's shape, as fastai does, so that the
-    /// zoom's focus is turned as if the image were square.
+    /// Rotation after zoom, in fastai's order. The off-diagonal entries are scaled to the image's shape only afterwards, as in fastai, so
+    /// the zoom's focus is rotated as if the image were square.
     fn affine(&self, height_over_width: f64) -> Projective {
         let angle = self.rotate.unwrap_or(0.0).to_radians();
         let (sin, cos) = (angle.sin(), angle.cos());
@@ -165,7 +165,7 @@ impl FastaiDraw {
         affine
     }
 
-    /// What becomes of each value.
+    /// The new value of each pixel value.
     fn light(&self) -> [u8; 256] {
         if self.brightness.is_none() && self.contrast.is_none() {
             return std::array::from_fn(|v| v as u8);
@@ -205,7 +205,7 @@ impl Projective {
         (u / w, v / w)
     }
 
-    /// The map that takes the corners, moved outwards by `m` as fastai does, to the corners of the square -1..1.
+    /// The map of the corners, moved outwards by `m` as in fastai, to the corners of the square -1..1.
     fn symmetric_warp(m: [f64; 4]) -> Self {
         let moved = [
             [-1.0 - m[3], -1.0 - m[1]],
@@ -224,7 +224,7 @@ impl Projective {
     }
 }
 
-/// Gauss and Jordan with the largest pivot. Tilts below 0.9 keep the corners apart, so there is a solution.
+/// Gauss-Jordan elimination with the largest pivot. With tilts below 0.9 the corners are distinct, so there is a solution.
 fn solve(mut rows: [[f64; 9]; 8]) -> [f64; 8] {
     for column in 0..8 {
         let pivot =

@@ -5,7 +5,7 @@ use super::window::Window;
 use super::{RandomResizedCrop, Transform};
 use crate::{Error, Image, ImageSize, ImageView, Result, SampleRng};
 
-/// An image on its way through a pipeline, with the crops and flips that are still to be made.
+/// An image inside a pipeline, with pending crops and flips.
 pub(super) struct Held<'a> {
     borrowed: ImageView<'a>,
     owned: Option<Image>,
@@ -13,7 +13,7 @@ pub(super) struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    /// The image as it was read.
+    /// An image without pending changes.
     pub(super) fn new(image: ImageView<'a>) -> Self {
         Self { borrowed: image, owned: None, window: Window::whole(image.size()) }
     }
@@ -27,7 +27,7 @@ impl<'a> Held<'a> {
         self.owned = Some(image);
     }
 
-    /// Makes the crops and flips that are pending. What a window cut away is gone: a second one must not bring it back.
+    /// Applies the pending crops and flips. A second window must not restore what the first cut away.
     fn settle(&mut self) {
         if !self.window.is_whole(self.source().size()) {
             let mut image = Image::black(self.window.size);
@@ -42,7 +42,7 @@ impl<'a> Held<'a> {
         Ok(())
     }
 
-    /// One step. Crops and flips wait until a step needs their result.
+    /// Applies one step. Crops and flips stay pending until a step needs their result.
     pub(super) fn apply(&mut self, step: &Transform, rng: &mut SampleRng) -> Result<()> {
         match step {
             Transform::PadCrop(crop) => self.crop(|size| crop.window(size, rng))?,
@@ -84,7 +84,7 @@ impl<'a> Held<'a> {
         f(self.owned.get_or_insert_with(|| borrowed.to_image()));
     }
 
-    /// The last steps, scaled and mirrored in one go: `crop`, then `flips`.
+    /// The last steps, scaled and mirrored in one pass: `crop`, then `flips`.
     pub(super) fn finish_scaled(
         mut self,
         crop: &RandomResizedCrop,
@@ -99,12 +99,12 @@ impl<'a> Held<'a> {
         self.settle();
         let part = crop.draw(self.source().size(), rng);
         flips.iter().try_for_each(|flip| self.apply(flip, rng))?;
-        // All that flips leave of a whole window is which way round it is.
+        // Flips change only the orientation of a whole window.
         resample(self.source(), part, size, self.window.mirrored, out);
         Ok(())
     }
 
-    /// The crops and flips that wait, straight into `out`.
+    /// Applies the pending crops and flips and writes the result to `out`.
     pub(super) fn finish(self, out: &mut [u8]) -> Result<()> {
         if out.len() != self.window.size.bytes() {
             return Err(Error::Pixels { size: self.window.size, images: 1, found: out.len() });

@@ -14,7 +14,7 @@ pub(super) fn solarize(image: &mut Image, threshold: f32) {
     image.pixels_mut().iter_mut().for_each(|v| *v = table[*v as usize]);
 }
 
-/// Stretches each channel to 0..=255; one of a single value stays.
+/// Stretches each channel to 0..=255; a channel with a single value is unchanged.
 pub(super) fn autocontrast(image: &mut Image) {
     for (channel, histogram) in histograms(image).into_iter().enumerate() {
         let (Some(low), Some(high)) = (histogram.iter().position(|&n| n > 0), histogram.iter().rposition(|&n| n > 0))
@@ -29,7 +29,7 @@ pub(super) fn autocontrast(image: &mut Image) {
     }
 }
 
-/// Makes the values of each channel as likely as one another, as far as whole steps allow: Pillow's scheme.
+/// Equalizes the histogram of each channel, as far as integer steps allow: Pillow's algorithm.
 pub(super) fn equalize(image: &mut Image) {
     for (channel, histogram) in histograms(image).into_iter().enumerate() {
         let total: u32 = histogram.iter().sum();

@@ -54,7 +54,7 @@ fn check(setting: &'static str, value: impl ToString, ok: bool, rule: &'static s
     if ok { Ok(()) } else { Err(Error::setting(setting, value, rule)) }
 }
 
-/// Largest side any transform may ask for: keeps one sample below 200 MB.
+/// Largest side of a transform's result: keeps one sample below 200 MB.
 const MAX_SIDE: usize = 8192;
 
 fn check_side(setting: &'static str, side: usize) -> Result<()> {

@@ -84,7 +84,7 @@ impl Own {
         let own = |source| Error::Own { name: self.name(), source };
         let image = self.0.apply(image, rng).map_err(own)?;
         if image.size() != expected {
-            return Err(own(format!("the result is {}, but its `output_size` says {expected}", image.size()).into()));
+            return Err(own(format!("the result is {}, but `output_size` returns {expected}", image.size()).into()));
         }
         Ok(image)
     }
@@ -111,7 +111,7 @@ impl<'de> Deserialize<'de> for Own {
             name: String,
         }
         let Named { name } = Named::deserialize(deserializer)?;
-        let problem = format!("`{name}` is an augmentation of a program's own: that program adds it, a file cannot");
+        let problem = format!("`{name}` is a custom augmentation: add it in the program, not in a file");
         Err(serde::de::Error::custom(problem))
     }
 }

@@ -6,7 +6,7 @@ use super::window::Window;
 use super::{check, check_side};
 use crate::{Error, ImageSize, Result, SampleRng};
 
-/// What lies outside an image.
+/// Pixels outside an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Border {
@@ -18,7 +18,7 @@ pub enum Border {
 }
 
 impl Border {
-    /// Where along an axis of `len` pixels the pixel at `position` comes from.
+    /// The source index, on an axis of `len` pixels, of the pixel at `position`; `None` for a black pixel.
     pub(crate) fn place(self, position: isize, len: usize) -> Option<usize> {
         if (0..len as isize).contains(&position) {
             return Some(position as usize);
@@ -41,7 +41,7 @@ impl Border {
 /// |---|---|---|---|
 /// | `pad` | 4 | pixels added on each side | 0..=8192 |
 /// | `size` | none | side of the (square) window; none keeps the image's height and width | 1..=8192 |
-/// | `border` | zero | what the padding holds | zero, reflect |
+/// | `border` | zero | content of the padding | zero, reflect |
 ///
 /// The corner is uniform over all places where the window fits: 9 x 9 places for pad 4 and an unchanged size. A window larger than the
 /// padded image is an error.
@@ -57,7 +57,7 @@ pub struct PadCrop {
     /// Side of the window; none keeps the image's size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<usize>,
-    /// What the padding holds.
+    /// Content of the padding.
     pub border: Border,
 }
 
@@ -77,11 +77,10 @@ impl PadCrop {
         self.size.map_or(input, ImageSize::square)
     }
 
-    /// The part to cut out of an image of size `input`.
+    /// Draws the window to cut out of an image of size `input`.
     ///
     /// # Errors
-    /// [`Error::Crop`] where the window is larger than the padded image, as torchvision has it: what it would show beside the image is
-    /// black.
+    /// [`Error::Crop`] if the window is larger than the padded image, as in torchvision.
     pub(super) fn window(&self, input: ImageSize, rng: &mut SampleRng) -> Result<Window> {
         let size = self.output_size(input);
         let padded = ImageSize::new(input.height + 2 * self.pad, input.width + 2 * self.pad);

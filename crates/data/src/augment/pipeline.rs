@@ -109,7 +109,7 @@ impl Pipeline {
 
     /// The size of every result, if the last steps fix it for any image.
     pub fn fixed_size(&self) -> Option<ImageSize> {
-        // Two sizes of different shape that come out alike after a step that fixes the size.
+        // Two different shapes give the same size only if a step fixes it.
         let sizes = [ImageSize::new(3, 5), ImageSize::new(700, 300)].map(|size| self.output_size(size));
         (sizes[0] == sizes[1]).then_some(sizes[0])
     }
@@ -134,7 +134,7 @@ impl Pipeline {
         let mut held = Held::new(image);
         for (i, step) in self.steps.iter().enumerate() {
             match (step, &self.steps[i + 1..]) {
-                // The usual end of a pipeline for photographs: scaled straight into the batch.
+                // The usual end of a pipeline for photographs: scale directly into the batch.
                 (Transform::RandomResizedCrop(crop), flips) if flips.iter().all(is_flip) => {
                     return held.finish_scaled(crop, flips, rng, out);
                 }

@@ -58,7 +58,7 @@ pub(crate) fn resize(image: ImageView<'_>, from: Rect, size: ImageSize) -> Resul
     Ok(out)
 }
 
-/// Refuses a result of more than [`MAX_PIXELS`], before anything is allocated.
+/// Rejects a result of more than [`MAX_PIXELS`] pixels before anything is allocated.
 pub(super) fn checked(size: ImageSize) -> Result<ImageSize> {
     let pixels = size.height.checked_mul(size.width).filter(|&pixels| pixels <= MAX_PIXELS);
     pixels.map(|_| size).ok_or_else(|| Error::setting("resize", size, "at most 2^26 pixels"))

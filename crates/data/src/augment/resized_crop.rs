@@ -37,7 +37,7 @@ impl Default for RandomResizedCrop {
     }
 }
 
-/// Draws before the centred part is taken: torchvision's.
+/// Number of draws before the centred part is taken, as in torchvision.
 const ATTEMPTS: usize = 10;
 
 impl RandomResizedCrop {
@@ -52,7 +52,7 @@ impl RandomResizedCrop {
         Ok(())
     }
 
-    /// The part to cut out of an image of size `input`.
+    /// Draws the part to cut out of an image of size `input`.
     pub(crate) fn draw(&self, input: ImageSize, rng: &mut SampleRng) -> Rect {
         let (height, width) = (input.height as f64, input.width as f64);
         let [low, high] = self.ratio;

@@ -1,9 +1,9 @@
-//! Sharpness: an image against its own blur.
+//! Sharpness: the difference of an image from its blurred copy.
 
 use crate::{CHANNELS, Image, ImageSize};
 
-/// Moves each inner pixel away from its blur (factor above 1) or towards it (below); the border stays, and so does an image of no more
-/// than two rows or columns.
+/// Moves each inner pixel away from its blurred value (factor above 1) or towards it (below 1). The border is unchanged, as is an image
+/// with at most two rows or columns.
 pub(super) fn sharpen(image: &mut Image, factor: f64) {
     let ImageSize { height, width } = image.size();
     if height <= 2 || width <= 2 {

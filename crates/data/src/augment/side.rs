@@ -1,4 +1,4 @@
-//! A pipeline for another output size.
+//! Changes the output size of a pipeline.
 
 use super::{CenterCrop, FastaiAugment, PadCrop, Pipeline, RandomResizedCrop, ShortSide, Transform, check_side};
 use crate::Result;
@@ -29,7 +29,7 @@ impl Pipeline {
 }
 
 impl Transform {
-    /// The same with another size, where it fixes one.
+    /// The same transform with another size, if it fixes one.
     fn with_size(&self, other: impl Fn(usize) -> usize) -> Self {
         match *self {
             Self::PadCrop(step) => Self::PadCrop(PadCrop { size: step.size.map(other), ..step }),

@@ -49,7 +49,7 @@ impl Default for TrivialAugment {
     }
 }
 
-/// One of the 14, with its strength.
+/// One of the 14 changes, with its strength.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Change {
     Identity,
@@ -80,7 +80,7 @@ impl TrivialAugment {
         check("trivial-augment.bins", self.bins, (2..=1024).contains(&self.bins), "in 2..=1024")
     }
 
-    /// The change for one image.
+    /// Draws the change for one image.
     pub(crate) fn draw(&self, rng: &mut SampleRng) -> Change {
         let which = rng.below(14);
         if matches!(which, 0 | 12 | 13) {

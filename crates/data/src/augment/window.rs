@@ -5,7 +5,7 @@
 use super::Border;
 use crate::{CHANNELS, ImageSize, ImageView};
 
-/// Which pixels of a source make the result: row y and column x come from (top + y, left + x), columns right to left where mirrored.
+/// A window on a source: pixel (y, x) of the result is pixel (top + y, left + x) of the source, with columns reversed if `mirrored`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
     pub(crate) top: isize,
@@ -21,12 +21,12 @@ impl Window {
         Self { top: 0, left: 0, size, border: Border::Zero, mirrored: false }
     }
 
-    /// True where the window is its source, pixel by pixel.
+    /// True if the window is the whole source, not mirrored.
     pub(crate) fn is_whole(&self, source: ImageSize) -> bool {
         !self.mirrored && (self.top, self.left, self.size) == (0, 0, source)
     }
 
-    /// The same window seen in a mirror.
+    /// The mirrored window.
     pub(crate) fn flipped(self) -> Self {
         Self { mirrored: !self.mirrored, ..self }
     }

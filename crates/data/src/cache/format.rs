@@ -33,7 +33,7 @@ impl Entry {
         bytes
     }
 
-    /// One that lies before `end`, of a known class.
+    /// Reads an entry; `None` unless it ends by `end` and its class exists.
     pub(super) fn read(entry: &[u8; ENTRY], end: u64, classes: usize) -> Option<Self> {
         let number = |at: usize| Some(u32::from_le_bytes(*entry[at..at + 4].as_array()?));
         let offset = u64::from_le_bytes(*entry[..8].as_array()?);
@@ -44,13 +44,13 @@ impl Entry {
         inside.then_some(Self { offset, size, label })
     }
 
-    /// Where its pixels end.
+    /// Offset of the end of its pixels.
     pub(super) fn end(&self) -> u64 {
         self.offset + self.size.bytes() as u64
     }
 }
 
-/// What stands behind the pixels.
+/// The bytes after the pixels: index and footer.
 pub(super) fn tail(entries: &[Entry], pixels: u64) -> Vec<u8> {
     let mut bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_bytes()).collect();
     bytes.extend(pixels.to_le_bytes());
@@ -59,7 +59,7 @@ pub(super) fn tail(entries: &[Entry], pixels: u64) -> Vec<u8> {
     bytes
 }
 
-/// The index of a cache file that fits `source`; none where there is no file, or one that is not whole.
+/// The index of a cache file that matches `source`; `None` if the file is missing or incomplete.
 pub(super) fn read_index(path: &Path, source: &dyn Dataset) -> Option<(File, Vec<Entry>)> {
     let file = File::open(path).ok()?;
     let length = file.metadata().ok()?.len();

@@ -61,7 +61,7 @@ pub struct CachePlan {
     found: Option<(File, Vec<Entry>)>,
 }
 
-/// Images whose size stands for that of all.
+/// Number of images whose sizes are used to estimate the total.
 const SIZED: usize = 64;
 
 impl CachePlan {
@@ -111,7 +111,7 @@ impl CachePlan {
 
     /// Opens the cache. Missing images are decoded and written first; `report` receives the number decoded and the total.
     ///
-    /// This resumes the work of a process that was killed or stopped. Two processes that want the same file take turns.
+    /// This resumes the work of a process that was killed or stopped. Two processes that need the same file take turns.
     ///
     /// # Errors
     /// [`Error::Broken`] with the first image that cannot be read and the number of others; [`Error::Io`] if the file cannot be written;
@@ -134,7 +134,7 @@ impl DecodedCache {
     /// [`CachePlan::new`] and [`CachePlan::open`] in one call. `report` receives only the progress of decoding.
     ///
     /// # Errors
-    /// Those of both.
+    /// Errors of both.
     pub fn open(source: Arc<dyn Dataset>, dir: &Path, short_side: usize, report: &mut Report<'_>) -> Result<Self> {
         CachePlan::new(source, dir, short_side, &mut crate::report::quiet)?.open(report)
     }

@@ -1,7 +1,7 @@
 //! Writes a cache, or resumes an interrupted one.
 //!
-//! Pixels are appended to `NAME.part`. Once they are on the disk, their entries are appended to `NAME.part.index`, so everything in the
-//! index exists. At the end, the index is appended to the pixels, and the file gets its name.
+//! Pixels are appended to `NAME.part`. Once they are on the disk, their entries are appended to `NAME.part.index`, so every entry of the
+//! index has its pixels. At the end, the index is appended to the pixels and the file is renamed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Seek as _, Write as _};
@@ -15,13 +15,13 @@ use crate::report::{Report, tell};
 use crate::turn::Turn;
 use crate::{Dataset, Error, Image, Pipeline, Result, Sample, SampleRng, ShortSide, Transform};
 
-/// Images decoded at once: a bound on memory.
+/// Images decoded in parallel; bounds the memory.
 const GROUP: usize = 256;
 
-/// Groups between two entries of the index on the disk: a process that is killed decodes no more than these again.
+/// Groups between two writes of the index: a killed process repeats at most this many.
 const GROUPS_A_SAVE: usize = 8;
 
-/// Writes `path`, or waits for another process that does.
+/// Writes `path`, or waits for another process that writes it.
 pub(super) fn write(path: &Path, source: &dyn Dataset, short_side: usize, report: &mut Report<'_>) -> Result<()> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
@@ -31,13 +31,13 @@ pub(super) fn write(path: &Path, source: &dyn Dataset, short_side: usize, report
     if super::format::read_index(path, source).is_some() {
         return Ok(());
     }
-    // Where locks do not work, a name of its own for each process: two that wrote one file would spoil it.
+    // Without locks, each process writes its own file, so that two do not corrupt one.
     let own = if turn.is_alone() { String::new() } else { format!("{}.", std::process::id()) };
     let (part, index) = (beside(&format!("{own}part")), beside(&format!("{own}part.index")));
     let written = Writing::resume(&part, &index, source)
         .and_then(|writing| writing.go_on(source, short_side, report))
         .and_then(|()| std::fs::rename(&part, path).map_err(|e| Error::io(path, e)));
-    // Stopped, or out of room: the next start goes on. Otherwise what is left is of no use.
+    // Keep the files if the next call can resume them: after a stop, or on a full disk.
     if !matches!(written, Err(Error::Stopped { .. } | Error::Io { .. })) {
         let _ = std::fs::remove_file(&index);
     }
@@ -57,7 +57,7 @@ struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
-    /// What an earlier process left, as far as it is sound.
+    /// Resumes the files of an earlier process, up to the last intact entry.
     fn resume(part: &'a Path, index_path: &'a Path, source: &dyn Dataset) -> Result<Self> {
         let open = |path: &Path| {
             let file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path);
@@ -96,7 +96,7 @@ impl<'a> Writing<'a> {
                 group.into_par_iter().map(|i| shrunk(source, i, &scale, short_side)).collect();
             for sample in samples {
                 match sample {
-                    // One that is broken means that nothing comes of this file; the rest is read to count.
+                    // With a broken image there is no cache; the rest is read only to count broken images.
                     Ok(sample) if broken.count == 0 => self.append(&sample)?,
                     Ok(_) => {}
                     Err(error) => broken.add(error),
@@ -126,7 +126,7 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
-    /// Pixels first, then the entries that say they are there.
+    /// Writes pixels first, then their entries.
     fn save(&mut self) -> Result<()> {
         let io = |e| Error::io(self.part, e);
         self.pixels.flush().map_err(io)?;
@@ -151,7 +151,7 @@ pub(super) fn shrunk(source: &dyn Dataset, index: usize, scale: &Pipeline, short
     Ok(Sample { image: scaled.map_err(named)?, label: sample.label })
 }
 
-/// The first image that cannot be read, and how many there are.
+/// The error of the first image that cannot be read, and the number of such images.
 #[derive(Debug, Default)]
 struct Broken {
     first: Option<Box<Error>>,

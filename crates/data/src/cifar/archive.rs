@@ -1,4 +1,4 @@
-//! Rewrites the hub's files in the layout of the published archive.
+//! Converts the hub's files to the layout of the published archive.
 
 use std::path::Path;
 
@@ -11,16 +11,16 @@ use crate::{CHANNELS, Error, InMemory, Result};
 /// Files of the archive's layout: name and bytes.
 pub(crate) type Files = Vec<(&'static str, Vec<u8>)>;
 
-/// Folder and files that hold what `readers` do, the larger part being the one to train on.
+/// The archive's folder and files with the content of `readers`; the larger part is the training part.
 ///
 /// # Errors
-/// [`Error::Parquet`] where there are not two parts, or what reading them gives; `origin` stands for their path.
+/// [`Error::Parquet`] unless there are two parts; errors of reading them. `origin` replaces the path in messages.
 pub(crate) fn archive_files(
     readers: &[SerializedFileReader<std::fs::File>],
     name: &str,
     origin: &Path,
 ) -> Result<(&'static str, Files)> {
-    // Label columns in the order in which a record of the archive has their bytes.
+    // Label columns in the order of their bytes in a record of the archive.
     let (kind, labels): (&Kind, &[&Kind]) =
         if name == CIFAR10.name { (&CIFAR10, &[&CIFAR10]) } else { (&CIFAR100, &[&CIFAR100_COARSE, &CIFAR100]) };
     let mut parts: Vec<&SerializedFileReader<std::fs::File>> = readers.iter().collect();
@@ -46,7 +46,7 @@ fn read(reader: &SerializedFileReader<std::fs::File>, kind: &Kind, origin: &Path
     InMemory::new(kind.name, class_names(kind), SIZE, pixels, labels)
 }
 
-/// Records of `count` images from `start` on: the labels of all `sets`, then three planes of the pixels they share.
+/// Records of `count` images from `start` on: the labels of all `sets`, then three planes of their common pixels.
 fn records(sets: &[InMemory], start: usize, count: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(count * (sets.len() + SIZE.bytes()));
     let images = sets[0].pixels().chunks_exact(SIZE.bytes());

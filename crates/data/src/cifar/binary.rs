@@ -9,7 +9,7 @@ use crate::{CHANNELS, Error, InMemory, Result};
 
 const PLANE: usize = SIZE.height * SIZE.width;
 
-/// Most bytes a file may have: CIFAR-100's training file has 154 million.
+/// Maximum size of a file in bytes: CIFAR-100's training file has 154 million.
 const MAX_BYTES: u64 = 1 << 28;
 
 /// Reads all records of `paths`, in order.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// The train and test files below `dir`, each list sorted; none where there are no parquet files.
+/// The train and test files below `dir`, each list sorted; `None` without parquet files.
 pub(super) fn find(dir: &Path) -> Result<Option<(Vec<PathBuf>, Vec<PathBuf>)>> {
     for dir in [dir.to_path_buf(), dir.join("plain_text"), dir.join("cifar100")] {
         let (train, test) = (part(&dir, "train")?, part(&dir, "test")?);

@@ -28,7 +28,7 @@ pub enum CifarLabels {
     Coarse,
 }
 
-/// What sets one variant of CIFAR apart.
+/// A variant of CIFAR.
 #[derive(Debug, Clone, Copy)]
 struct Kind {
     name: &'static str,
@@ -36,7 +36,7 @@ struct Kind {
     folder: &'static str,
     train_files: &'static [&'static str],
     valid_files: &'static [&'static str],
-    /// Label bytes before the pixels of a binary record, and which one counts.
+    /// Number of label bytes before the pixels of a binary record, and the index of the one in use.
     label_bytes: usize,
     label_byte: usize,
     /// Column of the label in the hub's files.
@@ -136,13 +136,13 @@ fn read_parts(dir: &Path, kind: &Kind) -> Result<(InMemory, InMemory)> {
     }
     #[cfg(not(feature = "parquet"))]
     if let Some((train, _)) = hub_files::find(dir)? {
-        let problem = "a parquet file of the hub, which a build with the feature `parquet` reads".to_string();
+        let problem = "a parquet file of the hub: this build lacks the feature `parquet`, which reads it".to_string();
         return Err(Error::Layout { path: train[0].clone(), problem });
     }
     Err(Error::Missing { name: kind.name.to_string(), path: dir.to_path_buf() })
 }
 
-/// True where [`read_parts`] would find files.
+/// True if [`read_parts`] would find files.
 pub(crate) fn is_present(dir: &Path, name: &str) -> Result<bool> {
     let kind = if name == CIFAR10.name { &CIFAR10 } else { &CIFAR100 };
     if hub_files::find(dir)?.is_some() {

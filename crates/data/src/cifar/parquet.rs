@@ -19,10 +19,10 @@ use crate::{Error, InMemory, Result};
 /// Column of the encoded images.
 const IMAGES: &str = "img.bytes";
 
-/// Most bytes the columns of a file may say they hold: eight times CIFAR as PNG.
+/// Maximum declared size of a file's columns in bytes: eight times CIFAR as PNG.
 const MAX_BYTES: i64 = 1 << 30;
 
-/// Most rows a file may say it has: 2^17, 400 MB of pixels. CIFAR has 50,000, and runs of equal values make many rows of few bytes.
+/// Maximum declared number of rows: 2^17, 400 MB of pixels. CIFAR has 50,000; run-length encoding can store many rows in few bytes.
 const MAX_ROWS: i64 = 1 << 17;
 
 /// Reads all rows of `paths`, in order.
@@ -30,13 +30,13 @@ pub(super) fn read(paths: &[PathBuf], kind: &Kind) -> Result<InMemory> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for path in paths {
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        // The parquet crate panics on some damaged files, so what it does is kept apart. Whatever it left behind is dropped.
+        // The parquet crate panics on some damaged files: catch it and drop its partial result.
         let (pixels, labels) = (&mut pixels, &mut labels);
         let read = catch_unwind(AssertUnwindSafe(move || {
             let reader = SerializedFileReader::new(file).map_err(|e| damaged(path, e))?;
             read_file(&reader, path, kind, pixels, labels)
         }));
-        read.unwrap_or_else(|_| Err(damaged(path, "the parquet reader gave up on it")))?;
+        read.unwrap_or_else(|_| Err(damaged(path, "the parquet reader panicked")))?;
     }
     InMemory::new(kind.name, class_names(kind), SIZE, pixels, labels)
 }
@@ -62,16 +62,16 @@ pub(super) fn read_file(
     Ok(())
 }
 
-/// Positions of the image and the label column, after a look at what the file says of itself.
+/// Positions of the image and the label column, after a check of the file's metadata.
 fn columns(reader: &dyn FileReader, path: &Path, kind: &Kind) -> Result<(usize, usize)> {
     let metadata = reader.metadata();
-    // Of the groups, not of the file: those are the numbers that the reading goes by, and a damaged file may say two things.
+    // Check the row groups, not the file's totals: reading uses the groups, and a damaged file may contain both.
     let (mut rows, mut bytes) = (0i64, 0i64);
     for group in metadata.row_groups() {
         rows = rows.saturating_add(group.num_rows());
         bytes = bytes.saturating_add(group.total_byte_size());
         if group.num_rows() < 0 || rows > MAX_ROWS || !(0..=MAX_BYTES).contains(&bytes) {
-            return Err(damaged(path, format!("it says it holds {rows} rows in {bytes} bytes")));
+            return Err(damaged(path, format!("its metadata declares {rows} rows in {bytes} bytes")));
         }
     }
     let names: Vec<String> =
@@ -129,7 +129,7 @@ fn read_group(
     })
 }
 
-/// All `rows` values of a column; a missing value is damage.
+/// All `rows` values of a column; a missing value is an error.
 fn values<T: DataType>(mut column: ColumnReaderImpl<T>, rows: usize, path: &Path) -> Result<Vec<T::T>> {
     let mut values = Vec::new();
     let mut levels = Vec::new();

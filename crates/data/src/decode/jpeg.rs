@@ -1,4 +1,4 @@
-//! JPEG: one decoder for nearly all files, another for the layouts that the first gets wrong.
+//! JPEG: one decoder for nearly all files, another for layouts that the first decodes incorrectly.
 
 use jpeg_decoder::{ColorTransform, PixelFormat};
 use zune_core::bytestream::ZCursor;
@@ -30,15 +30,15 @@ fn decode_usual(layout: &Layout<'_>, size: ImageSize, origin: Origin<'_>) -> Res
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&layout.picture[..]), options);
     decoder.decode_headers().map_err(|e| origin.error(e))?;
     if decoder.dimensions() != Some((size.width, size.height)) {
-        return Err(origin.error("two sizes in its headers"));
+        return Err(origin.error("its headers give two different sizes"));
     }
     let mut image = Image::black(size);
     decoder.decode_into(image.pixels_mut()).map_err(|e| origin.error(e))?;
     Ok(image)
 }
 
-/// A sequential picture whose components do not all come in one scan, or one whose first component is not the one with the most samples:
-/// zune-jpeg 0.5.15 puts blocks of the one in wrong places, and takes the other's chroma for luma.
+/// Decodes two layouts that zune-jpeg 0.5.15 decodes incorrectly: a sequential image whose components are in several scans (it misplaces
+/// blocks), and one whose first component does not have the most samples (it takes chroma for luma).
 fn decode_rare(layout: &Layout<'_>, size: ImageSize, origin: Origin<'_>) -> Result<Image> {
     let mut decoder = jpeg_decoder::Decoder::new(&layout.picture[..]);
     decoder.set_max_decoding_buffer_size(4 * MAX_PIXELS);
@@ -52,5 +52,5 @@ fn decode_rare(layout: &Layout<'_>, size: ImageSize, origin: Origin<'_>) -> Resu
         Some(PixelFormat::L8) => pixels.into_iter().flat_map(|v| [v; CHANNELS]).collect(),
         _ => return Err(origin.error("a JPEG with four components in a rare layout, which is not supported; save it again as a plain JPEG or as PNG")),
     };
-    Image::new(size, pixels).map_err(|_| origin.error("two sizes in its headers"))
+    Image::new(size, pixels).map_err(|_| origin.error("its headers give two different sizes"))
 }

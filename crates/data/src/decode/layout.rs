@@ -1,30 +1,30 @@
-//! The layout of a JPEG file: where its first picture ends, and what it consists of.
+//! The layout of a JPEG file: the end of its first picture, its scans and its colour space.
 //!
-//! This settles, before any decoder runs, what a decoder would have to guess: phones append a video or a second picture, editors leave
-//! bytes between headers, and some programs store one scan per component.
+//! It is determined before a decoder runs, which would have to guess: phones append a video or a second picture, editors leave bytes
+//! between headers, and some programs store one scan per component.
 
 use std::borrow::Cow;
 
 /// The first picture of a JPEG file.
 #[derive(Debug)]
 pub(super) struct Layout<'a> {
-    /// From the start-of-image marker to the end-of-image marker, without what does not belong to a segment.
+    /// The bytes from the start-of-image to the end-of-image marker, without bytes outside segments.
     pub(super) picture: Cow<'a, [u8]>,
     pub(super) frame: Frame,
     /// Components of each scan.
     pub(super) scans: Vec<u8>,
-    /// True where a JFIF header says that colours are luma and chroma.
+    /// True if a JFIF header declares luma and chroma.
     jfif: bool,
-    /// What an Adobe header says of colours: 0 for none but red, green and blue.
+    /// The colour transform of an Adobe header; 0 for red, green and blue.
     adobe: Option<u8>,
 }
 
-/// What the frame header says.
+/// The frame header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Frame {
-    /// 0xc0 to 0xcf: how coefficients are coded.
+    /// 0xc0 to 0xcf: the coding of coefficients.
     pub(super) marker: u8,
-    /// Bits a sample.
+    /// Bits per sample.
     pub(super) precision: u8,
     pub(super) height: u16,
     pub(super) width: u16,
@@ -34,13 +34,13 @@ pub(super) struct Frame {
     pub(super) sampling: Vec<(u8, u8)>,
 }
 
-const CUT_OFF: &str = "cut off, no end-of-image marker after its last scan";
+const CUT_OFF: &str = "the file is truncated: no end-of-image marker after the last scan";
 
-/// Reads the segments of `bytes`, which begin with a start-of-image marker; fails with what is wrong.
+/// Reads the segments of `bytes`, which begin with a start-of-image marker; the error is the problem.
 pub(super) fn read(bytes: &[u8]) -> Result<Layout<'_>, String> {
     let (mut at, mut frame, mut scans) = (2, None, Vec::new());
     let (mut jfif, mut adobe) = (false, None);
-    // Begin of the stretch that is copied as it stands, and the stretches before it, once there was junk between two.
+    // The start of the current range to copy and, after junk between ranges, the bytes before it.
     let (mut from, mut kept) = (0, Vec::new());
     loop {
         let marker = next_marker(bytes, at).ok_or(CUT_OFF)?;
@@ -86,12 +86,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Layout<'_>, String> {
 }
 
 impl Layout<'_> {
-    /// True where not every scan has all components.
+    /// True if some scan lacks components.
     pub(super) fn is_split(&self) -> bool {
         self.scans.iter().any(|&scan| usize::from(scan) < self.frame.sampling.len())
     }
 
-    /// True where three components are red, green and blue: libjpeg's rules.
+    /// True if the three components are red, green and blue, by libjpeg's rules.
     pub(super) fn is_rgb(&self) -> bool {
         match (self.jfif, self.adobe) {
             (true, _) => false,
@@ -101,20 +101,20 @@ impl Layout<'_> {
     }
 }
 
-/// Where the next marker is at or after `at`: the last 0xff before a byte that is neither 0xff (padding) nor 0 (data).
+/// The position of the next marker from `at` on: the last 0xff before a byte that is neither 0xff (padding) nor 0 (data).
 fn next_marker(bytes: &[u8], at: usize) -> Option<usize> {
     let rest = bytes.get(at..)?;
     let place = rest.windows(2).position(|pair| pair[0] == 0xff && pair[1] != 0xff && pair[1] != 0)?;
     Some(at + place)
 }
 
-/// What a segment holds behind its length.
+/// The content of a segment, after its length.
 fn body(bytes: &[u8], at: usize) -> Option<&[u8]> {
     let length = usize::from(u16::from_be_bytes(*bytes.get(at..at + 2)?.as_array()?));
     bytes.get(at + 2..at + length.max(2))
 }
 
-/// Where the coded data that begin at `at` end: at a marker that is no restart.
+/// The end of the coded data that begin at `at`: a marker that is not a restart.
 fn end_of_scan(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at += find_ff(bytes.get(at..)?)?;
@@ -126,7 +126,7 @@ fn end_of_scan(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// Position of the first 0xff: in blocks, because most of a file is looked through here.
+/// Position of the first 0xff, searched in blocks for speed: most of a file passes through here.
 fn find_ff(bytes: &[u8]) -> Option<usize> {
     let blocks = bytes.as_chunks::<32>().0;
     let clean = blocks.iter().position(|block| block.iter().fold(false, |found, &v| found | (v == 0xff)));
@@ -148,21 +148,21 @@ impl Frame {
         })
     }
 
-    /// True where the first component has the most samples, by powers of two: nearly all there are.
+    /// True if the first component has the most samples, in powers of two, as in nearly all files.
     pub(super) fn is_usual(&self) -> bool {
         let first = self.sampling.first().copied().unwrap_or((1, 1));
         self.sampling.iter().all(|&(h, v)| h <= first.0 && v <= first.1 && h.is_power_of_two() && v.is_power_of_two())
     }
 
-    /// What it needs that no decoder here has.
+    /// The message for a feature that no decoder here supports; `None` if all are supported.
     pub(super) fn unsupported(&self) -> Option<String> {
         let why = match self.marker {
             0xc3 | 0xc7 | 0xcb | 0xcf => "lossless coding",
             0xc5 | 0xc6 | 0xcd | 0xce => "hierarchical coding",
             0xc9 | 0xca => "arithmetic coding",
-            _ if self.precision != 8 => "more than 8 bits a sample",
-            _ if self.height == 0 => "a height that follows its first scan",
-            _ if !matches!(self.sampling.len(), 1 | 3 | 4) => "neither one nor three nor four components",
+            _ if self.precision != 8 => "more than 8 bits per sample",
+            _ if self.height == 0 => "its height after the first scan",
+            _ if !matches!(self.sampling.len(), 1 | 3 | 4) => "a number of components other than 1, 3 and 4",
             _ => return None,
         };
         Some(format!("a JPEG with {why}, which is not supported; save it again as a plain JPEG or as PNG"))

@@ -13,7 +13,7 @@ use crate::{Error, Image, ImageSize, Result};
 /// Maximum number of pixels of an image: 2^26, 200 MB decoded. Larger images are rejected by their header, before anything is allocated.
 pub const MAX_PIXELS: usize = 1 << 26;
 
-/// Where the bytes come from, for error messages.
+/// The origin of the bytes, for error messages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin<'a> {
     pub(crate) path: &'a Path,
@@ -22,7 +22,7 @@ pub(crate) struct Origin<'a> {
 
 impl Origin<'_> {
     pub(crate) fn error(&self, problem: impl ToString) -> Error {
-        // One line, whatever a decoder has to say.
+        // Keep the decoder's message on one line.
         let problem = problem.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         Error::Decode { path: self.path.to_path_buf(), row: self.row, problem }
     }
@@ -38,12 +38,12 @@ pub(crate) fn decode(bytes: &[u8], origin: Origin<'_>) -> Result<Image> {
     }
 }
 
-/// True where the first bytes of a file are those of a JPEG or PNG file.
+/// True if a file's first bytes are those of a JPEG or PNG file.
 pub(crate) fn is_image(start: &[u8]) -> bool {
     matches!(image::guess_format(start), Ok(ImageFormat::Jpeg | ImageFormat::Png))
 }
 
-/// A name for what is neither JPEG nor PNG.
+/// The kind of a file that is neither JPEG nor PNG.
 fn what_else(bytes: &[u8]) -> &'static str {
     let is = |at: usize, magic: &[u8]| bytes.get(at..at + magic.len()) == Some(magic);
     match () {
@@ -54,7 +54,7 @@ fn what_else(bytes: &[u8]) -> &'static str {
         () if is(0, b"II*\0") || is(0, b"MM\0*") => "a TIFF file",
         () if is(4, b"ftyphei") || is(4, b"ftypmif1") => "a HEIC file",
         () if is(4, b"ftypavi") => "an AVIF file",
-        () if is(0, b"<") => "a text file (a web page, perhaps)",
+        () if is(0, b"<") => "a text file, perhaps a web page",
         () => "neither JPEG nor PNG",
     }
 }
@@ -74,7 +74,9 @@ fn decode_png(bytes: &[u8], origin: Origin<'_>) -> Result<Image> {
 fn checked_size(height: usize, width: usize, origin: Origin<'_>) -> Result<ImageSize> {
     let pixels = height.saturating_mul(width);
     if pixels == 0 || pixels > MAX_PIXELS {
-        return Err(origin.error(format!("the header says {height}x{width}, and 1 to {MAX_PIXELS} pixels are allowed")));
+        return Err(
+            origin.error(format!("its header says {height}x{width}, but it must have 1 to {MAX_PIXELS} pixels"))
+        );
     }
     Ok(ImageSize::new(height, width))
 }

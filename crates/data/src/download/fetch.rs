@@ -10,16 +10,16 @@ use md5::{Digest as _, Md5};
 use super::{Phase, Published, Report};
 use crate::{Error, Result};
 
-/// Times a cut connection is taken up again without a byte of progress.
+/// Number of attempts without progress before a download fails.
 const ATTEMPTS: usize = 3;
 
-/// Longest silence on a connection.
+/// Timeout for connecting and for each read.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// Bytes read at a time, and between two reports.
 const CHUNK: usize = 1 << 20;
 
-/// Fetches `set` to `file`, going on from what is there.
+/// Downloads `set` to `file`, or resumes an earlier download.
 pub(super) fn fetch(set: &Published<'_>, file: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
     let failed = |problem: String| Error::Download {
         url: set.url.to_string(),
@@ -45,9 +45,9 @@ pub(super) fn fetch(set: &Published<'_>, file: &Path, target: &Path, report: &mu
 }
 
 enum Failure {
-    /// Trying again cannot help.
+    /// A retry cannot succeed.
     Final(String),
-    /// Trying again may help.
+    /// A retry may succeed.
     Cut(String),
     /// The disk failed, not the network.
     Local(std::io::Error),
@@ -75,12 +75,12 @@ fn attempt(url: &str, file: &Path, start: u64, report: &mut Report<'_>) -> std::
     let start = match response.status().as_u16() {
         200 => 0,
         206 if content_start(&response) == Some(start) => start,
-        // All of it is there: an earlier run was stopped before it was unpacked.
+        // The file is complete: an earlier run was stopped before unpacking it.
         416 if whole_length(&response) == Some(start) => return Ok(()),
-        // What is there is longer than the whole, or the server sent another part: begin anew.
+        // The file is too long, or the server sent another part: start over.
         206 | 416 => {
             std::fs::remove_file(file).map_err(Failure::Local)?;
-            return Err(Failure::Cut("the server could not go on from where the download stopped".to_string()));
+            return Err(Failure::Cut("the server cannot resume the download".to_string()));
         }
         status @ (429 | 500..=599) => return Err(Failure::Cut(format!("the server answered {status}"))),
         status => return Err(Failure::Final(format!("the server answered {status}"))),
@@ -104,13 +104,13 @@ fn attempt(url: &str, file: &Path, start: u64, report: &mut Report<'_>) -> std::
     }
 }
 
-/// First byte of a partial answer: the 5 of `Content-Range: bytes 5-9/10`.
+/// First byte of a partial response: the 5 of `Content-Range: bytes 5-9/10`.
 fn content_start(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
     let range = response.headers().get("content-range")?.to_str().ok()?;
     range.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
 }
 
-/// Length of the whole in a refusal: the 10 of `Content-Range: bytes */10`.
+/// Total length in a range error: the 10 of `Content-Range: bytes */10`.
 fn whole_length(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
     response.headers().get("content-range")?.to_str().ok()?.strip_prefix("bytes */")?.trim().parse().ok()
 }
@@ -140,7 +140,7 @@ fn copy(
     }
 }
 
-/// Compares `file` with the published checksum, and removes it where they differ.
+/// Compares `file` with the published checksum and removes it if they differ.
 pub(super) fn verify(set: &Published<'_>, file: &Path, report: &mut Report<'_>) -> Result<()> {
     let io = |e| Error::io(file, e);
     let mut input = File::open(file).map_err(io)?;

@@ -8,10 +8,10 @@ use hf_hub::HFClientSync;
 
 use crate::{Error, Result};
 
-/// Fetches the parquet files of `id` through the hub's own cache and stores their images below `target` in the layout of the published
+/// Downloads the parquet files of `id` through the hub's cache and stores their images below `target` in the layout of the published
 /// archive.
 ///
-/// The helper hands on readers, not files; the archive's layout keeps every pixel and opens faster than parquet does.
+/// The helper returns readers, not files. The archive's layout keeps every pixel and opens faster than parquet.
 pub(super) fn fetch(id: &str, name: &str, target: &Path) -> Result<()> {
     let failed = |problem: String| Error::Download {
         url: format!("hub data set {id}"),

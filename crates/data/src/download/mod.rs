@@ -29,7 +29,7 @@ pub struct Published<'a> {
     pub hub: Option<&'a str>,
 }
 
-/// Every archive that [`download`] knows. For texts, see [`published_texts`].
+/// All archives that [`download`] supports. For texts, see [`published_texts`].
 pub fn published() -> &'static [Published<'static>] {
     &PUBLISHED
 }
@@ -135,7 +135,7 @@ pub fn download_from(set: &Published<'_>, root: &Path, progress: &mut dyn FnMut(
     placed(set.name, root, progress, |target, report| match fetch_archive(set, root, target, report) {
         #[cfg(feature = "hub")]
         Err(error @ Error::Download { .. }) => match set.hub {
-            // Where the hub fails too, the archive's error says more: it names an address people can open.
+            // If the hub fails too, report the archive's error: it names an address that users can open.
             Some(id) => hub::fetch(id, set.name, target).map_err(|_| error),
             None => Err(error),
         },
@@ -143,7 +143,7 @@ pub fn download_from(set: &Published<'_>, root: &Path, progress: &mut dyn FnMut(
     })
 }
 
-/// The folder of `name` below `root`, filled by `fetch` where it is not there; who asks meanwhile waits for that.
+/// The folder of `name` below `root`, filled by `fetch` if it is missing. Other processes that request it wait.
 fn placed(
     name: &str,
     root: &Path,
@@ -165,13 +165,13 @@ fn placed(
     };
     let done = take_turn(&mut report);
     if done.is_err() && new_root {
-        // Nothing but an empty folder goes: what came of the files is kept.
+        // Removes only an empty folder: a partial download is kept.
         let _ = std::fs::remove_dir(root);
     }
     done.map(|()| target)
 }
 
-/// Before anything is fetched: a folder that already has something in it could not be filled in the end.
+/// Checks before the download that the target folder is missing or empty.
 fn check_vacant(target: &Path, name: &str) -> Result<()> {
     let occupied = |problem: &str| {
         Err(Error::Occupied { name: name.to_string(), path: target.to_path_buf(), problem: problem.to_string() })

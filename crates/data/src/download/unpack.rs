@@ -10,19 +10,19 @@ use flate2::read::MultiGzDecoder;
 use super::{Phase, Report};
 use crate::{Error, Result};
 
-/// Most bytes an archive may unpack to: full Imagenette takes 1.5 GB.
+/// Maximum unpacked size in bytes: full Imagenette has 1.5 GB.
 const MAX_BYTES: u64 = 1 << 34;
 
-/// Most members an archive may have: Imagenette has 13,500.
+/// Maximum number of members: Imagenette has 13,500.
 const MAX_MEMBERS: u64 = 1 << 20;
 
-/// Most bytes between one file's content and the next: headers, long names and extensions, which the tar reader holds in memory.
+/// Maximum bytes between two files' contents: headers, long names and extensions, which the tar reader holds in memory.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 
-/// Unpacks `archive` to a hidden folder below `root`, then renames what is in it to `target`.
+/// Unpacks `archive` to a hidden folder below `root`, then renames its content to `target`.
 ///
-/// A single folder named as the data set becomes `target` itself; anything else goes into it. Only files and folders with plain
-/// relative names are unpacked.
+/// If the archive holds a single folder with the data set's name, it becomes `target`; anything else is placed in `target`. Only files and
+/// folders with plain relative names are unpacked.
 pub(super) fn unpack(name: &str, archive: &Path, root: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
     let hidden = root.join(format!(".{name}.unpacking"));
     remove(&hidden)?;
@@ -58,10 +58,10 @@ fn members(archive: &Path, into: &Path, report: &mut Report<'_>) -> Result<()> {
         count += 1;
         done = member.size().saturating_add(done);
         if count > MAX_MEMBERS || done > MAX_BYTES {
-            return Err(refused("the archive holds more than any data set known here"));
+            return Err(refused("the archive is larger than any known data set"));
         }
         let place =
-            plain(&path).map(|path| into.join(path)).ok_or_else(|| refused("its name leads out of the folder"))?;
+            plain(&path).map(|path| into.join(path)).ok_or_else(|| refused("its name leads outside the folder"))?;
         match member.header().entry_type() {
             tar::EntryType::Directory => fs::create_dir_all(&place).map_err(|e| Error::io(&place, e))?,
             tar::EntryType::Regular | tar::EntryType::Continuous => write(&mut member, archive, &place)?,
@@ -71,13 +71,13 @@ fn members(archive: &Path, into: &Path, report: &mut Report<'_>) -> Result<()> {
         report(Phase::Unpack, done, None);
         allowance.set(MAX_HEADER_BYTES);
     }
-    // To the end of the stream, where its checksum is.
+    // Read to the end of the stream, where its checksum is.
     allowance.set(MAX_BYTES);
     std::io::copy(&mut tar.into_inner(), &mut std::io::sink()).map_err(io)?;
     Ok(())
 }
 
-/// A reader that gives no more than it is allowed at the time: a few megabytes of gzip can hold a name of many gigabytes.
+/// A reader with a changing limit: a few megabytes of gzip can hold a name of many gigabytes.
 struct Metered<'a, R> {
     inner: R,
     allowance: &'a Cell<u64>,
@@ -87,7 +87,7 @@ impl<R: Read> Read for Metered<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let allowed = usize::try_from(self.allowance.get()).map_or(buffer.len(), |allowed| allowed.min(buffer.len()));
         if allowed == 0 && !buffer.is_empty() {
-            return Err(std::io::Error::other("more in it than any data set known here has"));
+            return Err(std::io::Error::other("it is larger than any known data set"));
         }
         let count = self.inner.read(&mut buffer[..allowed])?;
         self.allowance.set(self.allowance.get() - count as u64);
@@ -95,7 +95,7 @@ impl<R: Read> Read for Metered<'_, R> {
     }
 }
 
-/// The path without `.` parts; none where a part is `..`, a root or a drive, or nothing is left but the folder itself.
+/// The path without `.` parts; `None` if a part is `..`, a root or a drive, or if no part is left.
 fn plain(path: &Path) -> Option<PathBuf> {
     let mut plain = PathBuf::new();
     for part in path.components() {
@@ -113,11 +113,11 @@ fn write(member: &mut impl Read, archive: &Path, place: &Path) -> Result<()> {
     if let Some(parent) = place.parent() {
         fs::create_dir_all(parent).map_err(io)?;
     }
-    // Anew, never through something an earlier member left there.
+    // Create a new file, never write through one from an earlier member.
     let mut out = File::create_new(place).map_err(io)?;
     let mut buffer = vec![0; 1 << 16];
     loop {
-        // What fails here is the archive, there the disk.
+        // A read error is the archive's, a write error the disk's.
         let count = member.read(&mut buffer).map_err(|e| Error::io(archive, e))?;
         if count == 0 {
             return Ok(());

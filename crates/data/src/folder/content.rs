@@ -1,7 +1,7 @@
-//! Digests of file contents, kept from one start to the next.
+//! Digests of file contents, stored between starts.
 //!
-//! Reading a set of 100 GB takes minutes; querying the times and lengths of its files takes seconds. A file's digest is therefore computed
-//! once, and again only if its length, change time or modification time differs.
+//! Reading a data set of 100 GB takes minutes; querying the times and lengths of its files takes seconds. A file's digest is therefore
+//! computed once, and again only if its length, change time or modification time differs.
 
 use std::fs::{File, Metadata};
 use std::io::{Read as _, Write as _};
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// The first half of a file's SHA-256.
 pub(super) type Content = [u8; 16];
 
-/// First bytes of a kept list; the number is that of the format.
+/// First bytes of a stored list; the last character is the format's version.
 const MAGIC: &[u8; 8] = b"LKFILES1";
 
 /// Bytes of an entry after the file's name: length, two times, digest.
@@ -26,10 +26,10 @@ const ENTRY: usize = 8 + 8 + 8 + 16;
 /// Files between two reports.
 const GROUP: usize = 1024;
 
-/// A file changed so lately that a second change might have the same time.
+/// Files changed within this time may change again with the same timestamp, so they are not stored.
 const LATELY: Duration = Duration::from_secs(2);
 
-/// What tells one state of a file from another.
+/// The state of a file: length and times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct State {
     length: u64,
@@ -52,7 +52,7 @@ fn nanoseconds(time: Option<SystemTime>) -> i64 {
     since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// When the name, the owner or the content changed last: what copies that keep the time of modification do not keep.
+/// The time of the last change of name, owner or content, which copies do not preserve.
 #[cfg(unix)]
 fn changed(metadata: &Metadata) -> i64 {
     use std::os::unix::fs::MetadataExt as _;
@@ -64,8 +64,8 @@ fn changed(_metadata: &Metadata) -> i64 {
     0
 }
 
-/// The content of `files`, in their order, below `root`; what `kept` still knows is not read again, and `kept` is written anew where
-/// anything was read.
+/// The content digests of `files` below `root`, in order. Files that are unchanged in the list `kept` are not read again; the list is
+/// rewritten if any file was read.
 pub(super) fn digests(
     root: &Path,
     files: &[&Path],
@@ -93,7 +93,7 @@ pub(super) fn digests(
         tell(report, found.len(), Some(files.len()))?;
     }
     if let (Some(path), true) = (kept, read > 0) {
-        // Kept for speed alone: a folder that cannot be written costs the time again.
+        // Only for speed: if the list cannot be written, the files are read again next time.
         let here: std::collections::HashSet<&[u8]> = files.iter().map(|file| name_below(root, file)).collect();
         let others = before.iter().filter(|(name, ..)| !here.contains(&name[..]));
         let others = others.map(|(name, state, content)| (&name[..], (*state, *content)));
@@ -125,7 +125,7 @@ fn content(path: &Path) -> Result<Content> {
 
 type Kept = Vec<(Vec<u8>, State, Content)>;
 
-/// What a list says; none where it is missing, damaged or of another version.
+/// Reads a stored list; `None` if it is missing, damaged or of another version.
 fn read_kept(path: &Path) -> Option<Kept> {
     let bytes = std::fs::read(path).ok()?;
     let (entries, sum) = bytes.split_last_chunk::<32>()?;

@@ -1,4 +1,4 @@
-//! A validation part without class folders, as ImageNet is published: its images, and a list of their classes.
+//! A validation part without class folders, as in the published ImageNet: images and a list of their classes.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::Result;
 /// Kaggle's list for ImageNet.
 const KAGGLE: &str = "LOC_val_solution.csv";
 
-/// The devkit's list, which numbers the classes by an order of its own.
+/// The devkit's list, which cannot be used: it numbers the classes in another order.
 const DEVKIT: &str = "ILSVRC2012_validation_ground_truth.txt";
 
 /// True if `dir` has images and no class folders.
@@ -20,27 +20,27 @@ pub(super) fn is_flat(dir: &Path) -> Result<bool> {
     Ok(!has_folders && entries.iter().any(|entry| matches!(entry, Entry::File(path) if is_sample(path))))
 }
 
-/// The list for the images of `dir`: [`KAGGLE`], else one named like the folder, beside it or in it.
+/// The list for the images of `dir`: [`KAGGLE`], else a text file with the folder's name, beside or in the folder.
 pub(super) fn list_for(dir: &Path) -> Result<PathBuf> {
     let own = format!("{}.txt", dir.file_name().unwrap_or_default().to_string_lossy());
     let folders = || dir.parent().into_iter().chain([dir]);
     let find = |name: &str| folders().map(|folder| folder.join(name)).find(|path| path.is_file());
     find(KAGGLE).or_else(|| find(&own)).ok_or_else(|| {
         let devkit = match find(DEVKIT) {
-            Some(_) => format!("; {DEVKIT} does not serve: it numbers the classes in another order than their names'"),
+            Some(_) => format!("; {DEVKIT} cannot be used: it numbers the classes in another order than that of their names"),
             None => String::new(),
         };
         layout(
             dir,
             &format!(
                 "images without class folders and without a list of their classes; put ImageNet's {KAGGLE}, or {own} with lines \
-                 `IMAGE CLASS`, beside this folder or in it, or move each image into a folder of its class{devkit}"
+                 `IMAGE CLASS`, beside or in this folder, or move each image to a folder of its class{devkit}"
             ),
         )
     })
 }
 
-/// Lists the images of `dir`, whose classes, among `classes`, are in the file `labels`: in the order that class folders would give.
+/// Lists the images of `dir` with their classes from the file `labels`, in the order that class folders would give.
 pub(super) fn listed(dir: &Path, labels: &Path, classes: &[String]) -> Result<Listing> {
     let labels = Labels::read(labels, classes)?;
     let (mut images, mut left_out) = (Vec::new(), LeftOut::default());
@@ -173,7 +173,7 @@ mod tests {
         assert!(message.contains("put ImageNet's LOC_val_solution.csv, or val.txt"), "{message}");
         assert!(message.contains("a folder of its class") && !message.contains("ILSVRC2012"), "{message}");
         fs::write(dir.path().join("ILSVRC2012_validation_ground_truth.txt"), "1\n2\n2\n").unwrap();
-        assert!(fails(dir.path()).contains("ILSVRC2012_validation_ground_truth.txt does not serve"));
+        assert!(fails(dir.path()).contains("ILSVRC2012_validation_ground_truth.txt cannot be used"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Lists of labels: the class of each image of a folder that has no class folders.
+//! Lists of labels: the class of each image in a folder without class folders.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::list::{Files, places};
 use crate::{Error, Result};
 
-/// Most bytes a list may have: thirty times ImageNet's.
+/// Maximum size of a list in bytes: thirty times ImageNet's.
 const MAX_BYTES: u64 = 1 << 26;
 
 /// First words of Kaggle's list.
@@ -27,12 +27,12 @@ struct Label {
     line: usize,
 }
 
-/// How a line names an image and its class.
+/// The format of a line: an image and its class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// `ILSVRC2012_val_00000001,n01751748 111 108 230 366`: the class stands before the first box.
+    /// `ILSVRC2012_val_00000001,n01751748 111 108 230 366`: the class, then boxes.
     Csv,
-    /// `ILSVRC2012_val_00000001.JPEG n01751748`, or the place of the class in the order of names.
+    /// `ILSVRC2012_val_00000001.JPEG n01751748`, or the index of the class in the order of names.
     Words,
 }
 
@@ -48,15 +48,16 @@ impl Form {
 }
 
 impl Labels {
-    /// Reads the list `path`; `classes` are those that it may name.
+    /// Reads the list `path`; it may name only `classes`.
     pub(super) fn read(path: &Path, classes: &[String]) -> Result<Self> {
         let mut bytes = Vec::new();
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(wrong(path, None, format!("more than {MAX_BYTES} bytes are no list of labels")));
+            return Err(wrong(path, None, format!("more than {MAX_BYTES} bytes: too large for a list of labels")));
         }
-        let text = String::from_utf8(bytes).map_err(|_| wrong(path, None, "not a text in UTF-8".to_string()))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| wrong(path, None, "not UTF-8 text; convert the file to UTF-8".to_string()))?;
         Self::parse(path, &text, classes)
     }
 
@@ -64,7 +65,7 @@ impl Labels {
         let is_csv = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
         let form = if is_csv { Form::Csv } else { Form::Words };
         let places = places(classes);
-        // Where folders are named like numbers, a number is the name of one.
+        // If folders have numbers as names, a number is a name.
         let numbered = form == Form::Words && classes.iter().all(|class| class.parse::<u32>().is_err());
         let place = |class: &str| {
             let number = || class.parse().ok().filter(|&place: &u32| numbered && (place as usize) < classes.len());
@@ -86,7 +87,7 @@ impl Labels {
                 continue;
             };
             if let Some(first) = by_name.insert(name.to_string(), Label { class, line }) {
-                let problem = format!("`{name}` stands in line {} already", first.line);
+                let problem = format!("`{name}` is already in line {}", first.line);
                 return Err(wrong(path, Some(line), problem));
             }
         }
@@ -96,7 +97,7 @@ impl Labels {
                 let last = classes.len().saturating_sub(1);
                 let problem = match spelt.parse::<u32>() {
                     Ok(_) if numbered => {
-                        format!("class {spelt}, but the training part's are 0 to {last}, in the order of their names")
+                        format!("class {spelt} is out of range: the classes are 0 to {last}, sorted by name")
                     }
                     _ => format!("`{spelt}` is not a class of the training part"),
                 };
@@ -110,7 +111,7 @@ impl Labels {
         &self.path
     }
 
-    /// Gives each of `images`, which are all that are in `dir`, its class.
+    /// Assigns a class to each of `images`, all the images in `dir`.
     pub(super) fn assign(mut self, images: Vec<PathBuf>, dir: &Path) -> Result<Files> {
         let mut files = Files::with_capacity(images.len());
         let mut without = Vec::new();
@@ -134,7 +135,7 @@ impl Labels {
         }
     }
 
-    /// The class of the image of this name, with its ending or without. It leaves the list.
+    /// Removes the image from the list, by its name with or without extension, and returns its class.
     fn take(&mut self, image: &Path) -> Option<u32> {
         let mut known = |name: Option<&std::ffi::OsStr>| self.by_name.remove(name?.to_str()?);
         Some(known(image.file_name()).or_else(|| known(image.file_stem()))?.class)
@@ -151,7 +152,7 @@ fn not_an_entry(content: &str, form: Form) -> String {
         Form::Words => "ILSVRC2012_val_00000001.JPEG n01751748",
     };
     let alone = match content.parse::<u32>() {
-        Ok(_) => "; numbers alone, as in the devkit, count the classes in another order than that of their names",
+        Ok(_) => "; numbers alone, as in the devkit, number the classes in another order than that of their names",
         Err(_) => "",
     };
     let start: String = content.chars().take(60).collect();
@@ -215,11 +216,11 @@ mod tests {
         let message = fails("val.txt", "a n1\nb n4\nc n2\nd n5\ne n4\n");
         assert_eq!(message, "val.txt line 2: `n4` is not a class of the training part (and 2 more)");
         let message = fails("val.txt", "a 2\nb 3\n");
-        assert!(message.ends_with("line 2: class 3, but the training part's are 0 to 2, in the order of their names"));
+        assert!(message.ends_with("line 2: class 3 is out of range: the classes are 0 to 2, sorted by name"));
         // Kaggle's list names its classes.
         assert!(fails("l.csv", "a,2 1 1 1 1\n").contains("`2` is not a class"));
         assert!(fails("val.txt", "a -1\n").contains("`-1` is not a class"));
-        assert!(fails("val.txt", "a n1\nb n2\na n1").ends_with("line 3: `a` stands in line 1 already"));
+        assert!(fails("val.txt", "a n1\nb n2\na n1").ends_with("line 3: `a` is already in line 1"));
     }
 
     #[test]

@@ -11,20 +11,20 @@ use crate::decode::is_image;
 use crate::report::{Report, tell};
 use crate::{Error, Result};
 
-/// Folders below a class folder that are followed: a link that leads back up ends there.
+/// Maximum depth of folders below a class folder; stops links that lead back up.
 const MAX_DEPTH: usize = 8;
 
-/// Class folders that are listed between two reports.
+/// Class folders listed between two reports.
 const GROUP: usize = 64;
 
-/// Folders that hold no samples whatever is in them: thumbnails, bins and the like of network storage, macOS, Windows and ext4.
+/// Folders that never hold samples: thumbnails, recycle bins and the like of network storage, macOS, Windows and ext4.
 const SYSTEM_FOLDERS: [&str; 8] =
     ["@eaDir", "@tmp", "#recycle", "#snapshot", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"];
 
-/// Files with the position of their class.
+/// Files with the index of their class.
 pub(super) type Files = Vec<(Box<Path>, u32)>;
 
-/// Class folders, their files in order, and what is none of them.
+/// Class folders, their files in order, and everything else.
 #[derive(Debug)]
 pub(super) struct Listing {
     pub(super) classes: Vec<String>,
@@ -39,7 +39,7 @@ pub(super) fn unsorted(dir: &Path) -> Result<Listing> {
     Ok(Listing { classes: vec![file_name(&named)?], files, left_out })
 }
 
-/// Lists `dir`; with `classes`, those and no others, in that order.
+/// Lists `dir`; with `classes`, exactly those, in that order.
 pub(super) fn list(dir: &Path, classes: Option<&[String]>, report: &mut Report<'_>) -> Result<Listing> {
     let mut left_out = LeftOut::default();
     let mut found = Vec::new();
@@ -52,8 +52,8 @@ pub(super) fn list(dir: &Path, classes: Option<&[String]>, report: &mut Report<'
     if found.is_empty() {
         let flat = if left_out.beside > 1 {
             format!(
-                "{} files and no class folders; move each file into a folder of its class, as training has them (ImageNet's validation \
-                 images come like that, with their classes in a list of their own)",
+                "{} files and no class folders; move each file to a folder of its class (ImageNet publishes its validation images \
+                 like this, with a separate list of classes)",
                 left_out.beside
             )
         } else {
@@ -71,7 +71,7 @@ pub(super) fn list(dir: &Path, classes: Option<&[String]>, report: &mut Report<'
         let listed: Vec<Result<(Files, LeftOut)>> = group
             .par_iter()
             .map(|(class, path)| {
-                let unknown = || layout(path, "a class that the training part does not have");
+                let unknown = || layout(path, "this class is not in the training part");
                 class_folder(path, *places.get(class.as_str()).ok_or_else(unknown)?)
             })
             .collect();
@@ -86,7 +86,7 @@ pub(super) fn list(dir: &Path, classes: Option<&[String]>, report: &mut Report<'
     Ok(Listing { classes, files, left_out })
 }
 
-/// The place of each class.
+/// The index of each class.
 pub(super) fn places(classes: &[String]) -> HashMap<&str, u32> {
     classes.iter().enumerate().map(|(place, class)| (class.as_str(), place as u32)).collect()
 }
@@ -108,7 +108,7 @@ fn images(dir: &Path, label: u32, files: &mut Files, left_out: &mut LeftOut, dep
     for entry in entries(dir, left_out)? {
         match entry {
             Entry::Folder(path) if depth == 0 => {
-                return Err(layout(&path, "folders nested too deep, or a link that leads back up"));
+                return Err(layout(&path, "folders are nested too deep, or a link leads to a folder above"));
             }
             Entry::Folder(path) => images(&path, label, files, left_out, depth - 1)?,
             Entry::File(path) if is_sample(&path) => files.push((path.into_boxed_path(), label)),
@@ -123,12 +123,12 @@ pub(super) enum Entry {
     File(PathBuf),
 }
 
-/// What is in a folder, in byte order of the names, without hidden entries and the folders of systems.
+/// The entries of a folder in byte order of their names, without hidden entries and system folders.
 pub(super) fn entries(dir: &Path, left_out: &mut LeftOut) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(|e| Error::io(dir, e))? {
         let entry = entry.map_err(|e| Error::io(dir, e))?;
-        // What the listing knows for free; a link is followed.
+        // The type from the listing, without another query; links are followed.
         let kind = entry.file_type().map_err(|e| Error::io(entry.path(), e))?;
         let is_folder = if kind.is_symlink() { entry.path().is_dir() } else { kind.is_dir() };
         entries.push((entry.path(), is_folder));
@@ -148,12 +148,12 @@ pub(super) fn entries(dir: &Path, left_out: &mut LeftOut) -> Result<Vec<Entry>> 
     Ok(kept)
 }
 
-/// True for the files that are images by their name or their content.
+/// True for files that are images by extension or content.
 pub(super) fn is_sample(path: &Path) -> bool {
     has_image_ending(path) || has_image_content(path)
 }
 
-/// A file of such a name is a sample even where it cannot be read: then reading it says why.
+/// True for an image's extension. Such a file is a sample even if it cannot be read; reading it reports the error.
 fn has_image_ending(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default();
     ["jpg", "jpeg", "png", "jpe", "jfif"].iter().any(|known| extension.eq_ignore_ascii_case(known))
@@ -161,7 +161,7 @@ fn has_image_ending(path: &Path) -> bool {
 
 fn has_image_content(path: &Path) -> bool {
     let mut start = [0; 16];
-    // Only files: a pipe would wait for ever.
+    // Only regular files: reading a pipe would block.
     let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
     let read = is_file.then(|| std::fs::File::open(path).and_then(|mut file| file.read(&mut start)));
     read.is_some_and(|read| read.is_ok_and(|count| is_image(&start[..count])))

@@ -19,7 +19,7 @@ use crate::fingerprint::Fingerprint;
 use crate::report::{Report, quiet};
 use crate::{Dataset, Error, Result, Sample};
 
-/// Most bytes an image file may have: 256 MiB.
+/// Maximum size of an image file: 256 MiB.
 const MAX_FILE_BYTES: u64 = 1 << 28;
 
 /// One part of a data set as a folder of class folders, read like torchvision's `ImageFolder`.
@@ -39,7 +39,7 @@ pub struct ImageFolder {
     files: Vec<(Box<Path>, u32)>,
     left_out: LeftOut,
     kept: Option<PathBuf>,
-    /// Digests that were asked for, by their indices.
+    /// Computed digests, by their indices.
     digests: Arc<Mutex<HashMap<Option<Vec<usize>>, String>>>,
 }
 
@@ -168,7 +168,7 @@ impl Dataset for ImageFolder {
 
     fn digest_of(&self, indices: Option<&[usize]>, report: &mut Report<'_>) -> Result<String> {
         let asked = indices.map(<[usize]>::to_vec);
-        // A panic in between leaves whole entries.
+        // A panic while the lock is held leaves only complete entries.
         let known = || self.digests.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(digest) = known().get(&asked) {
             return Ok(digest.clone());
@@ -197,7 +197,7 @@ fn read_image_file(path: &Path) -> Result<Vec<u8>> {
 
     let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
     let length = file.metadata().map_err(|e| Error::io(path, e))?.len().min(MAX_FILE_BYTES);
-    // One more than there are, so that the end is found without growing.
+    // One extra byte, so that the end is found without growing.
     let mut bytes = Vec::with_capacity(length as usize + 1);
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {

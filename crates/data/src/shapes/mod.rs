@@ -80,7 +80,7 @@ impl Shapes {
     }
 }
 
-/// Most images of a part: 30 GB.
+/// Maximum number of images of a part: 30 GB.
 const MAX_IMAGES: usize = 10_000_000;
 
 fn draw_part(name: &str, seed: u64, part: u64, count: usize) -> Result<InMemory> {

@@ -74,7 +74,7 @@ impl Outline {
             Self::Pentagon => FIFTHS.iter().fold(f32::MIN, |d, (sin, cos)| d.max(sin * x + cos * y)) - 0.84,
             Self::Hexagon => x.abs().max(0.5 * x.abs() + SIN_60 * y.abs()) - 0.88,
             Self::Star => {
-                // Inside where at most one of the five long lines is crossed: the second largest of the distances.
+                // Inside if at most one of the five long lines is crossed: the second largest distance.
                 let mut far = [f32::MIN; 2];
                 for (sin, cos) in FIFTHS {
                     let d = sin * x + cos * y;

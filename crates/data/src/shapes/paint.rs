@@ -1,4 +1,4 @@
-//! From an outline to pixels: everything in an image that does not reveal its class.
+//! Paints an outline: everything in an image that does not depend on its class.
 
 use super::SIZE;
 use super::outline::Outline;
@@ -32,7 +32,7 @@ struct Texture {
     along: Frame,
 }
 
-/// A turned, stretched, moved frame: image coordinates to those of what is drawn in it.
+/// A rotated, stretched and moved frame: maps image coordinates to those of the outline drawn in it.
 #[derive(Clone, Copy)]
 struct Frame {
     centre: (f32, f32),
@@ -42,7 +42,7 @@ struct Frame {
 struct Scene {
     outline: Outline,
     frame: Frame,
-    /// Pixels a unit of the outline's distance takes, for edges one pixel soft.
+    /// Pixels per unit of the outline's distance, for edges one pixel soft.
     scale: f32,
     ground: Texture,
     fill: Texture,
@@ -61,7 +61,7 @@ impl Scene {
         let centre = (real(rng, 12.0, 20.0), real(rng, 12.0, 20.0));
         let stretch = real(rng, 0.87, 1.15);
         let frame = Frame::turned(leaning(rng), centre, radius * stretch, radius / stretch);
-        // Light on dark, each channel for itself: with either polarity a small network takes several times as long to learn.
+        // Light on dark in each channel: with either polarity, a small network takes several times as long to learn.
         let base = colour(rng, 0.05, 0.45);
         let body = colour(rng, 0.5, 0.95);
         let blobs = std::array::from_fn(|_| {
@@ -167,14 +167,14 @@ fn real(rng: &mut SampleRng, low: f32, high: f32) -> f32 {
     rng.range(f64::from(low), f64::from(high)) as f32
 }
 
-/// A direction up to 17 degrees off the upright: turned at will, a small network learned next to nothing in eight epochs.
+/// A direction up to 17 degrees from upright: with any angle, a small network learned almost nothing in eight epochs.
 fn leaning(rng: &mut SampleRng) -> (f32, f32) {
     let lean = real(rng, -0.3, 0.3);
     let length = (1.0 + lean * lean).sqrt();
     (1.0 / length, lean / length)
 }
 
-/// A uniform direction, without sine and cosine: a point of the unit disc, pushed to its rim.
+/// A uniform direction, without sine and cosine: a point of the unit disc, projected to its rim.
 fn direction(rng: &mut SampleRng) -> (f32, f32) {
     loop {
         let (x, y) = (real(rng, -1.0, 1.0), real(rng, -1.0, 1.0));

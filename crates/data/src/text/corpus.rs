@@ -85,7 +85,10 @@ impl TextCorpus {
         let part = |path: &PathBuf, vocabulary: &Vocabulary| -> Result<Arc<[u32]>> {
             let numbers = vocabulary.numbers(&read::text(path)?);
             if numbers.is_empty() {
-                return Err(Error::Text { path: path.clone(), problem: "no tokens; give a text".to_string() });
+                return Err(Error::Text {
+                    path: path.clone(),
+                    problem: "no tokens; choose a file with text".to_string(),
+                });
             }
             Ok(numbers.into())
         };
@@ -151,7 +154,7 @@ mod tests {
         std::fs::write(path("latin"), b"abc\xe9d").unwrap();
         std::fs::write(path("empty"), b" \t").unwrap();
         std::fs::write(path("cut.gz"), &std::fs::read(path("valid.txt.gz")).unwrap()[..12]).unwrap();
-        let cases = [("latin", "byte 3 is no UTF-8"), ("empty", "no tokens"), ("cut.gz", "cut.gz"), ("none", "none")];
+        let cases = [("latin", "byte 3 is not valid"), ("empty", "no tokens"), ("cut.gz", "cut.gz"), ("none", "none")];
         for (name, words) in cases {
             let error = TextCorpus::read("t", &files(name), TextUnit::Words, 1).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(words), "{error}");

@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 
 use crate::{Error, Result};
 
-/// Most bytes a text may have: ten times WikiText-103.
+/// Maximum size of a text in bytes: ten times WikiText-103.
 const MAX_BYTES: u64 = 5 << 30;
 
 /// The text of a file; one whose name ends in `.gz` is unpacked.
@@ -27,7 +27,7 @@ pub(super) fn text(path: &Path) -> Result<String> {
     utf8(bytes, path)
 }
 
-/// The text of gzip bytes that came with the program.
+/// The text of embedded gzip bytes.
 pub(super) fn unpacked(bytes: &[u8], name: &str) -> Result<String> {
     let mut text = Vec::new();
     GzDecoder::new(bytes).read_to_end(&mut text).map_err(|e| Error::io(name, e))?;
@@ -37,7 +37,7 @@ pub(super) fn unpacked(bytes: &[u8], name: &str) -> Result<String> {
 fn utf8(bytes: Vec<u8>, path: &Path) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        let problem = format!("byte {at} is no UTF-8; convert the file to UTF-8");
+        let problem = format!("byte {at} is not valid UTF-8; convert the file to UTF-8");
         Error::Text { path: path.to_path_buf(), problem }
     })
 }

@@ -33,7 +33,7 @@ impl TextUnit {
     }
 }
 
-/// The tokens that a model knows, by id. `<unk>`, id 0, stands for all others; the tokens of the training text follow in byte order.
+/// The tokens of a model, by id. `<unk>`, id 0, stands for all others; the tokens of the training text follow in byte order.
 ///
 /// ```
 /// use lookahead_data::{TextUnit, Vocabulary};
@@ -59,7 +59,7 @@ impl Vocabulary {
         Self::counted(&unit.tokens(text), unit, least)
     }
 
-    /// The same of tokens.
+    /// The vocabulary of a token list, as for [`of`](Self::of).
     pub(super) fn counted(tokens: &[&str], unit: TextUnit, least: usize) -> Result<Self> {
         if least == 0 {
             return Err(Error::setting("least occurrences of a token", least, "at least 1"));
@@ -71,7 +71,7 @@ impl Vocabulary {
         counts.remove(UNKNOWN);
         counts.retain(|_, count| *count >= least);
         if counts.is_empty() {
-            let rule = "a number that some token of the text reaches";
+            let rule = "at most the count of the most frequent token";
             return Err(Error::setting("least occurrences of a token", least, rule));
         }
         let tokens: Vec<String> = std::iter::once(UNKNOWN).chain(counts.into_keys()).map(str::to_string).collect();
@@ -173,7 +173,7 @@ mod tests {
         assert!(Vocabulary::of("a", TextUnit::Words, 0).unwrap_err().to_string().contains("is 0"));
         for (text, least) in [("", 1), ("a b", 2), ("<unk> <unk>", 1)] {
             let error = Vocabulary::of(text, TextUnit::Words, least).unwrap_err().to_string();
-            assert!(error.contains("must be a number that some token of the text reaches"), "{error}");
+            assert!(error.contains("must be at most the count of the most frequent token"), "{error}");
         }
     }
 }

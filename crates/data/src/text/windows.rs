@@ -51,10 +51,10 @@ impl TextWindows {
     pub fn new(tokens: Arc<[u32]>, batch: usize, steps: usize) -> Result<Self> {
         if batch == 0 || tokens.len() / batch < 2 {
             let rule = "at least 1, and at most half as many as there are tokens";
-            return Err(Error::setting("batch of texts", batch, rule));
+            return Err(Error::setting("number of parallel texts", batch, rule));
         }
         if steps == 0 {
-            return Err(Error::setting("steps of a window", steps, "at least 1"));
+            return Err(Error::setting("steps per window", steps, "at least 1"));
         }
         let length = tokens.len() / batch;
         Ok(Self { tokens, batch, steps, length })
@@ -103,7 +103,7 @@ impl TextWindow {
     /// Tokens and targets as u32 tensors (T, B).
     ///
     /// # Errors
-    /// [`Error::Candle`] if the device has no memory for them.
+    /// [`Error::Candle`] if memory cannot be allocated on the device.
     pub fn to_device(&self, device: &Device) -> Result<(Tensor, Tensor)> {
         let tensor = |numbers: &[u32]| Tensor::from_slice(numbers, (self.steps, self.batch), device);
         Ok((tensor(&self.tokens)?, tensor(&self.targets)?))
@@ -138,6 +138,6 @@ mod tests {
             assert!(TextWindows::new(tokens.clone(), batch, steps).is_err(), "{batch} {steps}");
         }
         let windows = TextWindows::new(tokens, 2, 9).unwrap();
-        assert_eq!(windows.window(1).unwrap_err().to_string(), "index 1 is out of range: there are 1");
+        assert_eq!(windows.window(1).unwrap_err().to_string(), "index 1 is out of range: it must be below 1");
     }
 }

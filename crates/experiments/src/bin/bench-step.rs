@@ -1,4 +1,4 @@
-//! Training-step throughput as JSON lines: `just bench-step --help`.
+//! Measures training-step throughput: `just bench-step --help`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! A study's settings, trained and ranked by held-out images: `just sweep --help`.
+//! Trains a study's settings and ranks them by held-out images: `just sweep --help`.
 
 use std::process::ExitCode;
 

@@ -95,7 +95,7 @@ impl DataConfig {
         }
     }
 
-    /// The same, to change them.
+    /// The settings of images, mutable; `None` for a text.
     pub fn images_mut(&mut self) -> Option<&mut ImagesConfig> {
         match self {
             Self::Images(images) => Some(images),
@@ -141,7 +141,7 @@ impl DataConfig {
         }
     }
 
-    /// Whether epochs are validated on a part that is neither trained on nor the test part, as tuning requires.
+    /// Whether epochs are validated on a held-out part, which is neither trained on nor the test part, as tuning requires.
     pub fn has_valid(&self) -> bool {
         match self {
             Self::Images(images) => images.held_out > 0.0,
@@ -149,8 +149,7 @@ impl DataConfig {
         }
     }
 
-    /// The settings that determine which data is read, without those of its later preparation: equal values, equal
-    /// data.
+    /// The settings that determine which data are read, without those of their preparation. Equal values mean equal data.
     #[must_use]
     pub fn source(&self) -> Self {
         match self.clone() {

@@ -16,15 +16,15 @@ use super::sections::{EvaluationConfig, ScheduleConfig, TrainConfig};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The experiment; fixed by the program.
+    /// The experiment; each program has a fixed one.
     pub experiment: Experiment,
     /// The protocol that the settings started from.
     pub protocol: Protocol,
     /// `cpu`, `cuda:N` or `metal:N`; `auto` selects a GPU if this build and machine have one.
     pub device: String,
-    /// What is compared.
+    /// The rows to compare.
     pub rows: Vec<Row>,
-    /// Seeds, one run of each row for each.
+    /// Seeds; each row is trained once per seed.
     pub seeds: Vec<u64>,
     /// The network.
     pub model: ModelConfig,
@@ -70,7 +70,7 @@ impl Config {
         }
     }
 
-    /// The runs, row by row, seed by seed.
+    /// All runs: for each row, one run per seed.
     pub fn runs(&self) -> Vec<RunConfig> {
         let run = |row: &Row, seed: &u64| RunConfig { config: self.clone(), row: row.clone(), seed: *seed };
         self.rows.iter().flat_map(|row| self.seeds.iter().map(move |seed| run(row, seed))).collect()

@@ -22,12 +22,12 @@ macro_rules! inner_optimizers {
         }
 
         impl Inner {
-            /// Its kind, as spelt in files.
+            /// The kind, as spelt in files.
             pub fn kind(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $name,)* }
             }
 
-            /// Its title in tables.
+            /// The title in tables.
             pub fn title(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $title,)* }
             }

@@ -1,4 +1,4 @@
-//! The key that a user probably meant.
+//! Suggestions for misspelt keys.
 
 use toml::{Table, Value};
 

@@ -35,7 +35,7 @@ pub enum ModelConfig {
     Lstm(LstmParts),
 }
 
-/// The ends of a ResNet.
+/// The first and last layers of a ResNet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResNetParts {
@@ -110,7 +110,7 @@ impl ModelConfig {
         Self::SpeedNet(SpeedNetParts::default()).renamed(name)
     }
 
-    /// The same network with these ends, if it is a ResNet; other networks are unchanged.
+    /// The same network with this stem and head, if it is a ResNet; other networks are unchanged.
     #[must_use]
     pub fn with_ends(mut self, stem: Stem, head: Head) -> Self {
         match &mut self {
@@ -122,7 +122,7 @@ impl ModelConfig {
         self
     }
 
-    /// Its name.
+    /// The network's name.
     pub fn name(&self) -> ModelName {
         match self {
             Self::ResNet20(_) => ModelName::ResNet20,
@@ -134,7 +134,7 @@ impl ModelConfig {
         }
     }
 
-    /// The network of another name with the same parts, as far as it has them.
+    /// The network named `name`, with the same settings as far as it has them.
     #[must_use]
     pub fn renamed(&self, name: ModelName) -> Self {
         let parts = self.resnet().unwrap_or(ResNetParts { stem: Stem::Cifar, head: Head::Linear });

@@ -117,7 +117,7 @@ mod tests {
         let written = toml::to_string(&std::collections::BTreeMap::from([("steps", &ours)])).unwrap();
         assert_eq!(toml::from_str::<File>(&written).unwrap().steps, ours);
         let other = read(r#"[{ op = "own", name = "mine" }]"#).unwrap_err().to_string();
-        assert!(other.contains("`mine` is an augmentation of a program's own"), "{other}");
+        assert!(other.contains("`mine` is a custom augmentation"), "{other}");
         let wrong = read(r#"[{ op = "flip", p = 2.0 }]"#).unwrap_err().to_string();
         assert!(wrong.contains("flip.p is 2"), "{wrong}");
     }

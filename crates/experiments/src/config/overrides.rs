@@ -218,12 +218,12 @@ impl Overrides {
             |config| ConfigError::Conflict {
                 first: format!("`{key}`"),
                 second: format!("the rows {}", names(config)),
-                why: "none of them uses Lookahead".to_owned(),
+                why: "none of them uses Lookahead; select a row that does with --optimizers".to_owned(),
             },
         )
     }
 
-    /// `data.image_size` is not a key of the configuration: the pipelines hold the size.
+    /// Sets `data.image_size`, which is not a key of the configuration: the pipelines hold the size.
     fn put_image_size(&mut self, value: &Value, origin: &str) -> Result<(), ConfigError> {
         let key = || "data.image_size".to_owned();
         let side =

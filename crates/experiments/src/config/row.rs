@@ -1,4 +1,4 @@
-//! What is compared: an optimizer and what wraps it.
+//! A row: an optimizer, and what wraps it.
 
 use lookahead_optim::{Average, LookaheadConfig, StatePolicy};
 use lookahead_runs::RowId;
@@ -53,7 +53,7 @@ pub enum Around {
 }
 
 impl Around {
-    /// The settings of Lookahead, if it is one.
+    /// The settings of Lookahead; `None` without Lookahead.
     pub fn lookahead(&self) -> Option<&LookaheadConfig> {
         match self {
             Self::Lookahead(config) | Self::LookaheadMomentsZeroed(config) | Self::LookaheadFalling(config) => {
@@ -63,7 +63,7 @@ impl Around {
         }
     }
 
-    /// The same, mutable.
+    /// The settings of Lookahead, mutable; `None` without Lookahead.
     pub fn lookahead_mut(&mut self) -> Option<&mut LookaheadConfig> {
         match self {
             Self::Lookahead(config) | Self::LookaheadMomentsZeroed(config) | Self::LookaheadFalling(config) => {
@@ -116,7 +116,7 @@ impl Row {
         Self { name: name.to_owned(), title: title.to_owned(), ..self }
     }
 
-    /// What Lookahead does with the inner state at a sync; `None` without Lookahead, and if it pulls nothing back.
+    /// What happens to the inner state at a sync; `None` without Lookahead, and if the fast weights are not pulled back.
     pub fn state(&self) -> Option<StatePolicy> {
         self.around.lookahead().filter(|config| config.pulls_back).map(|config| config.state_policy)
     }

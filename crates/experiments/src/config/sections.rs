@@ -32,7 +32,7 @@ impl TrainConfig {
         (self.epochs * steps_per_epoch as f64).ceil() as usize
     }
 
-    /// The error for a `network` whose batch norm gets one image at a time; `None` if it gets more.
+    /// The error for a `network` with batch norm if it gets one image at a time; `None` if it gets more.
     pub(crate) fn of_one_image(&self, network: &str) -> Option<ConfigError> {
         let Self { batch_size, accumulate, .. } = self;
         (batch_size / accumulate < 2).then(|| ConfigError::Conflict {
@@ -104,7 +104,7 @@ impl TryFrom<u8> for Views {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleConfig {
-    /// Constant.
+    /// The initial learning rate, constant.
     Constant,
     /// PyTorch's OneCycleLR with cosine annealing.
     OneCycle(OneCycleConfig),

@@ -1,4 +1,4 @@
-//! Places in a configuration's TOML, and how values are put there.
+//! Places in a configuration's TOML, and setting values there.
 
 use std::path::Path;
 
@@ -139,7 +139,7 @@ fn merge(old: &mut Table, new: Table) {
 pub(super) fn fitted(old: &Value, new: Value) -> Result<Value, String> {
     match (old, new) {
         (Value::Float(_), Value::Integer(n)) => Ok(Value::Float(n as f64)),
-        // A number that happened to be whole. If it must be, the configuration rejects the new one.
+        // The old number happened to be whole. If it must be, the configuration rejects the new one.
         (Value::Integer(_), new @ Value::Float(_)) => Ok(new),
         (Value::Array(_), Value::String(text)) => {
             let part = |part: &str| value_of(part).unwrap_or_else(|| Value::String(part.trim().to_owned()));

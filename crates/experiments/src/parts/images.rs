@@ -10,7 +10,7 @@ use super::sealed::Sealed;
 use crate::config::{Config, ImagesConfig, Normalization};
 use crate::error::Result;
 
-/// Training, validation and test images, split as a configuration says.
+/// Training, validation and test images, split according to a configuration.
 #[derive(Debug, Clone)]
 pub struct ImageData {
     /// Training images.
@@ -33,7 +33,7 @@ impl ImageData {
     /// value can read them.
     ///
     /// # Errors
-    /// Errors of reading the data, and a share that leaves nothing.
+    /// Errors of reading the data; a held-out share that leaves a part empty.
     pub fn new(splits: Splits, config: &ImagesConfig) -> Result<Self> {
         let limited = |dataset: Arc<dyn Dataset>, count| match count {
             0 => dataset,

@@ -1,4 +1,4 @@
-//! A text's parts and their windows.
+//! The parts of a text, and their windows.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::sealed::Sealed;
 use crate::config::TextConfig;
 use crate::error::Result;
 
-/// The parts of a text, cut as a configuration says.
+/// The parts of a text, cut to the limits of a configuration.
 #[derive(Debug, Clone)]
 pub struct TextData {
     /// The vocabulary.

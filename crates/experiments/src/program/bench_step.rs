@@ -31,7 +31,7 @@ pub struct BenchFlags {
     /// Network; may be repeated [default: resnet20 and resnet18]
     #[arg(long, value_enum, value_name = "NAME")]
     pub model: Vec<ModelName>,
-    /// Type of activations; may be repeated [default: f32 and bf16]
+    /// Type of the activations; may be repeated [default: f32 and bf16]
     #[arg(long, value_enum, value_name = "TYPE")]
     pub variant: Vec<Variant>,
     /// Images per step
@@ -40,7 +40,7 @@ pub struct BenchFlags {
     /// Timed steps
     #[arg(long, default_value = "8", value_name = "N")]
     pub steps: NonZeroUsize,
-    /// Untimed steps before them
+    /// Untimed warm-up steps
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub warmup: usize,
     /// Host threads
@@ -129,7 +129,7 @@ pub fn bench_step(flags: &BenchFlags) -> Result<()> {
     Ok(())
 }
 
-/// Seconds per step, and until the host has queued all of it.
+/// Seconds per step, and seconds until the host has queued it.
 struct Medians {
     step: f64,
     host: f64,

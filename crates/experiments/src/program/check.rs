@@ -47,14 +47,14 @@ pub(super) fn check(folder: &Path, progress: &Progress) -> Result<()> {
     Ok(())
 }
 
-/// What cannot be listed is for the listing to say.
+/// Whether the folder has subfolders. True for a folder that cannot be read: listing it then reports the error.
 fn has_folders(folder: &Path) -> bool {
     std::fs::read_dir(folder).map_or(true, |entries| {
         entries.flatten().any(|entry| entry.path().is_dir() && !entry.file_name().as_encoded_bytes().starts_with(b"."))
     })
 }
 
-/// A reader that has gone away has seen enough.
+/// Prints a line; ignores a closed pipe.
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

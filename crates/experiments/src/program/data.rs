@@ -98,7 +98,7 @@ fn imagenet(root: &Path) -> Result<PathBuf> {
     }
     let missing = DataError::Missing { name: "imagenet".to_owned(), path: root.join("imagenet") };
     let hint = format!(
-        "{missing}; an account at image-net.org or kaggle.com is needed to download it: docs/IMAGENET.md; set --data or \
+        "{missing}; an account at image-net.org or kaggle.com is needed to download it, see docs/IMAGENET.md; set --data or \
          LOOKAHEAD_DATA to the folder that contains `imagenet`, or give --dataset-dir"
     );
     Err(Error::DataMissing { hint })
@@ -161,8 +161,7 @@ fn decoded(part: Arc<dyn Dataset>, cache: &Path, side: usize, progress: &Progres
     Ok(Arc::new(plan.open(&mut |done, total| decoding.at(done, total))?))
 }
 
-/// Checks the free space before hours of decoding, not in the middle. Images that an earlier start decoded need no more
-/// space.
+/// Checks the free space before hours of decoding. Images that an earlier process decoded need no more space.
 fn has_room(plan: &CachePlan, images: usize) -> Result<()> {
     let begun = std::fs::metadata(format!("{}.part", plan.path().display())).map_or(0, |file| file.len());
     let needed = plan.bytes().saturating_sub(begun);
@@ -178,7 +177,7 @@ fn has_room(plan: &CachePlan, images: usize) -> Result<()> {
     }
 }
 
-/// Bytes that this user may still write where `folder` is or will be; `None` if the system does not say.
+/// Free bytes for this user in `folder`, which need not exist; `None` if the system does not report them.
 #[cfg(unix)]
 fn free(folder: &Path) -> Option<u64> {
     let there = std::path::absolute(folder).ok()?;
@@ -201,17 +200,17 @@ fn counts(part: &dyn Dataset) -> String {
     format!("{}: {} images of {} classes", part.name(), part.len(), part.classes().len())
 }
 
-/// Most time that is spent on counting images that are broken besides the first.
+/// Time limit for counting images that cannot be read.
 const COUNTING: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Where training met an image that cannot be read, how many more there are.
+/// If `error` is an image that cannot be read, adds the number of other such images in the data.
 pub(super) fn count_broken(error: Error, data: &Data, progress: &Progress) -> Error {
     let Error::Data(first @ (DataError::Decode { row: None, .. } | DataError::Io { .. })) = error else { return error };
     let Data::Images(data) = data else { return first.into() };
     if data.train.file(0).is_none() {
         return first.into();
     }
-    progress.note("an image cannot be read; counting how many cannot");
+    progress.note("an image cannot be read; counting all such images");
     let (begun, mut broken, mut checked) = (std::time::Instant::now(), 0, 0);
     for part in [&data.train, &data.valid] {
         let mut counting = Counting::new(progress, format!("checking {}", part.name()));
@@ -220,7 +219,7 @@ pub(super) fn count_broken(error: Error, data: &Data, progress: &Progress) -> Er
             checked = before + done;
             if begun.elapsed() > COUNTING { std::ops::ControlFlow::Break(()) } else { counting.at(done, total) }
         };
-        // Out of time: what was counted so far is said.
+        // After the time limit, report the count so far.
         let _ = lookahead_data::check(part.as_ref(), &mut |_| broken += 1, &mut report);
     }
     DataError::Broken { first: Box::new(first), others: usize::saturating_sub(broken, 1), checked }.into()
@@ -234,7 +233,7 @@ mod tests {
     fn a_folder_still_to_be_made_has_the_room_of_the_one_it_will_be_in() {
         let root = tempfile::tempdir().unwrap();
         let [there, to_be] = [root.path().to_path_buf(), root.path().join("a/b")].map(|folder| free(&folder).unwrap());
-        // Others write meanwhile.
+        // Other processes may write meanwhile.
         assert!(there > 0 && there.abs_diff(to_be) < there / 2, "{there} {to_be}");
     }
 }

@@ -1,4 +1,4 @@
-//! Downloads, and what to do without a network.
+//! Downloads, and hints for a machine without a network.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::screen::Progress;
 /// Downloads `name` below `root` unless it is present. Returns its folder.
 ///
 /// # Errors
-/// [`Error::DataMissing`] if it cannot be downloaded, with what to do by hand.
+/// [`Error::DataMissing`] with a hint if it cannot be downloaded.
 #[cfg(feature = "download")]
 pub(crate) fn download(root: &Path, name: &str, progress: &Progress) -> Result<PathBuf> {
     let bar = progress.bytes();
@@ -26,7 +26,7 @@ pub(crate) fn download(root: &Path, name: &str, progress: &Progress) -> Result<P
     })
 }
 
-/// Without the feature `download` there is no network code.
+/// Returns the folder of `name` if it is present. This build lacks the feature `download`.
 #[cfg(not(feature = "download"))]
 pub(crate) fn download(root: &Path, name: &str, _progress: &Progress) -> Result<PathBuf> {
     if lookahead_data::is_present(root, name)? {
@@ -35,7 +35,7 @@ pub(crate) fn download(root: &Path, name: &str, _progress: &Progress) -> Result<
     let missing = lookahead_data::Error::Missing { name: name.to_owned(), path: root.join(name) };
     Err(Error::DataMissing {
         hint: format!(
-            "{missing}, and cannot be downloaded here: this build lacks the `download` feature; put the files there by hand"
+            "{missing}; it cannot be downloaded, because this build lacks the `download` feature: put the files there by hand"
         ),
     })
 }

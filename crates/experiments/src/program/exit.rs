@@ -1,4 +1,4 @@
-//! How a program ends.
+//! The exit status of a program.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `data`: downloads, verifies and unpacks a data set, says where to put which files, or checks the images of a folder.
+//! `data`: downloads, verifies and unpacks a data set, lists the data sets, or checks the images of a folder.
 
 use std::path::PathBuf;
 

@@ -56,7 +56,7 @@ const WITHOUT_MEANING: [&str; 8] =
     ["state", "epochs", "lr", "fresh", "checkpoint_every", "log_every", "tui", "completions"];
 
 impl RangeFlags {
-    /// Parses the program's arguments. Prints help or an error and ends the program if clap says so (status 0 or 2).
+    /// Parses the program's arguments. Ends the program after printing help (status 0) or a usage error (status 2).
     pub fn parse_arguments() -> Self {
         let mut command = Self::command();
         for flag in WITHOUT_MEANING {

@@ -49,7 +49,7 @@ pub(super) fn range_test(mut setup: Setup<'_>, range: Range, interrupt: &Interru
         }
         let rate = range.at(step);
         setup.optimizer.set_learning_rate(rate);
-        // As in training, parts that do not fill a batch are dropped at the end of an epoch.
+        // As in training, an incomplete batch at the end of an epoch is dropped.
         if step % setup.steps_per_epoch == 0 {
             setup.begin(step / setup.steps_per_epoch, 0)?;
         }

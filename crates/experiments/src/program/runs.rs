@@ -12,7 +12,7 @@ use crate::parts::Data;
 use crate::screen::Progress;
 use crate::train::{LoopOptions, train};
 
-/// What all runs of an experiment share.
+/// Data shared by all runs of an experiment.
 #[derive(Debug)]
 pub(super) struct Shared<'a> {
     pub(super) data: &'a Data,
@@ -24,14 +24,14 @@ pub(super) struct Shared<'a> {
     pub(super) has_flags: bool,
 }
 
-/// How the runs of an experiment ended.
+/// The result of an experiment's runs.
 #[derive(Debug)]
 pub(super) struct Ended {
     /// The runs that were started, read back.
     pub(super) report: Report,
     /// The first run that diverged; the others continued.
     pub(super) diverged: Option<Error>,
-    /// What ended the experiment before its last run.
+    /// The error that ended the experiment before its last run.
     pub(super) stopped: Option<Error>,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Ended {
 /// runs.
 ///
 /// # Errors
-/// A folder that cannot be created; how the runs ended is in [`Ended`].
+/// A folder that cannot be created. Errors of the runs are in [`Ended`].
 pub(super) fn run_all(config: &Config, folder: &Path, fresh: bool, shared: &Shared<'_>) -> Result<Ended> {
     std::fs::create_dir_all(folder).map_err(RunsError::output("create", folder))?;
     let plan = Plan { runs: config.runs().iter().map(RunConfig::name).collect() };

@@ -1,4 +1,4 @@
-//! Opens a text by its corpus's name or its path.
+//! Opens a text by the name of its corpus or by its path.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! What a run writes during training: `metrics.jsonl`, and the same for TensorBoard.
+//! The files that a run writes during training: `metrics.jsonl`, and the same for TensorBoard.
 
 use lookahead_runs::{EventWriter, Log, MetricsFile, Position, Record, RunFolder};
 

@@ -1,4 +1,4 @@
-//! The parts of a run folder that hold tensors, and what is written during training. All other formats of a run folder
+//! The parts of a run folder that hold tensors, and the files written during training. All other formats of a run folder
 //! are in `lookahead-runs`.
 
 mod checkpoint;

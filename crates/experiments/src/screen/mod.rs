@@ -1,4 +1,4 @@
-//! What the user sees during a run.
+//! Output for the user during a run.
 
 mod counting;
 mod line;

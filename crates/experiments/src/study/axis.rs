@@ -69,7 +69,7 @@ impl Axis {
         }
     }
 
-    /// How many values there are to try; `None` for a range.
+    /// Number of values of a list; `None` for a range.
     pub(super) fn count(&self) -> Option<usize> {
         match self {
             Self::List(values) => Some(values.len()),
@@ -148,7 +148,7 @@ impl Range {
     }
 }
 
-/// The number that a value is.
+/// The value as a number; `None` if it is not one.
 pub(super) fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Integer(number) => Some(*number as f64),

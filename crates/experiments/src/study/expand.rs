@@ -86,17 +86,17 @@ impl Study {
         self.file.seeds.iter().flat_map(|&seed| self.settings.iter().map(move |setting| (setting, seed)))
     }
 
-    /// How many cells there are.
+    /// Number of cells.
     pub fn len(&self) -> usize {
         self.settings.len() * self.file.seeds.len()
     }
 
-    /// Whether there are no cells; there always is at least one.
+    /// Whether there are no cells; always false.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The axes of a row: its own, and those that apply to all rows.
+    /// The axes of a row, including those that apply to all rows.
     pub fn axes(&self, row: usize) -> BTreeMap<&str, &Axis> {
         axes(&self.file, &self.file.rows[row])
     }
@@ -124,7 +124,7 @@ impl Setting {
         RunConfig { config: self.config.clone(), row: self.config.rows[0].clone(), seed }
     }
 
-    /// The same as a final run, which reads the test images once, when it is finished.
+    /// The final run of this setting with `seed`; it reads the test images once, when it is finished.
     pub fn final_run(&self, seed: u64) -> RunConfig {
         let mut run = self.run(seed);
         run.config.data.set_test(true);
@@ -181,7 +181,7 @@ fn base(file: &StudyFile, row: &RowFile, device: &str) -> Result<Config, StudyEr
 struct Base {
     config: Config,
     table: Table,
-    /// By key and value as text. A value that is missing is not a plain change, and is applied through the overrides.
+    /// Patches by key and value as text. A value without a patch is applied through the overrides.
     patches: HashMap<(String, String), Patch>,
 }
 

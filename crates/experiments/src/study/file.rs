@@ -10,7 +10,7 @@ use super::axis::Axis;
 use super::error::StudyError;
 use crate::config::{Experiment, Protocol};
 
-/// What a study compares, with which settings and seeds. An unknown key is an error.
+/// A study: the rows it compares, their settings and seeds. An unknown key is an error.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StudyFile {
@@ -33,9 +33,9 @@ pub struct StudyFile {
     /// Keys of the configuration that are varied in every row.
     #[serde(default)]
     pub axes: BTreeMap<String, Axis>,
-    /// What is compared.
+    /// The rows to compare.
     pub rows: Vec<RowFile>,
-    /// What a SLURM job requests.
+    /// Resources of the SLURM jobs.
     #[serde(default)]
     pub slurm: SlurmFile,
 }
@@ -57,13 +57,13 @@ pub struct RowFile {
 }
 
 impl RowFile {
-    /// Its name in the study.
+    /// The row's name in the study.
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.row)
     }
 }
 
-/// What a SLURM job requests, as options of `sbatch`.
+/// Resources of the SLURM jobs, as options of `sbatch`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SlurmFile {
@@ -82,7 +82,7 @@ pub struct SlurmFile {
     /// Elements of the array, at most [`StudyFile::MOST_ELEMENTS`]. Each trains its share of the cells, one after
     /// another.
     pub elements: usize,
-    /// How many elements run at a time.
+    /// Maximum number of elements that run at a time.
     pub parallel: usize,
     /// Seconds before the time limit at which a run saves and returns to the queue.
     pub notice: usize,
@@ -127,7 +127,7 @@ const OWN: [(&str, &str); 7] = [
 ];
 
 impl StudyFile {
-    /// Most elements of a SLURM array: 1001 is the default limit of a cluster.
+    /// Maximum number of elements of a SLURM array: by default, a cluster allows 1001.
     pub const MOST_ELEMENTS: usize = 1000;
 
     /// Reads and checks a file. [`Study`](super::Study) checks what needs the configuration.

@@ -1,4 +1,4 @@
-//! Studies: which settings of which rows are tried, and with which seeds.
+//! Studies: comparisons of rows over their settings and seeds.
 //!
 //! A [`StudyFile`] describes a study; [`Study`] expands it into cells. A cell is a run: a configuration, a seed, and a
 //! folder named after its coordinates.

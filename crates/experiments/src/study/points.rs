@@ -11,11 +11,11 @@ use super::file::{RowFile, StudyFile};
 
 /// The points of a row: its full grid, or `trials` points drawn from its axes.
 pub(super) fn points(file: &StudyFile, row: &RowFile) -> Result<Vec<BTreeMap<String, Value>>, StudyError> {
-    // A row's own axes first: rows that share them get the same values.
+    // The row's axes come first, so that rows with the same axes get the same values.
     let axes: Vec<(&String, &Axis)> = row.axes.iter().chain(&file.axes).collect();
     let wrong = |reason: String| StudyError::Trials { row: row.name().to_owned(), reason };
     if axes.len() > MOST_AXES {
-        return Err(wrong(format!("it has {} axes; at most {MOST_AXES} can be drawn evenly", axes.len())));
+        return Err(wrong(format!("it has {} axes, but at most {MOST_AXES} are supported", axes.len())));
     }
     let product: Option<usize> = axes.iter().try_fold(1usize, |product, (_, axis)| product.checked_mul(axis.count()?));
     let all = match (product, file.trials) {

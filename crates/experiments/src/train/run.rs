@@ -26,7 +26,7 @@ pub struct LoopOptions {
     pub log_every: usize,
     /// Steps between checkpoints; `None` saves only at the end of each epoch and every minute.
     pub checkpoint_every: Option<usize>,
-    /// Tells the loop to stop.
+    /// A request to save and stop after the current step.
     pub interrupt: Interrupt,
 }
 
@@ -228,9 +228,9 @@ pub(super) fn per_second(setup: &Setup<'_>, at: &Position) -> f64 {
     setup.task.seen(at.step * setup.run.config.train.accumulate) as f64 / at.time.training()
 }
 
-/// Records the divergence and returns the error, which says what to try.
+/// Records the divergence and returns the error with a hint.
 fn diverged(run: &RunConfig, folder: &RunFolder, of: LossOf, loss: f64) -> Error {
-    // The weights with this loss may have been saved before it was read. Weights of earlier steps had finite losses.
+    // A checkpoint may contain the weights with this loss; those of earlier steps had finite losses.
     let good = folder.checkpoints().map(|checkpoints| checkpoints.describe_before(of.steps_done())).unwrap_or_default();
     let step = match of {
         LossOf::Step(step) => step,

@@ -44,7 +44,7 @@ impl<'a> Setup<'a> {
         Self::with(task, run, clock.elapsed().as_secs_f64(), device)
     }
 
-    /// The same for a task that the caller built in `seconds` seconds.
+    /// Like [`new`](Self::new), for a task that the caller built in `seconds` seconds.
     ///
     /// # Errors
     /// As [`new`](Self::new).

@@ -1,4 +1,4 @@
-//! Gradients of parameters straight from the node that forms them to the gradient store.
+//! Passes parameter gradients directly from the node that computes them to the gradient store.
 
 use std::cell::{Cell, RefCell};
 use std::sync::{Mutex, PoisonError};
@@ -6,27 +6,28 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Result, Tensor, Var};
 
-/// Parameters with their gradients, of one backward pass.
+/// Parameters and their gradients in one backward pass.
 type Gradients = Vec<(Tensor, Tensor)>;
 
 thread_local! {
-    /// What the pass of this thread has formed so far, inside [`gradients_of`].
+    /// Gradients computed so far by this thread's pass inside [`gradients_of`].
     static FORMED: RefCell<Option<Gradients>> = const { RefCell::new(None) };
-    /// Whether gradients were formed with nobody to take them.
+    /// Whether gradients were computed outside [`gradients_of`], where nothing collects them.
     static LOST: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The loss that `loss` computes, and its gradients: those of `loss()?.backward()?`, for less work.
+/// Runs `loss` and its backward pass. Returns the loss and its gradients, which equal those of `loss()?.backward()?`,
+/// with less work.
 ///
-/// In candle's own backward pass each gradient of a parameter is added to a tensor of zeros first: three passes over all
-/// parameters, and on a GPU two launches for each. Operations of this crate that run inside `loss` hand the gradients of variables
-/// to the store as they are. Everything else, parameters that are computed from variables among it, goes candle's way.
+/// candle's own backward pass adds each parameter's gradient to a tensor of zeros: three passes over all parameters, and
+/// two launches per parameter on a GPU. Operations of this crate that run inside `loss` pass the gradients of variables
+/// to the store directly. Everything else, including parameters computed from variables, takes candle's path.
 ///
-/// The loss must be taken backward here, not kept and taken backward later: that is an error.
+/// Use the gradients returned here. A second backward pass of the returned loss is an error.
 ///
 /// # Errors
 ///
-/// Those of `loss` and of the backward pass.
+/// Errors of `loss` and of the backward pass.
 ///
 /// ```
 /// use candle_core::{Device, Tensor, Var};
@@ -60,7 +61,7 @@ pub fn gradients_of<E: From<candle_core::Error>>(
     Ok((loss, store))
 }
 
-/// A call of [`gradients_of`], however it ends; another one may be around it.
+/// A call of [`gradients_of`], ended when dropped; calls may be nested.
 struct Pass {
     outer: Option<Gradients>,
 }
@@ -71,7 +72,7 @@ impl Drop for Pass {
     }
 }
 
-/// The token of nodes whose parameters are all variables or constants, inside [`gradients_of`]; else none.
+/// The token of a node inside [`gradients_of`] whose parameters are all variables or constants; otherwise `None`.
 pub(super) fn token(parameters: &[&Tensor]) -> Result<Option<Tensor>> {
     let inside = FORMED.with(|formed| formed.borrow().is_some());
     let tracked = parameters.iter().any(|parameter| parameter.track_op());
@@ -81,7 +82,7 @@ pub(super) fn token(parameters: &[&Tensor]) -> Result<Option<Tensor>> {
     token_on(parameters[0].device()).map(Some)
 }
 
-/// Takes what a node formed for these parameters.
+/// Stores the gradients that a node computed for these parameters.
 pub(super) fn put(parameters: &[Tensor], gradients: Vec<Option<Tensor>>) {
     FORMED.with(|formed| match formed.borrow_mut().as_mut() {
         Some(formed) => {
@@ -92,17 +93,17 @@ pub(super) fn put(parameters: &[Tensor], gradients: Vec<Option<Tensor>>) {
     });
 }
 
-/// Refuses to go on after [`put`] had nobody to give to.
+/// Fails if [`put`] was called outside [`gradients_of`].
 pub(super) fn require_taken() -> Result<()> {
     if LOST.take() {
         candle_core::bail!(
-            "lookahead-kernels: a loss that was computed inside gradients_of goes backward there, not outside"
+            "lookahead-kernels: a loss computed inside gradients_of cannot be differentiated again: use the gradients it returned"
         );
     }
     Ok(())
 }
 
-/// A variable of one zero, the same for all nodes on a device: candle's walk ends there.
+/// A variable holding one zero, shared by all nodes on a device: candle's traversal ends there.
 fn token_on(device: &Device) -> Result<Tensor> {
     let mut tokens = tokens();
     if let Some(token) = tokens.iter().find(|token| token.device().same_device(device)) {
@@ -185,7 +186,7 @@ mod tests {
         let (x, network) = (var(&[2, 5, 4, 3], 0)?, Network::new()?);
         let (loss, _) = gradients_of(|| network.loss(&x))?;
         let message = loss.backward().unwrap_err().to_string();
-        assert!(message.contains("inside gradients_of goes backward there"), "{message}");
+        assert!(message.contains("cannot be differentiated again"), "{message}");
         // An error inside leaves nothing behind.
         let failed = gradients_of(|| Err::<Tensor, _>(candle_core::Error::Msg("no loss".into())));
         assert!(failed.is_err() && network.loss(&x)?.backward().is_ok());

@@ -1,10 +1,10 @@
 //! One graph edge for several parameters.
 //!
 //! A custom op of candle takes at most three inputs, and candle fills and adds a whole tensor for every gradient it
-//! stores. A fused layer has up to five inputs: activation, residual, weight, scale and shift. So the parameters are
-//! bundled first: a bundle is a one-element tensor whose graph leads to all of them. The fused op takes the bundle as its
-//! input, leaves the parameters' gradients in the bundle's [`Slot`], and candle's walk, which reaches the bundle only
-//! after the fused op, hands them on. Inside [`gradients_of`] that detour is spared.
+//! stores. A fused layer has up to five inputs: activation, residual, weight, scale and shift. The parameters are
+//! therefore bundled: a bundle is a one-element tensor whose graph leads to all of them. The fused op takes the bundle as
+//! an input and stores the parameters' gradients in the bundle's [`Slot`]. candle's traversal reaches the bundle after the
+//! fused op and passes the gradients on. Inside [`gradients_of`], they go to the store directly.
 
 mod direct;
 
@@ -15,23 +15,22 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 
 pub use direct::gradients_of;
 
-/// Where a fused op leaves the gradients of bundled parameters, in the order they were bundled.
+/// Where a fused op stores the gradients of bundled parameters, in the order they were bundled.
 ///
-/// A backward pass runs on one thread from end to end, so what a thread put last is what it may take: passes over one graph
-/// in several threads do not mix, nor do passes of which one runs inside another, as when a thread that waits for a parallel
-/// loop takes up a second pass.
+/// A backward pass runs on one thread, so a thread takes what it stored last. Passes over one graph on several threads do
+/// not mix, nor do nested passes, as when a thread that waits for a parallel loop starts a second pass.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Slot {
     waiting: Arc<Mutex<Vec<(ThreadId, Gradients)>>>,
-    /// Whether candle's walk will reach the bundle; else nobody would ever take what is put here.
+    /// Whether candle's traversal will reach the bundle; if not, gradients stored here would never be taken.
     reached: bool,
-    /// The parameters, where their gradients go to the store at once.
+    /// The parameters, if their gradients go to the store directly.
     direct: Option<Vec<Tensor>>,
 }
 
 pub(crate) type Gradients = Vec<Option<Tensor>>;
 
-/// Gradients of passes that ended in an error half-way wait in vain: beyond so many the oldest go.
+/// Maximum number of gradients stored at a time. Those of a pass that failed are never taken; the oldest are dropped.
 const MOST_WAITING: usize = 256;
 
 impl Slot {
@@ -62,12 +61,12 @@ impl Slot {
         Ok(gradients)
     }
 
-    /// A slot between two nodes of this crate, of which the one that takes comes after the one that puts.
+    /// A slot between two nodes of this crate: one stores, and the later one takes.
     pub(crate) fn between_nodes() -> Self {
         Self { reached: true, ..Self::default() }
     }
 
-    /// What this thread put last, if it put anything.
+    /// The gradients that this thread stored last; `None` if it stored none.
     pub(crate) fn take_any(&self) -> Option<Gradients> {
         let mut waiting = self.lock();
         let own = std::thread::current().id();
@@ -109,7 +108,7 @@ pub(crate) fn join(tokens: &[Tensor]) -> Result<Tensor> {
     }
 }
 
-/// The gradient that a fused op reports for the bundle itself: nothing reads it, but candle wants one. Tokens are zeros.
+/// The gradient of the bundle itself, zero: candle requires one, and nothing reads it.
 pub(crate) fn gradient(bundle: &Tensor) -> Result<Option<Tensor>> {
     direct::require_taken()?;
     Ok(bundle.track_op().then(|| bundle.detach()))

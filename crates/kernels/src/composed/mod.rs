@@ -1,8 +1,8 @@
-//! The operations in candle's own, for Metal: right first, not fast.
+//! The operations composed of candle's, for Metal: correct, not fast.
 //!
-//! candle's gradients of convolution and pooling are what this crate exists to replace, so none of them is used here. A
-//! convolution is one matrix product over gathered windows, and every operand of every product is contiguous. None of this
-//! knows its device; the tests compare it with the kernels of the CPU.
+//! candle's convolution and pooling are not used, since this crate replaces their gradients. A convolution is one matrix
+//! product over gathered windows, with contiguous operands. The code does not depend on the device; the tests compare it
+//! with the CPU kernels.
 #![cfg_attr(not(any(feature = "metal", test)), allow(dead_code, reason = "of these CUDA uses the sequences alone"))]
 
 mod sequences;
@@ -18,7 +18,7 @@ pub(crate) use sequences::{embedding, linear, lstm, masked};
 
 /// [`conv2d`](crate::conv2d()) of checked, contiguous arguments.
 ///
-/// A batch of products, one a group.
+/// A batch of matrix products, one per group.
 pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (padding, dilation) = (shape.window.padding, shape.window.dilation);
     let x = x.pad_with_zeros(1, padding, padding)?.pad_with_zeros(2, padding, padding)?;
@@ -40,7 +40,7 @@ pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor, bias: Option
     }
 }
 
-/// Batch norm of checked, contiguous arguments, behind a convolution or alone; training moves the running statistics.
+/// Batch norm of checked, contiguous arguments, alone or after a convolution; training updates the running statistics.
 pub(crate) fn batch_norm(x: &Tensor, residual: Option<&Tensor>, plan: NormPlan) -> Result<Tensor> {
     let NormPlan { input, norm, after, mode, .. } = plan;
     let x = match &input {
@@ -84,7 +84,7 @@ fn move_towards(norm: &BatchNorm, running: &candle_core::Var, batch: &Tensor) ->
     running.set(&moved)
 }
 
-/// Residual blocks, checked, of a contiguous input.
+/// Checked residual blocks of a contiguous input.
 pub(crate) fn residual_blocks(
     x: &Tensor,
     plans: Vec<BlockPlan>,
@@ -113,7 +113,7 @@ pub(crate) fn residual_blocks(
     Ok(x)
 }
 
-/// Layers without shortcuts, checked, of a contiguous input.
+/// Checked layers without shortcuts, of a contiguous input.
 pub(crate) fn plain_network(x: &Tensor, plans: Vec<PlainPlan>, mode: Mode) -> Result<Tensor> {
     plans.into_iter().try_fold(x.clone(), |x, plan| {
         let output = plan.output_extents();
@@ -170,10 +170,10 @@ pub(crate) fn row_norm(x: &Tensor, plan: RowNormPlan) -> Result<Tensor> {
     y.reshape(x.shape())
 }
 
-/// The largest of each window. Which of several equal elements gets the gradient is the device's choice.
+/// The largest value of each window. Among equal elements, the device chooses the one that gets the gradient.
 pub(crate) fn max_pool(shape: PoolShape, x: &Tensor) -> Result<Tensor> {
     let window = shape.window;
-    // An index beyond the edge becomes that of the edge, which every such window covers: the largest stays the largest.
+    // Clamp indices to the edge: every such window covers it, so the maximum does not change.
     let within = |tap: usize, outputs: usize, extent: usize| -> Vec<u32> {
         let inner = |at: u32| (at as usize).saturating_sub(window.padding).min(extent - 1) as u32;
         steps(tap, outputs, window.stride).into_iter().map(inner).collect()
@@ -186,7 +186,7 @@ pub(crate) fn max_pool(shape: PoolShape, x: &Tensor) -> Result<Tensor> {
     taps.gather(&winners, D::Minus1)?.squeeze(D::Minus1)
 }
 
-/// The mean of each window, zeros of the padding included.
+/// The mean of each window, including zeros of the padding.
 pub(crate) fn avg_pool(_: &'static str, shape: PoolShape, x: &Tensor) -> Result<Tensor> {
     let window = shape.window;
     if window.kernel == shape.input && window.padding == 0 {
@@ -215,7 +215,8 @@ pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -
     losses.sum_all()? * (1.0 / rows as f64)
 }
 
-/// The same against class numbers. Nobody waits to see whether they are classes; one that is none counts as no target.
+/// Mean cross-entropy against class indices. They are not checked, which would wait for the device; an index out of range
+/// counts as no target.
 pub(crate) fn cross_entropy_indices(logits: &Tensor, indices: &Tensor, smoothing: f64) -> Result<Tensor> {
     let (rows, classes) = logits.dims2()?;
     let numbers = Tensor::arange(0, classes as u32, logits.device())?.reshape((1, classes))?;
@@ -229,12 +230,12 @@ fn taps(window: Window, f: impl Fn(usize, usize) -> Result<Tensor>) -> Result<Ve
     (0..height).flat_map(|r| (0..width).map(move |s| (r, s))).map(|(r, s)| f(r, s)).collect()
 }
 
-/// Where position `tap` of each window stands.
+/// The index of position `tap` in each window.
 fn steps(tap: usize, outputs: usize, stride: usize) -> Vec<u32> {
     (0..outputs).map(|at| (tap + at * stride) as u32).collect()
 }
 
-/// Those rows and columns of (N, H, W, C).
+/// The given rows and columns of (N, H, W, C).
 fn picked(x: &Tensor, rows: Vec<u32>, columns: Vec<u32>) -> Result<Tensor> {
     let numbers = |list: Vec<u32>| {
         let len = list.len();

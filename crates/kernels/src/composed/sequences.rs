@@ -1,4 +1,4 @@
-//! What language models are made of, in candle's operations: for every device but the CPU.
+//! Operations of language models, composed of candle's, for every device but the CPU.
 
 use candle_core::{Result, Tensor};
 

@@ -1,19 +1,19 @@
-//! The facts of an element type: what its sums consist of, and how the two are converted.
+//! Element types, their accumulator types, and conversions between them.
 
 use candle_core::WithDType;
 
 use crate::cpu::memory::Pooled;
 use crate::cpu::simd::Stored;
 
-/// Elements that activations can consist of.
+/// An element type of activations.
 pub(crate) trait Element: WithDType + Pooled {
-    /// What weights, per-channel numbers and sums consist of: f32 for bf16, the type itself otherwise.
+    /// The type of weights, per-channel numbers and sums: f32 for bf16, otherwise the type itself.
     type Accumulator: Element<Accumulator = Self::Accumulator>;
 
     fn widen(self) -> Self::Accumulator;
     /// The nearest element.
     fn narrow(sum: Self::Accumulator) -> Self;
-    /// Runs `sum` on the elements of `out` as accumulators; each element is rounded once, when all is summed.
+    /// Runs `sum` on the elements of `out` as accumulators; each element is rounded once, at the end.
     fn accumulate(out: &mut [Self], sum: impl FnOnce(&mut [Self::Accumulator]));
 }
 

@@ -1,13 +1,13 @@
-//! Rows of a table by number, and their gradients added up.
+//! Rows of a table by index, and the table's gradient.
 
 use rayon::prelude::*;
 
 use crate::cpu::element::Element;
 
-/// Elements that a thread takes at least.
+/// Minimum number of elements per thread.
 const TASK_ELEMENTS: usize = 1 << 14;
 
-/// The rows that `ids` name, one after the other.
+/// The rows with indices `ids`, in order.
 pub(crate) fn rows<T: Element>(table: &[T], width: usize, ids: &[u32]) -> Vec<T> {
     let mut rows = Vec::with_capacity(ids.len() * width);
     for &id in ids {
@@ -16,13 +16,13 @@ pub(crate) fn rows<T: Element>(table: &[T], width: usize, ids: &[u32]) -> Vec<T>
     rows
 }
 
-/// The gradient of a table of (`count`, `width`): each row of `dy` added to the row its id names, in the order of the ids.
+/// The gradient of a table (`count`, `width`): each row of `dy` is added to the row of its id, in the order of the ids.
 pub(crate) fn gradient<T: Element>(dy: &[T], (count, width): (usize, usize), ids: &[u32]) -> Vec<T> {
     let mut table = vec![T::zero(); count * width];
     if width == 0 {
         return table;
     }
-    // Each task has a stretch of the table, and looks for the ids in it.
+    // Each task handles a range of the table and searches the ids for it.
     let stretch = count.div_ceil((ids.len() * width / TASK_ELEMENTS).clamp(1, 64)).max(1);
     table.par_chunks_mut(stretch * width).enumerate().for_each(|(index, rows)| {
         let first = index * stretch;

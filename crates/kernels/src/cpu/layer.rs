@@ -1,5 +1,4 @@
-//! What a convolution and a normalised layer do forward and backward, apart from any graph: shared by the nodes that
-//! contain them.
+//! Forward and backward passes of convolutions and normalised layers, shared by the graph nodes that contain them.
 
 use candle_core::{DType, Result, Tensor};
 
@@ -12,11 +11,11 @@ use crate::cpu::tensors::{tensor, with_weight};
 use crate::plan::ConvShape;
 use crate::{Activation, BatchNorm, Mode};
 
-/// What a forward pass normalised with, kept for the backward pass.
+/// The statistics that a forward pass normalised with, kept for the backward pass.
 pub(crate) struct Statistics<T: Element> {
     affine: Affine<T::Accumulator>,
     after: Option<Activation>,
-    /// The bits of the rectifier's mask, where a residual was added before it.
+    /// The bits of the rectifier's mask, if a residual was added before it.
     mask: Option<Values<u8>>,
     /// One over the root of variance plus eps.
     reciprocal: Vec<f64>,
@@ -50,7 +49,7 @@ pub(crate) fn add_input_gradient<T: Kernels>(shape: &ConvShape, dy: &[T], weight
     })
 }
 
-/// The gradient of a convolution's weight, if anybody asks for it.
+/// The gradient of a convolution's weight; `None` if it is not tracked.
 pub(crate) fn weight_gradient<T: Kernels>(
     shape: &ConvShape,
     x: &[T],
@@ -64,7 +63,8 @@ pub(crate) fn weight_gradient<T: Kernels>(
     tensor(dw, weight.shape()).to_dtype(weight.dtype()).map(Some)
 }
 
-/// The gradient of a bias, if anybody asks for it: the sum over all pixels, in double precision and in the order of batch norm's sums.
+/// The gradient of a bias, `None` if it is not tracked: the sum over all pixels, in double precision and in the order of
+/// batch norm's sums.
 pub(crate) fn bias_gradient<T: Kernels>(dy: &[T], bias: &Tensor) -> Result<Option<Tensor>> {
     if !bias.track_op() {
         return Ok(None);
@@ -74,7 +74,7 @@ pub(crate) fn bias_gradient<T: Kernels>(dy: &[T], bias: &Tensor) -> Result<Optio
     tensor(rounded::<T::Accumulator>(sums.first.into_iter()), channels).to_dtype(bias.dtype()).map(Some)
 }
 
-/// `x` normalised, the residual added, and through the function `after`; `keep` says that a backward pass may follow.
+/// Normalises `x`, adds the residual and applies `after`; `keep` means that a backward pass may follow.
 pub(crate) fn normalise<T: Kernels>(
     norm: &BatchNorm,
     mode: Mode,
@@ -104,17 +104,17 @@ pub(crate) fn normalise<T: Kernels>(
     Ok((y, Statistics { affine, after, mask, reciprocal, mean, variance, count, mode }))
 }
 
-/// What a normalised layer's backward pass yields.
+/// The gradients of a normalised layer.
 pub(crate) struct NormGradients<T: Element> {
     pub(crate) scale: Tensor,
     pub(crate) bias: Tensor,
-    /// Of the normalised values' input.
+    /// Gradient of the layer's input.
     pub(crate) input: Values<T>,
-    /// Of the residual: `dy` where the rectifier let it pass.
+    /// Gradient of the residual: `dy` where the rectifier was open.
     pub(crate) residual: Option<Values<T>>,
 }
 
-/// The gradients of a normalised layer.
+/// Computes the gradients of a normalised layer.
 pub(crate) fn normalise_backward<T: Kernels>(
     norm: &BatchNorm,
     statistics: &Statistics<T>,
@@ -143,7 +143,7 @@ impl<T: Element> Statistics<T> {
     fn gradient_terms(&self, norm: &BatchNorm, sums: &Sums) -> Result<GradientTerms<T::Accumulator>> {
         let (plain, centred) = (&sums.first, &sums.second);
         let scale: Vec<f64> = doubles(&norm.weight)?.iter().zip(&self.reciprocal).map(|(w, r)| w * r).collect();
-        // Where the statistics are constants a sum that is no number must not reach the rest of its channel.
+        // With constant statistics, a NaN sum must not spread over its channel.
         let mean = |sum: f64| if self.mode.uses_batch() { sum / self.count as f64 } else { 0.0 };
         let slope = (0..scale.len()).map(|c| -scale[c] * self.reciprocal[c].powi(2) * mean(centred[c]));
         let offset = (0..scale.len()).map(|c| -scale[c] * mean(plain[c]));

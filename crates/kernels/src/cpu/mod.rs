@@ -1,8 +1,8 @@
-//! The CPU: the same functions as every device, and below them the graph's nodes, the choice of kernels, and the kernels.
+//! The CPU: the functions that every device has, and below them the graph nodes, the choice of kernels, and the kernels.
 //!
-//! From the top: `graph` (nodes of candle's graph), `layer` (what a normalised layer does, apart from any graph), `choose`
-//! (which kernel runs), `conv` and `batch_norm` (the kernels and their plain twins), `element`, `simd`, `memory`. Nothing
-//! uses what stands above it.
+//! From the top: `graph` (nodes of candle's graph), `layer` (passes of a layer, independent of the graph), `choose` (selects
+//! the kernel), `conv`, `batch_norm` and other families (kernels and their reference versions), `element`, `simd`,
+//! `memory`. Each uses only what is below it.
 
 mod activation;
 mod batch_norm;
@@ -34,7 +34,7 @@ use crate::{Activation, LstmState, Mode};
 
 pub use memory::release_workspace;
 
-/// Calls the node of the element type that `$x` has, of the two that have sums of their own type.
+/// Calls the node for the element type of `$x`, f32 or f64.
 macro_rules! by_float {
     ($x:expr, $node:ident($($argument:expr),*)) => {
         match $x.dtype() {
@@ -44,7 +44,7 @@ macro_rules! by_float {
     };
 }
 
-/// Calls the node of the element type that `$x` has.
+/// Calls the node for the element type of `$x`.
 macro_rules! by_dtype {
     ($x:expr, $node:ident($($argument:expr),*)) => {
         match $x.dtype() {

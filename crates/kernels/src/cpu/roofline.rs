@@ -1,11 +1,11 @@
-//! How near the kernels come to what the machine can do: every kernel of the two CIFAR networks' training step, alone.
+//! Compares the kernels with the machine's limits: every kernel of a training step of the two CIFAR networks, alone.
 //!
 //!     just roofline
 //!
-//! For each instruction set: the rate at which register tiles multiply out of the first cache on all threads, then, for every
-//! layer, time, multiplications a second as the definition counts them, and the share of that rate which the products that
-//! are left (a quarter under Winograd) reach. The sums say what a step's kernels take together; what a step takes more is
-//! spent between them. Best of several calls, on outputs and scratch that were used before.
+//! For each instruction set, it prints the rate of register tiles on operands in the first-level cache, on all threads. Then,
+//! for every layer: time, multiplications per second (those of the direct convolution), and the share of the peak rate that
+//! the multiplications actually done (a quarter with Winograd) reach. The totals are the time of all kernels of a step; the
+//! rest of a step is spent between them. Times are the best of several calls, with warm outputs and scratch memory.
 #![allow(unsafe_code, reason = "vector instructions")]
 #![allow(clippy::needless_range_loop, reason = "register tiles are indexed by constants, which iterators hide")]
 
@@ -24,7 +24,7 @@ use crate::{Activation, InstructionSet, set_instruction_set};
 
 const BATCH: usize = 128;
 
-/// How often a layer occurs, its channels in and out, its input's side, its kernel and its stride.
+/// Number of occurrences, input and output channels, side of the input, kernel side, stride.
 type Layer = (usize, usize, usize, usize, usize, usize);
 
 const RESNET20: &[Layer] = &[
@@ -59,7 +59,7 @@ fn roofline() {
     for set in sets() {
         set_instruction_set(set).unwrap();
         let peak = peak(set);
-        println!("{set}: {:.0} GFLOP/s out of the first cache, {} threads", peak / 1e9, rayon::current_num_threads());
+        println!("{set}: {:.0} GFLOP/s from the L1 cache, {} threads", peak / 1e9, rayon::current_num_threads());
         for (network, layers) in [("resnet20", RESNET20), ("resnet18", RESNET18)] {
             let mut total = [0.0; 7];
             for &layer in layers {
@@ -94,7 +94,7 @@ fn measure((count, from, to, side, kernel, stride): Layer, peak: f64) -> [f64; 7
     let mask = Mask::Through(Activation::Relu, &affine);
     let seconds = [
         best(|| f32::conv2d_forward(&shape, &x, &weight, None, output_of(&mut y))),
-        // The first layer's images ask for no gradient.
+        // The first layer's images need no gradient.
         if from == 3 {
             0.0
         } else {
@@ -142,7 +142,7 @@ fn best(mut call: impl FnMut()) -> f64 {
         .fold(f64::INFINITY, f64::min)
 }
 
-/// Floating-point operations a second of the largest register tile on operands in the first cache, all threads together.
+/// Floating-point operations per second of the largest register tile on operands in the first-level cache, on all threads.
 fn peak(set: InstructionSet) -> f64 {
     const DEPTH: usize = 128;
     const ROUNDS: usize = 20_000;

@@ -1,6 +1,6 @@
-//! Runs the chosen kernels into memory for their results, so that nothing above this file needs `unsafe`.
+//! Allocates output memory and runs the chosen kernels, so that nothing above this file needs `unsafe`.
 //!
-//! Every kernel writes all of its output: the twins' tests run each into memory of NaN.
+//! Every kernel writes all of its output: the twin tests run each kernel into memory filled with NaN.
 #![allow(unsafe_code, reason = "output memory that is written before it is read")]
 
 use std::mem::MaybeUninit;
@@ -25,7 +25,7 @@ pub(crate) fn conv2d_forward<T: Kernels>(
     conv2d_forward_biased(shape, x, weight, None, place)
 }
 
-/// The same with a value per output channel, added before the result is rounded.
+/// A convolution with a bias per output channel, added before the result is rounded.
 pub(crate) fn conv2d_forward_biased<T: Kernels>(
     shape: &ConvShape,
     x: &[T],
@@ -63,7 +63,7 @@ pub(crate) fn conv2d_backward_weight<T: Kernels>(shape: &ConvShape, x: &[T], dy:
     unsafe { written(shape.weight_len(), Place::Tensor, |dw| T::conv2d_backward_weight(shape, x, dy, dw)) }.into_vec()
 }
 
-/// The normalised values, and the bits of the rectifier's mask if they are wanted.
+/// The normalised values and, if requested, the bits of the rectifier's mask.
 pub(crate) fn normalise<T: Kernels>(
     x: &[T],
     affine: &Affine<T::Accumulator>,

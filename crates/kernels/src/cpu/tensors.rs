@@ -1,4 +1,4 @@
-//! Between candle's tensors and the slices that kernels work on.
+//! Conversions between candle's tensors and the slices that kernels use.
 
 use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, Layout, Result, Shape, Storage, Tensor, WithDType};
@@ -22,12 +22,12 @@ pub(crate) fn with_elements<T: Element, R>(tensor: &Tensor, f: impl FnOnce(&[T])
     }
 }
 
-/// Runs `f` on the elements of a weight that is of `T` or of its accumulators.
+/// Runs `f` on the elements of a weight of type `T` or of its accumulator.
 pub(crate) fn with_weight<T: Element, R>(weight: &Tensor, f: impl FnOnce(&[T::Accumulator]) -> Result<R>) -> Result<R> {
     with_elements::<T::Accumulator, R>(&weight.detach().to_dtype(T::Accumulator::DTYPE)?, f)
 }
 
-/// A tensor without a graph around elements.
+/// A tensor of these elements, without a graph.
 pub(crate) fn tensor<T: Element>(elements: Vec<T>, shape: impl Into<Shape>) -> Tensor {
     let storage = Storage::Cpu(T::to_cpu_storage_owned(elements));
     Tensor::from_storage(storage, shape, BackpropOp::none(), false)

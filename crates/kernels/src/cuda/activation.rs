@@ -1,10 +1,11 @@
-//! The launches of activations; the kernels are in `activation.cu`. The rectifier has its own, which read its output.
+//! The launches of activations; the kernels are in `activation.cu`. The rectifier has separate kernels, which read its
+//! output.
 
 use crate::Activation;
 use crate::cuda::call::{Argument, Call, Pointer, int, unsigned};
 use crate::cuda::source::{ElementType, File, Source};
 
-/// The number of a function in the source; none for the rectifier.
+/// The number of a function in the source; `None` for the rectifier.
 fn kind(activation: Activation) -> Option<Argument> {
     match activation {
         Activation::Relu => None,
@@ -26,7 +27,7 @@ pub(crate) fn activate(
     Some(Call::strided(Source::of(File::Activation, element), "activate", elements, arguments))
 }
 
-/// The gradient that passes at `x`, to `dx`.
+/// Writes the gradient of the input to `dx`.
 pub(crate) fn activate_backward(
     element: ElementType,
     activation: Activation,

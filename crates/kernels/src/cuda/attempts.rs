@@ -1,12 +1,12 @@
-//! A list of ways to do one thing, of which the first that works is kept.
+//! Alternatives for one task; the first that works is kept.
 
 use candle_core::Result;
 
-/// Ways, best first. A library proposes what it then may refuse to run, so the rest of the list is kept.
+/// Alternatives, best first. A library may refuse to run what it proposed, so the rest of the list is kept.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempts<W> {
     ways: Vec<W>,
-    /// The one that worked last.
+    /// Index of the one that worked last.
     at: usize,
 }
 
@@ -15,7 +15,8 @@ impl<W: Copy> Attempts<W> {
         Self { ways, at: 0 }
     }
 
-    /// Tries the way that worked last, then those behind it; the first error where none works, and the whole list the next time.
+    /// Tries the alternative that worked last, then those after it. If none works, it returns the first error, and the next call
+    /// starts from the beginning.
     pub(crate) fn run(&mut self, mut attempt: impl FnMut(W) -> Result<()>) -> Result<()> {
         let mut first = None;
         for at in self.at..self.ways.len() {
@@ -30,11 +31,11 @@ impl<W: Copy> Attempts<W> {
         let tried = self.ways.len() - self.at;
         self.at = 0;
         Err(candle_core::Error::Msg(match first.map(|error| error.to_string()) {
-            // Behind its first line an error may have a backtrace.
+            // After its first line, an error may have a backtrace.
             Some(error) => {
-                format!("none of {tried} algorithms ran; the first: {}", error.lines().next().unwrap_or_default())
+                format!("all {tried} algorithms failed; the first: {}", error.lines().next().unwrap_or_default())
             }
-            None => "no algorithm is proposed".to_owned(),
+            None => "the library proposed no algorithm".to_owned(),
         }))
     }
 }
@@ -64,10 +65,10 @@ mod tests {
     #[test]
     fn where_none_works_the_first_error_is_given_and_nothing_is_given_up() {
         let mut attempts = Attempts::new(vec![7, 8]);
-        let message = "none of 2 algorithms ran; the first: 7 is refused".to_owned();
+        let message = "all 2 algorithms failed; the first: 7 is refused".to_owned();
         assert_eq!(tried(&mut attempts, &[]), (vec![7, 8], Err(message)));
         assert_eq!(tried(&mut attempts, &[7]), (vec![7], Ok(())));
-        let message = "no algorithm is proposed".to_owned();
+        let message = "the library proposed no algorithm".to_owned();
         assert_eq!(tried(&mut Attempts::new(vec![]), &[]), (vec![], Err(message)));
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct Parameters {
     pub(crate) running_var: Pointer,
 }
 
-/// The numbers of a forward pass, (C) each, in the wide type.
+/// Statistics of a forward pass, (C) each, in the wide type.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Statistics {
     pub(crate) mean: Pointer,
@@ -26,7 +26,7 @@ pub(crate) struct Statistics {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Forward {
     pub(crate) x: Pointer,
-    /// What is added to the output, or null.
+    /// The residual added to the output, or null.
     pub(crate) residual: Pointer,
     pub(crate) y: Pointer,
     /// Whether a rectifier ends the layer.
@@ -47,7 +47,7 @@ pub(crate) struct Backward {
     pub(crate) d_residual: Pointer,
 }
 
-/// Scratch of a pass: [`Matrix::partials`] doubles, and for a backward one three wide numbers a channel.
+/// Scratch memory of a pass: [`Matrix::partials`] doubles and, for a backward pass, three wide numbers per channel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scratch {
     pub(crate) partials: Pointer,
@@ -64,7 +64,7 @@ impl Matrix {
         Statistics { mean: at, reciprocal: at.offset(self.statistics_bytes() / 2) }
     }
 
-    /// Normalises with the batch's statistics, which go to `to`, and moves the running ones.
+    /// Normalises with the batch's statistics, writes them to `to`, and updates the running ones.
     pub(crate) fn train(
         &self,
         at: &Forward,
@@ -85,7 +85,7 @@ impl Matrix {
         self.call(File::BatchNorm(pack), "train", Some(meeting.blocks), arguments)
     }
 
-    /// Normalises with the running statistics, which go to `to`.
+    /// Normalises with the running statistics and writes them to `to`.
     pub(crate) fn evaluate(&self, at: &Forward, parameters: &Parameters, eps: f64, to: &Statistics) -> Call {
         let pack = self.pack(&[at.x, at.residual, at.y]);
         let mut arguments: Vec<Argument> = [at.x, at.residual, at.y].map(Argument::from).to_vec();
@@ -97,7 +97,7 @@ impl Matrix {
         self.call(File::BatchNorm(pack), "evaluate", None, arguments)
     }
 
-    /// All gradients. `batch_statistics` says whether the statistics were the batch's own, or constants.
+    /// All gradients. `batch_statistics` is true if the statistics were those of the batch, false if they were constants.
     pub(crate) fn backward(
         &self,
         at: &Backward,

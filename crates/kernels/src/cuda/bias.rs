@@ -6,7 +6,7 @@ use crate::cuda::source::File;
 use crate::cuda::stream::Meeting;
 
 impl Matrix {
-    /// Adds a bias (C) to every row of `x`, where it stands.
+    /// Adds a bias (C) to every row of `x`, in place.
     pub(crate) fn add_bias(&self, x: Pointer, bias: Pointer) -> Call {
         let mut arguments = vec![x.into()];
         arguments.extend(self.extents());

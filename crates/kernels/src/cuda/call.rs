@@ -1,7 +1,7 @@
-//! A kernel launch as a value: which kernel, on how many blocks, with which arguments.
+//! A kernel launch as a value: kernel, number of blocks, arguments.
 //!
-//! Operations say what they launch in these terms, apart from any device. So their whole host side, sizes, grids and the
-//! order of arguments included, also runs where there is no GPU, in the tests' emulator.
+//! Operations describe their launches in these terms, independent of a device. Their whole host side, including sizes, grids
+//! and the order of arguments, therefore also runs without a GPU, in the tests' emulator.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use crate::cuda::source::Source;
 /// Threads of every block, the sources' `THREADS`.
 pub(crate) const THREADS: usize = 256;
 
-/// Blocks beyond which threads of elementwise kernels take several elements each: 16 for each processor of an H100. Not measured.
+/// Maximum number of blocks of elementwise kernels, whose threads then process several elements each: 16 per multiprocessor
+/// of an H100. Not measured.
 const MOST_BLOCKS: usize = 132 * 16;
 
 /// An address in device memory.
@@ -18,7 +19,7 @@ const MOST_BLOCKS: usize = 132 * 16;
 pub(crate) struct Pointer(pub(crate) u64);
 
 impl Pointer {
-    /// For an argument that is absent.
+    /// An absent argument.
     pub(crate) const NULL: Self = Self(0);
 
     /// The address `bytes` further on.
@@ -27,10 +28,10 @@ impl Pointer {
     }
 }
 
-/// Words of a table of numbers that travels with a launch. A launch takes 4,096 bytes in all.
+/// Words of a table passed as a launch argument. A launch takes 4,096 bytes of arguments in total.
 pub(crate) const TABLE_WORDS: usize = 400;
 
-/// An argument of a kernel, of exactly the type its signature has.
+/// An argument of a kernel, with exactly the type in its signature.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Argument {
     Pointer(Pointer),
@@ -81,18 +82,18 @@ pub(crate) struct Call {
     pub(crate) source: Source,
     pub(crate) kernel: &'static str,
     pub(crate) grid: (u32, u32, u32),
-    /// Whether blocks wait for one another, so that all must run at once.
+    /// Whether blocks wait for one another, so that all must run at the same time.
     pub(crate) together: bool,
     pub(crate) arguments: Vec<Argument>,
 }
 
 impl Call {
-    /// A thread for each of `work` elements.
+    /// One thread per element of `work`.
     pub(crate) fn each(source: Source, kernel: &'static str, work: usize, arguments: Vec<Argument>) -> Self {
         Self { source, kernel, grid: (work.div_ceil(THREADS).max(1) as u32, 1, 1), together: false, arguments }
     }
 
-    /// Threads that walk over `work` elements in strides of the grid.
+    /// Threads that process `work` elements in strides of the grid.
     pub(crate) fn strided(source: Source, kernel: &'static str, work: usize, arguments: Vec<Argument>) -> Self {
         let blocks = work.div_ceil(THREADS).clamp(1, MOST_BLOCKS) as u32;
         Self { source, kernel, grid: (blocks, 1, 1), together: false, arguments }

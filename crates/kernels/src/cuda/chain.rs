@@ -1,4 +1,4 @@
-//! Stages one after the other, forward and backward, apart from any graph and any device.
+//! Consecutive stages, forward and backward, independent of graph and device.
 
 use candle_core::Result;
 
@@ -8,9 +8,9 @@ use crate::cuda::stream::Stream;
 
 /// A part of a network with one input and one output: a residual block, or a layer.
 pub(crate) trait Stage {
-    /// What the forward pass leaves in memory `M` for the backward pass. The output is not in it: that is the chain's.
+    /// Data in memory `M` that the forward pass keeps for the backward pass, without the output, which the chain keeps.
     type Left<M>;
-    /// Where the gradients of the parameters go.
+    /// Addresses for the gradients of the parameters.
     type Gradients;
 
     fn input_bytes(&self) -> usize;
@@ -38,14 +38,14 @@ pub(crate) struct StageBackward {
     pub(crate) dx: Pointer,
 }
 
-/// What a stage of a chain leaves.
+/// Data that a stage of a chain keeps.
 pub(crate) struct Saved<T: Stage, M> {
     left: T::Left<M>,
-    /// The stage's output, unless it is the last one's, which the graph keeps.
+    /// The stage's output; `None` for the last stage, whose output the graph keeps.
     output: Option<M>,
 }
 
-/// From `x` to `y`. What is left is for [`backward`], and empty where nobody will call that.
+/// Runs the stages from `x` to `y`. Returns the data for [`backward`]; empty if no backward pass follows.
 pub(crate) fn forward<T: Stage, S: Stream>(
     stream: &S,
     stages: &[T],
@@ -54,7 +54,7 @@ pub(crate) fn forward<T: Stage, S: Stream>(
     (x, y): (Pointer, Pointer),
 ) -> Result<Vec<Saved<T, S::Memory>>> {
     let mut saved = Vec::with_capacity(stages.len());
-    // Where nothing is kept, only what the next stage reads lives on.
+    // If nothing is kept, only the input of the next stage stays alive.
     let mut read = None;
     let mut input = x;
     for (index, stage) in stages.iter().enumerate() {
@@ -71,7 +71,7 @@ pub(crate) fn forward<T: Stage, S: Stream>(
     Ok(saved)
 }
 
-/// The gradients of all parameters, and of `x`, unless `dx` is null.
+/// Computes the gradients of all parameters and, unless `dx` is null, of `x`.
 pub(crate) fn backward<T: Stage, S: Stream>(
     stream: &S,
     stages: &[T],

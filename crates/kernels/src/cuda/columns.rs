@@ -1,15 +1,16 @@
-//! A matrix of pixels by channels, and how the launches over it cut it up; what their kernels share is in `columns.cu`.
+//! A matrix of pixels by channels, and its division among blocks; the kernels' common code is in `columns.cu`.
 
 use crate::cuda::call::{Argument, Call, Pointer, int};
 use crate::cuda::source::{ElementType, File, Source};
 
-/// Parts that the rows of all tiles are cut into, if there are rows enough: as many as an H100 has blocks at once. Not measured.
+/// Number of parts of the rows of all tiles, if there are enough rows: the number of blocks that an H100 runs at a time. Not
+/// measured.
 const PARTS: usize = 132 * 4;
 
-/// Rows of a part at least.
+/// Minimum number of rows per part.
 const PART_ROWS: usize = 128;
 
-/// One row a pixel.
+/// One row per pixel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Matrix {
     pub(crate) rows: usize,
@@ -19,7 +20,7 @@ pub(crate) struct Matrix {
 }
 
 impl Matrix {
-    /// Channels that a block looks at.
+    /// Channels per block.
     fn tile(&self) -> usize {
         self.channels.next_power_of_two().min(32)
     }
@@ -28,14 +29,14 @@ impl Matrix {
         self.channels.div_ceil(self.tile())
     }
 
-    /// Parts of the rows, and the rows of each: a matter of the extents alone, so that sums do not depend on the device.
+    /// Number of parts of the rows, and rows per part: depends only on the extents, so that sums do not depend on the device.
     fn parts(&self) -> (usize, usize) {
         let parts = (PARTS / self.tiles()).max(1).min(self.rows.div_ceil(PART_ROWS)).max(1);
         let rows = self.rows.div_ceil(parts).max(1);
         (self.rows.div_ceil(rows).max(1), rows)
     }
 
-    /// Doubles that the parts leave behind.
+    /// Number of doubles for the partial sums.
     pub(crate) fn partials(&self) -> usize {
         2 * self.parts().0 * self.channels
     }
@@ -44,7 +45,7 @@ impl Matrix {
         self.rows * self.channels * self.element.bytes()
     }
 
-    /// Elements that a thread takes at once, as rows and addresses allow: 16 bytes, but for f64.
+    /// Elements per access of a thread, as rows and addresses allow: 16 bytes, except for f64.
     pub(crate) fn pack(&self, pointers: &[Pointer]) -> u32 {
         let widest: &[u32] = match self.element {
             ElementType::F32 => &[4],
@@ -59,7 +60,7 @@ impl Matrix {
         widest.iter().find(fits).copied().unwrap_or(1)
     }
 
-    /// A launch of a kernel in `file`; where `blocks` of them run at once, they may wait for one another.
+    /// A launch of a kernel in `file`. With `blocks`, the maximum that run at the same time, blocks may wait for one another.
     pub(crate) fn call(
         &self,
         file: File,
@@ -69,7 +70,7 @@ impl Matrix {
     ) -> Call {
         let source = Source { file, element: self.element, parameter: self.parameter };
         let (tiles, parts) = (self.tiles(), self.parts().0);
-        // Blocks that meet all run at once: where there are more tiles and parts than that, each takes several.
+        // Blocks that wait for one another must all run at the same time: with more tiles and parts, each processes several.
         let (across, down) = match blocks {
             Some(blocks) => {
                 let across = tiles.min(blocks.max(1));

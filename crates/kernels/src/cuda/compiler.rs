@@ -1,4 +1,4 @@
-//! Hands every source to NVIDIA's run-time compiler, which needs no GPU.
+//! Compiles every source with NVIDIA's run-time compiler, which needs no GPU.
 #![allow(unsafe_code, reason = "calls into NVIDIA's library")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -12,7 +12,7 @@ type Size = unsafe extern "C" fn(*mut c_void, *mut usize) -> c_int;
 type Log = unsafe extern "C" fn(*mut c_void, *mut c_char) -> c_int;
 type Destroy = unsafe extern "C" fn(*mut *mut c_void) -> c_int;
 
-/// The five functions of libnvrtc that a compilation takes.
+/// The five functions of libnvrtc needed for a compilation.
 struct Compiler {
     create: Create,
     compile: Compile,
@@ -47,7 +47,7 @@ impl Compiler {
         }
     }
 
-    /// What the compiler has to say, warnings included; an error where it refuses.
+    /// The compiler's log, with warnings; an error if it rejects the source.
     fn run(&self, text: &str, architecture: &str) -> Result<String, String> {
         let text = CString::new(text).unwrap();
         let option = CString::new(format!("--gpu-architecture={architecture}")).unwrap();

@@ -1,4 +1,4 @@
-//! Convolutions of channels-last images, whatever order cuDNN wants them in.
+//! Convolutions of channels-last images, converted to another order if cuDNN requires it.
 
 use candle_core::Result;
 
@@ -8,7 +8,7 @@ use crate::cuda::stream::{Convolution, Direction, Operands, Order, Stream};
 use crate::cuda::transpose::transpose;
 use crate::plan::ConvShape;
 
-/// One direction of a convolution of images (N, H, W, C) with filters (O, Kh, Kw, I); nothing for a batch without images.
+/// One direction of a convolution of images (N, H, W, C) with filters (O, Kh, Kw, I); does nothing for an empty batch.
 pub(crate) fn convolve<S: Stream>(
     stream: &S,
     element: ElementType,
@@ -19,19 +19,19 @@ pub(crate) fn convolve<S: Stream>(
     if shape.y_len() == 0 {
         return Ok(());
     }
-    // cuDNN convolves doubles with the channels first only.
+    // For f64, cuDNN supports only channels first.
     if element == ElementType::F64 {
         return channels_first(stream, element, shape, direction, at);
     }
     let convolution = Convolution { shape: *shape, element, order: Order::ChannelsLast };
     match stream.convolve(&convolution, direction, at) {
-        // Some arithmetic, that without TF32 for one, it may not have for every shape in our order.
+        // cuDNN may lack some arithmetic, such as f32 without TF32, for some shapes in channels-last order.
         Err(error) => channels_first(stream, element, shape, direction, at).map_err(|_| error),
         done => done,
     }
 }
 
-/// The same with copies that have their channels first.
+/// The same with channels-first copies.
 fn channels_first<S: Stream>(
     stream: &S,
     element: ElementType,
@@ -47,7 +47,7 @@ fn channels_first<S: Stream>(
         |(batch, rows, columns): (usize, usize, usize)| stream.memory(batch * rows * columns * element.bytes());
     let (x_memory, weight_memory, y_memory) = (memory(x)?, memory(weight)?, memory(y)?);
     let [x_to, weight_to, y_to] = [&x_memory, &weight_memory, &y_memory].map(S::address);
-    // What is read, and what is added to, is copied.
+    // Copy what is read or added to.
     if direction != (Direction::Data { add: false }) {
         turn(stream, element, x, at.x, x_to)?;
     }

@@ -15,7 +15,7 @@ pub(crate) struct Batch {
     pub(crate) indices: Pointer,
 }
 
-/// What a forward pass leaves for the backward one, (N) each in the wide type.
+/// Data that a forward pass keeps for the backward pass, (N) each in the wide type.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rows {
     pub(crate) normalisers: Pointer,
@@ -27,7 +27,8 @@ impl Batch {
         Source::of(File::CrossEntropy, self.element)
     }
 
-    /// The mean loss to `loss`, one element of the wide type; `losses` is scratch for N doubles, `gates` are a stream's.
+    /// Writes the mean loss to `loss`, one element of the wide type; `losses` is scratch memory for N doubles, `gates` belongs to
+    /// the stream.
     pub(crate) fn forward(&self, losses: Pointer, rows: &Rows, gates: Pointer, loss: Pointer) -> Call {
         let arguments = vec![
             self.logits.into(),
@@ -45,7 +46,7 @@ impl Batch {
         Call { source: self.source(), kernel: "cross_entropy_rows", grid, together: false, arguments }
     }
 
-    /// The logits' gradient; `upstream` is the loss's, one element of the wide type.
+    /// The gradient of the logits; `upstream` is the gradient of the loss, one element of the wide type.
     pub(crate) fn backward(&self, rows: &Rows, upstream: Pointer, d_logits: Pointer) -> Call {
         let elements = self.rows * self.classes;
         let arguments = vec![

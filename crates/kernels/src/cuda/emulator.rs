@@ -1,6 +1,6 @@
-//! Runs launches on the CPU: the kernels' own text, compiled by the C++ compiler of the machine behind `emulator.hpp`.
+//! Runs launches on the CPU: compiles the kernels' source with the machine's C++ compiler and `emulator.hpp`.
 //!
-//! What it cannot show is what only a GPU does: races, alignment faults, the memory model, speed.
+//! It does not reproduce what only a GPU does: races, alignment faults, the memory model, speed.
 #![allow(unsafe_code, reason = "calls into a compiled library")]
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use crate::cuda::call::{Argument, Call};
 use crate::cuda::source::Source;
 
-/// Runs `calls` one after the other. False, with a word on stderr, where no C++ compiler is at hand.
+/// Runs `calls` in order. Returns false, after a message on stderr, if there is no C++ compiler.
 pub(crate) fn run(calls: &[Call]) -> bool {
     // The emulator's state is global: one launch at a time.
     static LIBRARIES: Mutex<Option<HashMap<Source, usize>>> = Mutex::new(None);
@@ -46,7 +46,7 @@ pub(crate) fn run(calls: &[Call]) -> bool {
     true
 }
 
-/// The letter that the emulator knows an argument's type by.
+/// The emulator's letter for an argument's type.
 fn kind(argument: &Argument) -> char {
     match argument {
         Argument::Pointer(_) => 'p',

@@ -1,4 +1,4 @@
-//! The launches that turn filters, of all layers of a network at once; the kernels are in `filters.cu`.
+//! The launches that transpose the filters of all layers of a network at once; the kernels are in `filters.cu`.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ const WORDS: usize = 4;
 /// Filters of one launch, the source's `ITEMS`.
 pub(crate) const ITEMS: usize = TABLE_WORDS / WORDS;
 
-/// A layer's filters in both orders: (O, I, Kh, Kw) as parameters, (O, Kh, Kw, I) as cuDNN has them beside the activations.
+/// A layer's filters in both orders: (O, I, Kh, Kw) as parameters, and (O, Kh, Kw, I) for cuDNN with channels-last
+/// activations.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Filters {
     pub(crate) outputs: usize,
@@ -36,18 +37,18 @@ impl Filters {
     }
 }
 
-/// True where the two orders and types are one, so that nothing has to be turned.
+/// True if both orders and types are equal, so that nothing has to be transposed.
 pub(crate) fn are_one(shape: &ConvShape, element: ElementType, parameter: ElementType) -> bool {
     element == parameter && (shape.taps() == 1 || shape.group_inputs() == 1)
 }
 
-/// Parameters to what cuDNN takes.
+/// Converts parameters to cuDNN's order.
 pub(crate) fn to_cudnn(element: ElementType, parameter: ElementType, filters: &[Filters]) -> Vec<Call> {
     let entry = |f: &Filters| (f.ours, f.theirs, f.inputs, f.taps);
     calls("to_cudnn", element, parameter, filters, entry)
 }
 
-/// cuDNN's gradients to the parameters'.
+/// Converts cuDNN's gradients to the parameters' order.
 pub(crate) fn from_cudnn(element: ElementType, parameter: ElementType, filters: &[Filters]) -> Vec<Call> {
     let entry = |f: &Filters| (f.theirs, f.ours, f.taps, f.inputs);
     calls("from_cudnn", element, parameter, filters, entry)

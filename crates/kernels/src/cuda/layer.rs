@@ -1,4 +1,4 @@
-//! What a normalised layer does, apart from any graph and any device: shared by the nodes that contain one.
+//! Forward and backward passes of a normalised layer, independent of graph and device, shared by the nodes that contain one.
 
 use candle_core::Result;
 
@@ -17,7 +17,7 @@ pub(crate) struct Norm {
 }
 
 impl Norm {
-    /// A forward pass; mean and reciprocal of every channel are what is left. Training moves the running statistics.
+    /// A forward pass. Returns mean and reciprocal of every channel. Training updates the running statistics.
     pub(crate) fn forward<S: Stream>(&self, stream: &S, mode: Mode, at: &Forward) -> Result<S::Memory> {
         let Self { matrix, parameters, eps, momentum } = self;
         let left = stream.memory(matrix.statistics_bytes())?;
@@ -35,7 +35,7 @@ impl Norm {
         Ok(left)
     }
 
-    /// All gradients, from what a forward pass in the same mode left.
+    /// Computes all gradients, from the result of a forward pass in the same mode.
     pub(crate) fn backward<S: Stream>(&self, stream: &S, mode: Mode, left: &S::Memory, at: &Backward) -> Result<()> {
         let matrix = &self.matrix;
         let partials = stream.memory(8 * matrix.partials())?;

@@ -1,8 +1,8 @@
 //! CUDA: the kernels of this crate for NVIDIA GPUs, and cuDNN's convolutions.
 //!
-//! The sources (`*.cu`) and the files beside them that say how they are launched know nothing of a device: the tests run them on
-//! the CPU, in `emulator`, and hand them to NVIDIA's run-time compiler where that is installed. `device` is the rest, built
-//! with the feature `cuda` only: memory, the compiler, cuDNN, and the nodes of candle's graph.
+//! The sources (`*.cu`) and their launches are independent of a device: the tests run them on the CPU, in `emulator`, and
+//! compile them with NVIDIA's run-time compiler if it is installed. `device`, which requires the feature `cuda`, contains
+//! the rest: memory, the compiler, cuDNN, and the nodes of candle's graph.
 
 mod activation;
 mod attempts;

@@ -1,6 +1,6 @@
-//! Residual blocks, forward and backward, apart from any graph and any device.
+//! Residual blocks, forward and backward, independent of graph and device.
 //!
-//! Gradients inside are handed on in place, and where two meet, cuDNN adds the second to the first.
+//! Inner gradients are passed on in place, and cuDNN adds a second gradient to the first.
 
 use candle_core::Result;
 
@@ -23,7 +23,7 @@ pub(crate) struct Layer {
     pub(crate) norm: Norm,
 }
 
-/// What is added to a block's path.
+/// The shortcut added to a block's path.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Side {
     Nothing,
@@ -31,14 +31,14 @@ pub(crate) enum Side {
     Projection(Layer),
 }
 
-/// Layers with a rectifier behind each, and what is added before the last of these.
+/// Layers with a rectifier after each, and the shortcut added before the last rectifier.
 #[derive(Debug, Clone)]
 pub(crate) struct Block {
     pub(crate) path: Vec<Layer>,
     pub(crate) side: Side,
 }
 
-/// Where the gradients of a layer's parameters go; those of the filters as cuDNN has them, or nowhere.
+/// Addresses for the gradients of a layer's parameters; that of the filters is in cuDNN's order, or null.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LayerGradients {
     pub(crate) filters: Pointer,
@@ -49,16 +49,16 @@ pub(crate) struct LayerGradients {
 /// The same for a block; the projection's are last.
 pub(crate) type BlockGradients = Vec<LayerGradients>;
 
-/// What a layer leaves: the convolution's output, and the norm's numbers.
+/// Data that a layer keeps: the convolution's output and the norm's statistics.
 struct LeftOfLayer<M> {
     convolved: M,
     numbers: M,
 }
 
-/// What a block leaves.
+/// Data that a block keeps.
 pub(crate) struct LeftOfBlock<M> {
     path: Vec<LeftOfLayer<M>>,
-    /// Outputs of the path's layers but the last.
+    /// Outputs of the path's layers except the last.
     inner: Vec<M>,
     side: Option<LeftOfLayer<M>>,
 }
@@ -81,7 +81,7 @@ impl Layer {
         Ok(LeftOfLayer { convolved, numbers })
     }
 
-    /// The gradients of the parameters, from that of the output; what is given is the gradient of the convolution's output.
+    /// Computes the gradients of the parameters from that of the output; returns the gradient of the convolution's output.
     fn backward<S: Stream>(
         &self,
         stream: &S,
@@ -103,15 +103,15 @@ impl Layer {
         Ok(d_convolved)
     }
 
-    /// The input's gradient, added to what `dx` holds if `add`.
+    /// The gradient of the input, added to `dx` if `add`.
     fn input_gradient<S: Stream>(&self, stream: &S, d_convolved: &S::Memory, add: bool, dx: Pointer) -> Result<()> {
         let operands = Operands { x: dx, weight: self.filters, y: S::address(d_convolved) };
         convolve(stream, self.element(), &self.shape, Direction::Data { add }, operands)
     }
 }
 
-/// The tensors of a layer's backward pass: its input, its output if a rectifier ended it (else null), the output's gradient, and
-/// where that goes once it is masked, or null.
+/// The tensors of a layer's backward pass: input, output (null without a rectifier), gradient of the output, and an address for
+/// the masked gradient, or null.
 struct LayerBackward {
     x: Pointer,
     y: Pointer,
@@ -169,7 +169,7 @@ impl Stage for Block {
         at: StageBackward,
         to: &BlockGradients,
     ) -> Result<()> {
-        // The masked gradient of the output is the input's, where the input itself was added.
+        // If the input itself was added, the masked gradient of the output is part of the input's gradient.
         let memory = match self.side {
             Side::Projection(_) => Some(stream.memory(self.output_bytes())?),
             Side::Nothing | Side::Identity => None,

@@ -1,4 +1,4 @@
-//! A layer of a network without shortcuts, forward and backward, apart from any graph and any device.
+//! A layer of a network without shortcuts, forward and backward, independent of graph and device.
 
 use candle_core::Result;
 
@@ -16,7 +16,7 @@ use crate::cuda::stream::{Direction, Operands, Stream};
 use crate::plan::{ConvShape, PoolShape};
 use crate::{Activation, Mode};
 
-/// A convolution, then, where they are wanted and in this order, a bias, a max pool, batch norm and a function.
+/// A convolution, then an optional bias, max pool, batch norm and activation, in this order.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layer {
     pub(crate) shape: ConvShape,
@@ -36,8 +36,8 @@ pub(crate) struct Bias {
     pub(crate) parameter: ElementType,
 }
 
-/// Where the gradients of a layer's parameters go, those of the filters as cuDNN has them. Null for what nobody asks for; scale and shift are
-/// there if the layer has a norm.
+/// Addresses for the gradients of a layer's parameters; that of the filters is in cuDNN's order. Null for gradients that are not
+/// needed; scale and shift are set if the layer has a norm.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LayerGradients {
     pub(crate) filters: Pointer,
@@ -46,15 +46,15 @@ pub(crate) struct LayerGradients {
     pub(crate) shift: Pointer,
 }
 
-/// What a layer leaves. What it ends with is its output, and is not here twice.
+/// Data that a layer keeps, without its output.
 pub(crate) struct Left<M> {
-    /// The pool's winners.
+    /// The position of each maximum of the pool.
     winners: Option<M>,
-    /// What norm or function are given.
+    /// The input of the norm or of the activation.
     given: Option<M>,
-    /// The norm's numbers.
+    /// The norm's statistics.
     numbers: Option<M>,
-    /// What a function behind a norm is given; a rectifier there is part of the norm.
+    /// The input of an activation after a norm; a rectifier is part of the norm.
     normalised: Option<M>,
 }
 
@@ -67,14 +67,14 @@ impl Layer {
         self.pool.as_ref().map_or(self.shape.y_len(), |pool| pool::lens(pool).1)
     }
 
-    /// The convolution's output as the bias sees it.
+    /// The convolution's output as a matrix, for the bias.
     fn biased(&self, bias: &Bias) -> Matrix {
         let (height, width) = self.shape.output;
         let (rows, channels) = (self.shape.batch * height * width, self.shape.channels_out);
         Matrix { rows, channels, element: self.element, parameter: bias.parameter }
     }
 
-    /// The function, unless it is a rectifier that the norm takes along.
+    /// The activation, unless it is a rectifier that is part of the norm.
     fn apart(&self) -> Option<Activation> {
         self.after.filter(|after| self.norm.is_none() || *after != Activation::Relu)
     }
@@ -92,7 +92,7 @@ impl Stage for Layer {
         self.output_len() * self.element.bytes()
     }
 
-    /// The last of what there is writes to `y`.
+    /// Runs the layer; its last operation writes to `y`.
     fn forward<S: Stream>(&self, stream: &S, mode: Mode, x: Pointer, y: Pointer) -> Result<Left<S::Memory>> {
         let room = |is_last: bool, bytes| if is_last { Ok(None) } else { stream.memory(bytes).map(Some) };
         let at = |memory: &Option<S::Memory>| memory.as_ref().map_or(y, S::address);
@@ -133,7 +133,7 @@ impl Stage for Layer {
         to: &LayerGradients,
     ) -> Result<()> {
         let address = |memory: &Option<S::Memory>| memory.as_ref().map_or(Pointer::NULL, S::address);
-        // The gradient of what comes in front of all that was gone back through so far.
+        // The gradient of the input of the operations processed so far.
         let mut gradient: Option<S::Memory> = None;
         let mut dy = at.dy;
         let (bytes, given) = (self.output_bytes(), address(&left.given));
@@ -171,18 +171,18 @@ impl Stage for Layer {
             let operands = Operands { x: at.dx, weight: self.filters, y: dy };
             convolve(stream, self.element, &self.shape, Direction::Data { add: false }, operands)?;
         }
-        // What `dy` stands in was needed until here.
+        // The memory of `dy` was needed until here.
         drop(gradient);
         Ok(())
     }
 }
 
-/// A function of every element; the rectifier has kernels of its own.
+/// An activation function; the rectifier has separate kernels.
 fn activate(element: ElementType, function: Activation, x: Pointer, y: Pointer, len: usize) -> Call {
     activation::activate(element, function, x, y, len).unwrap_or_else(|| relu::relu(element, x, y, len))
 }
 
-/// Its gradient, from what it was given or, of the rectifier, from its output.
+/// Its gradient, from its input or, for the rectifier, from its output.
 fn activate_backward(
     element: ElementType,
     function: Activation,

@@ -10,7 +10,7 @@ pub(crate) fn lens(shape: &PoolShape) -> (usize, usize) {
     (extent(shape.input), extent(shape.output))
 }
 
-/// The largest of each window to `y`, and the pixel it stood at to `winners`, u32.
+/// Writes the largest value of each window to `y` and its pixel index, u32, to `winners`.
 pub(crate) fn max_pool(element: ElementType, shape: &PoolShape, x: Pointer, y: Pointer, winners: Pointer) -> Call {
     let outputs = lens(shape).1;
     let mut arguments = vec![x.into(), y.into(), winners.into(), unsigned(outputs)];
@@ -36,7 +36,7 @@ pub(crate) fn max_pool_backward(
     Call::each(Source::of(File::Pool, element), "max_pool_backward", inputs, arguments)
 }
 
-/// The mean of each window to `y`.
+/// Writes the mean of each window to `y`.
 pub(crate) fn avg_pool(element: ElementType, shape: &PoolShape, x: Pointer, y: Pointer) -> Call {
     average(element, shape, "avg_pool", x, y, lens(shape).1)
 }

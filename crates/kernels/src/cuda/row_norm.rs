@@ -3,12 +3,12 @@
 use crate::cuda::call::{Argument, Call, Pointer, THREADS, int};
 use crate::cuda::source::{ElementType, File, Source};
 
-/// Rows that one block sums for the parameters' gradients. Not measured.
+/// Rows per block in the sums for the parameter gradients. Not measured.
 const PART_ROWS: usize = 64;
-/// Most parts: a grid's second extent ends at 65,535.
+/// Maximum number of parts: the second extent of a grid is at most 65,535.
 const MOST_PARTS: usize = 1024;
 
-/// What is normalised; tensors have fewer than 2^31 elements, and a grid's first extent as many blocks.
+/// The rows and parameters. Tensors have fewer than 2^31 elements, the maximum of a grid's first extent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowLayer {
     pub(crate) element: ElementType,
@@ -23,7 +23,7 @@ pub(crate) struct RowLayer {
     pub(crate) bias: Pointer,
 }
 
-/// What a forward pass leaves for the backward one, (rows) each in the wide type.
+/// Data that a forward pass keeps for the backward pass, (rows) each in the wide type.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moments {
     pub(crate) means: Pointer,
@@ -44,7 +44,7 @@ impl RowLayer {
         self.rows.div_ceil(self.rows_per_part()).max(1)
     }
 
-    /// Doubles of scratch that the backward pass takes.
+    /// Number of doubles of scratch memory for the backward pass.
     pub(crate) fn partials(&self) -> usize {
         2 * self.parts() * self.width
     }

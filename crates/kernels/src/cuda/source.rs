@@ -1,11 +1,11 @@
-//! The CUDA sources, and the text that the run-time compiler gets for an element type.
+//! The CUDA sources, and the text to compile for an element type.
 
 #[cfg(feature = "cuda")]
 use candle_core::DType;
 
 use crate::cuda::filters;
 
-/// What numbers are stored as on the device.
+/// The storage type of elements on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum ElementType {
     F32,
@@ -14,7 +14,7 @@ pub(crate) enum ElementType {
 }
 
 impl ElementType {
-    /// None for types that no kernel exists for.
+    /// `None` for types without kernels.
     #[cfg(feature = "cuda")]
     pub(crate) fn of(dtype: DType) -> Option<Self> {
         match dtype {
@@ -33,7 +33,7 @@ impl ElementType {
         }
     }
 
-    /// The type that is computed in: f64 for f64, f32 for the rest.
+    /// The type of the arithmetic: f64 for f64, otherwise f32.
     pub(crate) fn wide(self) -> Self {
         if self == Self::F64 { Self::F64 } else { Self::F32 }
     }
@@ -56,7 +56,7 @@ impl ElementType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum File {
     Activation,
-    /// For packs of so many elements, as `Bias` is.
+    /// For packs of this many elements, like `Bias`.
     BatchNorm(u32),
     Bias(u32),
     CrossEntropy,
@@ -64,7 +64,7 @@ pub(crate) enum File {
     Pool,
     Relu,
     RowNorm,
-    /// Of elements so many bits wide.
+    /// For elements of this many bits.
     Transpose(u32),
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// A file in which parameters do not occur.
+    /// A file without parameters.
     pub(crate) fn of(file: File, element: ElementType) -> Self {
         Self { file, element, parameter: element }
     }
@@ -105,7 +105,7 @@ impl Source {
         format!("#define ELEMENT {element}\n#define PARAMETER {parameter}\n{common}\n{own}\n{body}")
     }
 
-    /// Every unit that an operation may ask for.
+    /// All units that operations may use.
     #[cfg(test)]
     pub(crate) fn all() -> Vec<Self> {
         let types = [ElementType::F32, ElementType::F64, ElementType::Bf16];

@@ -1,4 +1,4 @@
-//! What the host side of an operation asks of a device. Written against this, it also runs in the tests, without one.
+//! The interface between the host side of an operation and a device. Tests implement it without a device.
 
 use candle_core::Result;
 
@@ -6,31 +6,31 @@ use crate::cuda::call::{Call, Pointer};
 use crate::cuda::source::ElementType;
 use crate::plan::ConvShape;
 
-/// Memory, launches and convolutions, in the order they are asked for.
+/// Memory, launches and convolutions, executed in order.
 pub(crate) trait Stream {
-    /// Freed, when it is dropped, after everything that was asked for before.
+    /// Device memory. When dropped, it is freed after all earlier work.
     type Memory;
 
-    /// So many bytes, uninitialised.
+    /// `bytes` bytes of uninitialised memory.
     fn memory(&self, bytes: usize) -> Result<Self::Memory>;
 
     fn address(memory: &Self::Memory) -> Pointer;
 
     fn launch(&self, call: &Call) -> Result<()>;
 
-    /// Where blocks of a launch meet.
+    /// Synchronisation between the blocks of a launch.
     fn meeting(&self) -> Result<Meeting>;
 
     /// One direction of a convolution that has at least one image.
     fn convolve(&self, convolution: &Convolution, direction: Direction, at: Operands) -> Result<()>;
 }
 
-/// Where blocks of a launch that wait for one another meet, and how many may do so.
+/// Memory for launches whose blocks wait for one another, and the maximum number of such blocks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Meeting {
-    /// Two u32 a block, zero before the first launch that uses them, and left to the next.
+    /// Two u32 per block, zero before the first launch that uses them; launches leave them usable for the next.
     pub(crate) gates: Pointer,
-    /// Blocks that surely run at once.
+    /// Number of blocks that are guaranteed to run at the same time.
     pub(crate) blocks: usize,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Convolution {
     pub(crate) order: Order,
 }
 
-/// Where the channels of images and filters stand.
+/// The memory order of images and filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Order {
     /// Images (N, C, H, W), filters (O, I, Kh, Kw).
@@ -51,7 +51,7 @@ pub(crate) enum Order {
     ChannelsLast,
 }
 
-/// Where the three tensors of a convolution are: x, the filters, and y; gradients are in the place of what they belong to.
+/// Addresses of the three tensors of a convolution: x, filters and y; a gradient takes the place of its tensor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Operands {
     pub(crate) x: Pointer,
@@ -59,11 +59,11 @@ pub(crate) struct Operands {
     pub(crate) y: Pointer,
 }
 
-/// Which of the three is computed from the other two.
+/// The tensor that is computed from the other two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     Forward,
-    /// x's gradient, added to what is there if `add`.
+    /// The gradient of x, added to the content if `add`.
     Data {
         add: bool,
     },

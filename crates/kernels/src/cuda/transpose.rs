@@ -3,15 +3,15 @@
 use crate::cuda::call::{Call, Pointer, int};
 use crate::cuda::source::{ElementType, File, Source};
 
-/// The side of the tile that a block turns around, the source's `SIDE`.
+/// The side of the tile that a block transposes, the source's `SIDE`.
 const SIDE: usize = 32;
 
-/// The most blocks a grid may have in its last two directions.
+/// Maximum number of blocks in a grid's last two directions.
 const MOST: usize = 65_535;
 
 /// (batch, rows, columns) at `from` to (batch, columns, rows) at `to`, of elements of `bytes` bytes: 1, 2, 4 or 8.
 ///
-/// None where rows are more than two million, which no image and no filter has.
+/// `None` for more than two million rows, which no image or filter has.
 pub(crate) fn transpose(
     bytes: usize,
     (batch, rows, columns): (usize, usize, usize),

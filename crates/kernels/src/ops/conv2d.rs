@@ -85,7 +85,7 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Res
 /// use candle_core::{DType, Device, Tensor};
 /// use lookahead_kernels::{Conv2dOptions, conv2d_with};
 ///
-/// // Depthwise: each of the two channels has a filter of its own.
+/// // Depthwise: each of the two channels has its own filter.
 /// let x = Tensor::new(&[[[[1f32, 10.], [2., 20.], [3., 30.]]]], &Device::Cpu)?;
 /// let weight = Tensor::ones((2, 1, 1, 3), DType::F32, &Device::Cpu)?;
 /// let bias = Tensor::new(&[0f32, 5.], &Device::Cpu)?;

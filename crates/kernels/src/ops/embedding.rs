@@ -36,7 +36,7 @@ pub fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
     require_dtype(op, "ids", ids, DType::U32).map_err(|_| Error::DType {
         op,
         argument: "ids",
-        expected: "U32 numbers of rows".into(),
+        expected: "U32 row indices".into(),
         got: ids.dtype(),
     })?;
     let flat = ids.detach().flatten_all()?.contiguous()?;

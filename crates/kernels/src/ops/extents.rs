@@ -60,7 +60,7 @@ pub(crate) fn check_bias(op: &'static str, bias: &Tensor, x: &Tensor, shape: &Co
     require_same_device(op, "bias", bias, x.device(), "x")?;
     require_parameter_dtype(op, "bias", bias, x.dtype())?;
     if bias.dims() != [shape.channels_out] {
-        return Err(wrong_shape(op, "bias", format!("({},), one a filter", shape.channels_out), bias));
+        return Err(wrong_shape(op, "bias", format!("({},), one per filter", shape.channels_out), bias));
     }
     Ok(())
 }
@@ -88,7 +88,7 @@ pub(crate) fn pool_extents(
     Ok(PoolShape { batch, input: (height, width), output, channels, window })
 }
 
-/// Refuses to normalise by the statistics of fewer than two values.
+/// Rejects batch statistics of fewer than two values.
 pub(crate) fn require_values(op: &'static str, mode: Mode, values: usize) -> Result<()> {
     if mode.uses_batch() && values < 2 {
         let rule = "at least 2 to normalise by the batch's statistics";

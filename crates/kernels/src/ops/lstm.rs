@@ -46,7 +46,7 @@ use crate::{Lstm, LstmState, Result, device};
 /// let state = LstmState::zeros(2, 3, DType::F32, &device)?;
 /// let (y, state) = lstm(&x, &layer, &state)?;
 /// assert_eq!((y.dims(), state.cell.dims()), (&[7, 2, 3][..], &[2, 3][..]));
-/// let (y, _) = lstm(&x, &layer, &state.detach())?; // goes on where it ended
+/// let (y, _) = lstm(&x, &layer, &state.detach())?; // continues from the last state
 /// # assert_eq!(y.dims(), [7, 2, 3]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```

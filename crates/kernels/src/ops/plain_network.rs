@@ -7,7 +7,7 @@ use crate::ops::extents::{check_bias, conv_shape, require_values};
 use crate::plan::{Conv2dOptions, PlainLayer, PlainPlan, PoolShape, Window};
 use crate::{Error, Mode, Result, device};
 
-/// The largest side of a pool's windows: which tap won is kept in a byte.
+/// Maximum side of a pool's windows: the tap of the maximum is stored in a byte.
 const MOST_POOL: usize = 15;
 
 /// Consecutive layers of convolution, max pool, batch norm and activation, as a single graph node on the CPU and on CUDA.
@@ -70,7 +70,7 @@ pub(crate) fn plans(x: &Tensor, layers: &[PlainLayer], mode: Mode) -> Result<Vec
     Ok(plans)
 }
 
-/// Checks one layer against the extents of what it is given.
+/// Checks one layer against the extents of its input.
 fn plan(x: &Tensor, input: (usize, usize, usize, usize), layer: &PlainLayer, mode: Mode) -> Result<PlainPlan> {
     let (op, dtype) = ("plain_network", x.dtype());
     require_same_device(op, "weight", &layer.weight, x.device(), "x")?;

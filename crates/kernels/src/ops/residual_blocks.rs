@@ -80,12 +80,12 @@ pub fn residual_network(x: &Tensor, stem: &ConvBatchNorm, blocks: &[ResidualBloc
     stack.run()
 }
 
-/// Blocks that were checked against one another so far.
+/// The blocks checked so far.
 struct Stack<'a> {
     op: &'static str,
     x: &'a Tensor,
     mode: Mode,
-    /// Extents (N, H, W, C) of what the last block yields.
+    /// Extents (N, H, W, C) of the last block's output.
     extents: (usize, usize, usize, usize),
     plans: Vec<BlockPlan>,
 }
@@ -129,7 +129,7 @@ impl<'a> Stack<'a> {
         Ok(())
     }
 
-    /// Checks one layer against the extents of what it is given.
+    /// Checks one layer against the extents of its input.
     fn layer(&self, layer: &ConvBatchNorm, input: (usize, usize, usize, usize)) -> Result<LayerPlan> {
         let (op, dtype) = (self.op, self.x.dtype());
         require_same_device(op, "weight", &layer.weight, self.x.device(), "x")?;

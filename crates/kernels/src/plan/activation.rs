@@ -1,4 +1,4 @@
-//! Which function of one number follows a layer.
+//! Activation functions.
 
 /// A function applied to every element: alone by [`activate`](crate::activate).
 ///
@@ -20,7 +20,7 @@ pub enum Activation {
     /// The Gaussian error linear unit.
     #[doc(alias = "gelu")]
     Gelu,
-    /// The same with a hyperbolic tangent in place of the error function, as GPT-2 has it.
+    /// GELU with a hyperbolic tangent instead of the error function, as in GPT-2.
     #[doc(alias = "gelu")]
     GeluTanh,
     /// The sigmoid linear unit, also called swish.

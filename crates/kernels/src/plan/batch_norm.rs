@@ -11,15 +11,15 @@ use crate::{Error, Result};
 /// | --- | --- | --- | --- |
 /// | `weight` | (C) | | scale after normalising |
 /// | `bias` | (C) | | shift after scaling |
-/// | `running_mean` | (C) | | mean gathered in training, read in evaluation |
-/// | `running_var` | (C) | | unbiased variance gathered in training |
-/// | `momentum` | in \[0, 1\] | 0.1 | share of the new batch: `running = (1 - momentum) * running + momentum * batch` |
-/// | `eps` | above 0 | 1e-5 | added to the variance under the root |
+/// | `running_mean` | (C) | | running mean, updated in training and used in evaluation |
+/// | `running_var` | (C) | | running unbiased variance, likewise |
+/// | `momentum` | in \[0, 1\] | 0.1 | weight of the new batch: `running = (1 - momentum) * running + momentum * batch` |
+/// | `eps` | above 0 | 1e-5 | added to the variance inside the square root |
 ///
-/// All four are of the type of the activations, or f32 beside bf16 ones, which is to be preferred: what is gathered in
-/// running statistics is lost in the eight bits of bf16.
+/// The four tensors have the type of the activations. With bf16 activations, prefer f32 tensors: small updates of the
+/// running statistics are lost in the eight bits of bf16.
 ///
-/// Conventions are PyTorch's: the biased variance normalises, the unbiased one (`n / (n - 1)`) is gathered.
+/// As in PyTorch, the biased variance normalises a batch, and the unbiased one (`n / (n - 1)`) updates `running_var`.
 ///
 /// # References
 ///
@@ -30,20 +30,20 @@ pub struct BatchNorm {
     pub weight: Tensor,
     /// Shift after scaling.
     pub bias: Tensor,
-    /// Mean gathered in training; overwritten by a forward pass in [`Mode::Train`](crate::Mode::Train).
+    /// Running mean, updated by a forward pass in [`Mode::Train`](crate::Mode::Train).
     pub running_mean: Var,
-    /// Unbiased variance gathered in training; overwritten likewise.
+    /// Running unbiased variance, updated likewise.
     pub running_var: Var,
-    /// Share of the new batch in the running statistics.
+    /// Weight of the new batch in the running statistics.
     pub momentum: f64,
-    /// Added to the variance.
+    /// Added to the variance inside the square root.
     pub eps: f64,
 }
 
 impl BatchNorm {
     /// A layer with the default momentum and eps.
     ///
-    /// Trainable parameters are given as `var.as_tensor().clone()`, which keeps them part of the graph.
+    /// Pass trainable parameters as `var.as_tensor().clone()`, which keeps them in the graph.
     ///
     /// # Errors
     ///
@@ -73,8 +73,7 @@ impl BatchNorm {
         Ok(norm)
     }
 
-    /// A layer without a scale: `weight` is ones that nobody trains, as in networks that follow batch norm by a function
-    /// that does not care for scale.
+    /// A layer without a trained scale: `weight` is a constant 1.
     ///
     /// # Errors
     ///
@@ -83,7 +82,7 @@ impl BatchNorm {
         Self::new(bias.ones_like()?.detach(), bias, running_mean, running_var)
     }
 
-    /// Checks every field against the channels, the type and the device of the input, the argument `partner`.
+    /// Checks every field against the channels, type and device of the input, which is the argument `partner`.
     pub(crate) fn check(
         &self,
         op: &'static str,
@@ -118,7 +117,7 @@ impl BatchNorm {
         Ok(())
     }
 
-    /// Refuses fields of more than one type, which a CUDA kernel does not take.
+    /// Rejects fields of different types, which the CUDA kernel does not support.
     #[cfg(any(feature = "cuda", test))]
     pub(crate) fn require_one_dtype(&self, op: &'static str) -> Result<()> {
         let dtype = self.weight.dtype();

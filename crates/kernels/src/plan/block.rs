@@ -1,11 +1,11 @@
-//! Checked layers and blocks, ready to run on whichever device.
+//! Checked layers and blocks, for any device.
 
 use candle_core::Tensor;
 
 use crate::plan::ConvShape;
 use crate::{Activation, BatchNorm, Mode};
 
-/// What is normalised.
+/// The values to normalise.
 #[derive(Debug, Clone)]
 pub(crate) enum Input {
     /// The input itself.
@@ -23,7 +23,7 @@ pub(crate) struct NormPlan {
     /// Extents (N, H, W, C) of the result.
     pub(crate) output: (usize, usize, usize, usize),
     pub(crate) norm: BatchNorm,
-    /// What follows; a rectifier or nothing where there is a residual.
+    /// The activation; with a residual, a rectifier or none.
     pub(crate) after: Option<Activation>,
     pub(crate) mode: Mode,
 }
@@ -65,9 +65,9 @@ pub(crate) struct BlockPlan {
 pub struct ConvBatchNorm {
     /// Filters (O, I, Kh, Kw).
     pub weight: Tensor,
-    /// Step of the window, both ways.
+    /// Step of the window in both directions.
     pub stride: usize,
-    /// Zeros on each side, both ways.
+    /// Zeros on each side in both directions.
     pub padding: usize,
     /// Batch norm over the output channels.
     pub norm: BatchNorm,
@@ -75,16 +75,16 @@ pub struct ConvBatchNorm {
 
 /// A residual block: `relu(path(x) + shortcut(x))`.
 ///
-/// The layers of `path` follow one another with a rectifier between them: two 3x3 convolutions make He et al.'s basic
-/// block, 1x1, 3x3, 1x1 the bottleneck. Without a `shortcut` the input itself is added.
+/// The layers of `path` run in turn with a relu between them. Two 3x3 convolutions are He et al.'s basic block; 1x1, 3x3
+/// and 1x1 are the bottleneck. Without a `shortcut`, the input itself is added.
 ///
 /// # References
 ///
 /// He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2015. arXiv:1512.03385
 #[derive(Debug, Clone)]
 pub struct ResidualBlock {
-    /// At least one layer; the last one's output is added to the shortcut.
+    /// The layers, at least one. The output of the last one is added to the shortcut.
     pub path: Vec<ConvBatchNorm>,
-    /// The projection of the input where the path changes its shape.
+    /// The projection of the input, required if the path changes the shape.
     pub shortcut: Option<ConvBatchNorm>,
 }

@@ -1,11 +1,11 @@
-//! A layer of an LSTM: its parameters, its state, and both checked against an input.
+//! An LSTM layer: parameters, state, and their checks against an input.
 
 use candle_core::{DType, Device, Tensor};
 
 use crate::check::{require_dtype, require_same_device, wrong_shape};
 use crate::{Error, Result};
 
-/// The parameters of an LSTM layer, as PyTorch's `nn.LSTM` has them: the gates' rows in the order input, forget, cell, output.
+/// The parameters of an LSTM layer as in PyTorch's `nn.LSTM`, with the gates in the order input, forget, cell, output.
 ///
 /// | field | shape | PyTorch's name in layer 0 |
 /// | --- | --- | --- |
@@ -13,41 +13,41 @@ use crate::{Error, Result};
 /// | `weight_hh` | (4 H, H) | `weight_hh_l0` |
 /// | `biases` | (4 H) each, or none | `bias_ih_l0`, `bias_hh_l0` |
 ///
-/// Recurrent weights under dropout are just another tensor: the weight times a mask.
+/// For dropout of recurrent weights (DropConnect), pass `weight_hh` times a mask.
 #[derive(Debug, Clone)]
 pub struct Lstm {
-    /// What the input is multiplied by.
+    /// Input weights, (4 H, I).
     pub weight_ih: Tensor,
-    /// What the state is multiplied by.
+    /// Recurrent weights, (4 H, H).
     pub weight_hh: Tensor,
-    /// What is added to either product.
+    /// Biases of the input and of the recurrent product, (4 H) each.
     pub biases: Option<(Tensor, Tensor)>,
 }
 
-/// The state of an LSTM layer between two steps: (B, H) each.
+/// The state of an LSTM layer between two steps: two tensors of shape (B, H).
 ///
-/// It is a value of the caller's: what one window ends with is what the next begins with, and [`LstmState::detach`] ends the
+/// The caller keeps it: pass the last state of one window as the first state of the next. [`LstmState::detach`] stops the
 /// gradient between them.
 #[derive(Debug, Clone)]
 pub struct LstmState {
-    /// The output of the last step.
+    /// The output of the last step, (B, H).
     pub hidden: Tensor,
-    /// The cell.
+    /// The cell state, (B, H).
     pub cell: Tensor,
 }
 
 impl LstmState {
-    /// Zeros, which sequences begin with.
+    /// The state before a sequence: zeros.
     ///
     /// # Errors
     ///
-    /// candle's, if the device has no memory for them.
+    /// A candle error if memory cannot be allocated.
     pub fn zeros(batch: usize, hidden: usize, dtype: DType, device: &Device) -> Result<Self> {
         let zeros = || Tensor::zeros((batch, hidden), dtype, device);
         Ok(Self { hidden: zeros()?, cell: zeros()? })
     }
 
-    /// The same numbers, through which no gradient goes.
+    /// The same values without a graph.
     pub fn detach(&self) -> Self {
         Self { hidden: self.hidden.detach(), cell: self.cell.detach() }
     }

@@ -1,4 +1,4 @@
-//! What is to be computed, checked and apart from any device: extents, parameters, and layers put together from them.
+//! Checked computations, independent of any device: extents, parameters, and layers built from them.
 
 mod activation;
 mod batch_norm;

@@ -1,4 +1,4 @@
-//! The two words that say how a normalised layer behaves.
+//! Batch norm's mode, and the operation after it.
 
 use candle_core::Tensor;
 
@@ -12,30 +12,30 @@ pub enum Mode {
     Train,
     /// The running statistics, unchanged.
     Eval,
-    /// Statistics of the batch; the running statistics are left alone, as in a forward pass that is run again for its
-    /// gradients (checkpointing), or one at weights that are only being tried.
+    /// Statistics of the batch; the running statistics are not changed. For a forward pass repeated for its gradients
+    /// (checkpointing), or one at trial weights.
     BatchOnly,
 }
 
 impl Mode {
-    /// Whether the batch's own statistics normalise it.
+    /// Whether the batch is normalised with its own statistics.
     pub(crate) fn uses_batch(self) -> bool {
         self != Self::Eval
     }
 }
 
-/// What follows a batch norm in the same pass over memory.
+/// The operation after a batch norm, in the same pass over memory.
 ///
-/// The gradient of the rectifier is 0 where the output is 0, as PyTorch has it.
+/// The gradient of relu is 0 where the output is 0, as in PyTorch.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum After<'a> {
-    /// The normalised value as it is.
+    /// No operation: the normalised value.
     Nothing,
     /// `max(y, 0)`.
     Relu,
     /// `max(y + residual, 0)`, the end of a residual block; the residual has the shape of `y`.
     AddRelu(&'a Tensor),
-    /// Any of the functions of [`activate`](crate::activate()).
+    /// A function of [`activate`](crate::activate()).
     Activation(Activation),
 }

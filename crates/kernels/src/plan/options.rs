@@ -1,16 +1,16 @@
-//! How a convolution's window moves and which channels it joins.
+//! The options of a convolution: stride, padding, dilation and groups.
 
-/// The settings of a convolution: [`conv2d_with`](crate::conv2d_with) and
+/// The options of [`conv2d_with`](crate::conv2d_with) and
 /// [`conv2d_batch_norm_with`](crate::conv2d_batch_norm_with).
 ///
 /// | field | default | range | meaning |
 /// | --- | --- | --- | --- |
-/// | `stride` | 1 | at least 1 | step of the window, both ways |
-/// | `padding` | 0 | at most 1024 | zeros on each side, both ways |
-/// | `dilation` | 1 | at least 1 | pixels from one tap of the filter to the next, both ways |
-/// | `groups` | 1 | a divisor of input and output channels | the channels fall into so many parts that do not mix |
+/// | `stride` | 1 | at least 1 | step of the window in both directions |
+/// | `padding` | 0 | at most 1024 | zeros on each side in both directions |
+/// | `dilation` | 1 | at least 1 | pixels between neighbouring taps of the filter in both directions |
+/// | `groups` | 1 | a divisor of input and output channels | number of channel groups that are convolved separately |
 ///
-/// As in PyTorch. With as many groups as input channels the convolution is *depthwise*.
+/// As in PyTorch. A convolution with as many groups as input channels is *depthwise*.
 ///
 /// ```
 /// use lookahead_kernels::Conv2dOptions;
@@ -20,13 +20,13 @@
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Conv2dOptions {
-    /// Step of the window, both ways.
+    /// Step of the window in both directions.
     pub stride: usize,
-    /// Zeros on each side, both ways.
+    /// Zeros on each side in both directions.
     pub padding: usize,
-    /// Pixels from one tap to the next, both ways.
+    /// Pixels between neighbouring taps in both directions.
     pub dilation: usize,
-    /// Parts of the channels that do not mix.
+    /// Number of channel groups that are convolved separately.
     pub groups: usize,
 }
 

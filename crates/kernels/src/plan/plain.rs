@@ -5,37 +5,37 @@ use candle_core::Tensor;
 use crate::plan::{ConvShape, PoolShape};
 use crate::{Activation, BatchNorm};
 
-/// A layer of [`plain_network`](crate::plain_network): a convolution, then, where they are wanted and in this order, a max pool, batch norm and a
-/// function.
+/// A layer of [`plain_network`](crate::plain_network): a convolution, then an optional max pool, batch norm and activation,
+/// in this order.
 ///
 /// | field | default | meaning |
 /// | --- | --- | --- |
 /// | `weight` | | filters (O, I, Kh, Kw) |
-/// | `bias` | none | (O), added to the convolution; a layer with a batch norm has its shift instead |
+/// | `bias` | none | (O), added to the convolution; not allowed with `norm`, which has a shift |
 /// | `stride`, `padding` | 1, 0 | as for [`conv2d`](crate::conv2d()) |
-/// | `pool` | 1 | side of the windows, which do not overlap, whose largest value remains; 1 to 15, and 1 is no pool; rows and columns left over are dropped |
-/// | `norm` | none | batch norm over the O channels of what is pooled |
-/// | `activation` | none | what follows |
+/// | `pool` | 1 | side of the max pool's windows, 1 to 15; 1 means no pool. Windows do not overlap; remaining rows and columns are dropped |
+/// | `norm` | none | batch norm over the O channels, after the pool |
+/// | `activation` | none | activation function, after the norm |
 #[derive(Debug, Clone)]
 pub struct PlainLayer {
     /// Filters (O, I, Kh, Kw).
     pub weight: Tensor,
     /// Added to each output channel of the convolution, (O).
     pub bias: Option<Tensor>,
-    /// Step of the window, both ways.
+    /// Step of the window in both directions.
     pub stride: usize,
-    /// Zeros on each side, both ways.
+    /// Zeros on each side in both directions.
     pub padding: usize,
-    /// Side of the pool's windows; 1 is none.
+    /// Side of the max pool's windows; 1 for no pool.
     pub pool: usize,
     /// Batch norm over the output channels.
     pub norm: Option<BatchNorm>,
-    /// What follows.
+    /// The activation function, after the norm.
     pub activation: Option<Activation>,
 }
 
 impl PlainLayer {
-    /// A convolution with these filters and nothing behind it, stride 1 and no padding.
+    /// A convolution with these filters alone, with stride 1 and no padding.
     pub fn new(weight: Tensor) -> Self {
         Self { weight, bias: None, stride: 1, padding: 0, pool: 1, norm: None, activation: None }
     }

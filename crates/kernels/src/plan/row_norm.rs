@@ -1,4 +1,4 @@
-//! The parameters of norms over rows: layer norm and RMS norm.
+//! The parameters of layer norm and RMS norm.
 
 use candle_core::Tensor;
 
@@ -9,12 +9,12 @@ use crate::{Error, Result};
 ///
 /// | field | default | meaning |
 /// | --- | --- | --- |
-/// | `weight` | none | scale after normalising, of the shape of the trailing axes |
-/// | `bias` | none | shift after scaling, of the same shape |
-/// | `axes` | 1 | how many trailing axes make a row |
-/// | `eps` | 1e-5 | added to the variance under the root, above 0 |
+/// | `weight` | none | scale after normalising, with the shape of the trailing axes |
+/// | `bias` | none | shift after scaling, with the same shape |
+/// | `axes` | 1 | number of trailing axes that form a row |
+/// | `eps` | 1e-5 | added to the variance inside the square root, above 0 |
 ///
-/// Weight and bias are of the type of the input, or f32 beside bf16.
+/// Weight and bias have the type of the input, or f32 with a bf16 input.
 ///
 /// # References
 ///
@@ -25,9 +25,9 @@ pub struct LayerNorm {
     pub weight: Option<Tensor>,
     /// Shift after scaling.
     pub bias: Option<Tensor>,
-    /// Trailing axes that make a row.
+    /// Number of trailing axes that form a row.
     pub axes: usize,
-    /// Added to the variance under the root.
+    /// Added to the variance inside the square root.
     pub eps: f64,
 }
 
@@ -37,13 +37,13 @@ impl Default for LayerNorm {
     }
 }
 
-/// RMS norm over the trailing axes of its input: layer norm that does not subtract the mean.
+/// RMS norm over the trailing axes of its input: layer norm without subtracting the mean.
 ///
 /// | field | default | meaning |
 /// | --- | --- | --- |
-/// | `weight` | none | scale after normalising, of the shape of the trailing axes |
-/// | `axes` | 1 | how many trailing axes make a row |
-/// | `eps` | 2^-23 | added to the mean square under the root, above 0; PyTorch's for f32, whatever the type |
+/// | `weight` | none | scale after normalising, with the shape of the trailing axes |
+/// | `axes` | 1 | number of trailing axes that form a row |
+/// | `eps` | 2^-23 | added to the mean square inside the square root, above 0; PyTorch's default for f32, used for every type |
 ///
 /// # References
 ///
@@ -52,9 +52,9 @@ impl Default for LayerNorm {
 pub struct RmsNorm {
     /// Scale after normalising.
     pub weight: Option<Tensor>,
-    /// Trailing axes that make a row.
+    /// Number of trailing axes that form a row.
     pub axes: usize,
-    /// Added to the mean square under the root.
+    /// Added to the mean square inside the square root.
     pub eps: f64,
 }
 
@@ -101,7 +101,7 @@ impl RowNormPlan {
         self.width = row.iter().product();
         if self.width == 0 {
             let value = format!("{row:?}");
-            return Err(Error::Argument { op, argument: "x", rule: "of at least one value a row", value });
+            return Err(Error::Argument { op, argument: "x", rule: "of at least one value per row", value });
         }
         if !(self.eps > 0.0 && self.eps.is_finite()) {
             return Err(Error::Argument { op, argument: "eps", rule: "above 0", value: self.eps.to_string() });
@@ -111,7 +111,7 @@ impl RowNormPlan {
             require_same_device(op, argument, &tensor, x.device(), "x")?;
             require_parameter_dtype(op, argument, &tensor, x.dtype())?;
             if tensor.dims() != row {
-                return Err(wrong_shape(op, argument, format!("{row:?}, as x's rows have"), &tensor));
+                return Err(wrong_shape(op, argument, format!("{row:?}, the shape of x's rows"), &tensor));
             }
             Ok(Some(tensor.contiguous()?))
         };

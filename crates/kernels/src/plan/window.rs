@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{Error, Result};
 
-/// A window that slides over an image: how far it reaches, how it moves, what surrounds the image.
+/// A window that slides over an image: kernel, stride, padding and dilation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Window {
     pub(crate) kernel: (usize, usize),
@@ -14,7 +14,7 @@ pub(crate) struct Window {
     pub(crate) dilation: usize,
 }
 
-/// The most padding on a side. No network wants more, and sums of extents and padding stay far from overflow.
+/// Maximum padding per side: more than any network uses, and small enough that sums of extents cannot overflow.
 const MOST_PADDING: usize = 1024;
 
 impl Window {
@@ -56,7 +56,7 @@ impl Window {
         }
     }
 
-    /// The same window with a stride no longer than the padded image, beyond which there is one output whatever it is.
+    /// The same window with the stride limited to the padded image: any larger stride also gives one output.
     pub(crate) fn within(self, input: (usize, usize)) -> Self {
         Self { stride: self.stride.min(input.0.max(input.1) + 2 * self.padding), ..self }
     }
@@ -73,7 +73,7 @@ pub(crate) struct ConvShape {
     /// Channels of all groups together.
     pub(crate) channels_in: usize,
     pub(crate) channels_out: usize,
-    /// Parts of the channels that do not mix: a divisor of both counts.
+    /// Number of channel groups, a divisor of both channel counts.
     pub(crate) groups: usize,
     pub(crate) window: Window,
 }

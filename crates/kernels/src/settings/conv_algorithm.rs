@@ -1,4 +1,4 @@
-//! The precision of 3x3 convolutions: the one switch between speed and rounding.
+//! The algorithm of 3x3 convolutions: speed against rounding.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -26,7 +26,7 @@ pub enum ConvAlgorithm {
     Direct = 3,
 }
 
-/// The name of the environment variable that chooses.
+/// The environment variable that selects the algorithm.
 const VARIABLE: &str = "LOOKAHEAD_KERNELS_CONV";
 
 /// 0 until the first use, then the number of a variant.
@@ -82,7 +82,7 @@ pub fn set_conv_algorithm(algorithm: ConvAlgorithm) {
     CHOSEN.store(algorithm as u8, Ordering::Relaxed);
 }
 
-/// The choice made, or the one made now.
+/// The selected algorithm; selects it at the first call.
 pub(crate) fn current() -> ConvAlgorithm {
     let chosen = CHOSEN.load(Ordering::Relaxed);
     if let Some(algorithm) = ALL.into_iter().find(|algorithm| *algorithm as u8 == chosen) {

@@ -27,7 +27,7 @@ pub enum InstructionSet {
     Neon = 5,
 }
 
-/// The name of the environment variable that overrides detection.
+/// The environment variable that overrides detection.
 const VARIABLE: &str = "LOOKAHEAD_KERNELS_ISA";
 
 /// 0 until the first use, then the number of a variant.
@@ -121,7 +121,7 @@ pub fn set_instruction_set(set: InstructionSet) -> Result<()> {
     Ok(())
 }
 
-/// The choice made, or the one made now: the environment's word if it is good, the best available set otherwise.
+/// The selected set; the first call selects that of the environment variable if it is valid, otherwise the best available.
 pub(crate) fn current() -> InstructionSet {
     let chosen = CHOSEN.load(Ordering::Relaxed);
     if let Some(set) = BEST_FIRST.into_iter().find(|set| *set as u8 == chosen) {

@@ -8,7 +8,7 @@ use rand_chacha::{
 
 use crate::{Pass, Result};
 
-/// The masks of one pass. Every place has its own stream, which depends only on (seed, step, place).
+/// The masks of one pass. Each place in the network has a separate stream, which depends only on (seed, step, place).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Masks {
     pub(super) seed: u64,

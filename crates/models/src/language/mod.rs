@@ -80,7 +80,7 @@ struct Layer {
 pub struct LanguageFeatures {
     /// The last layer's outputs after dropout, (T, B, units): the input of the softmax.
     pub dropped: Tensor,
-    /// The same before dropout; AWD-LSTM's regularisers use both.
+    /// The last layer's outputs before dropout, (T, B, units); AWD-LSTM's regularisers use both.
     pub raw: Tensor,
     /// The state after the last step, with its graph.
     pub state: LanguageState,
@@ -148,7 +148,7 @@ impl LanguageModel {
             let (hidden, cell) = state::names(layer);
             let mut find = |name: String| -> Result<Tensor> {
                 let Some(tensor) = tensors.get(&name) else {
-                    return Err(Error::Config { field: "state", value: format!("without {name}"), rule: "whole" });
+                    return Err(Error::Config { field: "state", value: format!("without {name}"), rule: "complete" });
                 };
                 let rows = *batch.get_or_insert(tensor.dims().first().copied().unwrap_or(0));
                 if tensor.dims() != [rows, units] {
@@ -177,7 +177,7 @@ impl LanguageModel {
         }
         if state.layers.len() != self.layers.len() {
             let (field, value) = ("state", format!("of {} layers", state.layers.len()));
-            return Err(Error::Config { field, value, rule: "one of this model's" });
+            return Err(Error::Config { field, value, rule: "of a model with as many layers as this one" });
         }
         let dropout = self.config.dropout;
         // Mask places: rows, input, and two per layer: its recurrent weights, and its output.
@@ -215,7 +215,7 @@ impl LanguageModel {
     ///
     /// # Errors
     ///
-    /// As [`features`](Self::features).
+    /// Errors of [`features`](Self::features).
     pub fn forward(&self, tokens: &Tensor, state: &LanguageState, pass: Pass) -> Result<(Tensor, LanguageState)> {
         let features = self.features(tokens, state, pass)?;
         let (output, bias) = self.output(pass);
@@ -226,7 +226,7 @@ impl LanguageModel {
     ///
     /// # Errors
     ///
-    /// As [`features`](Self::features), also for targets.
+    /// Errors of [`features`](Self::features), for tokens and targets.
     pub fn loss(
         &self,
         tokens: &Tensor,
@@ -238,7 +238,7 @@ impl LanguageModel {
         Ok((self.loss_of(&features.dropped, targets, pass)?, features.state))
     }
 
-    /// The same for features computed before.
+    /// The mean cross-entropy of `targets`, in nats per token, from [`features`](Self::features) computed before.
     ///
     /// # Errors
     ///

@@ -17,7 +17,7 @@ impl ResNet {
     /// Loads the weights of a network of the same shape, from a file or from a map of named tensors.
     ///
     /// Names may be torchvision's, timm's or transformers' ([`Naming`](crate::Naming)). f16, bf16, f32 and f64 are converted to the
-    /// network's dtype, and tensors move to its device. `num_batches_tracked` is skipped, and the result says so.
+    /// network's dtype, and tensors move to its device. `num_batches_tracked` is skipped and listed in the result.
     ///
     /// ```no_run
     /// use candle_core::{DType, Device};

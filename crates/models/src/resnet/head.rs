@@ -72,7 +72,7 @@ fn concat_pool(x: &Tensor) -> Result<Tensor> {
     let (n, height, width, c) = x.dims4()?;
     if height != width {
         return Err(candle_core::Error::Msg(format!(
-            "fastai's head pools square feature maps, this one is {height}x{width} (height x width)"
+            "fastai's head needs square feature maps, got {height}x{width} (height x width): use square images"
         ))
         .into());
     }

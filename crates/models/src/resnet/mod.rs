@@ -66,8 +66,8 @@ impl ResNet {
         Self::build(config, seed, dtype, device, None)
     }
 
-    /// The same network over the variables of candle's `VarBuilder`: those of a [`VarMap`](candle_nn::VarMap), which then trains, saves and
-    /// loads them, or copies of a file's tensors.
+    /// A network over the variables of candle's `VarBuilder`: those of a [`VarMap`](candle_nn::VarMap), which can then save and load them,
+    /// or copies of a file's tensors.
     ///
     /// Names are those of [`parameters`](Self::parameters) and [`buffers`](Self::buffers) after the builder's prefix. Dtype and device are
     /// the builder's, with weights in f32 if it is bf16. Variables missing from a `VarMap` are drawn from `seed`, with the values that

@@ -80,7 +80,7 @@ struct Group {
 /// Batch norm without a scale.
 #[derive(Debug)]
 struct Shift {
-    /// Ones, once for all passes.
+    /// Ones, created once.
     scale: Tensor,
     bias: Var,
     running_mean: Var,
@@ -134,7 +134,7 @@ impl SpeedNet {
             &[count, 3, height, width] if count > 0 && height > 1 && width > 1 => {}
             _ => return refuse("(N, 3, H, W) with at least one image of 2 x 2 pixels"),
         }
-        // The sums are the host's: one copy of all images, not one for each.
+        // The sums run on the host: copy all images at once, not one by one.
         let filters = whitening::filters(&images.to_device(&Device::Cpu)?, self.config.whitening_eps)?;
         if !filters.sum_all()?.to_scalar::<f64>()?.is_finite() {
             let (rule, value) = ("finite numbers", "NaN or infinity".to_string());

@@ -64,8 +64,8 @@ fn second_moments(images: &Tensor) -> Result<Matrix> {
 
 /// Eigenvalues of a symmetric matrix and, in the columns, its orthonormal eigenvectors, by Jacobi's rotations.
 ///
-/// A sweep turns every pair of axes so that their entry vanishes; the entries off the diagonal then shrink quadratically. Twelve rows need
-/// seven sweeps or so; Golub and Van Loan, *Matrix Computations*, section 8.5.
+/// A sweep rotates every pair of axes so that their entry becomes zero; the off-diagonal entries then shrink quadratically. Twelve rows
+/// need about seven sweeps; Golub and Van Loan, *Matrix Computations*, section 8.5.
 fn eigen(mut a: Matrix) -> ([f64; PATCH], Matrix) {
     let mut vectors = [[0.0; PATCH]; PATCH];
     (0..PATCH).for_each(|i| vectors[i][i] = 1.0);

@@ -39,9 +39,9 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     pickle::value_sizes(&object, &mut sizes);
     let mut storages = HashMap::new();
     for key in keys {
-        let key = key.unicode().map_err(|key| Error::Msg(format!("a storage is called {key:?}")))?;
+        let key = key.unicode().map_err(|key| Error::Msg(format!("the key of a storage is not text: {key:?}")))?;
         let Some(size) = sizes.get(&key) else {
-            bail!("storage {key} is of a type that is not read: save the state dict again, as safetensors")
+            bail!("the type of storage {key} is not supported: save the state dict as safetensors")
         };
         let mut count = [0; 8];
         file.read_exact(&mut count)?;

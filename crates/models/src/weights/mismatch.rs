@@ -4,12 +4,12 @@ use std::fmt;
 
 use candle_core::DType;
 
-/// How many names of a kind a message shows.
+/// Maximum number of names of a kind in a message.
 const SHOWN: usize = 5;
 
 /// The differences between named tensors and those of a network. Each list is sorted by name; at least one is not empty.
 ///
-/// `Display` shows at most five names of a kind, and how many more there are.
+/// `Display` shows at most five names of a kind and the number of others.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Mismatch {
@@ -55,18 +55,18 @@ impl fmt::Display for Mismatch {
             self.not_floats.iter().map(|(name, dtype)| format!("{name} is {dtype:?}")).collect();
         let kinds = [
             (&self.missing, "missing"),
-            (&self.unexpected, "not of this network"),
-            (&misshapen, "of another shape"),
-            (&not_floats, "no floats"),
+            (&self.unexpected, "unexpected"),
+            (&misshapen, "with another shape"),
+            (&not_floats, "not floating-point"),
         ];
         let parts: Vec<String> = kinds
             .into_iter()
             .filter(|(names, _)| !names.is_empty())
             .map(|(names, what)| format!("{} {what} ({})", names.len(), shortened(names)))
             .collect();
-        write!(f, "these are not the network's tensors: {}", parts.join("; "))?;
+        write!(f, "the tensors do not match the network: {}", parts.join("; "))?;
         if self.head_only {
-            f.write_str("; only the last layer differs, which `load_backbone` leaves as it is")?;
+            f.write_str("; only the last layer differs: `load_backbone` loads all others")?;
         }
         Ok(())
     }
@@ -74,7 +74,7 @@ impl fmt::Display for Mismatch {
 
 impl std::error::Error for Mismatch {}
 
-/// The first few of `names`, and how many more there are.
+/// The first few of `names`, and the number of others.
 pub(super) fn shortened(names: &[String]) -> String {
     let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(SHOWN) {
@@ -98,8 +98,8 @@ mod tests {
         };
         assert_eq!(
             mismatch.to_string(),
-            "these are not the network's tensors: 5 missing (n0, n1, n2, n3, n4); 7 not of this network (n0, n1, n2, n3, n4 and 2 more); \
-             1 no floats (m is U8)"
+            "the tensors do not match the network: 5 missing (n0, n1, n2, n3, n4); 7 unexpected (n0, n1, n2, n3, n4 and 2 more); \
+             1 not floating-point (m is U8)"
         );
     }
 }

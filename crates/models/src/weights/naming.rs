@@ -30,7 +30,7 @@ impl fmt::Display for Naming {
     }
 }
 
-/// PyTorch wrappers that prefix every name with their own.
+/// Prefixes that PyTorch's wrappers add to every name.
 const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
 
 /// Maps given names to the network's.

@@ -139,9 +139,9 @@ pub(super) fn tensor(name: &str, place: &Place, storage: &[u8]) -> Result<Tensor
         dim.saturating_sub(1).checked_mul(stride).and_then(|reach| last.checked_add(reach))
     });
     let count = dims.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim)).filter(|&count| count <= held);
-    let (Some(last), Some(count)) = (last, count) else { bail!("{name}: it reaches beyond its storage") };
+    let (Some(last), Some(count)) = (last, count) else { bail!("{name}: the tensor exceeds its storage") };
     if dims.len() != strides.len() || *offset > held || (count > 0 && last >= held) {
-        bail!("{name}: it reaches beyond its storage");
+        bail!("{name}: the tensor exceeds its storage");
     }
     if Shape::from(dims.as_slice()).is_contiguous(strides) {
         let (start, end) = (offset * size, (offset + count) * size);

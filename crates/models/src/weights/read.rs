@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use super::{legacy, zipped};
 use crate::{Error, Result};
 
-/// Longer headers are not safetensors: a network of a million tensors needs less.
+/// Maximum length of a safetensors header in bytes: a network of a million tensors needs less.
 const LONGEST_HEADER: u64 = 100 << 20;
 
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {

@@ -29,7 +29,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     let Some(folder) = names.iter().find_map(|name| name.strip_suffix("data.pkl")) else { return Ok(BTreeMap::new()) };
     let order = format!("{folder}byteorder");
     if names.contains(&order) && bytes(&mut archive, &order)? == b"big" {
-        bail!("it was written on a big-endian machine: save the state dict again, as safetensors");
+        bail!("it was written on a big-endian machine: save the state dict as safetensors");
     }
 
     let object = pickle::object(&mut bytes(&mut archive, &format!("{folder}data.pkl"))?.as_slice())?;

@@ -1,4 +1,4 @@
-//! candle's own `Optimizer` trait: implemented by our types, and adapted for our wrappers.
+//! candle's own `Optimizer` trait: implemented for this crate's types, and adapted for its wrappers.
 //!
 //! Its `new` takes variables without names; see [`Variables`](crate::parameter::Variables).
 

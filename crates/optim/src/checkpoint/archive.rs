@@ -40,12 +40,12 @@ impl Archive {
             .metadata()
             .as_ref()
             .and_then(|entries| entries.get(ENTRY))
-            .ok_or_else(|| format("was not written by lookahead-optim: its metadata has no such entry".into()))?;
+            .ok_or_else(|| format("was not written by lookahead-optim: its metadata lacks our entry".into()))?;
         let lines: BTreeMap<String, String> = text
             .lines()
             .map(|line| line.split_once('\t').map(|(k, v)| (unescape(k), unescape(v))))
             .collect::<Option<_>>()
-            .ok_or_else(|| format("a line of its metadata has no value".into()))?;
+            .ok_or_else(|| format("its metadata is damaged: a line has no value".into()))?;
         match lines.get("format").map(String::as_str) {
             Some(FORMAT) => {}
             other => return Err(format(format!("has format {other:?}; this version reads {FORMAT}"))),
@@ -65,7 +65,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         std::fs::rename(&temporary, path)
     });
     written.map_err(|source| {
-        // The disk may be full, and half a file is useless.
+        // The disk may be full; do not leave a partial file.
         let _ = std::fs::remove_file(&temporary);
         Error::Io { path: path.to_path_buf(), source }
     })

@@ -1,4 +1,4 @@
-//! Compiles a formula's kernel for the present device and launches it. Never run on a GPU yet.
+//! Compiles a formula's kernel for the device and launches it. It has not run on a GPU yet.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};

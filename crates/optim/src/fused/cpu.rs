@@ -52,10 +52,10 @@ impl<R: Rule> Fused<R> {
             let mut gradients = Vec::with_capacity(batch.len());
             for (storage, layout) in &guards {
                 let (Storage::Cpu(storage), Some((start, end))) = (&**storage, layout.contiguous_offsets()) else {
-                    return Err(candle_core::Error::Msg("a gradient made ready is contiguous and here".into()).into());
+                    return Err(candle_core::Error::Msg("a prepared gradient is not contiguous on CPU".into()).into());
                 };
                 let elements = T::slice(storage)
-                    .ok_or_else(|| candle_core::Error::Msg("a gradient made ready has its weights' dtype".into()))?;
+                    .ok_or_else(|| candle_core::Error::Msg("a prepared gradient has the wrong dtype".into()))?;
                 gradients.push(&elements[start..end]);
             }
             let mut tensors: Vec<&Tensor> = Vec::with_capacity(batch.len() * (N + 2));

@@ -98,7 +98,7 @@ impl<O: Optimizer> Lookahead<O> {
         with_evaluation_weights(self, evaluate)
     }
 
-    /// [`with_slow_weights`](Self::with_slow_weights), after [re-estimating](with_reestimated_statistics) the buffers from `batches`
+    /// Like [`with_slow_weights`](Self::with_slow_weights), after [re-estimating](with_reestimated_statistics) the buffers from `batches`
     /// training batches at the slow weights.
     ///
     /// # Errors

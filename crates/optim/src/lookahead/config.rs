@@ -126,7 +126,7 @@ pub enum StatePolicy {
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum BufferPolicy {
-    /// Leave them alone: statistics gathered at the fast weights serve the slow ones.
+    /// Leave them unchanged: evaluation uses the statistics of the fast weights.
     #[default]
     Keep,
     /// Average them and write them back like the weights (as airbench does), and swap them in for evaluation.
@@ -178,7 +178,7 @@ impl PartialEq for StepSize {
     }
 }
 
-/// Schedules have no equality; their text stands in for it.
+/// Compares schedules by their `Debug` output, since they have no equality.
 fn same(a: &Arc<dyn Schedule>, b: &Arc<dyn Schedule>) -> bool {
     format!("{a:?}") == format!("{b:?}")
 }

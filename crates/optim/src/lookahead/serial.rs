@@ -1,4 +1,4 @@
-//! Periods and step sizes in files: constants are plain numbers, schedules cannot be written.
+//! Periods and step sizes in files: constants are numbers, schedules cannot be written.
 
 use super::{Period, StepSize};
 use serde::de::value::MapAccessDeserializer;
@@ -11,7 +11,7 @@ impl Serialize for Period {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Fixed(period) => period.serialize(serializer),
-            Self::Scheduled(_) => Err(S::Error::custom("a schedule has no form in a file; use a fixed period")),
+            Self::Scheduled(_) => Err(S::Error::custom("a schedule cannot be written to a file; use a fixed period")),
         }
     }
 }
@@ -29,7 +29,7 @@ impl Serialize for StepSize {
             Self::Fixed(size) => size.serialize(serializer),
             Self::Adaptive { lowest } => Table { adaptive: Adaptive { lowest: *lowest } }.serialize(serializer),
             Self::Scheduled(_) => {
-                Err(S::Error::custom("a schedule has no form in a file; use a fixed or an adaptive step size"))
+                Err(S::Error::custom("a schedule cannot be written to a file; use a fixed or an adaptive step size"))
             }
         }
     }

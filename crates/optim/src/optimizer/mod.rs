@@ -167,7 +167,7 @@ pub trait Optimizer: std::fmt::Debug + Send {
         self.inner_mut().ok_or(error)?.reset_state()
     }
 
-    /// Whether [`reset_state`](Self::reset_state) is supported; Lookahead asks when it is built with the policy `Reset`.
+    /// Whether [`reset_state`](Self::reset_state) is supported; Lookahead with the policy `Reset` requires it.
     fn can_reset_state(&self) -> bool {
         self.inner().is_none_or(|inner| inner.can_reset_state())
     }

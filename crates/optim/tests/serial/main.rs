@@ -190,8 +190,8 @@ fn a_schedule_cannot_be_written() {
     let period = LookaheadConfig { sync_period: Period::Scheduled(Arc::new(Constant(5.0))), ..Default::default() };
     let size = LookaheadConfig { slow_step_size: StepSize::Scheduled(Arc::new(Constant(0.5))), ..Default::default() };
     for (config, message) in [
-        (period, "a schedule has no form in a file; use a fixed period"),
-        (size, "a schedule has no form in a file; use a fixed or an adaptive step size"),
+        (period, "a schedule cannot be written to a file; use a fixed period"),
+        (size, "a schedule cannot be written to a file; use a fixed or an adaptive step size"),
     ] {
         assert_eq!(serde_json::to_string(&config).unwrap_err().to_string(), message);
         assert!(toml::to_string(&config).unwrap_err().to_string().contains(message));

@@ -16,13 +16,13 @@ pub use page::{study_markdown, study_page};
 pub struct StudyReport {
     /// Its name.
     pub name: String,
-    /// What the runs learn.
+    /// The task of the runs.
     pub task: TaskKind,
-    /// The part that the final runs are judged on: the test part or, if the data have none, the held-out part again.
+    /// The part that the final runs are evaluated on: the test part or, if the data have none, the held-out part again.
     pub split: Split,
     /// Facts for the reader, one sentence each: data, protocol, budgets, commit, machine.
     pub about: Vec<String>,
-    /// The rows; [`StudyRow::baseline`] says which are compared.
+    /// The rows; [`StudyRow::baseline`] selects those that are compared.
     pub rows: Vec<StudyRow>,
 }
 
@@ -44,7 +44,7 @@ pub struct StudyRow {
     pub trials: Vec<Trial>,
     /// Index of the chosen trial in `trials`.
     pub chosen: usize,
-    /// Keys whose range the chosen trial lies at the edge of.
+    /// Keys for which the chosen trial is at the edge of its range.
     pub edges: Vec<String>,
     /// The final runs of the chosen trial, by seed.
     pub finals: Vec<FinalRun>,

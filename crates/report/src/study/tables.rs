@@ -22,7 +22,7 @@ pub(super) const CERTAIN: f64 = 0.05;
 /// Minimum number of pairs for an effect size.
 const ENOUGH: usize = 10;
 
-/// Name of the part that final runs are judged on.
+/// Name of the part that the final runs are evaluated on.
 fn judged(study: &StudyReport) -> &'static str {
     match study.split {
         Split::Test => "Test",

@@ -1,4 +1,4 @@
-//! The same sums with AVX2, in safe code: `pulp` proves that the processor supports it.
+//! The sums of `portable` with AVX2, in safe code: `pulp` checks that the processor supports it.
 
 use std::arch::x86_64::{__m128i, __m256i};
 
@@ -8,7 +8,7 @@ use pulp::x86::V3;
 use super::{Rows, SLACK, Weights, portable};
 use crate::{CHANNELS, ImageSize};
 
-/// Rows scaled at once, and pixels read and written at once.
+/// Number of rows scaled together, and of pixels read and written together.
 const GROUP: usize = 4;
 
 /// [`portable::across`].
@@ -24,7 +24,7 @@ pub(super) fn down(simd: V3, rows: &[u8], stride: usize, weights: &Weights, out:
     simd.vectorize(Down { simd, rows, stride, weights, out });
 }
 
-/// Four rows side by side: a vector holds the pixels of one column, so that all of it has the same weights.
+/// Four rows together: a vector holds the pixels of one column, so that all its lanes have the same weights.
 struct Across<'a> {
     simd: V3,
     source: Rows<'a>,
@@ -32,7 +32,7 @@ struct Across<'a> {
     out: &'a mut [u8],
 }
 
-/// From four pixels of three bytes to four of four bytes, the last of which is 0, and back.
+/// Shuffles four pixels of three bytes to four of four bytes, the last being 0, and back.
 const SPREAD: [i8; 16] = [0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1];
 const GATHER: [i8; 16] = [0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1];
 
@@ -48,10 +48,10 @@ impl pulp::NullaryFnOnce for Across<'_> {
         let per_output = weights.taps / 2;
         let half = simd.avx._mm256_set1_epi32(weights.half());
         let shift = shift(weights);
-        // An output at the right edge may have weights of 0 for columns that are not there.
+        // An output at the right edge may have weights of 0 for columns outside the image.
         let mut columns: Vec<__m256i> = vec![cast([0u8; 32]); width + weights.taps];
         for y in (0..height).step_by(GROUP) {
-            // The last group reaches back into the one before; so do the last pixels of a row.
+            // The last group overlaps the one before, as do the last pixels of a row.
             let y = y.min(height - GROUP);
             let rows = [source.from(y), source.from(y + 1), source.from(y + 2), source.from(y + 3)];
             for x in (0..width).step_by(GROUP) {
@@ -81,7 +81,7 @@ impl pulp::NullaryFnOnce for Across<'_> {
                 for (row, &pixels) in rows.iter().enumerate() {
                     let bytes: [u8; 16] = cast(simd.ssse3._mm_shuffle_epi8(pixels, cast(GATHER)));
                     let at = row * stride + x * CHANNELS;
-                    // Four bytes too many: what comes after overwrites them, or they are the row's slack.
+                    // Four extra bytes: the next pixels overwrite them, or they are the row's slack.
                     out[at..at + 16].copy_from_slice(&bytes);
                 }
             }
@@ -100,7 +100,7 @@ fn four_pixels(simd: V3, row: &[u8], x: usize) -> __m128i {
     simd.ssse3._mm_shuffle_epi8(cast(bytes), cast(SPREAD))
 }
 
-/// What there is at the end of an image.
+/// The last bytes of an image, padded with zeros.
 #[cold]
 fn padded(bytes: &[u8]) -> [u8; 16] {
     let mut all = [0; 16];
@@ -122,7 +122,7 @@ fn transposed(simd: V3, [a, b, c, d]: [__m128i; 4]) -> [__m128i; 4] {
     ]
 }
 
-/// One output of four rows, from the columns that `pairs` weigh.
+/// One output of four rows, from the columns weighted by `pairs`.
 #[inline(always)]
 fn output(simd: V3, columns: &[__m256i], pairs: &[[i16; 2]], half: __m256i, shift: __m128i) -> __m128i {
     let (sse2, avx, avx2) = (simd.sse2, simd.avx, simd.avx2);
@@ -201,7 +201,7 @@ fn load(bytes: &[u8], at: usize) -> __m256i {
     }
 }
 
-/// The precision as the shift instructions take it.
+/// The precision in the form of the shift instructions.
 #[inline(always)]
 fn shift(weights: &Weights) -> __m128i {
     cast([u64::from(weights.precision), 0])

@@ -15,12 +15,12 @@ use std::cell::RefCell;
 use super::resize::Rect;
 use crate::{CHANNELS, ImageSize, ImageView};
 
-/// What each output of one axis is made of.
+/// The weights of each output of one axis.
 #[derive(Debug)]
 struct Weights {
-    /// Bits that the weights are scaled by: as many as keep the largest below 2^15.
+    /// Fraction bits of the weights: as many as keep the largest below 2^15.
     precision: u32,
-    /// Weights an output, in pairs; those past an output's own are 0.
+    /// Weights per output, in pairs; unused ones are 0.
     taps: usize,
     /// The first source pixel of each output.
     starts: Vec<usize>,
@@ -29,7 +29,7 @@ struct Weights {
 }
 
 impl Weights {
-    /// A triangle over `from` pixels seen from `to`, widened where they are fewer (antialiasing).
+    /// Triangle weights for `from` pixels scaled to `to`, widened when shrinking (antialiasing).
     fn bilinear(from: usize, to: usize) -> Self {
         let scale = from as f64 / to as f64;
         let support = scale.max(1.0);
@@ -41,7 +41,7 @@ impl Weights {
         let mut largest = 0.0f64;
         for (output, shares) in shares.chunks_exact_mut(most).enumerate() {
             let centre = scale * (output as f64 + 0.5);
-            // A cast cuts off what is below 0, as PyTorch's maximum with 0 does.
+            // The cast clamps to 0, like PyTorch's maximum with 0.
             let start = (centre - support + 0.5) as usize;
             let end = ((centre + support + 0.5) as usize).min(from).min(start + most);
             let shares = &mut shares[..end - start];
@@ -70,7 +70,7 @@ impl Weights {
         Self { precision, taps, starts, pairs }
     }
 
-    /// The weights that make the mirror image.
+    /// The weights of the mirrored result.
     fn mirrored(mut self) -> Self {
         self.starts.reverse();
         self.pairs.reverse();
@@ -84,7 +84,7 @@ impl Weights {
         self.starts.iter().copied().zip(self.pairs.chunks_exact((self.taps / 2).max(1)))
     }
 
-    /// Half of the last place, so that the shift rounds.
+    /// Half a unit, so that the shift rounds.
     fn half(&self) -> i32 {
         1 << self.precision >> 1
     }
@@ -94,11 +94,11 @@ impl Weights {
 const SLACK: usize = 4;
 
 thread_local! {
-    /// The result of the first pass: nothing in it outlives a call.
+    /// Scratch memory for the result of the first pass.
     static ROWS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Scales the part `from` of `image` to `size`, left and right exchanged where `mirrored`; pixels outside of the part have no influence.
+/// Scales the part `from` of `image` to `size`, with left and right exchanged if `mirrored`; pixels outside the part have no influence.
 pub(super) fn resample(image: ImageView<'_>, from: Rect, size: ImageSize, mirrored: bool, out: &mut [u8]) {
     let across = Weights::bilinear(from.size.width, size.width);
     let across = if mirrored { across.mirrored() } else { across };
@@ -127,7 +127,7 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// From the part's first pixel of row `y` to the end of the image: vectors may be read past the row's end.
+    /// The bytes from the part's first pixel of row `y` to the end of the image: vectors may read past the row's end.
     fn from(&self, y: usize) -> &'a [u8] {
         let stride = self.image.size().width * CHANNELS;
         &self.image.pixels()[(self.part.top + y) * stride + self.part.left * CHANNELS..]

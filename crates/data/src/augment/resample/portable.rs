@@ -1,4 +1,4 @@
-//! The definition, for every processor.
+//! The reference, for every processor.
 
 use super::{Rows, SLACK, Weights};
 use crate::CHANNELS;
@@ -11,7 +11,7 @@ pub(super) fn across(source: Rows<'_>, weights: &Weights, out: &mut [u8]) {
         let pixels = row.as_chunks::<CHANNELS>().0;
         for ((start, pairs), out) in weights.outputs().zip(out.as_chunks_mut::<CHANNELS>().0) {
             let mut sums = [weights.half(); CHANNELS];
-            // Weights that the source is too short for are 0.
+            // Weights past the end of the source are 0.
             for (&weight, pixel) in pairs.as_flattened().iter().zip(&pixels[start..]) {
                 for (sum, &value) in sums.iter_mut().zip(pixel) {
                     *sum += i32::from(weight) * i32::from(value);
@@ -46,7 +46,7 @@ pub(super) fn columns(
     }
 }
 
-/// A sum as a byte; weights are rounded one by one, so that they may add up to a little more than 1.
+/// A sum as a byte, clamped: weights are rounded one by one, so they may add up to slightly more than 1.
 fn byte(sum: i32, precision: u32) -> u8 {
     (sum >> precision).clamp(0, 255) as u8
 }

@@ -117,7 +117,7 @@ fn rows() -> Vec<Row> {
 
 /// Images per batch.
 const BATCH: f64 = 1024.0;
-/// airbench's divisor: 1,024 (1 + 1 / (1 - 0.85)).
+/// airbench's divisor, 1,024 (1 + 1 / (1 - 0.85)).
 const KILO_STEP: f64 = BATCH * (1.0 + 1.0 / 0.15);
 /// For the mean loss: 1.5.
 const LEARNING_RATE: f64 = 11.5 / KILO_STEP * BATCH;

@@ -22,10 +22,10 @@ pub struct Flags {
     /// Rows to compare: those of the protocol and of --config
     #[arg(long, value_delimiter = ',', action = ArgAction::Set, help_heading = "What to train", value_name = "A,B")]
     pub optimizers: Vec<String>,
-    /// What Lookahead does with the inner optimizer's state at a sync: keep, reset, interpolate; one row for each
+    /// What happens to the inner optimizer's state at a sync: keep, reset, interpolate; one row for each
     #[arg(long, value_parser = policy(), value_delimiter = ',', action = ArgAction::Set, help_heading = "What to train", value_name = "A,B")]
     pub state: Vec<StatePolicy>,
-    /// Seeds, one run of each row for each; differences between rows are paired by seed
+    /// Seeds; each row is trained once per seed, and rows are compared seed by seed
     #[arg(long, value_parser = seed(), value_delimiter = ',', action = ArgAction::Set, help_heading = "What to train", value_name = "1,2,3")]
     pub seeds: Vec<u64>,
     /// Network
@@ -38,7 +38,7 @@ pub struct Flags {
     /// Images per step; for a text, the number of places read in parallel
     #[arg(long, help_heading = "Hyper-parameters", value_name = "N")]
     pub batch_size: Option<usize>,
-    /// Peak learning rate of the chosen rows, which must have the same kind of inner optimizer
+    /// Peak learning rate of the selected rows, which must have the same kind of inner optimizer
     #[arg(long, help_heading = "Hyper-parameters", value_name = "X")]
     pub lr: Option<f64>,
     /// Inner steps between syncs (the paper's k)
@@ -50,7 +50,7 @@ pub struct Flags {
     /// Set any key; may be repeated [example: --set sgd.momentum=0.95]
     #[arg(long, action = ArgAction::Append, help_heading = "Hyper-parameters", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// TOML file of such keys, as --print-config prints it
+    /// TOML file with keys to set, in the format of --print-config
     #[arg(long, help_heading = "Hyper-parameters", value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
 
@@ -80,16 +80,16 @@ pub struct Flags {
     /// Folder for the run folders
     #[arg(long, default_value = "runs", help_heading = "Running", value_name = "DIR")]
     pub out: PathBuf,
-    /// Discard the chosen runs and start them over
+    /// Discard earlier results of the selected runs and start over
     #[arg(long, help_heading = "Running")]
     pub fresh: bool,
-    /// Also save every N steps, not only every minute and every epoch
+    /// Save every N steps, in addition to every minute and every epoch
     #[arg(long, help_heading = "Running", value_name = "N")]
     pub checkpoint_every: Option<usize>,
     /// Steps between two lines of metrics.jsonl
     #[arg(long, default_value_t = 10, help_heading = "Running", value_name = "N")]
     pub log_every: usize,
-    /// Show all runs and their curves full screen; q saves and stops, as Ctrl-C does
+    /// Show all runs and their curves full screen; q saves and stops, like Ctrl-C
     #[arg(long, help_heading = "Running", conflicts_with = "quiet")]
     pub tui: bool,
     /// Print only the table and errors
@@ -103,7 +103,7 @@ pub struct Flags {
     pub completions: Option<Shell>,
 }
 
-/// A seed: TOML's integers end below 2^63.
+/// A seed, below 2^63: the limit of TOML's integers.
 pub(super) fn seed() -> impl TypedValueParser<Value = u64> {
     clap::value_parser!(u64).range(..=i64::MAX as u64)
 }
@@ -198,7 +198,7 @@ impl Flags {
             .mut_arg("dataset_dir", |arg| arg.hide(!experiment.has_photographs() && experiment != Experiment::Language))
     }
 
-    /// Parses the program's arguments. Prints help or an error and ends the program if clap says so (status 0 or 2).
+    /// Parses the program's arguments. Ends the program after printing help (status 0) or a usage error (status 2).
     pub fn parse_for(experiment: Experiment) -> Self {
         let mut command = Self::command_of(experiment);
         let matches = command.get_matches_mut();

@@ -5,7 +5,7 @@ use lookahead_optim::LookaheadConfig;
 use super::Flags;
 use crate::config::{Config, ConfigError, Experiment, Overrides, Protocol, states_of};
 
-/// The most threads that can be requested. Starting more, after a typing error, would end the program.
+/// Maximum number of threads: starting more, after a typing error, would end the program.
 const MOST_THREADS: usize = 4096;
 
 impl Flags {
@@ -90,7 +90,7 @@ impl Flags {
             return Err(ConfigError::Conflict {
                 first: (*flag).to_owned(),
                 second: format!("--optimizers {}", names(config)),
-                why: "none of them uses Lookahead".to_owned(),
+                why: "none of them uses Lookahead; select a row that does, such as lookahead-sgd".to_owned(),
             });
         }
         for lookahead in around {

@@ -20,8 +20,8 @@ use crate::run::environment;
 use crate::screen::Progress;
 use crate::train::{Interrupt, LoopOptions};
 
-/// Trains AdamW inside Lookahead with each suspected cause of the original's collapse, alone and together, and writes a
-/// page.
+/// Trains AdamW inside Lookahead with each suspected cause of the original project's collapse, alone and together, and
+/// writes a page.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "puzzle",
@@ -43,7 +43,7 @@ pub struct PuzzleFlags {
     /// Passes over the training images
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub epochs: usize,
-    /// Seeds, one run of each row for each
+    /// Seeds; each row is trained once per seed
     #[arg(long, value_parser = seed(), value_delimiter = ',', default_value = "1,2,3", value_name = "1,2,3")]
     pub seeds: Vec<u64>,
     /// Use only this many training images; 0 means all

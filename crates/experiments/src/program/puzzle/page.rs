@@ -1,4 +1,4 @@
-//! The page: a table, a figure, and what each suspect does alone.
+//! The page: a table, a figure, and the effect of each suspected cause.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use lookahead_runs::{Environment, Measure, PairedDifference, Run, Spread, Status
 use super::rows::RATES;
 use crate::config::Config;
 
-/// Writes the page; `figure` is the path of the SVG as the page sees it.
+/// The page as Markdown; `figure` is the path of the SVG relative to it.
 pub(super) fn page(report: &Report, config: &Config, environment: &Environment, figure: &str) -> String {
     let mut text = paragraphs(&introduction(config));
     text.push_str("| | accuracy | validation loss | seeds | to AdamW, paired | 95 % interval | |\n");
@@ -44,10 +44,10 @@ fn introduction(config: &Config) -> String {
     let of = |key: &str| settings.as_ref().and_then(|settings| settings.get(key)).cloned().unwrap_or_default();
     format!(
         "# Why did Lookahead/AdamW collapse?\n\n\
-         The original project found Lookahead around AdamW the worst of its optimizers (44 to 77 % where others had 54 to 85 %) and \
-         suspected the averages that AdamW keeps. Its notebooks hold two other suspects: inside Lookahead AdamW had the \
-         learning rate {} of Lookahead/SGD instead of its own {}, and the reset set the moments to zero but kept the step \
-         counter, so that the bias correction no longer fitted. Each is tried alone here, and together.\n\n\
+         In the original project, Lookahead around AdamW was the worst optimizer (44 to 77 %, where others reached 54 to 85 %), \
+         and AdamW's moving averages were the suspected cause. Its notebooks show two other possible causes: inside \
+         Lookahead, AdamW had the learning rate {} of Lookahead/SGD instead of its own {}, and the reset set the moments to \
+         zero but kept the step counter, so that the bias correction was wrong. Here, each is tested alone and both together.\n\n\
          {} on {} ({}), {} epochs, batch {}, weight decay {}, beta2 {}, sync period {}, slow step size {}; the learning rate is divided by 5 \
          after the epochs {}. Validation at the slow weights.\n\n",
         RATES.1,
@@ -72,13 +72,13 @@ fn images(config: &Config) -> String {
     format!("{} training images, {} for validation", part(train), part(valid))
 }
 
-/// The two suspects, each with the row that has it and the row that lacks it.
+/// The two suspected causes, each with a row that has it and a row without it.
 const SUSPECTS: &[(&str, &str, &str)] = &[
     ("the learning rate 0.1", "lookahead-adamw-high-keep", "lookahead-adamw-keep"),
     ("the reset of the moments without the step counter", "lookahead-adamw-zeroed-keep", "lookahead-adamw-reset"),
 ];
 
-/// Which suspects lower the accuracy by more than noise, in a sentence or two.
+/// One or two sentences on which causes lower the accuracy by more than noise.
 fn verdict(report: &Report) -> String {
     let (mut guilty, mut others) = (Vec::new(), Vec::new());
     for (suspect, with, without) in SUSPECTS {
@@ -94,7 +94,7 @@ fn verdict(report: &Report) -> String {
         }
     }
     match (guilty.as_slice(), others.as_slice()) {
-        ([], _) => format!("Nothing here that is more than noise: neither {}.", others.join(" nor ")),
+        ([], _) => format!("No effect exceeds the noise: neither {}.", others.join(" nor ")),
         (guilty, []) => format!("**Both: {}.**", guilty.join(" and ")),
         (guilty, others) => format!("**{}.** Not {}.", capitalized(&guilty.join(" and ")), others.join(" nor ")),
     }
@@ -162,7 +162,7 @@ fn answer(report: &Report, question: &str, ours: &str, theirs: &str) -> String {
         (None, [first, _, ..]) => {
             format!("- {question}: {} points in all seeds alike, so the noise is unknown.\n", signed(first.0 - first.1))
         }
-        (None, _) => format!("- {question}: too few runs that ended to tell.\n"),
+        (None, _) => format!("- {question}: too few finished runs to tell.\n"),
         (Some(d), _) => format!(
             "- {question}: {} points ({}), {}.\n",
             signed(d.mean),

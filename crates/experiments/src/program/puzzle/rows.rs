@@ -21,12 +21,12 @@ pub(super) fn config(experiment: Experiment, epochs: usize) -> Config {
     config
 }
 
-/// The baseline, then each suspect alone, then all together as in the original.
+/// The baseline, then each suspected cause alone, then all together as in the original.
 fn rows() -> Vec<Row> {
     use StatePolicy::{Interpolate, Keep, Reset};
     let mut rows = Vec::new();
     for (rate, suffix, words) in [(RATES.0, "", ""), (RATES.1, "-high", " at 0.1")] {
-        // The decay that fastai applied, whatever the notebooks said.
+        // The decay that fastai applied, which is not that of the notebooks.
         let weight_decay = WeightDecay::Decoupled(0.01);
         let adamw =
             Inner::AdamW(AdamWConfig { learning_rate: rate, beta2: 0.999, weight_decay, ..AdamWConfig::default() });

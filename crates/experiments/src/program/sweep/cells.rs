@@ -49,7 +49,7 @@ impl Cells {
         self.folder.join(&self.names[cell])
     }
 
-    /// How many cells have ended, from a quick look at their folders.
+    /// Number of cells that have ended, from a quick look at their folders.
     pub(in crate::program) fn ended(&self) -> usize {
         let ended = |cell: &usize| {
             let path = self.path(*cell);
@@ -89,12 +89,12 @@ impl Cells {
         path.join(FAILED).exists()
     }
 
-    /// Forgets which cells failed, so that they are retried.
+    /// Removes the records of failures, so that these cells are retried.
     pub(in crate::program) fn forgive(&self) {
         (0..self.names.len()).into_par_iter().for_each(|cell| self.succeeded(cell));
     }
 
-    /// Writes down why a cell failed. If that fails too, the reason is only in this process's output.
+    /// Records why a cell failed. If that fails too, the reason is only in this process's output.
     pub(in crate::program) fn failed(&self, cell: usize, why: &str) {
         let _ = fs::create_dir_all(self.path(cell));
         let _ = fs::write(self.path(cell).join(FAILED), format!("{why}\n"));

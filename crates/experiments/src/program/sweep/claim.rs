@@ -1,4 +1,4 @@
-//! From a sweep to a claim: trains the best setting of each row with new seeds, tests once, and writes the page.
+//! The final runs of a study: trains the best setting of each row with new seeds, tests once, and writes the page.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -30,7 +30,7 @@ impl<'a> Claim<'a> {
     /// Chooses the settings.
     ///
     /// # Errors
-    /// [`Error::SweepFirst`] while cells are left, and if every trial of a row diverged; a study without final seeds.
+    /// [`Error::SweepFirst`] if cells are unfinished or every trial of a row diverged; a study without final seeds.
     pub(super) fn new(study: &'a Study, sweep: &'a Cells) -> Result<Self> {
         if study.file.final_seeds.is_empty() {
             let reason = "the list is empty; final runs need seeds that tuning has not used".to_owned();

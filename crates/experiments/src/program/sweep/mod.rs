@@ -53,14 +53,14 @@ pub struct SweepFlags {
     /// Number of processes; the cores are divided among them
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub jobs: usize,
-    /// Second step: train the best setting of each row, by held-out images, with the study's `final_seeds`, and test
-    /// once; writes study.html and study.md into the sweep's folder
+    /// After the sweep: train the best setting of each row (by held-out images) with the study's `final_seeds`, test
+    /// once, and write study.html and study.md to the sweep's folder
     #[arg(long = "final")]
     pub last: bool,
     /// Also write the Markdown of --final to this file
     #[arg(long, value_name = "FILE.md", requires = "last")]
     pub markdown: Option<PathBuf>,
-    /// Begin with share I of N, then take cells that no other process holds
+    /// Start with share I of N of the cells, then take those that no other process holds
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
     /// Exit when other processes hold all remaining cells, instead of waiting
@@ -94,7 +94,7 @@ pub struct SweepFlags {
     /// Print only the ranking and errors
     #[arg(long)]
     pub quiet: bool,
-    /// One process of --jobs: the parent reports, and this process ends when the parent does
+    /// Run as one of the processes of --jobs: the parent process reports, and this one ends with it
     #[arg(long, hide = true)]
     pub part: bool,
 }
@@ -119,7 +119,7 @@ pub fn sweep(flags: &SweepFlags) -> Result<()> {
     let tuning = Cells::new(folder, study.cells().map(|(setting, seed)| setting.run(seed)).collect());
     let claim = if flags.last { Some(Claim::new(&study, &tuning)?) } else { None };
     let cells = claim.as_ref().map_or(&tuning, |claim| &claim.cells);
-    // Processes of --jobs do not retry what another one saw fail.
+    // Processes of --jobs do not retry cells that failed in another process.
     if !flags.part && !flags.list {
         cells.forgive();
     }
@@ -177,7 +177,9 @@ pub fn sweep(flags: &SweepFlags) -> Result<()> {
         Some(_) => {}
     }
     if left > 0 && !flags.quiet {
-        note(&format!("other processes hold the last {left} cells; the same command waits or takes over"));
+        note(&format!(
+            "other processes hold the last {left} cells; run the same command to wait for them or take over"
+        ));
     }
     let has_failed = |cell: &usize| states[*cell] == State::Failed;
     let failed: Vec<&str> = (0..states.len()).filter(has_failed).map(|cell| cells.name(cell)).collect();
@@ -187,8 +189,7 @@ pub fn sweep(flags: &SweepFlags) -> Result<()> {
     Err(Error::CellsFailed { failed: failed.len(), cells: cells.runs.len(), names: failed.join(", ") })
 }
 
-/// What is to be done and about how long it takes, estimated from finished cells, or else from a few steps of the first
-/// one.
+/// A summary of the sweep with an estimate of its time, from finished cells or else from a few steps of the first cell.
 fn plan(
     study: &Study,
     cells: &Cells,

@@ -1,4 +1,4 @@
-//! One process works through the cells.
+//! Runs the cells of a sweep in one process.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -129,7 +129,7 @@ impl Worker<'_> {
                 cells.succeeded(cell);
                 Ok(Outcome::Diverged)
             }
-            // Every other cell would fail too.
+            // These would make every other cell fail too.
             Err(error @ (Error::Interrupted { .. } | Error::Stopped { .. })) => Err(error),
             Err(error) if error.exit_status() == 5 => Err(error),
             Err(error) => {

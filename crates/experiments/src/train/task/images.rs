@@ -38,7 +38,7 @@ impl<'a> Images<'a> {
         Self::with(parts::model(&run.config, data, run.seed, device)?, run, data, device)
     }
 
-    /// The same with another network.
+    /// Like [`new`](Self::new), with another network.
     ///
     /// # Errors
     /// A batch larger than the data; errors of the loader.
@@ -66,7 +66,7 @@ impl<'a> Images<'a> {
         &*self.network
     }
 
-    /// Takes the batches of an epoch from elsewhere.
+    /// Uses these batches instead of the loader's.
     #[cfg(test)]
     pub(in crate::train) fn take(&mut self, batches: Batches) {
         self.batches = Some(batches.peekable());

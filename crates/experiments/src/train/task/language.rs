@@ -55,7 +55,7 @@ impl<'a> Language<'a> {
         Ok(Self { run, data, device, model, windows, state, next: 0, window: None })
     }
 
-    /// The same with another model.
+    /// Like [`new`](Self::new), with another model.
     ///
     /// # Errors
     /// Candle errors, such as too little memory.

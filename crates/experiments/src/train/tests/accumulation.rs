@@ -48,5 +48,5 @@ fn an_epoch_that_ends_within_a_step_is_an_error() {
     let mut setup = Setup::new(&run, &data, &CPU).unwrap();
     setup.task.begin(0, 2).unwrap();
     let error = setup.gradients(7, &mut TimeSplit::default()).unwrap_err();
-    assert_eq!(error.to_string(), "the epoch ended before step 7 had its whole batch");
+    assert_eq!(error.to_string(), "the epoch ended before step 7 had a full batch");
 }

@@ -1,4 +1,4 @@
-//! Functions of one number: the definition, and the fast form that is held against it.
+//! Activation functions: the reference, and the fast version that is tested against it.
 #![allow(unsafe_code, reason = "vector instructions and output memory that is written before it is read")]
 
 pub(crate) mod reference;
@@ -7,6 +7,6 @@ pub(crate) mod vectors;
 /// Elements one task works on: small enough to stay in a core's cache, and independent of the number of threads.
 const TASK_ELEMENTS: usize = 1 << 15;
 
-/// `sqrt(2 / pi)` and the weight of the cube in the tangent's form of GELU.
+/// `sqrt(2 / pi)` and the coefficient of the cube in GELU's tanh form.
 const TANH_SCALE: f64 = 0.797_884_560_802_865_4;
 const TANH_CUBE: f64 = 0.044_715;

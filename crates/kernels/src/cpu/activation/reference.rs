@@ -1,4 +1,4 @@
-//! Each function and its slope as their formulas read, one element at a time in double precision.
+//! Activation functions and their derivatives, literally as formulas, element by element in double precision.
 
 use std::mem::MaybeUninit;
 
@@ -26,7 +26,7 @@ pub(crate) fn value(activation: Activation, x: f64) -> f64 {
     }
 }
 
-/// The slope at `x`.
+/// The derivative at `x`.
 pub(crate) fn slope(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::Relu => {
@@ -54,7 +54,7 @@ pub(crate) fn slope(activation: Activation, x: f64) -> f64 {
     }
 }
 
-/// The gradient that passes the function at `x`; nothing passes a rectifier that cuts, infinity neither.
+/// `dy` times the derivative at `x`. For a closed rectifier it is 0, even if `dy` is infinite.
 pub(crate) fn passed(activation: Activation, x: f64, dy: f64) -> f64 {
     match activation {
         Activation::Relu if x <= 0.0 => 0.0,
@@ -63,7 +63,7 @@ pub(crate) fn passed(activation: Activation, x: f64, dy: f64) -> f64 {
     }
 }
 
-/// The normal distribution's function, without cancellation on the lower side.
+/// The cumulative distribution function of the normal distribution, without cancellation for negative `x`.
 fn probability(x: f64) -> f64 {
     erfc_f64(-x / std::f64::consts::SQRT_2) / 2.0
 }
@@ -72,12 +72,12 @@ fn tanh_argument(x: f64) -> f64 {
     TANH_SCALE * (x + TANH_CUBE * x * x * x)
 }
 
-/// Slopes have reached their limits there; the product of an infinite `x` with a slope of 0 would not.
+/// Clamps `x` to where derivatives have reached their limits: infinity times a derivative of 0 would be NaN.
 fn bounded(x: f64) -> f64 {
     x.clamp(-40.0, 40.0)
 }
 
-/// The function of every element.
+/// Applies the function to every element.
 pub(crate) fn forward<T: Element>(activation: Activation, x: &[T], y: &mut [MaybeUninit<T>]) {
     assert!(x.len() == y.len(), "lengths");
     y.par_chunks_mut(TASK_ELEMENTS).zip(x.par_chunks(TASK_ELEMENTS)).for_each(|(y, x)| {
@@ -87,7 +87,7 @@ pub(crate) fn forward<T: Element>(activation: Activation, x: &[T], y: &mut [Mayb
     });
 }
 
-/// `dx`, the gradient that passes at `x`.
+/// Writes `dx`, the gradient of the input.
 pub(crate) fn backward<T: Element>(activation: Activation, x: &[T], dy: &[T], dx: &mut [MaybeUninit<T>]) {
     assert!(x.len() == dx.len() && dy.len() == dx.len(), "lengths");
     let inputs = x.par_chunks(TASK_ELEMENTS).zip(dy.par_chunks(TASK_ELEMENTS));

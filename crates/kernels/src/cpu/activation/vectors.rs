@@ -1,4 +1,4 @@
-//! Each function on vectors, for kernels that apply it to what they hold in registers, and alone in one stream over memory.
+//! Activation functions on vectors: inside kernels, on values in registers, and alone, in one pass over memory.
 
 use std::mem::MaybeUninit;
 
@@ -9,13 +9,13 @@ use crate::cpu::simd::functions::{logistic, normal};
 use crate::cpu::simd::{Shared, Stored, Vector, dispatch};
 use crate::{Activation, InstructionSet};
 
-/// A function of one number that kernels are generic over; `with_curve!` finds the one of an [`Activation`].
+/// An activation function as a type parameter of kernels; `with_curve!` selects it from an [`Activation`].
 pub(crate) trait Curve {
     /// # Safety
     ///
     /// The processor must have the vector's instructions.
     unsafe fn value<V: Vector>(x: V) -> V;
-    /// The gradient that passes at `x`: `dy` times the slope there.
+    /// `dy` times the derivative at `x`.
     ///
     /// # Safety
     ///
@@ -23,7 +23,7 @@ pub(crate) trait Curve {
     unsafe fn passed<V: Vector>(x: V, dy: V) -> V;
 }
 
-/// Evaluates `$body` with `$curve` standing for the type of `$activation`.
+/// Evaluates `$body` with `$curve` as the type for `$activation`.
 macro_rules! with_curve {
     ($activation:expr, $curve:ident => $body:expr) => {
         match $activation {
@@ -67,7 +67,7 @@ impl Curve for Relu {
     }
 }
 
-/// `x` where the slope times it has not yet reached its limit, and a bound beyond: infinity times a slope of 0 is NaN.
+/// Clamps `x` to where its product with the derivative has reached its limit: infinity times a derivative of 0 is NaN.
 #[inline(always)]
 unsafe fn bounded<V: Vector>(x: V, bound: f32) -> V {
     // SAFETY: the caller has the instructions.
@@ -91,7 +91,7 @@ impl Curve for Gelu {
 }
 
 impl GeluTanh {
-    /// Twice the tangent's argument, whose logistic function is `(1 + tanh) / 2`.
+    /// Twice the argument of tanh; its logistic function is `(1 + tanh) / 2`.
     #[inline(always)]
     unsafe fn argument<V: Vector>(x: V) -> V {
         // SAFETY: the caller has the instructions.

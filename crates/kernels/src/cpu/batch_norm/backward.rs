@@ -1,4 +1,4 @@
-//! The two backward passes on vectors: the sums of the gradient, and the gradient of the input.
+//! The two backward passes on vectors: gradient sums, and the gradient of the input.
 
 use std::mem::MaybeUninit;
 

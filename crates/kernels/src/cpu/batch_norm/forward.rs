@@ -1,4 +1,4 @@
-//! The two forward passes on vectors: moments, and the normalised values with what follows.
+//! The two forward passes on vectors: moments, and the normalised values with residual and activation.
 
 use std::mem::MaybeUninit;
 
@@ -197,7 +197,7 @@ unsafe fn apply_rows<V: Vector, S: Stored, C: Curve, const RESIDUAL: bool>(task:
     }
 }
 
-/// The function that is none.
+/// No activation function.
 struct Identity;
 
 impl Curve for Identity {

@@ -1,4 +1,4 @@
-//! What passes the function behind a batch norm, on vectors.
+//! Gradients through the activation after a batch norm, on vectors.
 
 use std::marker::PhantomData;
 
@@ -9,7 +9,7 @@ use crate::cpu::batch_norm::rows::Rows;
 use crate::cpu::batch_norm::{Affine, Mask, mask_bytes};
 use crate::cpu::simd::Vector;
 
-/// What passes, as a type that the bodies are generic over.
+/// A kind of mask, as a type parameter of the kernel bodies.
 pub(super) trait Pass {
     /// Whether the affine map is needed.
     const AFFINE: bool;
@@ -49,7 +49,7 @@ impl<C: Curve> Pass for Through<C> {
     }
 }
 
-/// Evaluates `$body` with `$pass` standing for the type of a mask of kind `$kind`.
+/// Evaluates `$body` with `$pass` as the type for a mask of kind `$kind`.
 macro_rules! with_pass {
     ($kind:expr, $pass:ident => $body:expr) => {
         match $kind {
@@ -78,7 +78,7 @@ pub(super) enum Kind {
     Through(Activation),
 }
 
-/// A mask with its per-channel numbers at the width of a row. `center` is also what the sums are taken about.
+/// A mask with its per-channel numbers repeated to the width of a row. The sums are also taken around `center`.
 pub(super) struct WideMask<'a> {
     pub(super) kind: Kind,
     pub(super) affine: Affine<f32>,
@@ -97,7 +97,7 @@ impl<'a> WideMask<'a> {
         Self { kind, affine: Affine { center: rows.widened(center), scale: wide(scale), shift: wide(shift) }, bits }
     }
 
-    /// Where the scale of column `column` lies; for masks that have none, somewhere.
+    /// The address of column `column`'s scale; any valid address for masks without scales.
     pub(super) fn scale(&self, column: usize) -> *const f32 {
         self.affine.scale.as_ptr().wrapping_add(column)
     }
@@ -107,7 +107,7 @@ impl<'a> WideMask<'a> {
     }
 }
 
-/// What the mask lets pass of `g`, for one number: `centred` is `x - center`.
+/// `g` after the mask, for one element; `centred` is `x - center`.
 pub(super) fn masked(mask: Mask<'_, f32>, at: usize, c: usize, centred: f32, g: f32) -> f32 {
     match mask {
         Mask::Open => g,

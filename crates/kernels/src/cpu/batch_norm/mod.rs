@@ -1,4 +1,4 @@
-//! Batch norm's four passes: the definition, and the fast form that is held against it.
+//! Batch norm's four passes: the reference, and the fast version that is tested against it.
 #![allow(unsafe_code, reason = "vector instructions and output memory that is written before it is read")]
 #![allow(clippy::needless_range_loop, reason = "register tiles are indexed by constants, which iterators hide")]
 
@@ -10,7 +10,7 @@ mod mask;
 pub(crate) mod reference;
 mod rows;
 
-/// The fast form.
+/// The fast version.
 pub(crate) mod vectors {
     pub(crate) use super::backward::{backward, gradient_sums};
     pub(crate) use super::forward::{apply, moments};
@@ -42,21 +42,21 @@ pub(crate) struct GradientTerms<T> {
     pub(crate) offset: Vec<T>,
 }
 
-/// What the function behind a batch norm lets pass of a gradient.
+/// How the activation after a batch norm masks a gradient, without reading the output again.
 ///
-/// The output need not be read again for it. Without a residual the function's argument follows from what is read anyway;
-/// with one, which is only ever added before a rectifier, a bit of every element is kept.
+/// Without a residual, the activation's argument is recomputed from the input, which is read anyway. With a residual, which
+/// only a rectifier follows, one bit per element is kept.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Mask<'a, T> {
-    /// Everything: there is no function.
+    /// No activation: the gradient passes unchanged.
     Open,
-    /// What passes this function, of this affine map of the layer's input.
+    /// The derivative of this activation at this affine map of the layer's input.
     Through(Activation, &'a Affine<T>),
-    /// All where the element's bit is set, nothing elsewhere: element `i` has bit `i % 8` of byte `i / 8`.
+    /// The gradient where the element's bit is set, 0 elsewhere; element `i` has bit `i % 8` of byte `i / 8`.
     Bits(&'a [u8]),
 }
 
-/// Bytes of the bits of `len` elements.
+/// Number of bytes for the bits of `len` elements.
 pub(crate) fn mask_bytes(len: usize) -> usize {
     len.div_ceil(8)
 }

@@ -13,7 +13,7 @@ use crate::cpu::element::Element;
 /// Elements one task works on: small enough to stay in a core's cache, and independent of the number of threads.
 const TASK_ELEMENTS: usize = 1 << 16;
 
-/// Elements of a task: whole pixels, in eights, so that the bits of a mask lie in bytes of the task's own.
+/// Elements per task: whole pixels in multiples of eight, so that tasks do not share bytes of a mask.
 pub(crate) fn task_len(channels: usize) -> usize {
     (TASK_ELEMENTS / channels / 8).max(1) * 8 * channels
 }
@@ -57,7 +57,7 @@ pub(crate) fn moments<T: Element>(x: &[T], channels: usize) -> Moments {
     Moments { mean, variance }
 }
 
-/// `y = (x - center) * scale + shift (+ residual)`, through the function `after`; the bits of a rectifier's mask, if wanted.
+/// `y = after((x - center) * scale + shift (+ residual))`; also writes the bits of a rectifier's mask, if requested.
 pub(crate) fn apply<T: Element>(
     x: &[T],
     affine: &Affine<T::Accumulator>,
@@ -94,12 +94,12 @@ fn affine_at<T: Element>(affine: &Affine<T::Accumulator>, x: T, c: usize) -> T::
     (x.widen() - affine.center[c]) * affine.scale[c] + affine.shift[c]
 }
 
-/// Whether a rectifier takes the gradient of an input away; that of NaN it does not, as PyTorch has it.
+/// Whether a rectifier sets the gradient of this input to 0; for NaN it does not, as in PyTorch.
 fn masks<A: Element>(value: A) -> bool {
     value <= A::zero()
 }
 
-/// What the mask lets pass of `dy`.
+/// `dy` after the mask.
 fn masked<T: Element>(mask: Mask<'_, T::Accumulator>, x: T, dy: T, at: usize, c: usize) -> T {
     match mask {
         Mask::Open => dy,

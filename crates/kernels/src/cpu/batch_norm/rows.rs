@@ -1,22 +1,23 @@
-//! How batch norm's kernels see a tensor: as a matrix whose columns are channels, whatever their number.
+//! A tensor as a matrix whose columns are channels, for batch norm's kernels.
 
 use crate::InstructionSet;
 use crate::cpu::simd::lanes;
 
-/// Elements of a task: they lie in a core's cache while the columns are taken group by group. Independent of the threads.
+/// Elements per task: small enough for a core's cache while the columns are processed group by group. Independent of the
+/// number of threads.
 const TASK_ELEMENTS: usize = 1 << 16;
-/// The widest row that several vectors of it are taken at once.
+/// Maximum row width for processing several vectors at once.
 const WIDEST: usize = 1 << 12;
 
-/// A tensor as a matrix of rows of whole vectors, and what is left at its end.
+/// A tensor as a matrix whose rows are whole vectors, plus a remainder.
 ///
-/// A row is a whole number of pixels: one where its channels fill vectors, else as many as it takes until they do. The
-/// per-channel numbers are repeated along it. What the last pixels leave, less than a row, is taken number by number.
+/// A row is one pixel if its channels fill vectors, otherwise the smallest number of pixels that does. The per-channel
+/// numbers are repeated along it. The remainder, less than a row, is processed number by number.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rows {
-    /// Numbers in a row: a multiple of the channels and of the vectors taken at once.
+    /// Numbers per row: a multiple of the channels and of the vectors processed at once.
     pub(super) width: usize,
-    /// Vectors taken at once: 4, or 1.
+    /// Vectors processed at once: 4 or 1.
     pub(super) vectors: usize,
     channels: usize,
     /// Numbers in all rows.

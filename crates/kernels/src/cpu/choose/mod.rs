@@ -1,4 +1,4 @@
-//! Which kernel runs: the fast ones for f32 and bf16 where the shape allows, the plain ones for f64 and the rest.
+//! Selects kernels: the fast ones for f32 and bf16 if the shape allows, otherwise the reference ones.
 
 mod vectors;
 
@@ -17,9 +17,9 @@ use crate::cpu::product::{self, Order, ProductShape};
 use crate::cpu::row_norm::{self, Layer, ParameterGradients, RowMoments};
 use crate::plan::{ConvShape, PoolShape};
 
-/// The kernels that serve an element type: the plain ones by default, faster ones where they exist.
+/// The kernels of an element type: by default the reference ones, overridden where faster ones exist.
 ///
-/// Activations are channels-last; weights are in candle's (O, I, Kh, Kw) order. Outputs are written completely.
+/// Activations are channels-last; weights are in candle's order (O, I, Kh, Kw). Kernels write all of their outputs.
 pub(crate) trait Kernels: Element {
     fn conv2d_forward(
         shape: &ConvShape,
@@ -31,7 +31,7 @@ pub(crate) trait Kernels: Element {
         reference::forward(shape, x, weight, bias, y);
     }
 
-    /// Adds to what `dx` holds if `add`; then all of it must have been written.
+    /// Adds to the content of `dx` if `add`; all of it must then be initialised.
     fn conv2d_backward_data(
         shape: &ConvShape,
         dy: &[Self],
@@ -78,7 +78,7 @@ pub(crate) trait Kernels: Element {
         batch_norm::reference::backward(x, terms, mask, dy, dx, residual);
     }
 
-    /// The largest value of each window of a max pool, and which of its taps that was.
+    /// The largest value of each window of a max pool, and its tap.
     fn largest(shape: &PoolShape, x: &[Self]) -> (Buffer<Self>, Buffer<u8>) {
         pool::reference::largest(shape, x)
     }
@@ -95,7 +95,7 @@ pub(crate) trait Kernels: Element {
         activation::reference::backward(activation, x, dy, dx);
     }
 
-    /// The loss of each row, and what its gradient is made of.
+    /// The loss of each row, and the values needed for its gradient.
     fn cross_entropy(
         logits: &[Self],
         targets: Targets<'_, Self::Accumulator>,
@@ -106,7 +106,7 @@ pub(crate) trait Kernels: Element {
         cross_entropy::reference::forward(logits, targets, classes, smoothing, rows);
     }
 
-    /// The gradient of the logits, `upstream` being that of each row's loss.
+    /// The gradient of the logits; `upstream` is the gradient of each row's loss.
     fn cross_entropy_backward(
         logits: &[Self],
         targets: Targets<'_, Self::Accumulator>,
@@ -119,7 +119,7 @@ pub(crate) trait Kernels: Element {
         cross_entropy::reference::backward(logits, targets, classes, smoothing, upstream, rows, d_logits);
     }
 
-    /// Layer norm or RMS norm, and what backward needs of each row.
+    /// Layer norm or RMS norm, and the moments of each row that the backward pass needs.
     fn row_norm(
         layer: &Layer<'_, Self::Accumulator>,
         x: &[Self],

@@ -1,4 +1,4 @@
-//! For f32 and bf16: the fast kernels on vectors where the shape allows, with the instruction set in use.
+//! The kernels of f32 and bf16: the vector kernels of the selected instruction set, if the shape allows.
 
 use std::mem::MaybeUninit;
 
@@ -17,7 +17,7 @@ use crate::plan::{ConvShape, PoolShape};
 use crate::settings::{conv_algorithm, instruction_set};
 use crate::{Activation, ConvAlgorithm, InstructionSet};
 
-/// The tile side of the Winograd algorithm that is switched on, if any.
+/// The tile side of the selected Winograd algorithm; `None` for direct convolution.
 fn winograd_side() -> Option<usize> {
     match conv_algorithm::current() {
         ConvAlgorithm::Winograd4 => Some(4),

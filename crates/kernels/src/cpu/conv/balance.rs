@@ -1,9 +1,9 @@
-//! How evenly the weight gradients' work can be spread, for as many threads as machines have: the task lists that the kernels
-//! use, weighed by their multiplications, and a model of rayon.
+//! Tests how evenly the work of weight gradients can be distributed over threads, with the kernels' own task lists, weighted
+//! by multiplications, and a model of rayon.
 //!
-//! The model: a thread that has nothing to do takes the piece that became ready first; taking it costs nothing, and a piece
-//! takes as long as its multiplications. So a stolen cache line, the memory's bandwidth and rayon's own work are left out: this
-//! says what the cutting allows, not what a machine reaches.
+//! In the model, an idle thread takes the piece that became ready first, at no cost, and a piece takes as long as its
+//! multiplications. Cache misses, memory bandwidth and rayon's overhead are ignored: the result is a bound for the
+//! partition, not a prediction for a machine.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,12 +11,12 @@ use std::collections::BinaryHeap;
 use super::{direct, winograd};
 use crate::plan::{ConvShape, Window};
 
-/// Work in order: the steps of a chain follow one another, the pieces of a step may run side by side.
+/// Work in order: steps run one after another, and the pieces of a step may run in parallel.
 pub(in crate::cpu::conv) type Chain = Vec<Vec<u64>>;
 
-/// When the last of `threads` threads is done with all chains.
+/// The time at which `threads` threads have finished all chains.
 fn finish(chains: &[Chain], threads: usize) -> u64 {
-    // Pieces that can begin: since when, of which chain and step. Threads: when they are free.
+    // Ready pieces: the time since when, chain and step. Threads: the time at which they are free.
     let mut ready: BinaryHeap<Reverse<(u64, usize, usize, usize)>> = BinaryHeap::new();
     let mut free: BinaryHeap<Reverse<u64>> = (0..threads).map(|_| Reverse(0)).collect();
     let mut left: Vec<(usize, u64)> = Vec::new();
@@ -41,7 +41,7 @@ fn finish(chains: &[Chain], threads: usize) -> u64 {
     last
 }
 
-/// The largest thread's share of the work over the share of an even spread.
+/// The largest share of a thread over an even share.
 fn imbalance(phases: &[Vec<Chain>], threads: usize) -> f64 {
     let work: u64 = phases.iter().flatten().flatten().flatten().sum();
     let time: u64 = phases.iter().map(|chains| finish(chains, threads)).sum();

@@ -1,4 +1,4 @@
-//! Convolution: the definition, and the fast forms that are held against it.
+//! Convolution: the reference, and the fast versions that are tested against it.
 #![allow(unsafe_code, reason = "vector instructions and output memory that is written before it is read")]
 #![allow(clippy::needless_range_loop, reason = "register tiles are indexed by constants, which iterators hide")]
 

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::cpu::simd::Shared;
 
-/// Output channels one task carries together: their reads and writes fill whole cache lines.
+/// Output channels per task: their reads and writes fill whole cache lines.
 const BLOCK: usize = 16;
 
 /// (O, I, taps) to (taps, I, O): the output channel innermost.
@@ -50,7 +50,7 @@ pub(crate) fn tap_output_input(
     });
 }
 
-/// (taps, I, `step` of which the first O count) back to (O, I, taps).
+/// (taps, I, `step`), of which the first O columns are used, back to (O, I, taps).
 pub(crate) fn output_input_tap(
     packed: &[f32],
     step: usize,
@@ -75,8 +75,8 @@ pub(crate) fn output_input_tap(
     });
 }
 
-/// Rows of `columns` elements to panels of `panel` columns: (panel, rows, panel), the last one as wide as `last` and filled up
-/// with zeros.
+/// Rows of `columns` elements to panels of `panel` columns: (panels, rows, panel). The last panel has `last` columns and is
+/// padded with zeros.
 pub(crate) fn panels(rows: &[f32], columns: usize, panel: usize, last: usize, packed: &mut [f32]) {
     let count = rows.len() / columns;
     assert!(packed.len() == count * ((columns - 1) / panel * panel + last), "panels");

@@ -8,10 +8,10 @@ use crate::cpu::element::Element;
 use crate::cpu::memory::{assume_init_mut, fill};
 use crate::plan::ConvShape;
 
-/// Partial sums a weight gradient is made of at most, one for as many images: as many as 32 threads want. The problem alone
-/// decides, so that the order of additions does not depend on the threads.
+/// Maximum number of partial sums of a weight gradient, each over some of the images: enough for 32 threads. It depends
+/// only on the problem, so that the order of additions does not depend on the number of threads.
 const WEIGHT_PARTS: usize = 32;
-/// Elements that the partial sums may have together.
+/// Maximum number of elements of all partial sums together.
 const SUM_ELEMENTS: usize = 1 << 22;
 
 /// Partial sums of a weight gradient.
@@ -71,7 +71,8 @@ pub(crate) fn forward<T: Element>(
     });
 }
 
-/// `dx`: every output pixel's gradient goes back to the input pixels its window covered, added to what is there if `add`.
+/// `dx`: distributes the gradient of every output pixel to the input pixels that its window covered, added to the content
+/// of `dx` if `add`.
 pub(crate) fn backward_data<T: Element>(
     shape: &ConvShape,
     dy: &[T],
@@ -173,7 +174,7 @@ pub(crate) fn backward_weight<T: Element>(
     }
 }
 
-/// Where tap `tap` of the window at output `(oy, ox)` lies in the image, unless that is padding.
+/// The position in the image of tap `tap` of the window at output `(oy, ox)`; `None` in the padding.
 fn input_position(shape: &ConvShape, (oy, ox): (usize, usize), tap: usize) -> Option<(usize, usize)> {
     let window = shape.window;
     let (r, s) = (tap / window.kernel.1 * window.dilation, tap % window.kernel.1 * window.dilation);

@@ -1,7 +1,7 @@
-//! Cross-entropy's two passes: the definition, and the fast form that is held against it.
+//! Cross-entropy's two passes: the reference, and the fast version that is tested against it.
 //!
-//! With `d = x - max(x)` and `L = log sum exp(d)`, the loss of a row of logits `x` under weights `t` that sum to `W`, smoothed by
-//! `s` over `K` classes, is `(1 - s) (W L - sum t d) + s W (L - mean(d))`: no term is larger than the spread of the logits.
+//! With `d = x - max(x)` and `L = log sum exp(d)`, the loss of a row of logits `x` with targets `t` that sum to `W`, smoothed by
+//! `s` over `K` classes, is `(1 - s) (W L - sum t d) + s W (L - mean(d))`. No term exceeds the range of the logits.
 #![allow(unsafe_code, reason = "vector instructions and output memory that is written before it is read")]
 #![allow(clippy::needless_range_loop, reason = "registers are indexed by constants, which iterators hide")]
 
@@ -9,7 +9,7 @@ mod narrow;
 pub(crate) mod reference;
 pub(crate) mod vectors;
 
-/// What a batch is held against: the class of each row, or weights of all classes for each row.
+/// The targets of a batch: the class of each row, or class weights for each row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Targets<'a, T> {
     Classes(&'a [u32]),
@@ -17,7 +17,7 @@ pub(crate) enum Targets<'a, T> {
 }
 
 impl<'a, T> Targets<'a, T> {
-    /// Those of one row.
+    /// The target of one row.
     fn row(&self, row: usize, classes: usize) -> Target<'a, T> {
         match self {
             Self::Classes(numbers) => Target::Class(numbers[row] as usize),
@@ -26,20 +26,20 @@ impl<'a, T> Targets<'a, T> {
     }
 }
 
-/// What one row is held against.
+/// The target of one row.
 #[derive(Debug, Clone, Copy)]
 enum Target<'a, T> {
     Class(usize),
     Weights(&'a [T]),
 }
 
-/// What the forward pass finds out about a row, of which the backward pass makes the gradient in one pass over the logits.
+/// Results of the forward pass for a row, with which the backward pass needs only one pass over the logits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Row {
     pub(crate) loss: f64,
     /// The largest logit.
     largest: f64,
-    /// The sum of the exponentials of the distances to it.
+    /// The sum of exponentials of the differences from it.
     sum: f64,
     /// The sum of the targets.
     weight: f64,
@@ -48,16 +48,16 @@ pub(crate) struct Row {
 impl Row {
     pub(crate) const EMPTY: Self = Self { loss: 0.0, largest: 0.0, sum: 1.0, weight: 0.0 };
 
-    /// From the row's sums: of the exponentials, of the targets times the distances, of the distances.
+    /// From the row's sums of exponentials, of targets times differences, and from the mean difference.
     fn new(largest: f64, sum: f64, weight: f64, of_targets: f64, mean: f64, smoothing: f64) -> Self {
         let log = sum.ln();
-        // A share of 0 counts for nothing, even of an infinite distance.
+        // A factor of 0 makes the term 0, even if the difference is infinite.
         let kept = if smoothing < 1.0 { (1.0 - smoothing) * (weight * log - of_targets) } else { 0.0 };
         let spread = if smoothing > 0.0 && weight != 0.0 { smoothing * weight * (log - mean) } else { 0.0 };
         Self { loss: kept + spread, largest, sum, weight }
     }
 
-    /// What the exponential of a distance, a target, and 1 count for in the gradient of a logit.
+    /// The coefficients of the exponential, of the target and of 1 in the gradient of a logit.
     fn shares(&self, upstream: f64, smoothing: f64, classes: usize) -> Shares {
         Shares {
             exponential: upstream * self.weight / self.sum,
@@ -75,10 +75,10 @@ struct Shares {
     one: f64,
 }
 
-/// Elements of the rows that one task works on: a fraction of a core's cache, whatever the number of threads.
+/// Elements per task: a fraction of a core's cache, independent of the number of threads.
 const TASK_ELEMENTS: usize = 1 << 14;
 
-/// Rows of a task; each costs something beside its elements. Several registers of rows if it is more than one.
+/// Rows per task, since each row has a fixed cost; if more than one, several registers of rows.
 fn task_rows(classes: usize) -> usize {
     let rows = TASK_ELEMENTS / (classes + 64);
     if rows > 16 { rows / 16 * 16 } else { rows.max(1) }
@@ -88,7 +88,7 @@ fn task_rows(classes: usize) -> usize {
 struct Task<'a, S> {
     logits: &'a [S],
     targets: Targets<'a, f32>,
-    /// The number of the first row among the targets.
+    /// Index of the first row in the targets.
     first: usize,
     classes: usize,
     smoothing: f64,

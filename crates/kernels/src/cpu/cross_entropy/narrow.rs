@@ -1,14 +1,14 @@
-//! Cross-entropy over few classes: a row in each lane, so that no sum crosses a register.
+//! Cross-entropy over few classes: one row per lane, so that no sum runs across a register.
 
 use crate::InstructionSet;
 use crate::cpu::cross_entropy::{Row, Target, Task};
 use crate::cpu::simd::functions::exp;
 use crate::cpu::simd::{Shared, Stored, Vector, dispatch};
 
-/// Classes up to which rows lie in lanes.
+/// Maximum number of classes for one row per lane.
 pub(super) const MOST_CLASSES: usize = 32;
 
-/// The numbers of a block of rows, of each class together.
+/// The values of a block of rows, grouped by class.
 type Block = [[f32; 16]; MOST_CLASSES];
 
 /// # Safety
@@ -33,7 +33,7 @@ pub(super) unsafe fn backward<S: Stored>(
     unsafe { backward_rows(set, task, upstream, rows, d_logits) }
 }
 
-/// Turns rows from `first` on into lanes. Lanes without a row keep whatever they had.
+/// Transposes rows from `first` on into lanes. Lanes without a row are not changed.
 #[inline(always)]
 fn turned<S: Stored>(task: &Task<'_, S>, first: usize, count: usize, block: &mut Block) {
     let logits = &task.logits[first * task.classes..(first + count) * task.classes];

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::cpu::cross_entropy::{Row, Target, Targets, task_rows};
 use crate::cpu::element::Element;
 
-/// What there is to know about each row.
+/// Computes the results of each row.
 pub(crate) fn forward<T: Element>(
     logits: &[T],
     targets: Targets<'_, T::Accumulator>,
@@ -40,7 +40,7 @@ pub(crate) fn forward<T: Element>(
     });
 }
 
-/// The gradient of the logits, `upstream` being that of each row's loss.
+/// The gradient of the logits; `upstream` is the gradient of each row's loss.
 pub(crate) fn backward<T: Element>(
     logits: &[T],
     targets: Targets<'_, T::Accumulator>,

@@ -1,5 +1,5 @@
-//! Cross-entropy on vectors, a row at a time: its largest logit, then every sum in one more pass over what lies in the cache.
-//! Rows of few classes are taken several at a time, in `narrow`.
+//! Cross-entropy on vectors, row by row: first the largest logit, then all sums in a second pass over the cached row. For few
+//! classes, `narrow` processes several rows at a time.
 
 use std::mem::MaybeUninit;
 
@@ -95,7 +95,7 @@ unsafe fn forward_body<V: Vector, S: Stored>(task: &Task<'_, S>, rows: &mut [Row
     }
 }
 
-/// The largest of a row; if one is NaN, whatever: the sums will be NaN.
+/// The largest value of a row; unspecified if one is NaN, since the sums are then NaN.
 #[inline(always)]
 unsafe fn largest<V: Vector, S: Stored>(row: *const S, len: usize) -> f32 {
     // SAFETY: reads below `len`.
@@ -117,7 +117,7 @@ unsafe fn largest<V: Vector, S: Stored>(row: *const S, len: usize) -> f32 {
     }
 }
 
-/// The sums of the exponentials of the distances to the largest, and of the distances if `PLAIN`.
+/// The sum of exponentials of the differences from the largest logit and, if `PLAIN`, the sum of the differences.
 #[inline(always)]
 unsafe fn sums<V: Vector, S: Stored, const PLAIN: bool>(row: *const S, len: usize, largest: f32) -> (f64, f64) {
     let (mut exponentials, mut distances) = (0.0, 0.0);
@@ -140,7 +140,7 @@ unsafe fn sums<V: Vector, S: Stored, const PLAIN: bool>(row: *const S, len: usiz
             }
             while at < last {
                 let count = V::LANES.min(last - at);
-                // Lanes behind the row's end add nothing: exp(-infinity), and a distance of 0.
+                // Lanes past the row's end add nothing: exp(-infinity), and a difference of 0.
                 let distance = S::load_first::<V>(row.add(at), count, f32::NEG_INFINITY).sub(center);
                 sums[0] = sums[0].add(exp(distance));
                 if PLAIN {
@@ -155,7 +155,7 @@ unsafe fn sums<V: Vector, S: Stored, const PLAIN: bool>(row: *const S, len: usiz
     (exponentials, distances)
 }
 
-/// The sums of the targets, and of the targets times the distances to the largest logit.
+/// The sum of the targets, and the sum of targets times differences from the largest logit.
 #[inline(always)]
 unsafe fn weighed<V: Vector, S: Stored>(row: *const S, weights: &[f32], largest: f32) -> (f64, f64) {
     let (mut weight, mut of_targets) = (0.0, 0.0);

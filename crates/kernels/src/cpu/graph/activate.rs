@@ -1,4 +1,4 @@
-//! A function of every element. Its input is all that backward needs, and candle keeps that.
+//! Activation functions as a graph node. The backward pass needs only the input, which candle keeps.
 
 use std::marker::PhantomData;
 

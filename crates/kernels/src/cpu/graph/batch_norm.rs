@@ -1,8 +1,8 @@
 //! The graph node behind [`batch_norm`](crate::batch_norm()) and [`conv2d_batch_norm`](crate::conv2d_batch_norm).
 //!
-//! Forward: an optional convolution, statistics, one pass that normalises, adds and rectifies. Backward: one pass that sums,
-//! one that forms the gradient of the normalised values, then the convolution's two gradients. What backward needs and
-//! candle does not keep, the convolution's output and the statistics, stays in the node.
+//! Forward: an optional convolution, statistics, and one pass that normalises, adds the residual and applies the activation.
+//! Backward: one pass for the sums, one for the gradient of the layer's input, then the convolution's two gradients. The
+//! node keeps the convolution's output and the statistics for the backward pass.
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
@@ -33,7 +33,7 @@ pub(crate) fn batch_norm<T: Kernels>(x: &Tensor, residual: Option<&Tensor>, plan
     Ok(y)
 }
 
-/// What a forward pass leaves for the backward one.
+/// Data that a forward pass keeps for the backward pass.
 struct Saved<T: Kernels> {
     /// The convolution's output, if there is one.
     convolved: Option<Values<T>>,
@@ -44,7 +44,7 @@ struct NormNode<T: Kernels> {
     plan: NormPlan,
     /// Gradients of the weights, if any, then of scale and shift.
     gradients: Slot,
-    /// Whether anything will be asked for backward.
+    /// Whether a backward pass may follow.
     tracked: bool,
     saved: Kept<Saved<T>>,
 }

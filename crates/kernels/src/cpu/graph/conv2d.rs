@@ -26,7 +26,7 @@ pub(crate) fn conv2d<T: Kernels>(
 
 struct Conv2d<T> {
     shape: ConvShape,
-    /// The parameters apart from the graph, of whichever type they are.
+    /// The parameters, detached from the graph, in their own type.
     weight: Tensor,
     bias: Option<Tensor>,
     element: PhantomData<fn() -> T>,

@@ -1,4 +1,4 @@
-//! Cross-entropy: forward keeps what it found out about each row, of which backward makes the gradient in one pass.
+//! Cross-entropy as a graph node. It keeps the results of each row, so that the backward pass is one pass over the logits.
 
 use std::marker::PhantomData;
 

@@ -1,4 +1,4 @@
-//! A linear layer, and one with the loss behind it. The parameters' gradients are formed as they will be stored.
+//! A linear layer, alone and followed by the loss. Parameter gradients are computed in their final layout.
 
 use std::marker::PhantomData;
 
@@ -79,7 +79,7 @@ impl Layer {
         })
     }
 
-    /// The gradient of the input; those of the parameters are put in the slot.
+    /// Returns the gradient of the input and stores those of the parameters in the slot.
     fn backward<T>(&self, x: &Tensor, dy: &[T]) -> Result<Option<Tensor>>
     where
         T: Kernels + Element<Accumulator = T>,
@@ -134,9 +134,9 @@ struct LinearCrossEntropy<T: Kernels> {
     layer: Layer,
     classes: Vec<u32>,
     smoothing: f64,
-    /// Whether anything will be asked for backward.
+    /// Whether a backward pass may follow.
     tracked: bool,
-    /// The logits, and what the loss found out about each row.
+    /// The logits, and the loss's results for each row.
     saved: Kept<(Values<T>, Vec<Row>)>,
 }
 

@@ -1,4 +1,5 @@
-//! An LSTM layer: forward keeps gates and cells; backward forms the gradients of all sums, of which the rest is products.
+//! An LSTM layer as a graph node. It keeps gates and cells; the backward pass computes the gradients of the gates' sums, then
+//! all other gradients as matrix products.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
@@ -97,7 +98,7 @@ impl<T: Kernels + Element<Accumulator = T>> LstmNode<T> {
         Ok(y)
     }
 
-    /// The gradient of the input; those of everything else are put in their slots.
+    /// Returns the gradient of the input and stores all others in their slots.
     fn backward(&self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let Some(saved) = self.saved.get() else { candle_core::bail!("lstm: backward without forward") };
         let (gates, cells) = &*saved;
@@ -146,7 +147,7 @@ impl<T: Kernels + Element<Accumulator = T>> LstmNode<T> {
         Ok(Some(tensor(dx.into_vec(), x.shape())))
     }
 
-    /// What the recurrent weight met at each step: the state before the first, and all outputs but the last.
+    /// The recurrent input of each step: the first state, then all outputs but the last.
     fn states_before(&self, y: &Tensor) -> Result<Buffer<T>> {
         let extents = self.extents();
         let (state, all) = (extents.state_len(), extents.states_len());
@@ -178,7 +179,7 @@ impl<T: Kernels + Element<Accumulator = T>> CustomOp2 for LstmNode<T> {
     }
 }
 
-/// The last cell state, as a node behind the outputs. It hands its gradient to the layer's node, which candle reaches later.
+/// The last cell state, as a node after the outputs. It passes its gradient to the layer's node, which candle reaches later.
 struct LastCell<T: Kernels> {
     shape: (usize, usize),
     saved: Kept<(Values<T>, Buffer<T>)>,
@@ -199,7 +200,7 @@ impl<T: Kernels> CustomOp1 for LastCell<T> {
 
     fn bwd(&self, y: &Tensor, _: &Tensor, d_cell: &Tensor) -> Result<Option<Tensor>> {
         self.of_cell.put(vec![Some(d_cell.contiguous()?)]);
-        // Of the outputs it is no function, but candle is to go on to their node.
+        // The cell state does not depend on the outputs, but candle must continue to their node.
         y.zeros_like().map(Some)
     }
 }

@@ -1,4 +1,4 @@
-//! Maximum over a sliding window; the gradient goes to the element that won.
+//! The maximum of each sliding window; the gradient goes to the position of the maximum.
 
 use std::marker::PhantomData;
 
@@ -16,7 +16,7 @@ pub(crate) fn max_pool<T: Kernels>(shape: PoolShape, x: &Tensor) -> Result<Tenso
 
 struct MaxPool<T> {
     shape: PoolShape,
-    /// Of every output element, the pixel of its image that won.
+    /// The position of each output element's maximum: a pixel of its image.
     winners: Kept<Vec<u32>>,
     element: PhantomData<fn() -> T>,
 }
@@ -70,7 +70,7 @@ impl<T: Kernels> CustomOp1 for MaxPool<T> {
     }
 }
 
-/// One output pixel: the largest value of each channel in the window, and where it stood.
+/// One output pixel: the largest value of each channel in the window, and its position.
 fn largest<T: Kernels>(shape: &PoolShape, image: &[T], at: (usize, usize), y: &mut [T], winners: &mut [u32]) {
     y.fill(T::from_f64(f64::NEG_INFINITY));
     let mut first = true;

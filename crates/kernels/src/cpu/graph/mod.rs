@@ -1,4 +1,4 @@
-//! The nodes of candle's graph on the CPU: what an operation keeps for its backward pass, and how it hands gradients on.
+//! The nodes of candle's graph on the CPU: the data kept for the backward pass, and the gradients.
 
 mod activate;
 mod avg_pool;

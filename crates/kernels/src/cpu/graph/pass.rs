@@ -1,4 +1,4 @@
-//! The two passes of a node that holds many layers.
+//! The two passes of a node with many layers.
 
 use candle_core::{Result, Tensor};
 
@@ -7,20 +7,21 @@ use crate::cpu::choose::Kernels;
 use crate::cpu::memory::Values;
 use crate::cpu::tensors::{tensor, with_elements};
 
-/// The gradients of a layer's parameters, as they were bundled.
+/// The gradients of a layer's parameters, in the order of the bundle.
 pub(super) type OfParameters = Vec<Option<Tensor>>;
 
-/// Where those go.
+/// Slots and the gradients to store in them.
 pub(super) type Found<'a> = Vec<(&'a Slot, OfParameters)>;
 
-/// Runs `f` on a thread of rayon's pool. A thread outside it goes to sleep at each parallel loop and is woken after it: a
-/// step of ResNet-20 has several hundred.
+/// Runs `f` on a thread of rayon's pool. A thread outside the pool would sleep during each parallel loop and be woken after
+/// it, several hundred times in a step of ResNet-20.
 pub(super) fn on_the_pool<R: Send>(f: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| f())
 }
 
-/// The gradients of a node's input `x` and of its bundled `parameters`, for candle. `layers` forms that of the input, if it is wanted, from `x`
-/// and `dy`, and adds those of the parameters to what was found: on the pool, while they are put in their slots by the thread of the pass.
+/// The gradients of a node's input `x` and of its bundled `parameters`, for candle. `layers` runs on the pool: it computes the
+/// gradient of the input from `x` and `dy`, if it is needed, and collects those of the parameters. The thread of the pass
+/// then stores them in their slots.
 pub(super) fn backward<'a, T: Kernels>(
     x: &Tensor,
     parameters: &Tensor,

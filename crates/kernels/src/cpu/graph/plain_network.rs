@@ -28,14 +28,14 @@ pub(crate) fn plain_network<T: Kernels>(x: &Tensor, plans: Vec<PlainPlan>, mode:
     x.apply_op2(&parameters, PlainNode::<T> { plans, slots, mode, tracked, saved: Kept::default() })
 }
 
-/// What one layer leaves for the backward pass.
+/// Data that one layer keeps for the backward pass.
 struct Saved<T: Kernels> {
-    /// The pool's winners.
+    /// The tap of each maximum of the pool.
     winners: Option<Buffer<u8>>,
-    /// What batch norm or the function is given; none where neither follows.
+    /// The input of batch norm or of the activation; `None` if neither follows.
     given: Option<Values<T>>,
     statistics: Option<Statistics<T>>,
-    /// The layer's output, unless it is the last, whose output candle keeps.
+    /// The layer's output; `None` for the last layer, whose output candle keeps.
     output: Option<Values<T>>,
 }
 
@@ -43,7 +43,7 @@ struct PlainNode<T: Kernels> {
     plans: Vec<PlainPlan>,
     slots: Vec<Slot>,
     mode: Mode,
-    /// Whether anything will be asked for backward.
+    /// Whether a backward pass may follow.
     tracked: bool,
     saved: Kept<Vec<Saved<T>>>,
 }
@@ -73,7 +73,7 @@ impl<T: Kernels> PlainNode<T> {
         Ok((T::to_cpu_storage_owned(output), last.output_extents().into()))
     }
 
-    /// One layer: what it leaves, but its output, and its output.
+    /// Runs one layer. Returns its data for the backward pass, except its output, and its output.
     fn run_layer(&self, plan: &PlainPlan, x: &[T], place: Place) -> Result<(Saved<T>, Values<T>)> {
         let (shape, ends) = (&plan.shape, plan.norm.is_none() && plan.after.is_none());
         let place_of_sum = if ends && plan.pool.is_none() { place } else { Place::Workspace };
@@ -105,7 +105,7 @@ impl<T: Kernels> PlainNode<T> {
         }
     }
 
-    /// The gradient of the input, if `wanted`; those of all parameters are added to `found`.
+    /// Returns the gradient of the input, if `wanted`, and adds those of all parameters to `found`.
     fn backward<'a>(&'a self, x: &[T], dy: &[T], wanted: bool, found: &mut Found<'a>) -> Result<Option<Values<T>>> {
         let Some(saved) = self.saved.get() else {
             candle_core::bail!("plain_network: backward without forward");
@@ -131,7 +131,8 @@ impl<T: Kernels> PlainNode<T> {
     }
 }
 
-/// The gradient of a layer's convolution, none where it is `dy` itself, and room for those of its parameters, with batch norm's filled in.
+/// The gradient of the convolution's output, `None` if it is `dy` itself, and the list of parameter gradients with those of
+/// batch norm filled in.
 fn sum_gradient<T: Kernels>(plan: &PlainPlan, left: &Saved<T>, dy: &[T]) -> Result<(Option<Values<T>>, OfParameters)> {
     let mut parameters = vec![None; if plan.norm.is_some() { 3 } else { 2 }];
     let given_gradient = match (&left.given, &plan.norm, &left.statistics, plan.after) {

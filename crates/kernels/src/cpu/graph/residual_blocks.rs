@@ -38,23 +38,23 @@ pub(crate) fn residual_blocks<T: Kernels>(
     x.apply_op2(&parameters, BlocksNode::<T> { plans, slots, output, mode, tracked, saved: Kept::default() })
 }
 
-/// What one layer leaves for the backward pass.
+/// Data that one layer keeps for the backward pass.
 struct SavedLayer<T: Kernels> {
     convolved: Values<T>,
     statistics: Statistics<T>,
 }
 
-/// What one block leaves.
+/// Data that one block keeps for the backward pass.
 struct SavedBlock<T: Kernels> {
     path: Vec<SavedLayer<T>>,
-    /// Outputs of the path's layers but the last, after the rectifier: inputs of the next.
+    /// Outputs of the path's layers except the last, after the rectifier: the inputs of the next layers.
     inner: Vec<Values<T>>,
     shortcut: Option<SavedLayer<T>>,
-    /// The block's output, unless it is the last block, whose output candle keeps.
+    /// The block's output; `None` for the last block, whose output candle keeps.
     output: Option<Values<T>>,
 }
 
-/// Where the gradients of a block's layers go: those of weight, scale and shift.
+/// Slots for the gradients of a block's layers: weight, scale and shift.
 struct BlockSlots {
     path: Vec<Slot>,
     shortcut: Option<Slot>,
@@ -65,13 +65,13 @@ struct BlocksNode<T: Kernels> {
     slots: Vec<BlockSlots>,
     output: (usize, usize, usize, usize),
     mode: Mode,
-    /// Whether anything will be asked for backward.
+    /// Whether a backward pass may follow.
     tracked: bool,
     saved: Kept<Vec<SavedBlock<T>>>,
 }
 
 impl<T: Kernels> BlocksNode<T> {
-    /// One layer: what it leaves, and its output.
+    /// Runs one layer. Returns its data for the backward pass and its output.
     fn run_layer(
         &self,
         plan: &LayerPlan,
@@ -87,7 +87,7 @@ impl<T: Kernels> BlocksNode<T> {
         Ok((SavedLayer { convolved, statistics }, y))
     }
 
-    /// One block: what it leaves, but its output, and its output.
+    /// Runs one block. Returns its data for the backward pass, except its output, and its output.
     fn run_block(&self, plan: &BlockPlan, x: &[T], place: Place) -> Result<(SavedBlock<T>, Values<T>)> {
         let (shortcut, projected) = match &plan.shortcut {
             Shortcut::Projection(plan) => Some(self.run_layer(plan, x, None, None, Place::Workspace)?).unzip(),
@@ -138,7 +138,7 @@ impl<T: Kernels> BlocksNode<T> {
         Ok((T::to_cpu_storage_owned(y.into_vec()), self.output.into()))
     }
 
-    /// The gradient of the input, if `wanted`; those of all parameters are added to `found`.
+    /// Returns the gradient of the input, if `wanted`, and adds those of all parameters to `found`.
     fn backward<'a>(&'a self, x: &[T], dy: &[T], wanted: bool, found: &mut Found<'a>) -> Result<Option<Values<T>>> {
         let Some(saved) = self.saved.get() else {
             candle_core::bail!("residual_blocks: backward without forward");
@@ -166,7 +166,7 @@ impl<T: Kernels> BlocksNode<T> {
     ) -> Result<Option<Values<T>>> {
         let (plan, slots) = (&self.plans[index], &self.slots[index]);
         let place = wanted.unwrap_or(Place::Workspace);
-        // `dy` where the block's last rectifier let it pass: the gradient of the shortcut's output.
+        // `dy` where the block's last rectifier was open: the gradient of the shortcut's output.
         let mut masked = None;
         let mut dc = None;
         let mut gradient: Option<Values<T>> = None;

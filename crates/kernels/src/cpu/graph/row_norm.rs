@@ -1,4 +1,5 @@
-//! Layer norm and RMS norm. Forward keeps two numbers a row; backward makes all gradients in one pass.
+//! Layer norm and RMS norm as graph nodes. They keep two numbers per row; the backward pass computes all gradients in one
+//! pass.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
 
@@ -32,7 +33,7 @@ struct Gradients {
 }
 
 impl<T: Kernels> RowNorm<T> {
-    /// Runs `f` on the layer; a weight or bias that is absent is 1 or 0.
+    /// Runs `f` on the layer; a missing weight is 1, a missing bias 0.
     fn with_layer<R>(&self, f: impl FnOnce(&Layer<'_, T::Accumulator>) -> Result<R>) -> Result<R> {
         let RowNormPlan { width, centred, eps, weight, bias, .. } = &self.plan;
         let absent = |value: f64| vec![T::Accumulator::from_f64(value); *width];

@@ -1,4 +1,4 @@
-//! Backward on vectors: step by step, first the cells, then the product that carries the gradient to the step before.
+//! The backward pass on vectors: for each step, first the cells, then the product that gives the previous step's gradient.
 
 use rayon::prelude::*;
 
@@ -137,8 +137,8 @@ unsafe fn cells_of<V: Vector>(task: &Task<'_>, step: usize, row: usize, unit: us
     }
 }
 
-/// Gradients that gates have all but closed on shrink from step to step, and below 2^-126 processors take a hundred times as long for a
-/// product. Long before that they add nothing to any sum: zero instead, NaN stays NaN.
+/// Sets gradients near zero to zero; NaN stays NaN. Behind a nearly closed gate, gradients shrink from step to step, and
+/// products of subnormal numbers (below 2^-126) take a hundred times as long, long after they stop contributing to sums.
 #[inline(always)]
 unsafe fn flushed<V: Vector>(x: V) -> V {
     // SAFETY: the caller has the instructions.
@@ -148,7 +148,7 @@ unsafe fn flushed<V: Vector>(x: V) -> V {
 /// 2^-100.
 const SMALLEST: f32 = f32::from_bits(27 << 23);
 
-/// A panel of what goes to the outputs of the step before: the gradients of the sums times the weight.
+/// A panel of the gradient of the previous step's outputs: the gradients of the sums times the weight.
 #[inline(always)]
 unsafe fn carry<V: Vector, const NR: usize>(task: &Task<'_>, row: usize, count: usize, column: usize, carried: Shared) {
     let inner = 4 * task.recurrence.extents.hidden;

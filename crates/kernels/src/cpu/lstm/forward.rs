@@ -1,4 +1,5 @@
-//! Forward on vectors: a tile of sequences and a vector of units has its four sums in registers, and leaves them as a cell's new state.
+//! The forward pass on vectors: a tile of sequences and a vector of units keeps its four sums in registers until the cell's
+//! new state is computed.
 
 use rayon::prelude::*;
 

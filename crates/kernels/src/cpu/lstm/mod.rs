@@ -1,9 +1,9 @@
-//! The recurrence of an LSTM layer: the definition, and the fast form that is held against it.
+//! The recurrence of an LSTM layer: the reference, and the fast version that is tested against it.
 //!
-//! With `a = W_ih x + b_ih + W_hh h' + b_hh` in four parts of `hidden` numbers, PyTorch's order: `i = s(a1)`, `f = s(a2)`,
-//! `g = tanh(a3)`, `o = s(a4)`, `c = f c' + i g`, `h = o tanh(c)`. What comes from the input is summed before, for all steps
-//! at once; what goes to the weights and to the input is summed afterwards. Sequences know nothing of one another, so each
-//! task takes some of them through all steps and waits for nobody.
+//! With `a = W_ih x + b_ih + W_hh h' + b_hh` in four parts of `hidden` numbers, in PyTorch's order: `i = s(a1)`,
+//! `f = s(a2)`, `g = tanh(a3)`, `o = s(a4)`, `c = f c' + i g`, `h = o tanh(c)`. The input's part of `a` is computed before,
+//! for all steps at once; the gradients of weights and input are computed afterwards. Sequences are independent, so each
+//! task runs some of them through all steps without synchronisation.
 #![allow(unsafe_code, reason = "vector instructions and output memory that is written before it is read")]
 #![allow(clippy::needless_range_loop, reason = "registers are indexed by constants, which iterators hide")]
 
@@ -25,17 +25,17 @@ pub(crate) struct Extents {
 }
 
 impl Extents {
-    /// Numbers of a state.
+    /// Number of elements of a state.
     pub(crate) fn state_len(&self) -> usize {
         self.batch * self.hidden
     }
-    /// Those of all steps.
+    /// Number of elements of the states of all steps.
     pub(crate) fn states_len(&self) -> usize {
         self.steps * self.state_len()
     }
 }
 
-/// What both passes read: the recurrent weight (4 hidden, hidden) and the state before the first step, (batch, hidden) each.
+/// Inputs of both passes: the recurrent weight (4 hidden, hidden) and the first state, two times (batch, hidden).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recurrence<'a, T> {
     pub(crate) extents: Extents,
@@ -53,9 +53,9 @@ impl<T> Recurrence<'_, T> {
     }
 }
 
-/// What the forward pass writes.
+/// Outputs of the forward pass.
 pub(crate) struct Written<'a, T> {
-    /// (steps, batch, 4 hidden): the input's part of the sums before, the gates' values after.
+    /// (steps, batch, 4 hidden): initially the input's part of the sums, finally the gates' values.
     pub(crate) gates: &'a mut [T],
     /// (steps, batch, hidden).
     pub(crate) cells: &'a mut [MaybeUninit<T>],
@@ -63,7 +63,7 @@ pub(crate) struct Written<'a, T> {
     pub(crate) y: &'a mut [MaybeUninit<T>],
 }
 
-/// What the backward pass reads of the forward pass, and the gradients it starts from: of the outputs, and of the last cell state.
+/// Inputs of the backward pass: results of the forward pass, and the gradients of the outputs and of the last cell state.
 pub(crate) struct Passed<'a, T> {
     pub(crate) gates: &'a [T],
     pub(crate) cells: &'a [T],
@@ -71,7 +71,7 @@ pub(crate) struct Passed<'a, T> {
     pub(crate) d_cell: Option<&'a [T]>,
 }
 
-/// What the backward pass writes.
+/// Outputs of the backward pass.
 pub(crate) struct Gradients<'a, T> {
     /// Of the sums, (steps, batch, 4 hidden).
     pub(crate) gates: &'a mut [MaybeUninit<T>],

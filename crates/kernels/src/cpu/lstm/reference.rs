@@ -1,4 +1,4 @@
-//! The recurrence as its formulas read, in double precision.
+//! The recurrence literally as its formulas, in double precision.
 
 use rayon::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Memory of kernels: outputs that are written before they are read, and buffers that live across steps.
+//! Memory of kernels: uninitialised outputs, and buffers that are reused across steps.
 #![allow(unsafe_code, reason = "output memory that is written before it is read")]
 
 mod output;

@@ -1,8 +1,8 @@
-//! Output memory that is written before it is read, and views of it.
+//! Uninitialised output memory, and views of it.
 
 use std::mem::MaybeUninit;
 
-/// Fresh memory for `len` elements, not yet written: a page that a kernel is about to fill need not be cleared first.
+/// Uninitialised memory for `len` elements: the kernel writes all of it, so it need not be cleared.
 pub(crate) fn uninit<T: Copy>(len: usize) -> Vec<MaybeUninit<T>> {
     let mut memory = Vec::with_capacity(len);
     // SAFETY: the capacity is `len`, and `MaybeUninit` needs no initialisation.
@@ -29,7 +29,7 @@ pub(crate) fn fill<T: Copy>(memory: &mut [MaybeUninit<T>], value: T) -> &mut [T]
     unsafe { &mut *(std::ptr::from_mut(memory) as *mut [T]) }
 }
 
-/// Initialised elements seen as ones that may be overwritten without being read.
+/// Initialised elements as memory that may be overwritten without being read.
 ///
 /// # Safety
 ///
@@ -46,7 +46,7 @@ pub(crate) fn as_output<T: Copy>(memory: &mut [T]) -> &mut [MaybeUninit<T>] {
     unsafe { as_uninit(memory) }
 }
 
-/// Memory that was written, seen as its elements.
+/// Written memory as its elements.
 ///
 /// # Safety
 ///

@@ -1,15 +1,15 @@
-//! What a kernel returns: elements that become a tensor, or that the workspace lent.
+//! Results of kernels: elements that become a tensor, or in memory of the workspace.
 
 use std::ops::Deref;
 
 use crate::cpu::memory::{Buffer, Pooled};
 
-/// Where a kernel's output is to lie.
+/// The memory for a kernel's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// In memory of its own, which can become a tensor.
+    /// Separate memory, which can become a tensor.
     Tensor,
-    /// In the workspace: nobody outside this crate will see it.
+    /// The workspace, for values that stay inside this crate.
     Workspace,
 }
 
@@ -21,7 +21,7 @@ pub(crate) enum Values<T: Pooled> {
 }
 
 impl<T: Pooled> Values<T> {
-    /// The elements as a vector; a copy of what lies in the workspace.
+    /// The elements as a vector; copied if they are in the workspace.
     pub(crate) fn into_vec(self) -> Vec<T> {
         match self {
             Self::Tensor(elements) => elements,

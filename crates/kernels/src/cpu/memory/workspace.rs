@@ -1,7 +1,7 @@
 //! Memory that lives across steps.
 //!
-//! A fresh 33 MB vector costs 6.7 ms of page faults with the system's allocator, half of a convolution. What an operation
-//! needs and nobody else sees, scratch and saved activations, is therefore kept and handed out again.
+//! A new 33 MB vector costs 6.7 ms of page faults with the system's allocator, half of the time of a convolution. Scratch
+//! memory and saved activations, which stay inside an operation, are therefore kept and reused.
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -16,13 +16,13 @@ struct Line([u8; LINE]);
 
 const LINE: usize = 64;
 
-/// Lines a new buffer is rounded up to, so that lengths that nearly agree share memory.
+/// New buffers are rounded up to a multiple of this many lines, so that similar lengths share memory.
 const GRANULE: usize = 256;
 
 /// Buffers waiting for their next use, the most recently used last.
 static IDLE: Mutex<Vec<Vec<Line>>> = Mutex::new(Vec::new());
 
-/// Elements that a buffer can consist of.
+/// An element type of buffers.
 ///
 /// # Safety
 ///
@@ -38,7 +38,7 @@ unsafe impl Pooled for bf16 {}
 // SAFETY: as above.
 unsafe impl Pooled for u8 {}
 
-/// Memory on loan from the workspace: its contents are whatever the last user left, and it goes back when dropped.
+/// Memory borrowed from the workspace, with unspecified contents; returned when dropped.
 #[derive(Debug)]
 pub(crate) struct Buffer<T: Pooled> {
     lines: Vec<Line>,
@@ -55,7 +55,7 @@ impl<T: Pooled> Buffer<T> {
     }
 }
 
-/// The smallest idle buffer that holds so many lines without wasting more than half of itself.
+/// The smallest idle buffer of at least `lines` lines of which at most half would be unused.
 fn idle(lines: usize) -> Option<Vec<Line>> {
     let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
     let fits = |v: &Vec<Line>| v.len() >= lines && v.len() <= (2 * lines).max(GRANULE);
@@ -87,8 +87,8 @@ impl<T: Pooled> Drop for Buffer<T> {
 
 /// Frees the memory that the operations of this crate keep between calls.
 ///
-/// Scratch and saved activations are kept for the next step, for every batch size that was seen. Call this between two trainings of
-/// different size, or before a phase that needs the memory. Nothing is lost but time.
+/// Scratch memory and saved activations are kept for the next step, for every batch size seen so far. Call this function
+/// between training runs of different sizes, or before a phase that needs the memory. Later operations allocate again.
 ///
 /// ```
 /// lookahead_kernels::release_workspace();

@@ -1,4 +1,4 @@
-//! Max pools whose windows do not overlap: the definition, and the fast form that is held against it.
+//! Max pools with windows that do not overlap: the reference, and the fast version that is tested against it.
 #![allow(unsafe_code, reason = "vector instructions")]
 
 pub(crate) mod reference;

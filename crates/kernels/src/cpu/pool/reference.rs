@@ -1,4 +1,4 @@
-//! The definition, for any element type.
+//! The reference, for any element type.
 
 use rayon::prelude::*;
 
@@ -6,7 +6,7 @@ use crate::cpu::element::Element;
 use crate::cpu::memory::Buffer;
 use crate::plan::PoolShape;
 
-/// The largest value of each window, and which of its taps that was, counted in reading order. Of equal values the first wins; NaN wins over
+/// The largest value of each window, and its tap in reading order. Among equal values the first wins; NaN wins over
 /// everything.
 pub(crate) fn largest<T: Element>(shape: &PoolShape, x: &[T]) -> (Buffer<T>, Buffer<u8>) {
     let (rows, columns) = shape.output;

@@ -1,4 +1,4 @@
-//! Both directions on vectors of channels, without a branch on what won: which tap that is, nobody can predict.
+//! Both passes on vectors of channels, without branches on the tap of the maximum, which would be unpredictable.
 
 use rayon::prelude::*;
 

@@ -1,6 +1,6 @@
-//! Products of matrices: the definition, and the fast form that is held against it.
+//! Matrix products: the reference, and the fast version that is tested against it.
 //!
-//! Every element of a result is summed in one order, whatever tiles and tasks it falls into: the bits depend on the problem alone.
+//! Every element of a result is summed in one order, independent of tiles and tasks: the bits depend only on the problem.
 #![allow(unsafe_code, reason = "vector instructions and output memory that is written before it is read")]
 #![allow(clippy::needless_range_loop, reason = "registers are indexed by constants, which iterators hide")]
 
@@ -25,7 +25,7 @@ pub(crate) struct ProductShape {
     pub(crate) columns: usize,
 }
 
-/// How the second factor lies in memory.
+/// The memory layout of the second factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     /// (inner, columns).

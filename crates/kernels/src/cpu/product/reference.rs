@@ -1,4 +1,4 @@
-//! Products as their formulas read, summed in double precision.
+//! Matrix products literally as their formulas, summed in double precision.
 
 use std::mem::MaybeUninit;
 

@@ -1,8 +1,8 @@
-//! Rows cut into register tiles of nearly equal size: twenty rows are two tens, not a twelve and an eight.
+//! Divides rows into register tiles of nearly equal size: twenty rows become two tiles of ten, not of twelve and eight.
 
 use std::ops::Range;
 
-/// Part `index` of `parts` of so many rows, the longer ones first.
+/// The rows of part `index` of `parts`, the longer parts first.
 #[inline(always)]
 pub(crate) fn share(rows: usize, parts: usize, index: usize) -> Range<usize> {
     let (size, longer) = (rows / parts, rows % parts);

@@ -1,4 +1,4 @@
-//! `y = a^T b` on vectors, which weight gradients are: an outer product for every row of both, summed over all of them.
+//! `y = a^T b` on vectors, for weight gradients: an outer product for every row of both factors, summed over the rows.
 
 use std::mem::MaybeUninit;
 
@@ -38,7 +38,7 @@ pub(crate) fn product_of_columns(
         let mut block = 0;
         loop {
             let len = BLOCK.min(inner - block);
-            // These columns of a block of `a`, side by side.
+            // The task's columns of a block of `a`, contiguous.
             for (row, to) in slab.chunks_exact_mut(SLAB).take(len).enumerate() {
                 to[..count].copy_from_slice(&a[(block + row) * rows + index * SLAB..][..count]);
             }

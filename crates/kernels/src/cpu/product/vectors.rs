@@ -1,5 +1,5 @@
-//! `y = a b + bias` on vectors. The second factor is packed in panels of two vectors of columns; a block of a panel lies in the
-//! first cache while tiles of rows meet it.
+//! `y = a b + bias` on vectors. The second factor is packed in panels of two vectors of columns; a block of a panel stays in
+//! the first-level cache while it is multiplied with tiles of rows.
 
 use std::mem::MaybeUninit;
 
@@ -13,7 +13,7 @@ use crate::cpu::simd::{Shared, Stored, Vector, dispatch, lanes};
 
 /// Rows of a panel that are summed in registers before the sums go to memory.
 const BLOCK: usize = 256;
-/// Rows of a task at most: with a block of columns of theirs they stay in the second cache.
+/// Maximum number of rows per task: with a block of columns, they stay in the second-level cache.
 const TASK_ROWS: usize = 192;
 
 /// See [`crate::cpu::product::reference::product`].
@@ -38,7 +38,7 @@ pub(crate) fn product(
     if let Some(bias) = bias {
         start[..columns].copy_from_slice(bias);
     }
-    // Tasks are cut so that all threads have some: no sum depends on it.
+    // Choose tasks so that all threads have work: no sum depends on the division.
     let (threads, panels) = (rayon::current_num_threads(), padded.div_ceil(2 * lanes));
     let blocks = rows.div_ceil(TASK_ROWS).max(1);
     let groups = (2 * threads).div_ceil(blocks).min(panels);
@@ -91,14 +91,14 @@ pub(crate) fn pack(
     });
 }
 
-/// What all tasks share.
+/// Data shared by all tasks.
 struct Task<'a> {
     inner: usize,
     columns: usize,
     padded: usize,
     a: &'a [f32],
     packed: &'a [f32],
-    /// What the sums start from, filled up to whole vectors.
+    /// Initial values of the sums, padded to whole vectors.
     start: &'a [f32],
     y: Shared,
 }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::cpu::element::Element;
 use crate::cpu::row_norm::{Layer, ParameterGradients, RowMoments, part_rows, task_rows, total};
 
-/// `y`, and what backward needs of each row.
+/// Computes `y` and the moments of each row.
 pub(crate) fn forward<T: Element>(
     layer: &Layer<'_, T::Accumulator>,
     x: &[T],

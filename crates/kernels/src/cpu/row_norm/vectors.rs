@@ -1,4 +1,4 @@
-//! Layer norm and RMS norm on vectors, a row at a time: what a row's second pass reads lies in the cache.
+//! Layer norm and RMS norm on vectors, row by row: the second pass over a row reads it from the cache.
 
 use std::mem::MaybeUninit;
 
@@ -128,7 +128,7 @@ unsafe fn sum<V: Vector, S: Stored, const SQUARES: bool>(row: *const S, width: u
             }
             while at < last {
                 let count = V::LANES.min(last - at);
-                // Lanes behind the row's end are as far from the center as they are from 0: not at all.
+                // Lanes past the row's end hold the center or 0, so they add nothing.
                 let value = S::load_first::<V>(row.add(at), count, if SQUARES { center } else { 0.0 });
                 if SQUARES {
                     let distance = value.sub(shift);

@@ -1,4 +1,4 @@
-//! What vectors need for functions of one number and for rows of any length, beside the sums and products of
+//! Vector operations for elementary functions and for rows of any length, in addition to those of
 //! [`Vector`](crate::cpu::simd::Vector).
 
 #[cfg(target_arch = "x86_64")]
@@ -22,15 +22,15 @@ use crate::cpu::simd::{Lanes8, Lanes16};
 ///
 /// As for [`Vector`](crate::cpu::simd::Vector): a processor with the instructions of the type, and valid pointers.
 pub(crate) trait Arithmetic: Copy {
-    /// A yes or no for every lane.
+    /// A boolean per lane.
     type Mask: Copy;
     unsafe fn div(self, divisor: Self) -> Self;
     /// The smaller one, lane by lane; `self` where `self` is NaN.
     unsafe fn min(self, other: Self) -> Self;
     unsafe fn abs(self) -> Self;
-    /// Where `self <= other`; nowhere that either is NaN.
+    /// `self <= other`, lane by lane; false if either is NaN.
     unsafe fn at_most(self, other: Self) -> Self::Mask;
-    /// `yes` where the mask says so, `no` elsewhere.
+    /// `yes` where the mask is set, `no` elsewhere.
     unsafe fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
     /// `self * 2^exponent` for whole exponents of at most 252 either way, gradual underflow included.
     unsafe fn scale(self, exponent: Self) -> Self;
@@ -38,7 +38,7 @@ pub(crate) trait Arithmetic: Copy {
     unsafe fn load_first(from: *const f32, count: usize, rest: f32) -> Self;
     /// Writes the first `count` lanes and nothing else.
     unsafe fn store_first(self, to: *mut f32, count: usize);
-    /// The sum of all lanes, in an order of its own.
+    /// The sum of all lanes, in an order that depends on the type.
     unsafe fn sum(self) -> f32;
     /// The largest lane; unspecified if one is NaN.
     unsafe fn largest(self) -> f32;

@@ -1,4 +1,4 @@
-//! One kernel body, a function for each instruction set, and the choice among them.
+//! Compiles a kernel body for each instruction set and selects one at run time.
 
 /// Defines `unsafe fn $name(set, ..)`, which runs the generic body `$body` compiled for the instruction set `set`;
 /// `$name<S>` is generic over how activations are stored.
@@ -47,7 +47,7 @@ pub(crate) fn lanes(set: crate::InstructionSet) -> usize {
     if set == crate::InstructionSet::Avx512 { 16 } else { 8 }
 }
 
-/// Vectors of the panel that starts at channel `k` of `channels`: two, or the one that is left.
+/// Vectors in the panel that starts at channel `k` of `channels`: two, or one at the end.
 #[inline(always)]
 pub(crate) fn panel_vectors(lanes: usize, channels: usize, k: usize) -> usize {
     if channels - k > lanes { 2 } else { 1 }

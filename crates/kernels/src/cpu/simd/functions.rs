@@ -1,7 +1,7 @@
-//! Functions of one number on vectors: the exponential, and what follows from it.
+//! Elementary functions on vectors: the exponential and functions based on it.
 //!
-//! Errors are in units of the last place of the true value, as the tests measure them against f64 over each function's whole
-//! range, with fused multiply-add; arrays, which round products apart, stay within what the tests say. NaN stays NaN.
+//! Errors are in units in the last place of the true value, measured by the tests against f64 over the whole range of each
+//! function, with fused multiply-add. Arrays, which round products separately, stay within the tests' bounds. NaN stays NaN.
 
 use crate::cpu::simd::Vector;
 
@@ -50,8 +50,8 @@ pub(crate) unsafe fn logistic<V: Vector>(x: V) -> (V, V) {
     }
 }
 
-/// The normal distribution's function `P = (1 + erf(x / sqrt 2)) / 2` within 8 units in the last place down to x = -13, and its
-/// density `e^(-x^2 / 2) / sqrt(2 pi)`, within 4.
+/// The normal distribution function `P = (1 + erf(x / sqrt 2)) / 2` within 8 units in the last place down to x = -13, and
+/// its density `e^(-x^2 / 2) / sqrt(2 pi)` within 4.
 ///
 /// # Safety
 ///

@@ -1,4 +1,4 @@
-//! The two register tiles that all convolutions come down to.
+//! The two register tiles that all convolutions use.
 
 use crate::cpu::simd::Vector;
 

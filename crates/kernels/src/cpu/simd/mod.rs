@@ -1,4 +1,4 @@
-//! Kernels written once and run with the instructions at hand.
+//! Vector types: kernels are written once and compiled for each instruction set.
 #![allow(unsafe_code, reason = "vector instructions")]
 #![allow(clippy::needless_range_loop, reason = "register tiles are indexed by constants, which iterators hide")]
 

@@ -1,10 +1,10 @@
-//! Vectors in arrays, for whatever the compiler makes of them.
+//! Vectors as arrays, which the compiler vectorises.
 
 use half::bf16;
 
 use crate::cpu::simd::Vector;
 
-/// Eight lanes in an array, for whatever the compiler makes of it.
+/// Eight lanes in an array, which the compiler vectorises.
 #[derive(Clone, Copy)]
 #[repr(align(32))]
 pub(crate) struct Array8(pub(super) [f32; 8]);

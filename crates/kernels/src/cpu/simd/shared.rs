@@ -1,4 +1,4 @@
-//! A slice that parallel tasks write parts of.
+//! A slice of which parallel tasks write disjoint parts.
 
 /// A pointer that tasks share; each task keeps to its own part.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
-//! How activations lie in memory: as f32, or as bf16 that is widened when read and rounded when written.
+//! Storage types of activations: f32, or bf16, which is widened when read and rounded when written.
 //!
 //! bf16 is the upper half of f32: the same range, eight bits of precision, half the memory and traffic. Kernels compute in
-//! f32 registers whatever the storage is, so a kernel body is written once.
+//! f32 registers for both, so a kernel body is written once.
 
 use half::bf16;
 
@@ -30,7 +30,7 @@ pub(crate) trait Stored: candle_core::WithDType + Pooled {
     ///
     /// As there.
     unsafe fn store_first<V: Vector>(vector: V, to: *mut Self, count: usize);
-    /// As many of `left` elements as a vector holds; zeros in the lanes behind them.
+    /// Up to a vector of `left` elements; zeros in the remaining lanes.
     ///
     /// # Safety
     ///
@@ -40,7 +40,7 @@ pub(crate) trait Stored: candle_core::WithDType + Pooled {
         // SAFETY: the caller's contract.
         unsafe { if left >= V::LANES { Self::load::<V>(from) } else { Self::load_first::<V>(from, left, 0.0) } }
     }
-    /// Writes as many lanes as `left` elements take.
+    /// Writes up to a vector of `left` elements.
     ///
     /// # Safety
     ///

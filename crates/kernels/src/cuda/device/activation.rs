@@ -9,7 +9,7 @@ use crate::cuda::device::launch::launch;
 use crate::cuda::device::memory::{address, address_of, allocate, start, stored, tensor};
 use crate::cuda::source::ElementType;
 
-/// [`activate`](crate::activate) of a checked, contiguous argument, but for the rectifier.
+/// [`activate`](crate::activate) of a checked, contiguous argument, except for the rectifier.
 pub(crate) fn activate(x: &Tensor, activation: Activation) -> crate::Result<Tensor> {
     Ok(x.apply_op1(Activate { element: stored(x)?, activation })?)
 }

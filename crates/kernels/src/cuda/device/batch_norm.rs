@@ -15,9 +15,9 @@ use crate::cuda::stream::{Direction, Operands};
 use crate::kept::Kept;
 use crate::plan::{Input, NormPlan};
 
-/// What a forward pass leaves for the backward one.
+/// Data that a forward pass keeps for the backward pass.
 struct Saved {
-    /// Turned filters and the convolution's output, if there is one.
+    /// Transposed filters and the convolution's output, if there is one.
     convolved: Option<(Turned, Scratch)>,
     /// Mean and reciprocal of every channel.
     numbers: Scratch,
@@ -34,10 +34,10 @@ struct NormNode {
 /// The gradients of input and residual.
 type Gradients = (Option<Tensor>, Option<Tensor>);
 
-/// Batch norm of checked, contiguous arguments, behind a convolution or alone.
+/// Batch norm of checked, contiguous arguments, alone or after a convolution.
 pub(crate) fn batch_norm(x: &Tensor, residual: Option<&Tensor>, mut plan: NormPlan) -> crate::Result<Tensor> {
     plan.norm.require_one_dtype(plan.op)?;
-    // Functions other than the rectifier are nodes of their own here.
+    // Activations other than the rectifier are separate nodes here.
     let apart = plan.after.filter(|after| *after != Activation::Relu);
     if let Some(after) = apart {
         plan.after = None;

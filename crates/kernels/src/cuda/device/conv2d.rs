@@ -26,7 +26,7 @@ struct Conv2d {
     stored: ElementType,
     /// The second input again, as a tensor.
     weight: Tensor,
-    /// The filters as cuDNN takes them, for both passes.
+    /// The filters in cuDNN's order, for both passes.
     filters: Kept<Turned>,
 }
 

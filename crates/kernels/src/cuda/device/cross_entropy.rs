@@ -16,8 +16,8 @@ pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -
     run(logits, &targets.to_dtype(summed)?, smoothing, false)
 }
 
-/// [`cross_entropy_indices`](crate::cross_entropy_indices()), likewise. The numbers themselves are not looked at before the
-/// device sees them: one that is no class makes the loss NaN.
+/// [`cross_entropy_indices`](crate::cross_entropy_indices()), likewise. Indices are not checked on the host: one out of range
+/// makes the loss NaN.
 pub(crate) fn cross_entropy_indices(logits: &Tensor, classes: &Tensor, smoothing: f64) -> crate::Result<Tensor> {
     run(logits, classes, smoothing, true)
 }

@@ -1,4 +1,4 @@
-//! Where blocks of a launch meet on an open device.
+//! Synchronisation of blocks on an open device.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,16 +11,17 @@ use candle_core::cuda_backend::{CudaDevice, DeviceId, WrapErr};
 use crate::cuda::device::memory::pointer;
 use crate::cuda::stream::Meeting;
 
-/// Blocks that fit on a processor, the sources' `RESIDENT`.
+/// Blocks that fit on a multiprocessor, the sources' `RESIDENT`.
 const BLOCKS_A_PROCESSOR: usize = 4;
 
-/// A device's gates, and the blocks that meet there.
+/// A device's gates, and the maximum number of blocks that use them.
 struct Gates {
     memory: CudaSlice<u32>,
     blocks: usize,
 }
 
-/// The gates of a device, zero before its first launch; made once, and by device, not by GPU: launches of two streams must not meet.
+/// The gates of a device, zero before its first launch. Created once per device, not per GPU: launches of two streams must not
+/// share gates.
 pub(super) fn meeting(device: &CudaDevice) -> Result<Meeting> {
     static GATES: Mutex<Option<HashMap<DeviceId, Gates>>> = Mutex::new(None);
     let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);

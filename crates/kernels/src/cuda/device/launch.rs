@@ -1,4 +1,4 @@
-//! Compiles sources for the device at hand and launches their kernels.
+//! Compiles sources for the device and launches their kernels.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
@@ -13,14 +13,14 @@ use crate::cuda::call::{Argument, Call, THREADS};
 use crate::cuda::device::libraries;
 use crate::cuda::source::Source;
 
-/// What has been compiled, by the GPU's number: however often it is opened, it is one context.
+/// Compiled sources, by GPU index: a GPU has one context, however often it is opened.
 #[derive(Default)]
 struct Compiled {
     modules: HashMap<(usize, Source), Arc<CudaModule>>,
     functions: HashMap<(usize, Source, &'static str), CudaFunction>,
 }
 
-/// Launches on the device's stream; a source is compiled the first time one of its kernels is asked for.
+/// Launches on the device's stream; a source is compiled when one of its kernels is first used.
 pub(super) fn launch<'a>(device: &CudaDevice, calls: impl IntoIterator<Item = &'a Call>) -> Result<()> {
     let stream = device.cuda_stream();
     stream.context().bind_to_thread().w()?;
@@ -65,7 +65,7 @@ fn function(device: &CudaDevice, source: Source, kernel: &'static str) -> Result
     Ok(function)
 }
 
-/// Machine code for one architecture, so that the driver has nothing left to compile and may be older than the compiler.
+/// Machine code for one architecture: the driver need not compile it, so it may be older than the compiler.
 fn compile(text: &str, major: i32, minor: i32) -> Result<Vec<u8>> {
     libraries::require_compiler()?;
     let text = CString::new(text).map_err(candle_core::Error::wrap)?;
@@ -88,7 +88,7 @@ fn compile(text: &str, major: i32, minor: i32) -> Result<Vec<u8>> {
     }
 }
 
-/// What the compiler had to say.
+/// The compiler's log.
 fn log(program: sys::nvrtcProgram) -> String {
     // SAFETY: the program lives, and the log ends with a zero.
     unsafe {

@@ -1,4 +1,4 @@
-//! From checked plans to layers with addresses on the device, and filters on their way between candle and cuDNN.
+//! Converts checked plans to layers with device addresses, and filters between candle's and cuDNN's order.
 
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::{CudaStorage, Result, Tensor};
@@ -14,7 +14,7 @@ use crate::cuda::layer::Norm;
 use crate::cuda::source::ElementType;
 use crate::plan::ConvShape;
 
-/// Batch norm of `rows` pixels; its tensors must live until what uses the addresses is launched.
+/// Batch norm of `rows` pixels; its tensors must live until the launch that uses the addresses.
 pub(super) fn norm(of: &BatchNorm, element: ElementType, rows: usize) -> Result<Norm> {
     let matrix = Matrix { rows, channels: of.weight.elem_count(), element, parameter: stored(&of.weight)? };
     let parameters = Parameters {
@@ -26,7 +26,7 @@ pub(super) fn norm(of: &BatchNorm, element: ElementType, rows: usize) -> Result<
     Ok(Norm { matrix, parameters, eps: of.eps, momentum: of.momentum })
 }
 
-/// Makes the launches of all filters whose parameters have one type.
+/// Creates the launches for all filters with the same parameter type.
 type Turn = fn(ElementType, ElementType, &[Filters]) -> Vec<Call>;
 
 fn turn(device: &CudaDevice, element: ElementType, by: Turn, all: &[(ElementType, Filters)]) -> Result<()> {
@@ -37,7 +37,7 @@ fn turn(device: &CudaDevice, element: ElementType, by: Turn, all: &[(ElementType
     Ok(())
 }
 
-/// One allocation for many, each aligned as an allocation of its own.
+/// One allocation for many buffers, each aligned like a separate allocation.
 struct Pool {
     memory: Scratch,
     used: usize,
@@ -58,7 +58,8 @@ impl Pool {
     }
 }
 
-/// The filters of some layers as cuDNN takes them, of the activations' type: turned in one launch, and kept for the backward pass.
+/// The filters of some layers in cuDNN's order and the activations' type: transposed in one launch and kept for the backward
+/// pass.
 pub(super) struct Turned {
     at: Vec<Pointer>,
     _pool: Pool,
@@ -87,10 +88,10 @@ impl Turned {
     }
 }
 
-/// The gradients of the filters of some layers: cuDNN's first, turned into those of the parameters in one launch.
+/// The gradients of the filters of some layers: first in cuDNN's order, then transposed to the parameters' in one launch.
 pub(super) struct FilterGradients {
     element: ElementType,
-    /// The parameters' gradients, but for those that nobody asks for.
+    /// The gradients of the parameters; `None` for those that are not needed.
     results: Vec<Option<CudaStorage>>,
     at: Vec<Pointer>,
     turned: Vec<(ElementType, Filters)>,
@@ -125,12 +126,12 @@ impl FilterGradients {
         Ok(Self { element, results, at, turned, _pool: pool })
     }
 
-    /// Where cuDNN puts a layer's gradient; null where none is wanted.
+    /// The address for cuDNN's gradient of a layer; null if it is not needed.
     pub(super) fn at(&self, layer: usize) -> Pointer {
         self.at[layer]
     }
 
-    /// The gradients as tensors of the weights' shapes, once cuDNN's are asked for.
+    /// The gradients as tensors with the weights' shapes, after cuDNN's are launched.
     pub(super) fn finish(self, device: &CudaDevice, layers: &[(&ConvShape, &Tensor)]) -> Result<Vec<Option<Tensor>>> {
         turn(device, self.element, filters::from_cudnn, &self.turned)?;
         let shaped = |(result, (_, weight)): (Option<CudaStorage>, &(&ConvShape, &Tensor))| {

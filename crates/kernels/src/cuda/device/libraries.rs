@@ -1,11 +1,11 @@
-//! CUDA's shared libraries: which of them the loader finds.
+//! Checks that the loader finds CUDA's shared libraries.
 
 use crate::{Error, Result};
 
 /// A library's name without prefix and suffix, and where it comes from.
 type Library = (&'static str, &'static str);
 
-/// What a device needs at all.
+/// Libraries that any device needs.
 const FOR_A_DEVICE: [Library; 5] = [
     ("cuda", "it is part of the NVIDIA driver"),
     ("cublas", TOOLKIT),
@@ -14,7 +14,7 @@ const FOR_A_DEVICE: [Library; 5] = [
     ("nvrtc", TOOLKIT),
 ];
 
-/// What convolutions need.
+/// Libraries that convolutions need.
 const FOR_CONVOLUTIONS: [Library; 1] = [("cudnn", "it is cuDNN 9; put its folder into LD_LIBRARY_PATH")];
 
 const TOOLKIT: &str = "it is part of the CUDA toolkit; put its folder into LD_LIBRARY_PATH";
@@ -22,22 +22,22 @@ const TOOLKIT: &str = "it is part of the CUDA toolkit; put its folder into LD_LI
 /// The suffixes under which cudarc looks, in its order.
 const VERSIONS: [&str; 7] = ["", ".13", ".12", ".11", ".10", ".9", ".1"];
 
-/// Refuses to go on without the libraries that any device needs.
+/// Fails without the libraries that any device needs.
 pub(super) fn require_device() -> Result<()> {
     FOR_A_DEVICE.into_iter().chain(FOR_CONVOLUTIONS).try_for_each(require)
 }
 
-/// Refuses to go on without cuDNN, where a device was opened by other means than this crate's.
+/// Fails without cuDNN, for a device that was not opened by this crate.
 pub(super) fn require_cudnn() -> Result<()> {
     FOR_CONVOLUTIONS.into_iter().try_for_each(require)
 }
 
-/// Refuses to go on without the run-time compiler, likewise.
+/// Fails without the run-time compiler, likewise.
 pub(super) fn require_compiler() -> Result<()> {
     FOR_A_DEVICE.into_iter().filter(|(name, _)| *name == "nvrtc").try_for_each(require)
 }
 
-/// A program that loads CUDA's libraries when it runs would panic at the first one that is missing; so they are tried first.
+/// With libraries loaded at run time, a missing one would be a panic, so they are tried first.
 fn require((name, origin): Library) -> Result<()> {
     if is_there(name) { Ok(()) } else { Err(Error::Library { library: format!("lib{name}.so"), origin }) }
 }
@@ -53,7 +53,7 @@ fn is_there(name: &str) -> bool {
     })
 }
 
-/// Elsewhere there is no cheap way to ask; the loader's own message has to do.
+/// On other systems there is no cheap check; the loader reports a missing library.
 #[cfg(not(target_os = "linux"))]
 fn is_there(_name: &str) -> bool {
     true

@@ -9,11 +9,11 @@ use candle_core::{Layout, Result, Shape, Storage, Tensor};
 use crate::cuda::call::Pointer;
 use crate::cuda::source::ElementType;
 
-/// Memory of the device that is no tensor. Freed in the order of the stream, so it may be dropped once its last use is launched.
+/// Device memory that is not a tensor. It is freed in stream order, so it may be dropped after its last use is launched.
 pub(crate) struct Scratch(CudaSlice<u8>);
 
 impl Scratch {
-    /// Uninitialised; aligned as every allocation of CUDA is, to 256 bytes.
+    /// Uninitialised memory, aligned to 256 bytes like every CUDA allocation.
     pub(super) fn new(device: &CudaDevice, bytes: usize) -> Result<Self> {
         // SAFETY: the kernels that are given this memory write it before they read it.
         Ok(Self(unsafe { device.alloc::<u8>(bytes.max(1))? }))
@@ -24,7 +24,7 @@ impl Scratch {
     }
 }
 
-/// Uninitialised storage of `len` elements; whoever asks for it launches a kernel that writes all of it.
+/// Uninitialised storage of `len` elements; the caller launches a kernel that writes all of it.
 pub(super) fn allocate(device: &CudaDevice, stored: ElementType, len: usize) -> Result<CudaStorage> {
     let len = len.max(1);
     // SAFETY: as the sentence above says.
@@ -49,7 +49,7 @@ pub(super) fn zeros(device: &CudaDevice, stored: ElementType, len: usize) -> Res
     Ok(CudaStorage { slice, device: device.clone() })
 }
 
-/// Where a storage begins.
+/// The address of a storage.
 pub(super) fn start(storage: &CudaStorage) -> Result<Pointer> {
     Ok(match &storage.slice {
         CudaStorageSlice::F32(slice) => pointer(slice),
@@ -60,7 +60,7 @@ pub(super) fn start(storage: &CudaStorage) -> Result<Pointer> {
     })
 }
 
-/// Where a contiguous tensor seen by a custom op begins.
+/// The address of a contiguous tensor in a custom op.
 pub(super) fn address(storage: &CudaStorage, layout: &Layout) -> Result<Pointer> {
     let Some((first, _)) = layout.contiguous_offsets() else {
         return Err(candle_core::Error::RequiresContiguous { op: "lookahead-kernels" }.bt());
@@ -68,7 +68,7 @@ pub(super) fn address(storage: &CudaStorage, layout: &Layout) -> Result<Pointer>
     Ok(start(storage)?.offset(first * storage.dtype().size_in_bytes()))
 }
 
-/// Where a contiguous tensor begins. It must live until what uses the address is launched.
+/// The address of a contiguous tensor, which must live until the launch that uses the address.
 pub(super) fn address_of(tensor: &Tensor) -> Result<Pointer> {
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
@@ -77,7 +77,7 @@ pub(super) fn address_of(tensor: &Tensor) -> Result<Pointer> {
     }
 }
 
-/// What a tensor's elements are stored as.
+/// The storage type of a tensor's elements.
 pub(super) fn stored(tensor: &Tensor) -> Result<ElementType> {
     ElementType::of(tensor.dtype())
         .ok_or_else(|| candle_core::Error::msg(format!("lookahead-kernels: no kernel for {:?}", tensor.dtype())))
@@ -88,7 +88,7 @@ pub(super) fn tensor(storage: CudaStorage, shape: impl Into<Shape>) -> Tensor {
     Tensor::from_storage(Storage::Cuda(storage), shape, BackpropOp::none(), false)
 }
 
-/// The address alone. Order is the stream's: see [`cuda_device`](crate::cuda_device).
+/// The address, without synchronisation: the stream keeps the order; see [`cuda_device`](crate::cuda_device).
 pub(super) fn pointer<T>(slice: &CudaSlice<T>) -> Pointer {
     Pointer(slice.device_ptr(slice.stream()).0)
 }

@@ -1,4 +1,4 @@
-//! The part of the CUDA side that talks to a device. It is compiled and type-checked without a GPU, and has never run on one.
+//! CUDA code that uses a device. It is compiled and type-checked without a GPU, and has never run on one.
 #![allow(unsafe_code, reason = "device memory and launches")]
 
 mod activation;

@@ -7,17 +7,17 @@ use candle_core::cuda_backend::cudarc::driver::sys;
 use crate::cuda::device::libraries;
 use crate::{Error, Result};
 
-/// The CUDA device of a number, set up for training: a stream of its own, and memory that is kept for the next step.
+/// Opens CUDA device `ordinal` for training: with a separate stream, and with memory kept for the next step.
 ///
-/// candle's `Device::new_cuda` works too, but gives all memory back to the driver at every synchronisation, puts two events
-/// around every tensor, uses another stream in every thread, and panics where a library is missing.
+/// candle's `Device::new_cuda` works too, but it returns all memory to the driver at every synchronisation, records two
+/// events per tensor, uses a different stream in each thread, and panics if a library is missing.
 ///
-/// All work on the device goes through its one stream, so nothing else may use its tensors on another.
+/// All work on the device goes through its one stream. Do not use its tensors on another stream.
 ///
 /// # Errors
 ///
-/// [`Error::Library`] names the first of CUDA's libraries that the loader does not find; [`Error::Candle`] is the driver's
-/// word, on a number that no device has, for instance.
+/// [`Error::Library`] for the first CUDA library that the loader does not find; [`Error::Candle`] for an error of the
+/// driver, such as an ordinal without a device.
 ///
 /// ```no_run
 /// let device = lookahead_kernels::cuda_device(0)?;
@@ -26,7 +26,7 @@ use crate::{Error, Result};
 /// ```
 pub fn cuda_device(ordinal: usize) -> Result<Device> {
     libraries::require_device()?;
-    // What the libraries themselves lack, a symbol of a newer version, still panics.
+    // A library that is too old and lacks a symbol still panics.
     let opened = std::panic::catch_unwind(|| Device::new_cuda_with_stream(ordinal));
     let device = opened.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map_or("CUDA could not be started", String::as_str);
@@ -38,7 +38,7 @@ pub fn cuda_device(ordinal: usize) -> Result<Device> {
     Ok(device)
 }
 
-/// Tells the memory pool not to give freed memory back to the driver when the host waits for the device.
+/// Keeps freed memory in the memory pool when the host waits for the device, instead of returning it to the driver.
 fn keep_freed_memory(device: &Device) -> Result<()> {
     let stream = device.as_cuda_device()?.cuda_stream();
     if !stream.context().has_async_alloc() {

@@ -40,19 +40,19 @@ struct Saved {
 
 struct PlainNode {
     plans: Vec<PlainPlan>,
-    /// Where the gradients of each layer's weight go, and those of its bias, or of its norm's scale and shift.
+    /// Slots for the gradients of each layer's weight, and of its bias or its norm's scale and shift.
     slots: Vec<Slot>,
     mode: Mode,
-    /// Whether anything will be asked for backward.
+    /// Whether a backward pass may follow.
     tracked: bool,
     element: ElementType,
     saved: Kept<Saved>,
 }
 
-/// The gradients of what a layer has beside its filters.
+/// The gradients of a layer's parameters other than filters.
 enum Others {
     Norm(NormGradients),
-    /// None for a bias that nobody trains, and where there is none.
+    /// `None` without a bias, and for a bias that is not trained.
     Bias(Option<CudaStorage>, usize),
 }
 
@@ -94,7 +94,7 @@ impl PlainNode {
         Ok((y, shape))
     }
 
-    /// The gradients of all parameters go to their slots; that of the input is returned, if anybody asks for it.
+    /// Stores the gradients of all parameters in their slots; returns that of the input, if it is needed.
     fn backward(&self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let Some(saved) = self.saved.get() else { candle_core::bail!("plain_network: backward without forward") };
         let (device, dy) = (x.device().as_cuda_device()?, dy.contiguous()?);

@@ -26,7 +26,7 @@ fn output(shape: &PoolShape) -> Shape {
 struct MaxPool {
     shape: PoolShape,
     stored: ElementType,
-    /// Of every output element, the pixel of its image that won, u32.
+    /// The position of each output element's maximum: a pixel of its image, u32.
     winners: Kept<Scratch>,
 }
 

@@ -1,13 +1,13 @@
-//! How exactly f32 is multiplied.
+//! The precision of f32 products on CUDA.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static TF32: AtomicBool = AtomicBool::new(true);
 
-/// Whether convolutions of f32 may round what they multiply to TF32's ten bits of mantissa: true, PyTorch's default, until this
-/// says otherwise. It holds for the whole process and every call from now on.
+/// Sets whether f32 convolutions may round their factors to TF32, which has ten bits of mantissa. The default is true, as
+/// in PyTorch. The setting applies to all later calls in this process.
 ///
-/// bf16 and f64 do not depend on it, nor do matrix products of candle, which has a switch of its own.
+/// It does not affect bf16 and f64, or candle's matrix products, which have a separate setting.
 ///
 /// ```
 /// lookahead_kernels::set_tf32(false); // for a comparison with the CPU
@@ -17,7 +17,7 @@ pub fn set_tf32(allowed: bool) {
     TF32.store(allowed, Ordering::Relaxed);
 }
 
-/// What [`set_tf32`] said.
+/// The setting of [`set_tf32`].
 pub(super) fn tf32() -> bool {
     TF32.load(Ordering::Relaxed)
 }

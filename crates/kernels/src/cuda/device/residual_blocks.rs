@@ -49,11 +49,11 @@ struct Saved {
 
 struct BlocksNode {
     plans: Vec<BlockPlan>,
-    /// Where the gradients of each layer's weight, scale and shift go.
+    /// Slots for the gradients of each layer's weight, scale and shift.
     slots: Vec<Slot>,
     output: (usize, usize, usize, usize),
     mode: Mode,
-    /// Whether anything will be asked for backward.
+    /// Whether a backward pass may follow.
     tracked: bool,
     element: ElementType,
     saved: Kept<Saved>,
@@ -103,7 +103,7 @@ impl BlocksNode {
         Ok((y, shape))
     }
 
-    /// The gradients of all parameters go to their slots; that of the input is returned, if anybody asks for it.
+    /// Stores the gradients of all parameters in their slots; returns that of the input, if it is needed.
     fn backward(&self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let Some(saved) = self.saved.get() else { candle_core::bail!("residual_blocks: backward without forward") };
         let (device, dy) = (x.device().as_cuda_device()?, dy.contiguous()?);

@@ -12,7 +12,7 @@ use crate::plan::RowNormPlan;
 
 /// Layer norm or RMS norm of a checked, contiguous argument.
 pub(crate) fn row_norm(x: &Tensor, mut plan: RowNormPlan) -> crate::Result<Tensor> {
-    // One kernel has one type of parameters: two different ones become that of the wider.
+    // A kernel has one parameter type: with two different types, both become the wider one.
     if let (Some(weight), Some(bias)) = (&plan.weight, &plan.bias)
         && weight.dtype() != bias.dtype()
     {

@@ -1,6 +1,6 @@
 //! Forward pass and data gradient: every output pixel gathers from the image.
 //!
-//! As in the direct engine, the data gradient of a stride s falls into s * s classes of pixels, each with its own taps.
+//! As in the direct engine, the data gradient of stride s has s * s classes of pixels, each with its own taps.
 
 use std::mem::MaybeUninit;
 
@@ -12,12 +12,12 @@ use crate::cpu::simd::Stored;
 use crate::cpu::simd::{Shared, Vector, dispatch, lanes};
 use crate::plan::ConvShape;
 
-/// Output pixels computed side by side.
+/// Output pixels computed together.
 const BLOCK: usize = 4;
-/// Elements a task writes, about.
+/// Approximate number of elements that a task writes.
 const TASK_ELEMENTS: usize = 1 << 16;
 
-/// Output pixels that gather alike.
+/// Output pixels with the same taps.
 struct Class {
     /// First output column, and how many columns.
     first: usize,
@@ -34,16 +34,16 @@ struct Gather<'a> {
     channels: usize,
     /// Channels filled up to whole vectors.
     padded: usize,
-    /// Pixels from one of a class to the next, in the read image and in the output.
+    /// Distance between pixels of a class, in the read image and in the output.
     read_step: usize,
     write_step: usize,
     /// By position modulo `write_step`, row by row.
     classes: Vec<Vec<Class>>,
     /// (tap, `padded`).
     weights: &'a [f32],
-    /// What every sum starts from: `padded` numbers.
+    /// Initial value of every sum: `padded` numbers.
     start: &'a [f32],
-    /// Whether the result is added to what the output holds.
+    /// Whether the result is added to the output.
     add: bool,
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn backward_data<S: Stored>(
     let (window, channels) = (shape.window, shape.channels_in);
     let padded = channels.next_multiple_of(lanes(set));
     let stride = window.stride as isize;
-    // The taps that pixels at position `parity` meet and where each reads, from left to right.
+    // The taps of pixels at position `parity`, from left to right, and where each reads.
     let taps = |parity: usize, kernel: usize| -> Vec<(usize, isize)> {
         let reached = move |tap: usize| (parity + window.padding) as isize - (tap * window.dilation) as isize;
         (0..kernel)
@@ -220,7 +220,7 @@ unsafe fn gather_block<V: Vector, S: Stored, const WIDTH: usize, const STEP: usi
     y: *mut S,
 ) {
     let channels = gather.channels;
-    // Inputs that a line brings to the block.
+    // Inputs that a line needs for the block.
     let across = if WIDTH == 1 { BLOCK } else { (BLOCK - 1) * STEP + WIDTH };
     let step = if WIDTH == 1 { gather.read_step } else { 1 };
     inputs.clear();

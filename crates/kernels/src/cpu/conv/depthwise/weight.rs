@@ -1,4 +1,4 @@
-//! Weight gradient: every tap sums the products of outputs' gradients and the inputs they met.
+//! Weight gradient: for every tap, the sum of products of output gradients and inputs.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -12,12 +12,12 @@ use crate::cpu::simd::Stored;
 use crate::cpu::simd::{Shared, Vector, dispatch, lanes};
 use crate::plan::ConvShape;
 
-/// Elements of `dy` that a partial sum stands for, and the most partial sums there are.
+/// Elements of `dy` per partial sum, and the maximum number of partial sums.
 const PART_ELEMENTS: usize = 1 << 17;
 const PARTS: usize = 32;
-/// Output pixels summed in registers before the gradient is touched again: some rows of narrow images.
+/// Output pixels summed in registers before the gradient is updated: several rows of a narrow image.
 const BATCH_PIXELS: usize = 32;
-/// Channels that one task adds up.
+/// Channels per task.
 const TASK_CHANNELS: usize = 64;
 
 struct Sum<'a, S> {
@@ -143,7 +143,7 @@ unsafe fn sum_lines<V: Vector, S: Stored, const WIDTH: usize>(sum: &Sum<'_, S>, 
                         }
                         ox += 1;
                         if ox < high {
-                            // Sums of their own, so that one need not wait for the other.
+                            // Separate sums, so that they do not depend on one another.
                             let inside = inside.add(stride * channels);
                             let g = S::load_left::<V>(dy.add(ox * channels), left);
                             for s in 0..WIDTH {

@@ -1,9 +1,9 @@
-//! The engine of forward pass and data gradient: task by task, panel by panel, tiles of output pixels sum their runs.
+//! The engine of forward pass and data gradient: for each task and panel, tiles of output pixels sum their runs.
 //!
-//! Very long reductions are blocked: all pixels of a task meet one block of weight rows before the next one comes; partial sums
-//! wait in between. Blocks that fit the first cache (256 rows) were measured on a Xeon with 2 MB of second-level cache, stride 2,
-//! 64 to 512 channels: 0 to 13 % faster than none with AVX-512, 0 to 30 % slower with AVX2. So only what fills a good part of
-//! that cache is cut.
+//! Very long reductions are split into blocks of weight rows: all pixels of a task process one block before the next, and
+//! partial sums are stored in between. Blocks that fit the first-level cache (256 rows), on a Xeon with 2 MB of second-level
+//! cache, stride 2 and 64 to 512 channels, were 0 to 13 % faster than no blocks with AVX-512 but 0 to 30 % slower with AVX2.
+//! So only reductions that fill much of the second-level cache are split.
 
 use std::mem::MaybeUninit;
 
@@ -21,7 +21,7 @@ use crate::cpu::simd::{Shared, Vector, dispatch, lanes, panel_vectors};
 /// Rows of a block of weights: 2048 of two vectors are 128 or 256 KiB.
 const BLOCK_ROWS: usize = 2048;
 
-/// A stretch of the framed image, relative to an output pixel's position in it, and the weight rows it meets.
+/// A range of the framed image, relative to an output pixel's position, and the weight rows it is multiplied by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
     /// Elements from the pixel's position.
@@ -32,13 +32,13 @@ pub(super) struct Run {
     pub(super) len: usize,
 }
 
-/// Output pixels that gather alike.
+/// Output pixels with the same runs.
 pub(super) struct Class {
     /// First output row and column.
     first: (usize, usize),
     /// Rows and columns of such pixels.
     extent: (usize, usize),
-    /// What each sums, in blocks of rows; at least one block, which may be empty.
+    /// The runs that each pixel sums, in blocks of rows; at least one block, which may be empty.
     blocks: Vec<Vec<Run>>,
     /// Per pixel of a task, the element of its framed images that the runs are relative to.
     reads: Vec<usize>,
@@ -46,12 +46,12 @@ pub(super) struct Class {
     writes: Vec<usize>,
 }
 
-/// What the two passes share: from where to where, and how far a class's pixels lie apart.
+/// The extents of a pass, and the distance between pixels of a class.
 pub(super) struct Extents {
     pub(super) frame: Frame,
     /// Extents of the written image.
     pub(super) output: (usize, usize),
-    /// Pixels from one of a class to the next, in the frame and in the output.
+    /// Distance between pixels of a class, in the frame and in the output.
     pub(super) read_step: usize,
     pub(super) write_step: usize,
     pub(super) groups: usize,
@@ -69,9 +69,9 @@ struct Gather<'a> {
     rows: usize,
     /// `to` filled up to whole vectors.
     padded: usize,
-    /// What every sum starts from: (group, `padded`).
+    /// Initial value of every sum: (group, `padded`).
     start: &'a [f32],
-    /// Whether the result is added to what the output holds.
+    /// Whether the result is added to the output.
     add: bool,
 }
 
@@ -100,8 +100,8 @@ impl Class {
         self.blocks.iter().flatten()
     }
 
-    /// The tables of a task, and proof of what the inner loop relies on: no run leaves the frame or the weights, no pixel the
-    /// output.
+    /// Fills the tables of a task and asserts what the inner loop relies on: no run leaves the frame or the weights, and no
+    /// pixel leaves the output.
     fn prepare(&mut self, extents: &Extents, cut: &Cut, rows: usize) {
         let Extents { frame, output, read_step, write_step, groups, from, to } = extents;
         let channels = groups * to;
@@ -136,7 +136,7 @@ impl Class {
 
 /// Runs all classes over all images: `y` from `x`.
 ///
-/// `pack` brings the filters of a group into rows (tap, summed channel) of output channels.
+/// `pack` reorders the filters of a group to rows (tap, summed channel) of output channels.
 pub(super) fn run_all<S: Stored>(
     set: InstructionSet,
     extents: Extents,

@@ -1,8 +1,8 @@
 //! Forward pass and data gradient: every output pixel gathers from a framed image.
 //!
-//! An output pixel is a sum over runs: contiguous stretches of the framed image times rows of the packed weights. The forward
-//! pass has one run per filter row, since the pixels of a row are neighbours. The data gradient of a stride s falls into s * s
-//! classes of pixels, by their position modulo s, each with its own taps.
+//! An output pixel is a sum over runs: contiguous ranges of the framed image times rows of the packed weights. The forward
+//! pass has one run per filter row, since the pixels of a row are neighbours. The data gradient of stride s has s * s classes
+//! of pixels, by their position modulo s, each with its own taps.
 
 use std::mem::MaybeUninit;
 
@@ -29,7 +29,7 @@ pub(crate) fn forward<S: Stored>(
         whole: (shape.input.0 + 2 * window.padding, shape.input.1 + 2 * window.padding),
         channels: shape.channels_in,
     };
-    // The taps of a filter row are one run where nothing lies between them.
+    // The taps of a filter row are one run if they are contiguous.
     let joined = if shape.groups == 1 && window.dilation == 1 { window.kernel.1 } else { 1 };
     let mut runs = Vec::new();
     for r in 0..window.kernel.0 {
@@ -66,7 +66,7 @@ pub(crate) fn backward_data<S: Stored>(
     let (before_columns, columns) = reach(window.kernel.1, shape.input.1);
     let before = before_rows.max(before_columns);
     let whole = (rows + before - before_rows, columns + before - before_columns);
-    // At least the image itself, which may have rows that no input pixel saw.
+    // At least the image itself, which may have rows that no input pixel reaches.
     let whole = (whole.0.max(before + shape.output.0), whole.1.max(before + shape.output.1));
     let frame = Frame { image: shape.output, before, whole, channels: shape.channels_out };
     let mut classes = Vec::with_capacity(stride.min(shape.input.0) * stride.min(shape.input.1));

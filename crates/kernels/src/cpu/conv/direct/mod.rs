@@ -1,7 +1,7 @@
 //! Direct convolution on vectors of output channels: any kernel, stride, padding, dilation, groups and channels.
 //!
-//! Weights are packed in panels of two vectors of output channels, the last one filled up with zeros; what lies beyond the
-//! channels is computed and not written. Images are copied into a frame of zeros once, so that the inner loops know no edges.
+//! Weights are packed in panels of two vectors of output channels, the last one padded with zeros; results for the padding
+//! are computed but not written. Images are copied once into a frame of zeros, so that the inner loops have no edge cases.
 
 mod engine;
 mod gather;
@@ -18,13 +18,13 @@ pub(crate) use weight::backward_weight;
 #[cfg(test)]
 pub(super) use weight::work as weight_gradient_work;
 
-/// Whether such a convolution runs here: all but those whose padding is many times the image, for which no frame is made.
+/// Whether this family supports the convolution: all except those with padding many times the image.
 pub(crate) fn takes(shape: &ConvShape) -> bool {
     let padding = shape.window.padding;
     shape.batch > 0 && padding <= MOST_PADDING.max(2 * shape.input.0.min(shape.input.1))
 }
 
-/// Padding up to which a frame is made around any image.
+/// Maximum padding for which any image gets a frame.
 const MOST_PADDING: usize = 32;
 
 /// An image in a frame of zeros.
@@ -53,9 +53,9 @@ impl Frame {
         self.before == 0 && self.whole == self.image
     }
 
-    /// Copies rows `rows` of the frame from the image as f32, leaving out what lies beyond the frame, and clears the rest.
+    /// Copies rows `rows` of the frame from the image as f32, without pixels outside the frame, and clears the rest.
     ///
-    /// The image has `step` channels, of which the frame has those from `first` on.
+    /// The image has `step` channels; the frame holds those from `first` on.
     fn fill<S: Stored>(&self, image: &[S], (step, first): (usize, usize), rows: Range<usize>, framed: &mut [f32]) {
         let columns = self.image.1.min(self.whole.1 - self.before);
         let (start, end) = (self.before * self.channels, (self.before + columns) * self.channels);

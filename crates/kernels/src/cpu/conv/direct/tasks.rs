@@ -1,39 +1,39 @@
-//! How a convolution is cut into tasks: by the problem, never by the threads.
+//! Divides a convolution into tasks, depending only on the problem, not on the number of threads.
 
 use super::Frame;
 
-/// Tasks there are at least, if the rows allow.
+/// Minimum number of tasks, if there are enough rows.
 const TASKS: usize = 16;
-/// Output pixels that small images are taken together for: each reading of the weights serves so many.
+/// Output pixels per task for small images, which are combined so that each read of the weights serves this many pixels.
 const TASK_PIXELS: usize = 64;
-/// Elements of a frame at most, so that it stays in a core's cache.
+/// Maximum number of elements of a frame, so that it stays in a core's cache.
 const FRAME_LEN: usize = 1 << 17;
 
-/// What one task computes: some images, or some rows of one image.
+/// One task: some images, or some rows of one image.
 pub(super) struct Task {
     pub(super) image: usize,
     pub(super) images: usize,
-    /// First row of every class, and how many.
+    /// First row of every class, and the number of rows.
     pub(super) first_row: usize,
     pub(super) rows: usize,
 }
 
-/// How all tasks are cut.
+/// The division into tasks.
 pub(super) struct Cut {
     batch: usize,
-    /// Images of a task: one, if it is but some of its rows.
+    /// Images per task; 1 if a task is part of an image.
     pub(super) images: usize,
     /// Rows of a class in a task.
     pub(super) rows: usize,
     /// Tasks that share an image.
     parts: usize,
-    /// Elements from one framed image of a task to the next.
+    /// Distance between framed images of a task, in elements.
     pub(super) framed_len: usize,
 }
 
 impl Cut {
-    /// For classes of so many rows and columns, each row reading from `reach` rows of the frame, `read_step` apart; a bare frame
-    /// is the image itself, and is not copied.
+    /// The division for classes with this many rows and columns. Each row reads `reach` rows of the frame, `read_step` apart. A
+    /// bare frame is the image itself and is not copied.
     pub(super) fn new(
         batch: usize,
         (rows, columns): (usize, usize),
@@ -50,7 +50,7 @@ impl Cut {
             if !bare {
                 rows = rows.min((FRAME_LEN / (read_step * frame.row_len())).max(1));
             }
-            // As many parts as that makes, of equal size.
+            // The same number of parts, of equal size.
             rows = whole_rows.div_ceil(whole_rows.div_ceil(rows));
         }
         let framed_rows = if bare { frame.whole.0 } else { frame.whole.0.min((rows - 1) * read_step + reach) };

@@ -1,8 +1,8 @@
 //! Weight gradient: an outer product of input and output pixels, summed over all pixels.
 //!
-//! The rows of the product are what lies side by side in the frame: all channels of a filter row's taps where a task has them
-//! all, which fills register tiles even for the three channels of an image; else the channels of one tap. Gradients are
-//! copied where their channels do not fill vectors, so that the inner loops know no tails.
+//! The rows of the product are contiguous in the frame: all channels of a filter row's taps if a task has all channels, which
+//! fills register tiles even for the three channels of an image, otherwise the channels of one tap. Gradients whose
+//! channels do not fill vectors are copied with padding, so that the inner loops have no remainders.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -20,19 +20,19 @@ use crate::cpu::simd::microkernel::{outer, tiles};
 use crate::cpu::simd::{Shared, Vector, dispatch, lanes};
 use crate::plan::ConvShape;
 
-/// Input channels one task sums for: its part of the gradient, taps x 32 x outputs, lies in a core's cache.
+/// Input channels per task: its part of the gradient, taps x 32 x outputs, fits a core's cache.
 const TASK_CHANNELS: usize = 32;
-/// Output channels of a piece of a task's work that another thread may take over.
+/// Output channels per piece of a task, which another thread may take over.
 const PIECE_OUTPUTS: usize = 64;
-/// Tasks there are at least, if images and memory allow: as many as 32 threads want. Each group of images is a partial sum; the
-/// problem alone decides, so that the order of additions does not depend on the threads.
+/// Minimum number of tasks, if images and memory allow: enough for 32 threads. Each group of images is a partial sum. The
+/// number depends only on the problem, so that the order of additions does not depend on the number of threads.
 const TASKS: usize = 32;
-/// Bytes that the partial sums may take together: they are written and read once more at the end.
+/// Maximum size of all partial sums in bytes: they are written and read once more at the end.
 const SUM_BYTES: usize = 8 << 20;
-/// Output pixels summed in registers before the gradient is touched again.
+/// Output pixels summed in registers before the gradient is updated.
 const BATCH_PIXELS: usize = 512;
 
-/// How a weight gradient is cut into tasks: slices of the input channels of every group times parts of the images.
+/// The division of a weight gradient into tasks: slices of the input channels of every group times parts of the images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Cut {
     slices: usize,
@@ -40,7 +40,7 @@ struct Cut {
 }
 
 impl Cut {
-    /// `padded` is the number of a group's outputs, filled up to whole vectors.
+    /// `padded` is the number of outputs per group, rounded up to whole vectors.
     fn new(shape: &ConvShape, padded: usize) -> Self {
         let slices = shape.group_inputs().div_ceil(TASK_CHANNELS);
         let held = SUM_BYTES / (shape.taps() * shape.channels_in * padded * size_of::<f32>());
@@ -75,7 +75,7 @@ fn pieces(outputs: usize) -> impl IndexedParallelIterator<Item = Range<usize>> {
     (0..outputs.div_ceil(PIECE_OUTPUTS)).into_par_iter().map(piece)
 }
 
-/// Rows of the gradient whose inputs lie side by side in the frame.
+/// Rows of the gradient whose inputs are contiguous in the frame.
 #[derive(Debug, Clone, Copy)]
 struct Strip {
     /// Element of the frame where the first row's input for the first output pixel lies.
@@ -98,9 +98,9 @@ struct Sum<'a> {
     images: usize,
     /// (taps, inputs, `padded`), of which this task has its channels.
     sums: Shared,
-    /// Outputs of a group, filled up to whole vectors.
+    /// Outputs per group, rounded up to whole vectors.
     padded: usize,
-    /// Whether the sums hold something already.
+    /// Whether to add to the sums instead of overwriting them.
     add: bool,
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn backward_weight<S: Stored>(
     let len = shape.taps() * inputs * padded;
     let mut partial = Buffer::<f32>::take(shape.groups * parts * len);
     let sums = Shared::new(&mut partial);
-    // Gradients that can be read where they are.
+    // Gradients that can be read in place.
     let direct = S::as_f32(dy).filter(|_| shape.groups == 1 && padded == outputs);
     (0..cut.tasks(shape)).into_par_iter().with_max_len(1).for_each(|task| {
         let ((own, images), (group, part)) = (cut.task(shape, task), cut.place(shape, task));
@@ -260,7 +260,7 @@ unsafe fn sum_strip<V: Vector, const NR: usize>(sum: &Sum<'_>, strip: &Strip, k:
     tiles!(rows_at_most, t, strip.len, tile);
 }
 
-/// What the kernel does, as work: a chain a task, framing and sums by turns.
+/// The kernel's work for the balance test: one chain per task, alternating framing and sums.
 #[cfg(test)]
 pub(in crate::cpu::conv) fn work(shape: &ConvShape) -> Vec<Chain> {
     let padded = shape.group_outputs().next_multiple_of(16);

@@ -1,4 +1,4 @@
-//! Filters carried into the transformed domain.
+//! Transforms filters to the Winograd domain.
 
 use super::transform::filter;
 use crate::cpu::simd::{Shared, Stored, Vector, dispatch, panel_vectors};

@@ -1,4 +1,4 @@
-//! The end of the weight gradient: the partial sums added, and carried back from the points to nine taps.
+//! The last step of the weight gradient: adds the partial sums and transforms the points back to nine taps.
 
 use super::transform::output;
 use crate::InstructionSet;
@@ -25,7 +25,7 @@ pub(super) unsafe fn finish_row_of(
 }
 
 dispatch! {
-    /// Adds the parts of one row (input channel) in their order and carries it back to nine taps.
+    /// Adds the parts of one row (input channel) in order and transforms it back to nine taps.
     fn finish(
         side: usize, inputs: usize, outputs: usize, parts: usize, products: Shared, by_tap: Shared, row: usize,
     ) = finish_body

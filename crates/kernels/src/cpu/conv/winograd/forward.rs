@@ -16,15 +16,15 @@ use crate::cpu::simd::microkernel::multiply;
 use crate::cpu::simd::{Shared, Vector, dispatch, lanes, panel_vectors};
 use crate::plan::ConvShape;
 
-/// Tiles of a private block: a multiple of the register tile's rows. 36 * 36 * (C + K) floats lie in a core's cache.
+/// Tiles per private block: a multiple of the register tile's rows. 36 * 36 * (C + K) floats fit a core's cache.
 const PRIVATE_TILES: usize = 36;
-/// The same where the weights are large and want more tiles for each reading.
+/// Tiles per private block if the weights are large: more tiles per read of the weights.
 const PRIVATE_TILES_WIDE: usize = 60;
-/// Tiles of a chunk in the phased form: a point's 256 x C inputs, C x K weights and 256 x K products fit a core's cache.
+/// Tiles per chunk in the phased form: a point's 256 x C inputs, C x K weights and 256 x K products fit a core's cache.
 const PHASED_TILES: usize = 256;
 
-/// Numbers between the last of a point's and the first of the next one's. The extents are often powers of two, and points
-/// a power of two apart would meet in the same few lines of every cache.
+/// Padding between points, in elements. The extents are often powers of two, and points at such distances would share the
+/// same few cache lines.
 const POINT_GAP: usize = 16;
 
 /// Transformed tiles: (point, tile, channel), the points `step` apart.
@@ -34,22 +34,22 @@ struct Tiles {
     step: usize,
 }
 
-/// One convolution in the transformed domain: `from` channels are summed, `to` channels come out.
+/// One convolution in the Winograd domain: sums `from` channels to `to` channels.
 struct Product<'a, S> {
     set: InstructionSet,
     grid: Grid,
     from: usize,
     to: usize,
-    /// Both filled up to whole vectors: how they lie in the transformed domain.
+    /// Both rounded up to whole vectors, as in the Winograd domain.
     padded_from: usize,
     padded_to: usize,
     x: &'a [S],
     /// Transformed weights: (point, panel of `padded_to`, `from`, panel), panels of two vectors and perhaps a last one of one.
     weights: &'a [f32],
     zeros: &'a [S],
-    /// What is added to every pixel: `padded_to` numbers.
+    /// Added to every pixel: `padded_to` numbers.
     bias: &'a [f32],
-    /// Whether the result is added to what `y` holds.
+    /// Whether the result is added to `y`.
     add: bool,
     y: Shared<S>,
 }
@@ -72,8 +72,8 @@ pub(crate) fn forward<S: Stored>(
     convolve(set, grid, from, to, x, &by_tap, bias, false, y);
 }
 
-/// `dx` from `dy`: the same convolution with the filter turned by 180 degrees and its channels exchanged; added to what
-/// `dx` holds if `add`.
+/// `dx` from `dy`: the same convolution with the filter rotated by 180 degrees and its channels exchanged; added to `dx` if
+/// `add`.
 pub(crate) fn backward_data<S: Stored>(
     set: InstructionSet,
     side: usize,

@@ -1,10 +1,10 @@
-//! Whole tiles in and out of the transformed domain, all channels of one tile at a time.
+//! Transforms whole tiles to and from the Winograd domain, all channels of one tile at a time.
 
 use super::transform::{filter, input, output};
 use crate::cpu::simd::Stored;
 use crate::cpu::simd::Vector;
 
-/// Where the tiles of an image lie.
+/// The grid of tiles of an image.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Grid {
     /// Images.
@@ -14,7 +14,7 @@ pub(super) struct Grid {
     /// Extents of the image that is written (or, for the weight gradient, of `dy`).
     pub(super) output: (usize, usize),
     pub(super) padding: usize,
-    /// Outputs of a tile each way: 2 or 4.
+    /// Outputs per tile in each direction: 2 or 4.
     pub(super) side: usize,
 }
 
@@ -44,8 +44,8 @@ impl Grid {
     }
 }
 
-/// Calls `$rows!` for the rows of a transformed tile in passes whose values fit the registers of the vector. Rows 1 and 2, and
-/// 3 and 4, share what they are made of.
+/// Calls `$rows!` for the rows of a transformed tile, in passes whose values fit the vector's registers. Rows 1 and 2, and
+/// rows 3 and 4, share intermediate values.
 macro_rules! in_passes {
     ($points:expr, $vector:ty, $rows:ident) => {
         if $points == 4 {
@@ -96,8 +96,8 @@ pub(super) unsafe fn read_input<V: Vector, S: Stored, const T: usize>(
     let mut c = 0;
     while c < channels {
         let rest = channels - c;
-        // Rows `$from..$to` of the transformed tile, all that fits the registers: what the other rows need of a column is not
-        // computed, and the pixels come from the first cache when they are read again.
+        // Rows `$from..$to` of the transformed tile, which fit the registers: values for other rows are not computed, and the
+        // pixels are read again from the first-level cache.
         macro_rules! rows {
             ($from:literal..$to:literal) => {
                 // SAFETY: `c < channels`, and every pixel pointer has `channels` elements, beyond which nothing is read.
@@ -186,8 +186,8 @@ pub(super) unsafe fn read_gradient<V: Vector, S: Stored, const T: usize, const M
     }
 }
 
-/// Products at the points back to `M` x `M` outputs, those that lie inside the image, plus a bias; added to what is there if
-/// `add`.
+/// Transforms products at the points back to `M` x `M` outputs and writes those inside the image, plus a bias; added to `y`
+/// if `add`.
 ///
 /// # Safety
 ///

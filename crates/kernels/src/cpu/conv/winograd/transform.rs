@@ -1,8 +1,8 @@
 //! The three small linear maps of Winograd's algorithm, on vectors of channels.
 //!
-//! `T` points, `M` outputs a side, `T = M + 2`; for `M = 4` the points are 0, 1, -1, 2, -2 and infinity, for `M = 2` they are
-//! 0, 1, -1 and infinity. Forward, data gradient and weight gradient share all three maps: the weight gradient treats a
-//! tile of `dy` as an `M` x `M` filter and yields three outputs a side, with the same points.
+//! `T` points and `M` outputs per side, `T = M + 2`. For `M = 4` the points are 0, 1, -1, 2, -2 and infinity; for `M = 2`
+//! they are 0, 1, -1 and infinity. Forward, data gradient and weight gradient share all three maps: the weight gradient
+//! treats a tile of `dy` as an `M` x `M` filter and has three outputs per side, with the same points.
 
 use crate::cpu::simd::Vector;
 

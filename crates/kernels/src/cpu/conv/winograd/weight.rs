@@ -16,16 +16,16 @@ use crate::cpu::simd::microkernel::accumulate;
 use crate::cpu::simd::{Shared, Vector, dispatch, lanes};
 use crate::plan::ConvShape;
 
-/// Tiles of a private block: its inputs and gradients at all points stay in a core's cache.
+/// Tiles per private block: its inputs and gradients at all points stay in a core's cache.
 pub(super) const PRIVATE_TILES: usize = 32;
-/// Bytes that the partial sums of the private form may take together: they are written and read once more at the end.
+/// Maximum size in bytes of all partial sums of the private form: they are written and read once more at the end.
 const SUM_BYTES: usize = 8 << 20;
-/// Tiles of a private block that another thread may take over, and multiplications that are worth the same.
+/// Tiles per piece of a private block, which another thread may take over; products are divided into pieces of similar cost.
 pub(super) const PIECE_TILES: usize = 4;
 const PIECE: usize = 1 << 17;
 /// Tiles of a chunk in the phased form.
 pub(super) const PHASED_TILES: usize = 256;
-/// Tasks a point's product is cut into in the phased form, by rows: 36 points alone are too few for many threads.
+/// Tasks per point in the phased form, by rows: 36 points alone are too few for many threads.
 pub(super) const PHASED_GROUPS: usize = 4;
 /// Rows of a group are a multiple of this, the rows of the largest register tile.
 const GROUP_ROWS: usize = 12;
@@ -35,7 +35,7 @@ struct Sums<'a, S> {
     grid: Grid,
     inputs: usize,
     outputs: usize,
-    /// Both filled up to whole vectors: how they lie in the transformed domain.
+    /// Both rounded up to whole vectors, as in the Winograd domain.
     padded_inputs: usize,
     padded_outputs: usize,
     x: &'a [S],
@@ -76,8 +76,9 @@ pub(crate) fn backward_weight<S: Stored>(
     output_input_tap(&by_tap, padded_outputs, outputs, inputs, 9, dw);
 }
 
-/// Partial sums of the private form: as many as 32 threads want, but each of 256 tiles or more, and together of `SUM_BYTES` or
-/// less; four at least. The problem alone decides, so that the order of additions does not depend on the threads.
+/// Number of partial sums of the private form: enough for 32 threads, but at least 256 tiles each and at most `SUM_BYTES` in
+/// total; at least four. It depends only on the problem, so that the order of additions does not depend on the number of
+/// threads.
 pub(super) fn parts(tiles: usize, points: usize, matrix: usize) -> usize {
     (tiles / 256).min(SUM_BYTES / (points * matrix * size_of::<f32>())).clamp(4, 32)
 }
@@ -87,7 +88,7 @@ pub(super) fn part_tiles(tiles: usize, parts: usize, part: usize) -> Range<usize
     tiles * part / parts..tiles * (part + 1) / parts
 }
 
-/// Points of a block that are multiplied as one piece of work: where parts are many, all of them.
+/// Points of a block multiplied as one piece of work: all of them if there are many parts.
 pub(super) fn points_at_once(parts: usize, points: usize, matrix: usize) -> usize {
     if parts == 32 { points } else { PIECE.div_ceil(PRIVATE_TILES * matrix) }
 }
@@ -102,8 +103,8 @@ pub(super) fn group_rows(inputs: usize, group: usize) -> Range<usize> {
 }
 
 impl<S: Stored> Sums<'_, S> {
-    /// Each part of the tiles is summed by one task, block by block. Threads without a part of their own help with the points
-    /// of a block; a sum is formed in the order of the tiles, whoever forms it.
+    /// One task sums each part of the tiles, block by block. Threads without a part help with the points of a block; sums are
+    /// always in the order of the tiles.
     fn private(&self, products: Shared, parts: usize) {
         let (tiles, points) = (self.grid.tiles(), self.grid.points());
         let at_once = points_at_once(parts, points, self.inputs * self.padded_outputs);
@@ -152,7 +153,7 @@ impl<S: Stored> Sums<'_, S> {
         });
     }
 
-    /// Phase by phase over chunks of tiles, the points spread over threads: each point's sum is formed in tile order.
+    /// Phase by phase over chunks of tiles, with the points divided among threads; each point is summed in tile order.
     fn phased(&self, products: Shared) {
         let (tiles, points) = (self.grid.tiles(), self.grid.points());
         let chunk = tiles.min(PHASED_TILES);

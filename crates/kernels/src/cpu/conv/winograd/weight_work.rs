@@ -1,4 +1,4 @@
-//! What the weight gradient's kernel does, as work to be spread over threads.
+//! The work of the weight gradient's kernel, for the balance test.
 
 use super::PRIVATE_CHANNELS;
 use super::tile::Grid;
@@ -7,13 +7,13 @@ use super::weight::{group_rows, part_tiles, parts, points_at_once};
 use crate::cpu::conv::balance::Chain;
 use crate::plan::ConvShape;
 
-/// The parts' or chunks' steps, and the end.
+/// The steps of the parts or chunks, and the last step.
 pub(in crate::cpu::conv) fn work(shape: &ConvShape, side: usize) -> Vec<Vec<Chain>> {
     let (inputs, outputs) = (shape.channels_in, shape.channels_out);
     let grid =
         Grid { batch: shape.batch, input: shape.input, output: shape.output, padding: shape.window.padding, side };
     let (tiles, points, matrix) = (grid.tiles(), grid.points(), inputs * outputs);
-    // Transforming takes as long as multiplying where there are about sixteen channels: so measured on AVX-512.
+    // Measured with AVX-512: transforming takes as long as multiplying at about sixteen channels.
     let transform = |tiles: usize| (12 * tiles * points * (inputs + outputs)) as u64;
     let multiply = |tiles: usize, rows: usize, points: usize| (tiles * rows * outputs * points) as u64;
     let finish = |parts: usize| vec![vec![vec![(parts * points * outputs) as u64; inputs]]];

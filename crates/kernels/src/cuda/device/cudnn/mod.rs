@@ -21,13 +21,13 @@ use crate::cuda::source::ElementType;
 use crate::cuda::stream::{Convolution, Direction, Operands};
 use plan::{Plan, Proposal};
 
-/// The most memory an algorithm may ask for. Not measured; PyTorch has no such limit, but asks only for what is free.
+/// Maximum workspace of an algorithm in bytes. Not measured; PyTorch has no such limit, but requests only free memory.
 const MOST_WORKSPACE: usize = 1 << 30;
 
-/// As many as cuDNN has algorithms for one direction, and some to spare.
+/// Maximum number of proposals: more than cuDNN has algorithms for one direction.
 const ALGORITHMS: usize = 16;
 
-/// A GPU's handle, with everything worth keeping between calls. Handles belong to one thread.
+/// A GPU's handle, with the data kept between calls. A handle belongs to one thread.
 struct Handle {
     handle: sys::cudnnHandle_t,
     /// The stream it works on, whose context must outlive it.
@@ -45,7 +45,7 @@ impl Drop for Handle {
     }
 }
 
-/// Grown to what the greediest algorithm wants. One stream runs one convolution at a time, so all share it.
+/// A workspace as large as any algorithm so far required. A stream runs one convolution at a time, so all share it.
 #[derive(Default)]
 struct Workspace(Option<(Scratch, usize)>);
 
@@ -61,11 +61,11 @@ impl Workspace {
 }
 
 thread_local! {
-    /// By the GPU's number: however often it is opened, it is one context.
+    /// By GPU index: a GPU has one context, however often it is opened.
     static HANDLES: RefCell<HashMap<usize, Handle>> = RefCell::new(HashMap::new());
 }
 
-/// Calls `f` with this thread's handle for the device's GPU, made at its first use, on the device's stream.
+/// Calls `f` with this thread's handle for the device's GPU, created at its first use, on the device's stream.
 fn with_handle<R>(device: &CudaDevice, f: impl FnOnce(&mut Handle) -> Result<R>) -> Result<R> {
     let stream = device.cuda_stream();
     let on_stream = |handle| {
@@ -87,7 +87,7 @@ fn with_handle<R>(device: &CudaDevice, f: impl FnOnce(&mut Handle) -> Result<R>)
             }
         };
         if !Arc::ptr_eq(&handle.stream, &stream) {
-            // Opened once more: what is freed on the one stream is not written on the other.
+            // The device was opened again: memory freed on one stream must not be written on the other.
             on_stream(handle.handle)?;
             (handle.stream, handle.workspace) = (stream.clone(), Workspace::default());
         }
@@ -95,7 +95,7 @@ fn with_handle<R>(device: &CudaDevice, f: impl FnOnce(&mut Handle) -> Result<R>)
     })
 }
 
-/// The factors before the result and before what is there; doubles for f64, floats for everything else.
+/// The factors of the result and of the previous content: doubles for f64, floats for all other types.
 struct Factors {
     floats: [f32; 2],
     doubles: [f64; 2],
@@ -113,8 +113,8 @@ impl Factors {
     }
 }
 
-/// The attempts of a direction; cuDNN's proposals, best first, at the first call. Those that were found not to work, or that want
-/// too much memory, are left out. Without TF32 a proposal runs with the arithmetic it was asked for with, whatever it says.
+/// The attempts of a direction: at the first call, cuDNN's proposals, best first, without those that do not work or need too
+/// much memory. Without TF32, a proposal runs with the requested arithmetic, not the proposed one.
 macro_rules! attempts {
     ($kept:expr, $convolution:expr, $math:expr, $precise:expr, $ask:expr) => {
         match $kept {

@@ -1,4 +1,4 @@
-//! The descriptors of a convolution, and what cuDNN proposes for each of its directions.
+//! The descriptors of a convolution, and cuDNN's proposals for each direction.
 
 use std::ffi::c_int;
 
@@ -22,9 +22,9 @@ pub(super) struct Plan {
     pub(super) x: sys::cudnnTensorDescriptor_t,
     pub(super) y: sys::cudnnTensorDescriptor_t,
     pub(super) weight: sys::cudnnFilterDescriptor_t,
-    /// Strides and padding; the arithmetic is written into it before each use.
+    /// Strides and padding; the arithmetic is set before each use.
     pub(super) convolution: sys::cudnnConvolutionDescriptor_t,
-    /// The arithmetic that proposals are asked for.
+    /// The arithmetic requested for proposals.
     pub(super) math: sys::cudnnMathType_t,
     pub(super) forward: Option<Attempts<Proposal<sys::cudnnConvolutionFwdAlgo_t>>>,
     pub(super) data: Option<Attempts<Proposal<sys::cudnnConvolutionBwdDataAlgo_t>>>,
@@ -32,7 +32,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Descriptors that fail half-way are lost; cuDNN refuses a shape once, not at every step.
+    /// Descriptors are leaked if creation fails half-way: cuDNN rejects a shape once, not at every step.
     pub(super) fn new(of: &Convolution, tf32: bool) -> Result<Self, result::CudnnError> {
         let (data_type, compute) = match of.element {
             ElementType::F32 => (sys::cudnnDataType_t::CUDNN_DATA_FLOAT, sys::cudnnDataType_t::CUDNN_DATA_FLOAT),
@@ -85,7 +85,7 @@ impl Plan {
         }
     }
 
-    /// Writes an arithmetic into the descriptor.
+    /// Sets the arithmetic of the descriptor.
     pub(super) fn set_math(
         convolution: sys::cudnnConvolutionDescriptor_t,
         math: sys::cudnnMathType_t,
