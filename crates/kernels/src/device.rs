@@ -99,7 +99,8 @@ pub(crate) fn linear_cross_entropy(
     if x.device().is_cpu() {
         return crate::cpu::linear_cross_entropy(x, weight, bias, targets, smoothing);
     }
-    cross_entropy_indices(&linear(x, weight, bias)?, targets, smoothing)
+    let rows = x.reshape(((), weight.dims()[1]))?;
+    cross_entropy_indices(&linear(&rows, weight, bias)?, targets, smoothing)
 }
 
 pub(crate) fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {

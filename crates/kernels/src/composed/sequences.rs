@@ -5,18 +5,25 @@ use candle_core::{Result, Tensor};
 use crate::LstmState;
 use crate::plan::LstmPlan;
 
-/// `x W^T + b` of rows.
+/// `x W^T + b` over the last axis of `x`.
 pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let y = x.matmul(&weight.t()?.contiguous()?)?;
-    match bias {
-        Some(bias) => y.broadcast_add(bias),
-        None => Ok(y),
+    let (outputs, inputs) = weight.dims2()?;
+    let mut shape = x.dims().to_vec();
+    if let Some(last) = shape.last_mut() {
+        *last = outputs;
     }
+    let y = x.reshape(((), inputs))?.matmul(&weight.t()?.contiguous()?)?;
+    match bias {
+        Some(bias) => y.broadcast_add(bias)?,
+        None => y,
+    }
+    .reshape(shape)
 }
 
 /// Rows of a table.
 pub(crate) fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
-    weight.index_select(ids, 0)
+    let (_, width) = weight.dims2()?;
+    weight.index_select(&ids.flatten_all()?, 0)?.reshape([ids.dims(), &[width]].concat())
 }
 
 /// A product with a constant.
@@ -26,9 +33,9 @@ pub(crate) fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
 
 /// An LSTM layer, step by step.
 pub(crate) fn lstm(x: &Tensor, plan: LstmPlan) -> Result<(Tensor, LstmState)> {
-    let LstmPlan { steps, batch, inputs, hidden, layer, mut state } = plan;
+    let LstmPlan { steps, batch, hidden, layer, mut state, .. } = plan;
     let bias = layer.biases.as_ref().map(|(ih, hh)| ih + hh).transpose()?;
-    let sums = linear(&x.reshape((steps * batch, inputs))?, &layer.weight_ih, bias.as_ref())?;
+    let sums = linear(x, &layer.weight_ih, bias.as_ref())?.reshape((steps * batch, 4 * hidden))?;
     let mut outputs = Vec::with_capacity(steps);
     for step in 0..steps {
         let sums = (sums.narrow(0, step * batch, batch)? + linear(&state.hidden, &layer.weight_hh, None)?)?;

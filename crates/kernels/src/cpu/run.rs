@@ -10,9 +10,9 @@ use crate::cpu::batch_norm::{Affine, GradientTerms, Mask, mask_bytes};
 use crate::cpu::choose::Kernels;
 use crate::cpu::cross_entropy::{Row, Targets};
 use crate::cpu::element::Element;
-use crate::cpu::lstm::{Gradients, Passed, Recurrence, Written};
+use crate::cpu::lstm::{Gradients, Passed, Window, Written};
 use crate::cpu::memory::{Buffer, Place, Pooled, Values, as_uninit, assume_init, uninit};
-use crate::cpu::product::{Order, ProductShape};
+use crate::cpu::product::{OfColumns, Order, ProductShape};
 use crate::cpu::row_norm::{Layer, ParameterGradients, RowMoments};
 use crate::plan::ConvShape;
 
@@ -169,48 +169,63 @@ pub(crate) fn product<T: Kernels + Element<Accumulator = T>>(
     unsafe { written(shape.rows * shape.columns, place, |y| T::product(shape, factors, bias, y)) }
 }
 
-/// `a^T b`.
+/// `a^T b` of (inner, rows) and (inner, columns), for each of the factors `b`: its pieces and its columns.
 pub(crate) fn product_of_columns<T: Kernels + Element<Accumulator = T>>(
-    shape: ProductShape,
+    (rows, inner): (usize, usize),
     a: &[T],
-    b: &[T],
-) -> Vec<T> {
-    let kernel = |y: &mut [_]| T::product_of_columns(shape, a, b, y);
-    // SAFETY: the kernel writes all of its output.
-    unsafe { written(shape.rows * shape.columns, Place::Tensor, kernel) }.into_vec()
+    factors: &[([&[T]; 2], usize)],
+) -> Vec<Vec<T>> {
+    let mut memory: Vec<_> = factors.iter().map(|(_, columns)| uninit(rows * columns)).collect();
+    let mut products: Vec<_> =
+        factors.iter().zip(&mut memory).map(|(&(b, columns), y)| OfColumns { b, columns, y }).collect();
+    T::product_of_columns((rows, inner), a, &mut products);
+    // SAFETY: the kernel writes all of its outputs.
+    memory.into_iter().map(|memory| unsafe { assume_init(memory) }).collect()
 }
 
-/// The outputs and the cells; `gates` becomes the gates' values.
+/// The outputs, the gates' values and the cells.
 pub(crate) fn lstm_forward<T: Kernels + Element<Accumulator = T>>(
-    recurrence: &Recurrence<'_, T>,
-    gates: &mut [T],
-) -> (Vec<T>, Buffer<T>) {
-    let all = recurrence.extents.states_len();
-    let mut cells = Buffer::take(all);
+    window: &Window<'_, T>,
+) -> (Vec<T>, Buffer<T>, Buffer<T>) {
+    let all = window.extents.states_len();
+    let (mut gates, mut cells) = (Buffer::take(4 * all), Buffer::take(all));
     let kernel = |y: &mut [_]| {
         // SAFETY: the kernel stores elements only.
-        let cells = unsafe { as_uninit(&mut cells) };
-        T::lstm_forward(recurrence, Written { gates, cells, y });
+        let (gates, cells) = unsafe { (as_uninit(&mut gates), as_uninit(&mut cells)) };
+        T::lstm_forward(window, Written { gates, cells, y });
     };
     // SAFETY: the kernel writes all of its output.
     let y = unsafe { written(all, Place::Tensor, kernel) }.into_vec();
-    (y, cells)
+    (y, gates, cells)
 }
 
-/// The gradients of the sums, and of the state before the first step.
+/// The gradients of an LSTM layer's window.
+pub(crate) struct OfWindow<T: Pooled> {
+    /// Of the gates' sums.
+    pub(crate) gates: Values<T>,
+    /// Of the state before the first step.
+    pub(crate) hidden: Vec<T>,
+    pub(crate) cell: Vec<T>,
+    /// Of the inputs, if they are wanted.
+    pub(crate) x: Option<Vec<T>>,
+}
+
 pub(crate) fn lstm_backward<T: Kernels + Element<Accumulator = T>>(
-    recurrence: &Recurrence<'_, T>,
+    window: &Window<'_, T>,
     passed: &Passed<'_, T>,
-) -> (Values<T>, Vec<T>, Vec<T>) {
-    let (all, state) = (recurrence.extents.states_len(), recurrence.extents.state_len());
-    let (mut of_hidden, mut of_cell) = (uninit(state), uninit(state));
+    of_x: bool,
+) -> OfWindow<T> {
+    let (all, state) = (window.extents.states_len(), window.extents.state_len());
+    let (mut hidden, mut cell) = (uninit(state), uninit(state));
+    let mut x = of_x.then(|| uninit(window.x.len()));
     let kernel = |gates: &mut [_]| {
-        T::lstm_backward(recurrence, passed, Gradients { gates, hidden: &mut of_hidden, cell: &mut of_cell });
+        let (hidden, cell, x) = (&mut hidden[..], &mut cell[..], x.as_deref_mut());
+        T::lstm_backward(window, passed, Gradients { gates, hidden, cell, x });
     };
     // SAFETY: the kernel writes all of its outputs.
     unsafe {
         let gates = written(4 * all, Place::Workspace, kernel);
-        (gates, assume_init(of_hidden), assume_init(of_cell))
+        OfWindow { gates, hidden: assume_init(hidden), cell: assume_init(cell), x: x.map(|x| assume_init(x)) }
     }
 }
 

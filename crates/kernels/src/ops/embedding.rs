@@ -31,7 +31,7 @@ pub fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
     let op = "embedding";
     require_device(op, "weight", weight)?;
     require_two_floats(op, "weight", weight)?;
-    let (_, width) = weight.dims2().map_err(|_| wrong_shape(op, "weight", "(V, E)".into(), weight))?;
+    weight.dims2().map_err(|_| wrong_shape(op, "weight", "(V, E)".into(), weight))?;
     require_same_device(op, "ids", ids, weight.device(), "weight")?;
     require_dtype(op, "ids", ids, DType::U32).map_err(|_| Error::DType {
         op,
@@ -39,9 +39,5 @@ pub fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
         expected: "U32 row indices".into(),
         got: ids.dtype(),
     })?;
-    let flat = ids.detach().flatten_all()?.contiguous()?;
-    let rows = device::embedding(&weight.contiguous()?, &flat)?;
-    let mut shape = ids.dims().to_vec();
-    shape.push(width);
-    Ok(rows.reshape(shape)?)
+    device::embedding(&weight.contiguous()?, &ids.detach().contiguous()?)
 }

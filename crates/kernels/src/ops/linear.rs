@@ -25,14 +25,8 @@ use crate::{Error, Result, device};
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let (rows, weight, bias) = check("linear", x, weight, bias)?;
-    let outputs = weight.dims()[0];
-    let y = device::linear(&rows, &weight, bias.as_ref())?;
-    let mut shape = x.dims().to_vec();
-    if let Some(last) = shape.last_mut() {
-        *last = outputs;
-    }
-    Ok(y.reshape(shape)?)
+    let (x, weight, bias) = check("linear", x, weight, bias)?;
+    device::linear(&x, &weight, bias.as_ref())
 }
 
 /// The mean cross-entropy of `linear(x, weight, bias)` against class indices, as one graph node, for large
@@ -73,7 +67,7 @@ pub fn linear_cross_entropy(
 ) -> Result<Tensor> {
     let op = "linear_cross_entropy";
     let (x, weight, bias) = check(op, x, weight, bias)?;
-    let rows = x.dims()[0];
+    let rows = x.elem_count() / weight.dims()[1];
     require_same_device(op, "targets", targets, x.device(), "x")?;
     require_dtype(op, "targets", targets, DType::U32).map_err(|_| Error::DType {
         op,
@@ -95,7 +89,7 @@ pub fn linear_cross_entropy(
     device::linear_cross_entropy(&x, &weight, bias.as_ref(), &targets, label_smoothing)
 }
 
-/// `x` as rows, and the parameters, all contiguous.
+/// The same tensors, contiguous.
 fn check(
     op: &'static str,
     x: &Tensor,
@@ -122,6 +116,5 @@ fn check(
     if let Some(bias) = bias.filter(|bias| bias.dims() != [outputs]) {
         return Err(wrong_shape(op, "bias", format!("({outputs})"), bias));
     }
-    let rows = x.elem_count() / inputs;
-    Ok((x.contiguous()?.reshape((rows, inputs))?, weight.contiguous()?, bias.map(Tensor::contiguous).transpose()?))
+    Ok((x.contiguous()?, weight.contiguous()?, bias.map(Tensor::contiguous).transpose()?))
 }

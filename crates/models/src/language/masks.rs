@@ -5,10 +5,14 @@ use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
+use rayon::prelude::*;
 
 use crate::{Pass, Result};
 
-/// The masks of one pass. Each place in the network has a separate stream, which depends only on (seed, step, place).
+/// Values that a task draws: whole blocks of the generator.
+const TASK: usize = 1 << 14;
+
+/// The masks of one pass. Every place has its own stream, which depends only on (seed, step, place).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Masks {
     pub(super) seed: u64,
@@ -36,10 +40,19 @@ impl Masks {
         // Two bytes decide each value: the rate is met within 1 / 131,072.
         let threshold = (rate * 65_536.0).round() as u32;
         let scale = (1.0 / (1.0 - rate)) as f32;
-        let mut drawn = vec![0u8; 2 * shape.iter().product::<usize>()];
-        rng.fill_bytes(&mut drawn);
-        let kept = |pair: &[u8]| u32::from(u16::from_le_bytes([pair[0], pair[1]])) >= threshold;
-        let mask: Vec<f32> = drawn.chunks_exact(2).map(|pair| if kept(pair) { scale } else { 0.0 }).collect();
+        let kept = |pair: [u8; 2]| u32::from(u16::from_le_bytes(pair)) >= threshold;
+        let mut mask = vec![0f32; shape.iter().product()];
+        let draw = |drawn: &mut Vec<u8>, (task, mask): (usize, &mut [f32])| {
+            let mut rng = rng.clone();
+            // The generator counts words of four bytes.
+            rng.set_word_pos((task * TASK / 2) as u128);
+            let drawn = &mut drawn[..2 * mask.len()];
+            rng.fill_bytes(drawn);
+            for (value, pair) in mask.iter_mut().zip(drawn.chunks_exact(2)) {
+                *value = if kept([pair[0], pair[1]]) { scale } else { 0.0 };
+            }
+        };
+        mask.par_chunks_mut(TASK).enumerate().for_each_init(|| vec![0; 2 * TASK], draw);
         Ok(Some(Tensor::from_vec(mask, shape, device)?.to_dtype(dtype)?))
     }
 
@@ -75,6 +88,21 @@ mod tests {
         let dropped = first.iter().filter(|value| **value == 0.0).count();
         // Five standard deviations of 4,000 draws.
         assert!((dropped as f64 - 1000.0).abs() < 5.0 * 750f64.sqrt(), "{dropped}");
+    }
+
+    /// The bytes of one stream decide, whichever task draws them.
+    #[test]
+    fn tasks_continue_one_stream() {
+        let masks = Masks { seed: 5, pass: Pass::Train { step: 2 }, places: 4 };
+        let count = 2 * TASK + 33;
+        let mask = masks.mask(3, 0.5, &[count], (DType::F32, &Device::Cpu)).unwrap().unwrap().to_vec1::<f32>().unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        rng.set_stream((1 << 63) | 11);
+        let mut drawn = vec![0; 2 * count];
+        rng.fill_bytes(&mut drawn);
+        // With a rate of 1/2, the top bit of the second byte decides.
+        let expected = drawn.chunks_exact(2).map(|pair| if pair[1] >= 128 { 2.0 } else { 0.0 });
+        assert!(mask.into_iter().eq(expected));
     }
 
     #[test]

@@ -10,10 +10,10 @@ use crate::cpu::batch_norm::{self, Affine, GradientTerms, Mask, Moments, Sums};
 use crate::cpu::conv::reference;
 use crate::cpu::cross_entropy::{self, Row, Targets};
 use crate::cpu::element::Element;
-use crate::cpu::lstm::{self, Gradients, Passed, Recurrence, Written};
+use crate::cpu::lstm::{self, Gradients, Passed, Window, Written};
 use crate::cpu::memory::Buffer;
 use crate::cpu::pool;
-use crate::cpu::product::{self, Order, ProductShape};
+use crate::cpu::product::{self, OfColumns, Order, ProductShape};
 use crate::cpu::row_norm::{self, Layer, ParameterGradients, RowMoments};
 use crate::plan::{ConvShape, PoolShape};
 
@@ -149,26 +149,25 @@ pub(crate) trait Kernels: Element {
         product::reference::product(shape, factors, bias, y);
     }
 
-    /// `a^T b`.
+    /// `a^T b` for each of the products.
     fn product_of_columns(
-        shape: ProductShape,
+        extents: (usize, usize),
         a: &[Self::Accumulator],
-        b: &[Self::Accumulator],
-        y: &mut [MaybeUninit<Self::Accumulator>],
+        products: &mut [OfColumns<'_, Self::Accumulator>],
     ) {
-        product::reference::product_of_columns(shape, a, b, y);
+        product::reference::product_of_columns(extents, a, products);
     }
 
-    fn lstm_forward(recurrence: &Recurrence<'_, Self::Accumulator>, written: Written<'_, Self::Accumulator>) {
-        lstm::reference::forward(recurrence, written);
+    fn lstm_forward(window: &Window<'_, Self::Accumulator>, written: Written<'_, Self::Accumulator>) {
+        lstm::reference::forward(window, written);
     }
 
     fn lstm_backward(
-        recurrence: &Recurrence<'_, Self::Accumulator>,
+        window: &Window<'_, Self::Accumulator>,
         passed: &Passed<'_, Self::Accumulator>,
         gradients: Gradients<'_, Self::Accumulator>,
     ) {
-        lstm::reference::backward(recurrence, passed, gradients);
+        lstm::reference::backward(window, passed, gradients);
     }
 }
 

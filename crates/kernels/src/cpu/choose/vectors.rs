@@ -7,10 +7,10 @@ use crate::cpu::batch_norm::{self, Affine, GradientTerms, Mask, Moments, Sums};
 use crate::cpu::choose::Kernels;
 use crate::cpu::conv::{depthwise, direct, reference, winograd};
 use crate::cpu::cross_entropy::{self, Row, Targets};
-use crate::cpu::lstm::{self, Gradients, Passed, Recurrence, Written};
+use crate::cpu::lstm::{self, Gradients, Passed, Window, Written};
 use crate::cpu::memory::Buffer;
 use crate::cpu::pool;
-use crate::cpu::product::{self, Order, ProductShape};
+use crate::cpu::product::{self, OfColumns, Order, ProductShape};
 use crate::cpu::row_norm::{self, Layer, ParameterGradients, RowMoments};
 use crate::cpu::simd::Stored;
 use crate::plan::{ConvShape, PoolShape};
@@ -190,24 +190,24 @@ impl<S: Stored> Kernels for S {
         }
     }
 
-    fn product_of_columns(shape: ProductShape, a: &[f32], b: &[f32], y: &mut [MaybeUninit<f32>]) {
+    fn product_of_columns(extents: (usize, usize), a: &[f32], products: &mut [OfColumns<'_, f32>]) {
         match vectors() {
-            Some(set) => product::product_of_columns(set, shape, a, b, y),
-            None => product::reference::product_of_columns(shape, a, b, y),
+            Some(set) => product::product_of_columns(set, extents, a, products),
+            None => product::reference::product_of_columns(extents, a, products),
         }
     }
 
-    fn lstm_forward(recurrence: &Recurrence<'_, f32>, written: Written<'_, f32>) {
+    fn lstm_forward(window: &Window<'_, f32>, written: Written<'_, f32>) {
         match vectors() {
-            Some(set) => lstm::forward(set, recurrence, written),
-            None => lstm::reference::forward(recurrence, written),
+            Some(set) => lstm::forward(set, window, written),
+            None => lstm::reference::forward(window, written),
         }
     }
 
-    fn lstm_backward(recurrence: &Recurrence<'_, f32>, passed: &Passed<'_, f32>, gradients: Gradients<'_, f32>) {
+    fn lstm_backward(window: &Window<'_, f32>, passed: &Passed<'_, f32>, gradients: Gradients<'_, f32>) {
         match vectors() {
-            Some(set) => lstm::backward(set, recurrence, passed, gradients),
-            None => lstm::reference::backward(recurrence, passed, gradients),
+            Some(set) => lstm::backward(set, window, passed, gradients),
+            None => lstm::reference::backward(window, passed, gradients),
         }
     }
 }

@@ -12,19 +12,22 @@ use crate::cpu::graph::pass::on_the_pool;
 use crate::cpu::tensors::{tensor, with_elements};
 
 pub(crate) fn embedding<T: Element>(weight: &Tensor, ids: &Tensor) -> crate::Result<Tensor> {
-    let count = weight.dims()[0];
-    let ids = ids.to_vec1::<u32>()?;
+    let (count, width) = weight.dims2()?;
+    let shape = Shape::from([ids.dims(), &[width]].concat());
+    let ids = ids.flatten_all()?.to_vec1::<u32>()?;
     if let Some(&id) = ids.iter().find(|&&id| id as usize >= count) {
         let (op, argument, rule) = ("embedding", "ids", "below the number of rows");
         return Err(Error::Argument { op, argument, rule, value: format!("{id} of {count}") });
     }
     let (token, slot) = bundle::pair(weight, weight)?;
-    Ok(token.apply_op1(Embedding::<T> { weight: weight.clone(), ids, slot, element: PhantomData })?)
+    Ok(token.apply_op1(Embedding::<T> { weight: weight.clone(), ids, shape, slot, element: PhantomData })?)
 }
 
 struct Embedding<T> {
     weight: Tensor,
     ids: Vec<u32>,
+    /// That of the ids, and a row.
+    shape: Shape,
     slot: Slot,
     element: PhantomData<fn() -> T>,
 }
@@ -37,7 +40,7 @@ impl<T: Element> CustomOp1 for Embedding<T> {
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         let (_, width) = self.weight.dims2()?;
         let rows = with_elements::<T, _>(&self.weight, |weight| Ok(rows(weight, width, &self.ids)))?;
-        Ok((T::to_cpu_storage_owned(rows), (self.ids.len(), width).into()))
+        Ok((T::to_cpu_storage_owned(rows), self.shape.clone()))
     }
 
     fn bwd(&self, token: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {

@@ -94,10 +94,10 @@ impl Layer {
             false => None,
         };
         let weight = match self.weight.track_op() {
-            true => Some(with_elements::<T, _>(x, |x| {
-                let shape = ProductShape { rows: columns, inner: rows, columns: inner };
-                Ok(tensor(on_the_pool(|| run::product_of_columns(shape, dy, x)), self.weight.shape()))
-            })?),
+            true => with_elements::<T, _>(x, |x| {
+                let mut gradients = on_the_pool(|| run::product_of_columns((columns, rows), dy, &[([x, &[]], inner)]));
+                Ok(gradients.pop().map(|gradient| tensor(gradient, self.weight.shape())))
+            })?,
             false => None,
         };
         let bias = self.bias.as_ref().filter(|bias| bias.track_op());
@@ -118,10 +118,12 @@ impl<T: Kernels + Element<Accumulator = T>> CustomOp2 for Linear<T> {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = elements::<T>(x, layout)?;
-        let shape = self.layer.shape(x.len());
-        let y = self.layer.forward(x, Place::Tensor)?.into_vec();
-        Ok((T::to_cpu_storage_owned(y), (shape.rows, shape.columns).into()))
+        let y = self.layer.forward(elements::<T>(x, layout)?, Place::Tensor)?.into_vec();
+        let mut shape = layout.shape().dims().to_vec();
+        if let Some(last) = shape.last_mut() {
+            *last = self.layer.weight.dims()[0];
+        }
+        Ok((T::to_cpu_storage_owned(y), shape.into()))
     }
 
     fn bwd(&self, x: &Tensor, token: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {

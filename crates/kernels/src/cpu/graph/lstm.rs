@@ -1,5 +1,4 @@
-//! An LSTM layer as a graph node. It keeps gates and cells; the backward pass computes the gradients of the gates' sums, then
-//! all other gradients as matrix products.
+//! An LSTM layer: forward keeps gates and cells; backward forms the gradients of all sums, of which the rest is products.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
@@ -9,9 +8,9 @@ use crate::cpu::choose::Kernels;
 use crate::cpu::element::Element;
 use crate::cpu::graph::kept::Kept;
 use crate::cpu::graph::pass::on_the_pool;
-use crate::cpu::lstm::{Extents, Passed, Recurrence};
-use crate::cpu::memory::{Buffer, Place, Values};
-use crate::cpu::product::{Order, ProductShape, column_sums};
+use crate::cpu::lstm::{Extents, Passed, Window};
+use crate::cpu::memory::Buffer;
+use crate::cpu::product::column_sums;
 use crate::cpu::run;
 use crate::cpu::tensors::{elements, tensor, with_elements};
 use crate::plan::LstmPlan;
@@ -53,24 +52,31 @@ struct LstmNode<T: Kernels> {
     /// Where the gradient of the last cell state comes from.
     of_cell: Slot,
     /// Gates and cells of all steps.
-    saved: Kept<(Values<T>, Buffer<T>)>,
+    saved: Kept<(Buffer<T>, Buffer<T>)>,
 }
 
 impl<T: Kernels + Element<Accumulator = T>> LstmNode<T> {
     fn extents(&self) -> Extents {
-        Extents { steps: self.plan.steps, batch: self.plan.batch, hidden: self.plan.hidden }
+        let LstmPlan { steps, batch, inputs, hidden, .. } = self.plan;
+        Extents { steps, batch, inputs, hidden }
     }
 
-    /// Extents of the products: rows of all steps, inputs, sums.
-    fn sizes(&self) -> (usize, usize, usize) {
-        (self.plan.steps * self.plan.batch, self.plan.inputs, 4 * self.plan.hidden)
-    }
-
-    fn with_recurrence<R>(&self, f: impl FnOnce(&Recurrence<'_, T>) -> Result<R>) -> Result<R> {
-        with_elements::<T, _>(&self.plan.layer.weight_hh, |weight| {
-            with_elements::<T, _>(&self.plan.state.hidden, |hidden| {
-                with_elements::<T, _>(&self.plan.state.cell, |cell| {
-                    f(&Recurrence { extents: self.extents(), weight, hidden, cell })
+    /// Runs `f`, on the pool, on the window that `x` and the plan's tensors are; the bias is of no use backward.
+    fn with_window<R: Send>(
+        &self,
+        x: &[T],
+        bias: Option<&[T]>,
+        f: impl FnOnce(&Window<'_, T>) -> R + Send,
+    ) -> Result<R> {
+        let LstmPlan { layer, state, .. } = &self.plan;
+        with_elements::<T, _>(&layer.weight_ih, |weight_ih| {
+            with_elements::<T, _>(&layer.weight_hh, |weight_hh| {
+                with_elements::<T, _>(&state.hidden, |hidden| {
+                    with_elements::<T, _>(&state.cell, |cell| {
+                        let extents = self.extents();
+                        let window = Window { extents, x, weight_ih, weight_hh, bias, hidden, cell };
+                        Ok(on_the_pool(|| f(&window)))
+                    })
                 })
             })
         })
@@ -85,82 +91,64 @@ impl<T: Kernels + Element<Accumulator = T>> LstmNode<T> {
     }
 
     fn forward(&self, x: &[T]) -> Result<Vec<T>> {
-        let (rows, inner, columns) = self.sizes();
-        let shape = ProductShape { rows, inner, columns };
         let bias = self.bias()?;
-        let mut gates = with_elements::<T, _>(&self.plan.layer.weight_ih, |weight| {
-            let factors = (x, weight, Order::Columns);
-            Ok(on_the_pool(|| run::product(shape, factors, bias.as_deref(), Place::Workspace)))
-        })?;
-        let (y, cells) =
-            self.with_recurrence(|recurrence| Ok(on_the_pool(|| run::lstm_forward(recurrence, &mut gates))))?;
+        let (y, gates, cells) = self.with_window(x, bias.as_deref(), run::lstm_forward)?;
         self.saved.set((gates, cells));
         Ok(y)
     }
 
-    /// Returns the gradient of the input and stores all others in their slots.
+    /// The gradient of the input; those of everything else are put in their slots.
     fn backward(&self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let Some(saved) = self.saved.get() else { candle_core::bail!("lstm: backward without forward") };
         let (gates, cells) = &*saved;
         let LstmPlan { layer, state, .. } = &self.plan;
-        let (rows, inputs, sums) = self.sizes();
-        let (d_sums, d_hidden, d_cell) = with_elements::<T, _>(&dy.contiguous()?, |dy| {
+        let of_x = x.track_op();
+        let of_window = with_elements::<T, _>(&dy.contiguous()?, |dy| {
             let run = |d_cell: Option<&[T]>| {
                 let passed = Passed { gates, cells, dy, d_cell };
-                self.with_recurrence(|recurrence| Ok(on_the_pool(|| run::lstm_backward(recurrence, &passed))))
+                with_elements::<T, _>(x, |x| {
+                    self.with_window(x, None, |window| run::lstm_backward(window, &passed, of_x))
+                })
             };
             match self.of_cell.take_any().and_then(|mut gradients| gradients.pop().flatten()) {
                 Some(d_cell) => with_elements::<T, _>(&d_cell, |d_cell| run(Some(d_cell))),
                 None => run(None),
             }
         })?;
-        let (d_hidden, d_cell) = (tensor(d_hidden, state.hidden.shape()), tensor(d_cell, state.cell.shape()));
-        self.of_state.put(vec![Some(d_hidden), Some(d_cell)]);
-
-        let weight_gradient = |of: &Tensor, input: &[T]| {
-            let shape = ProductShape { rows: sums, inner: rows, columns: of.dims()[1] };
-            tensor(on_the_pool(|| run::product_of_columns(shape, &d_sums, input)), of.shape())
-        };
-        let (ih, hh) = (&layer.weight_ih, &layer.weight_hh);
-        let of_ih = match ih.track_op() {
-            true => Some(with_elements::<T, _>(x, |x| Ok(weight_gradient(ih, x)))?),
-            false => None,
-        };
-        let of_hh = match hh.track_op() {
-            true => Some(weight_gradient(hh, &self.states_before(y)?)),
-            false => None,
-        };
-        self.of_weights.put(vec![of_ih, of_hh]);
+        let d_hidden = tensor(of_window.hidden, state.hidden.shape());
+        self.of_state.put(vec![Some(d_hidden), Some(tensor(of_window.cell, state.cell.shape()))]);
+        self.of_weights.put(self.weight_gradients(x, y, &of_window.gates)?);
         if let (Some(slot), Some((ih, hh))) = (&self.of_biases, &layer.biases) {
-            let gradient = tensor(on_the_pool(|| column_sums(&d_sums, sums)), sums);
+            let sums = 4 * self.plan.hidden;
+            let gradient = tensor(on_the_pool(|| column_sums(&of_window.gates, sums)), sums);
             let of = |bias: &Tensor| bias.track_op().then(|| gradient.clone());
             slot.put(vec![of(ih), of(hh)]);
         }
-        if !x.track_op() {
-            return Ok(None);
-        }
-        let shape = ProductShape { rows, inner: sums, columns: inputs };
-        let dx = with_elements::<T, _>(ih, |weight| {
-            let factors = (&d_sums[..], weight, Order::Rows);
-            Ok(on_the_pool(|| run::product(shape, factors, None, Place::Tensor)))
-        })?;
-        Ok(Some(tensor(dx.into_vec(), x.shape())))
+        Ok(of_window.x.map(|dx| tensor(dx, x.shape())))
     }
 
-    /// The recurrent input of each step: the first state, then all outputs but the last.
-    fn states_before(&self, y: &Tensor) -> Result<Buffer<T>> {
-        let extents = self.extents();
-        let (state, all) = (extents.state_len(), extents.states_len());
-        let mut before = Buffer::take(all);
-        with_elements::<T, _>(&self.plan.state.hidden, |hidden| {
-            before[..state].copy_from_slice(hidden);
-            Ok(())
+    /// Those of both weights, if they are wanted: the gradients of the gates' sums times the inputs, and times the states before each step, which
+    /// are the first one and all outputs but the last.
+    fn weight_gradients(&self, x: &Tensor, y: &Tensor, d_gates: &[T]) -> Result<Vec<Option<Tensor>>> {
+        let LstmPlan { layer, state, steps, batch, inputs, hidden } = &self.plan;
+        let weights = [&layer.weight_ih, &layer.weight_hh];
+        let gradients = with_elements::<T, _>(x, |x| {
+            with_elements::<T, _>(&state.hidden, |first| {
+                with_elements::<T, _>(y, |y| {
+                    let factors = [([x, &[]], *inputs), ([first, &y[..y.len() - first.len()]], *hidden)];
+                    let wanted: Vec<_> =
+                        weights.iter().zip(factors).filter(|(weight, _)| weight.track_op()).map(|(_, f)| f).collect();
+                    let extents = (4 * hidden, steps * batch);
+                    Ok(on_the_pool(|| run::product_of_columns(extents, d_gates, &wanted)))
+                })
+            })
         })?;
-        with_elements::<T, _>(y, |y| {
-            before[state..].copy_from_slice(&y[..all - state]);
-            Ok(())
-        })?;
-        Ok(before)
+        let mut gradients = gradients.into_iter();
+        let of = |weight: &Tensor| -> Option<Tensor> {
+            let gradient = if weight.track_op() { gradients.next() } else { None };
+            gradient.map(|gradient| tensor(gradient, weight.shape()))
+        };
+        Ok(weights.map(of).into())
     }
 }
 
@@ -179,10 +167,10 @@ impl<T: Kernels + Element<Accumulator = T>> CustomOp2 for LstmNode<T> {
     }
 }
 
-/// The last cell state, as a node after the outputs. It passes its gradient to the layer's node, which candle reaches later.
+/// The last cell state, as a node behind the outputs. It hands its gradient to the layer's node, which candle reaches later.
 struct LastCell<T: Kernels> {
     shape: (usize, usize),
-    saved: Kept<(Values<T>, Buffer<T>)>,
+    saved: Kept<(Buffer<T>, Buffer<T>)>,
     of_cell: Slot,
 }
 
@@ -200,7 +188,7 @@ impl<T: Kernels> CustomOp1 for LastCell<T> {
 
     fn bwd(&self, y: &Tensor, _: &Tensor, d_cell: &Tensor) -> Result<Option<Tensor>> {
         self.of_cell.put(vec![Some(d_cell.contiguous()?)]);
-        // The cell state does not depend on the outputs, but candle must continue to their node.
+        // Of the outputs it is no function, but candle is to go on to their node.
         y.zeros_like().map(Some)
     }
 }

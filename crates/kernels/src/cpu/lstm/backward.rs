@@ -1,102 +1,105 @@
-//! The backward pass on vectors: for each step, first the cells, then the product that gives the previous step's gradient.
+//! Backward on vectors. A task takes a few steps back, each of which is first the cells, then the product that carries the gradient to the
+//! step before, and forms the gradient of their inputs.
 
 use rayon::prelude::*;
 
 use super::forward::tanh;
 use crate::InstructionSet;
-use crate::cpu::lstm::{Extents, Gradients, Passed, Recurrence};
-use crate::cpu::memory::Buffer;
-use crate::cpu::product::{Order, pack, share, tile_of};
-use crate::cpu::simd::microkernel::reduce;
-use crate::cpu::simd::{Shared, Stored, Vector, dispatch, lanes};
+use crate::cpu::lstm::{Extents, Gradients, Passed, Window, steps_at_once};
+use crate::cpu::product::{Order, Panels, Product, multiply_rows, share};
+use crate::cpu::simd::{Shared, Stored, Vector, dispatch};
 
 /// See [`crate::cpu::lstm::reference::backward`]. Gradients within 2^-100 of zero are zero.
 pub(crate) fn backward(
     set: InstructionSet,
-    recurrence: &Recurrence<'_, f32>,
+    window: &Window<'_, f32>,
     passed: &Passed<'_, f32>,
     gradients: Gradients<'_, f32>,
 ) {
-    recurrence.check();
-    let extents = recurrence.extents;
-    let Extents { batch, hidden, .. } = extents;
-    let (states, state) = (extents.states_len(), extents.state_len());
-    assert!(passed.gates.len() == 4 * states && passed.cells.len() == states, "lengths");
-    assert!(passed.dy.len() == states && gradients.gates.len() == 4 * states, "lengths");
-    assert!(passed.d_cell.is_none_or(|d_cell| d_cell.len() == state), "lengths");
-    assert!(gradients.hidden.len() == state && gradients.cell.len() == state, "lengths");
+    window.check();
+    passed.check(window.extents);
+    gradients.check(window.extents);
+    let Extents { batch, inputs, hidden, .. } = window.extents;
     if batch == 0 || hidden == 0 {
         return;
     }
-    let padded = hidden.next_multiple_of(lanes(set));
-    let mut packed = Buffer::<f32>::take(4 * hidden * padded);
-    pack(recurrence.weight, Order::Rows, (4 * hidden, hidden, padded), 2 * lanes(set), &mut packed);
-    let (gates, to_hidden) = (Shared::output(gradients.gates), Shared::output(gradients.hidden));
-    let to_cell = Shared::output(gradients.cell);
-    let task = Task { recurrence, passed, packed: &packed, padded, gates, to_hidden, to_cell };
+    let gates = Shared::output(gradients.gates);
+    let to_before = Panels::new(set, (4 * hidden, hidden), (window.weight_hh, Order::Rows), None);
+    let to_inputs = gradients.x.map(|x| {
+        let weight = Panels::new(set, (4 * hidden, inputs), (window.weight_ih, Order::Rows), None);
+        (weight, Shared::output(x))
+    });
+    let task = Task {
+        window,
+        passed,
+        gates,
+        to_before: &to_before,
+        to_inputs: to_inputs.as_ref().map(|(second, y)| Product { a: gates, second, y: *y }),
+        to_hidden: Shared::output(gradients.hidden),
+        to_cell: Shared::output(gradients.cell),
+    };
     let tasks = rayon::current_num_threads().min(batch);
     (0..tasks).into_par_iter().with_max_len(1).for_each(|index| {
         let rows = share(batch, tasks, index);
-        let mut carried = Buffer::<f32>::take(2 * rows.len() * padded);
-        carried.fill(0.0);
         // SAFETY: lengths were asserted; no other task has these sequences.
-        unsafe { run(set, &task, rows.start, rows.end, Shared::new(&mut carried)) };
+        unsafe { run(set, &task, rows.start, rows.end) };
     });
 }
 
 struct Task<'a> {
-    recurrence: &'a Recurrence<'a, f32>,
+    window: &'a Window<'a, f32>,
     passed: &'a Passed<'a, f32>,
-    packed: &'a [f32],
-    /// Units filled up to whole vectors.
-    padded: usize,
+    /// The gradients of the gates' sums.
     gates: Shared,
+    /// What these are multiplied by on the way to the step before.
+    to_before: &'a Panels,
+    /// What becomes the gradient of the inputs.
+    to_inputs: Option<Product<'a>>,
     to_hidden: Shared,
     to_cell: Shared,
 }
 
 dispatch! {
-    /// Sequences `first` to `last` through all steps; `carried` holds the gradients of their outputs, then of their cells.
-    fn run(task: &Task<'_>, first: usize, last: usize, carried: Shared) = run_body
+    /// Sequences `first` to `last` through all steps.
+    fn run(task: &Task<'_>, first: usize, last: usize) = run_body
 }
 
 #[inline(always)]
-unsafe fn run_body<V: Vector>(task: &Task<'_>, first: usize, last: usize, carried: Shared) {
-    let Extents { steps, batch, hidden } = task.recurrence.extents;
-    let (padded, count) = (task.padded, last - first);
-    // SAFETY: rows and units lie within the extents; `carried` holds two rows of padded units for each sequence.
+unsafe fn run_body<V: Vector>(task: &Task<'_>, first: usize, last: usize) {
+    let Extents { steps, batch, hidden, .. } = task.window.extents;
+    let count = last - first;
+    // What comes back from the step behind lies where it goes in the end: the gradients of these outputs, and of their cells.
+    // SAFETY: this task alone has these sequences; rows, units and panels lie within the extents.
     unsafe {
-        let cell = carried.from(count * padded);
-        if let Some(d_cell) = task.passed.d_cell {
-            for row in 0..count {
-                let from = d_cell.as_ptr().add((first + row) * hidden);
-                std::ptr::copy_nonoverlapping(from, cell.at(row * padded), hidden);
-            }
+        let (dh, dc) = (task.to_hidden.from(first * hidden), task.to_cell.from(first * hidden));
+        for at in 0..count * hidden {
+            *dh.at(at) = 0.0;
+            *dc.at(at) = task.passed.d_cell.map_or(0.0, |d_cell| d_cell[first * hidden + at]);
         }
-        for step in (0..steps).rev() {
-            for row in 0..count {
-                let mut unit = 0;
-                while unit < hidden {
-                    let (dh, dc) = (carried.at(row * padded + unit), cell.at(row * padded + unit));
-                    cells_of::<V>(task, step, first + row, unit, dh, dc);
-                    unit += V::LANES;
+        let at_once = steps_at_once(task.window.extents, count);
+        let mut end = steps;
+        while end > 0 {
+            let steps = end.saturating_sub(at_once)..end;
+            for step in steps.clone().rev() {
+                let row = step * batch + first;
+                for at in 0..count {
+                    for unit in (0..hidden).step_by(V::LANES) {
+                        let (dh, dc) = (dh.at(at * hidden + unit), dc.at(at * hidden + unit));
+                        cells_of::<V>(task, step, first + at, unit, dh, dc);
+                    }
+                }
+                let carry = Product { a: task.gates.from(row * 4 * hidden), second: task.to_before, y: dh };
+                multiply_rows::<V>(carry, 0..count, 0..task.to_before.count());
+            }
+            if let Some(to_inputs) = task.to_inputs {
+                for panel in 0..to_inputs.second.count() {
+                    for step in steps.clone() {
+                        let row = step * batch + first;
+                        multiply_rows::<V>(to_inputs, row..row + count, panel..panel + 1);
+                    }
                 }
             }
-            let mut column = 0;
-            while column < padded {
-                if padded - column >= 2 * V::LANES {
-                    carry::<V, 2>(task, step * batch + first, count, column, carried);
-                    column += 2 * V::LANES;
-                } else {
-                    carry::<V, 1>(task, step * batch + first, count, column, carried);
-                    column += V::LANES;
-                }
-            }
-        }
-        for row in 0..count {
-            let at = (first + row) * hidden;
-            std::ptr::copy_nonoverlapping(carried.at(row * padded), task.to_hidden.at(at), hidden);
-            std::ptr::copy_nonoverlapping(cell.at(row * padded), task.to_cell.at(at), hidden);
+            end = steps.start;
         }
     }
 }
@@ -104,7 +107,7 @@ unsafe fn run_body<V: Vector>(task: &Task<'_>, first: usize, last: usize, carrie
 /// A vector of units of a sequence: the gradients of its four sums, and of the cell before.
 #[inline(always)]
 unsafe fn cells_of<V: Vector>(task: &Task<'_>, step: usize, row: usize, unit: usize, dh: *mut f32, dc: *mut f32) {
-    let Extents { batch, hidden, .. } = task.recurrence.extents;
+    let Extents { batch, hidden, .. } = task.window.extents;
     let left = hidden - unit;
     // SAFETY: rows and units lie within the extents; lanes beyond the units are neither read nor written.
     unsafe {
@@ -115,7 +118,7 @@ unsafe fn cells_of<V: Vector>(task: &Task<'_>, step: usize, row: usize, unit: us
         let (g, o) = (f32::load_left::<V>(gate(2), left), f32::load_left::<V>(gate(3), left));
         let cells = task.passed.cells.as_ptr();
         let before = match step {
-            0 => task.recurrence.cell.as_ptr().add(row * hidden + unit),
+            0 => task.window.cell.as_ptr().add(row * hidden + unit),
             _ => cells.add(at - batch * hidden),
         };
         let before = f32::load_left::<V>(before, left);
@@ -137,8 +140,8 @@ unsafe fn cells_of<V: Vector>(task: &Task<'_>, step: usize, row: usize, unit: us
     }
 }
 
-/// Sets gradients near zero to zero; NaN stays NaN. Behind a nearly closed gate, gradients shrink from step to step, and
-/// products of subnormal numbers (below 2^-126) take a hundred times as long, long after they stop contributing to sums.
+/// Gradients that gates have all but closed on shrink from step to step, and below 2^-126 processors take a hundred times as long for a
+/// product. Long before that they add nothing to any sum: zero instead, NaN stays NaN.
 #[inline(always)]
 unsafe fn flushed<V: Vector>(x: V) -> V {
     // SAFETY: the caller has the instructions.
@@ -147,31 +150,3 @@ unsafe fn flushed<V: Vector>(x: V) -> V {
 
 /// 2^-100.
 const SMALLEST: f32 = f32::from_bits(27 << 23);
-
-/// A panel of the gradient of the previous step's outputs: the gradients of the sums times the weight.
-#[inline(always)]
-unsafe fn carry<V: Vector, const NR: usize>(task: &Task<'_>, row: usize, count: usize, column: usize, carried: Shared) {
-    let inner = 4 * task.recurrence.extents.hidden;
-    for index in 0..count.div_ceil(V::TILE_ROWS) {
-        let tile = share(count, count.div_ceil(V::TILE_ROWS), index);
-        macro_rules! tile {
-            ($rows:literal) => {
-                // SAFETY: the tile's rows lie within the gradients and within `carried`, whose rows are whole vectors.
-                unsafe {
-                    let mut acc = [[V::splat(0.0); NR]; $rows];
-                    let mut rows = [task.packed.as_ptr(); $rows];
-                    for i in 0..$rows {
-                        rows[i] = task.gates.at((row + tile.start + i) * inner);
-                    }
-                    reduce::<V, $rows, NR>(&mut acc, rows, task.packed.as_ptr().add(column * inner), inner);
-                    for i in 0..$rows {
-                        for j in 0..NR {
-                            acc[i][j].store(carried.at((tile.start + i) * task.padded + column + j * V::LANES));
-                        }
-                    }
-                }
-            };
-        }
-        tile_of!(tile.len(), V::TILE_ROWS, tile);
-    }
-}

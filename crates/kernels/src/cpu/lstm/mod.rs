@@ -1,9 +1,8 @@
-//! The recurrence of an LSTM layer: the reference, and the fast version that is tested against it.
+//! An LSTM layer over a window of steps: the definition, and the fast form that is held against it.
 //!
-//! With `a = W_ih x + b_ih + W_hh h' + b_hh` in four parts of `hidden` numbers, in PyTorch's order: `i = s(a1)`,
-//! `f = s(a2)`, `g = tanh(a3)`, `o = s(a4)`, `c = f c' + i g`, `h = o tanh(c)`. The input's part of `a` is computed before,
-//! for all steps at once; the gradients of weights and input are computed afterwards. Sequences are independent, so each
-//! task runs some of them through all steps without synchronisation.
+//! With `a = W_ih x + b_ih + W_hh h' + b_hh` in four parts of `hidden` numbers, PyTorch's order: `i = s(a1)`, `f = s(a2)`,
+//! `g = tanh(a3)`, `o = s(a4)`, `c = f c' + i g`, `h = o tanh(c)`. What goes to the weights is summed afterwards. Sequences
+//! know nothing of one another, so each task takes some of them through all steps and waits for nobody.
 #![allow(unsafe_code, reason = "vector instructions and output memory that is written before it is read")]
 #![allow(clippy::needless_range_loop, reason = "registers are indexed by constants, which iterators hide")]
 
@@ -16,54 +15,74 @@ use std::mem::MaybeUninit;
 pub(crate) use backward::backward;
 pub(crate) use forward::forward;
 
-/// Extents of the recurrence.
+/// Extents of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extents {
     pub(crate) steps: usize,
     pub(crate) batch: usize,
+    pub(crate) inputs: usize,
     pub(crate) hidden: usize,
 }
 
 impl Extents {
-    /// Number of elements of a state.
+    /// Numbers of a state.
     pub(crate) fn state_len(&self) -> usize {
         self.batch * self.hidden
     }
-    /// Number of elements of the states of all steps.
+    /// Those of all steps.
     pub(crate) fn states_len(&self) -> usize {
         self.steps * self.state_len()
     }
 }
 
-/// Inputs of both passes: the recurrent weight (4 hidden, hidden) and the first state, two times (batch, hidden).
+/// What both passes read: inputs, parameters, and the state before the first step.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Recurrence<'a, T> {
+pub(crate) struct Window<'a, T> {
     pub(crate) extents: Extents,
-    pub(crate) weight: &'a [T],
+    /// (steps, batch, inputs).
+    pub(crate) x: &'a [T],
+    /// (4 hidden, inputs).
+    pub(crate) weight_ih: &'a [T],
+    /// (4 hidden, hidden).
+    pub(crate) weight_hh: &'a [T],
+    /// The sum of both biases, (4 hidden).
+    pub(crate) bias: Option<&'a [T]>,
+    /// (batch, hidden).
     pub(crate) hidden: &'a [T],
+    /// (batch, hidden).
     pub(crate) cell: &'a [T],
 }
 
-impl<T> Recurrence<'_, T> {
+impl<T> Window<'_, T> {
     fn check(&self) {
-        let Extents { hidden, .. } = self.extents;
+        let Extents { steps, batch, inputs, hidden } = self.extents;
         let state = self.extents.state_len();
-        assert!(self.weight.len() == 4 * hidden * hidden, "recurrent weight");
+        assert!(self.x.len() == steps * batch * inputs, "inputs");
+        assert!(self.weight_ih.len() == 4 * hidden * inputs, "input weight");
+        assert!(self.weight_hh.len() == 4 * hidden * hidden, "recurrent weight");
+        assert!(self.bias.is_none_or(|bias| bias.len() == 4 * hidden), "bias");
         assert!(self.hidden.len() == state && self.cell.len() == state, "state");
     }
 }
 
-/// Outputs of the forward pass.
+/// What the forward pass writes.
 pub(crate) struct Written<'a, T> {
-    /// (steps, batch, 4 hidden): initially the input's part of the sums, finally the gates' values.
-    pub(crate) gates: &'a mut [T],
+    /// (steps, batch, 4 hidden): the gates' values.
+    pub(crate) gates: &'a mut [MaybeUninit<T>],
     /// (steps, batch, hidden).
     pub(crate) cells: &'a mut [MaybeUninit<T>],
     /// (steps, batch, hidden): the outputs.
     pub(crate) y: &'a mut [MaybeUninit<T>],
 }
 
-/// Inputs of the backward pass: results of the forward pass, and the gradients of the outputs and of the last cell state.
+impl<T> Written<'_, T> {
+    fn check(&self, extents: Extents) {
+        let states = extents.states_len();
+        assert!(self.gates.len() == 4 * states && self.cells.len() == states && self.y.len() == states, "lengths");
+    }
+}
+
+/// What the backward pass reads of the forward pass, and the gradients it starts from: of the outputs, and of the last cell state.
 pub(crate) struct Passed<'a, T> {
     pub(crate) gates: &'a [T],
     pub(crate) cells: &'a [T],
@@ -71,11 +90,39 @@ pub(crate) struct Passed<'a, T> {
     pub(crate) d_cell: Option<&'a [T]>,
 }
 
-/// Outputs of the backward pass.
+impl<T> Passed<'_, T> {
+    fn check(&self, extents: Extents) {
+        let states = extents.states_len();
+        assert!(self.gates.len() == 4 * states && self.cells.len() == states && self.dy.len() == states, "lengths");
+        assert!(self.d_cell.is_none_or(|d_cell| d_cell.len() == extents.state_len()), "lengths");
+    }
+}
+
+/// What the backward pass writes.
 pub(crate) struct Gradients<'a, T> {
-    /// Of the sums, (steps, batch, 4 hidden).
+    /// Of the gates' sums, (steps, batch, 4 hidden).
     pub(crate) gates: &'a mut [MaybeUninit<T>],
     /// Of the state before the first step.
     pub(crate) hidden: &'a mut [MaybeUninit<T>],
     pub(crate) cell: &'a mut [MaybeUninit<T>],
+    /// Of the inputs, if it is wanted.
+    pub(crate) x: Option<&'a mut [MaybeUninit<T>]>,
+}
+
+impl<T> Gradients<'_, T> {
+    fn check(&self, extents: Extents) {
+        let (states, state) = (extents.states_len(), extents.state_len());
+        assert!(self.gates.len() == 4 * states, "lengths");
+        assert!(self.hidden.len() == state && self.cell.len() == state, "lengths");
+        let inputs = extents.steps * extents.batch * extents.inputs;
+        assert!(self.x.as_ref().is_none_or(|x| x.len() == inputs), "lengths");
+    }
+}
+
+/// Gates, or their gradients, of so many values stay in the second cache while the input's product and the recurrence meet them.
+const IN_CACHE: usize = 1 << 16;
+
+/// Steps of `rows` sequences that a task forms products for at once.
+fn steps_at_once(extents: Extents, rows: usize) -> usize {
+    (IN_CACHE / (4 * extents.hidden * rows).max(1)).clamp(1, extents.steps.max(1))
 }

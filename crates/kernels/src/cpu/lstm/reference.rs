@@ -1,45 +1,48 @@
-//! The recurrence literally as its formulas, in double precision.
+//! The layer as its formulas read, in double precision.
 
 use rayon::prelude::*;
 
 use crate::cpu::element::Element;
-use crate::cpu::lstm::{Gradients, Passed, Recurrence, Written};
+use crate::cpu::lstm::{Extents, Gradients, Passed, Window, Written};
 use crate::cpu::simd::Shared;
 
 fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
+fn dot<T: Element>(weight: &[T], x: impl Iterator<Item = f64>) -> f64 {
+    weight.iter().zip(x).map(|(w, x)| w.to_f64() * x).sum()
+}
+
 /// Outputs, cells and gates of all steps.
-pub(crate) fn forward<T: Element>(recurrence: &Recurrence<'_, T>, written: Written<'_, T>) {
-    recurrence.check();
-    let extents = recurrence.extents;
-    let (steps, batch, width) = (extents.steps, extents.batch, extents.hidden);
+pub(crate) fn forward<T: Element>(window: &Window<'_, T>, written: Written<'_, T>) {
+    window.check();
+    written.check(window.extents);
+    let Extents { steps, batch, inputs, hidden: width } = window.extents;
     let Written { gates, cells, y } = written;
-    assert!(gates.len() == 4 * extents.states_len() && cells.len() == extents.states_len(), "lengths");
-    assert!(y.len() == extents.states_len(), "lengths");
-    let (gates, cells, y) = (Shared::new(gates), Shared::output(cells), Shared::output(y));
+    let (gates, cells, y) = (Shared::output(gates), Shared::output(cells), Shared::output(y));
     (0..batch).into_par_iter().for_each(|row| {
         let start = row * width..(row + 1) * width;
-        let mut h: Vec<f64> = recurrence.hidden[start.clone()].iter().map(|value| value.to_f64()).collect();
-        let mut c: Vec<f64> = recurrence.cell[start].iter().map(|value| value.to_f64()).collect();
+        let mut h: Vec<f64> = window.hidden[start.clone()].iter().map(|value| value.to_f64()).collect();
+        let mut c: Vec<f64> = window.cell[start].iter().map(|value| value.to_f64()).collect();
         for step in 0..steps {
             let at = (step * batch + row) * width;
+            let x = &window.x[(step * batch + row) * inputs..][..inputs];
             let before = h.clone();
             for unit in 0..width {
                 let mut values = [0.0; 4];
                 for (gate, value) in values.iter_mut().enumerate() {
-                    let filter = &recurrence.weight[(gate * width + unit) * width..][..width];
-                    let product: f64 = filter.iter().zip(&before).map(|(w, h)| w.to_f64() * h).sum();
-                    // SAFETY: within the lengths asserted above; only this task has sequence `row`.
-                    let input = unsafe { *gates.at(4 * at + gate * width + unit) };
-                    let sum = input.to_f64() + product;
+                    let index = gate * width + unit;
+                    let bias = window.bias.map_or(0.0, |bias| bias[index].to_f64());
+                    let of_x = dot(&window.weight_ih[index * inputs..][..inputs], x.iter().map(|x| x.to_f64()));
+                    let of_h = dot(&window.weight_hh[index * width..][..width], before.iter().copied());
+                    let sum = bias + of_x + of_h;
                     *value = if gate == 2 { sum.tanh() } else { logistic(sum) };
                 }
                 let [i, f, g, o] = values;
                 c[unit] = f * c[unit] + i * g;
                 h[unit] = o * c[unit].tanh();
-                // SAFETY: as above.
+                // SAFETY: within the lengths asserted above; only this task has sequence `row`.
                 unsafe {
                     for (gate, value) in values.into_iter().enumerate() {
                         *gates.at(4 * at + gate * width + unit) = T::from_f64(value);
@@ -52,22 +55,16 @@ pub(crate) fn forward<T: Element>(recurrence: &Recurrence<'_, T>, written: Writt
     });
 }
 
-/// The gradients of the sums and of the state before the first step.
-pub(crate) fn backward<T: Element>(
-    recurrence: &Recurrence<'_, T>,
-    passed: &Passed<'_, T>,
-    gradients: Gradients<'_, T>,
-) {
-    recurrence.check();
-    let extents = recurrence.extents;
-    let (steps, batch, width) = (extents.steps, extents.batch, extents.hidden);
-    let (states, state) = (extents.states_len(), extents.state_len());
-    assert!(passed.gates.len() == 4 * states && passed.cells.len() == states, "lengths");
-    assert!(passed.dy.len() == states && gradients.gates.len() == 4 * states, "lengths");
-    assert!(passed.d_cell.is_none_or(|d_cell| d_cell.len() == state), "lengths");
-    assert!(gradients.hidden.len() == state && gradients.cell.len() == state, "lengths");
+/// The gradients of the sums, of the state before the first step, and of the inputs.
+pub(crate) fn backward<T: Element>(window: &Window<'_, T>, passed: &Passed<'_, T>, gradients: Gradients<'_, T>) {
+    window.check();
+    passed.check(window.extents);
+    gradients.check(window.extents);
+    let Extents { steps, batch, inputs, hidden: width } = window.extents;
+    let state = window.extents.state_len();
     let to_gates = Shared::output(gradients.gates);
     let (to_hidden, to_cell) = (Shared::output(gradients.hidden), Shared::output(gradients.cell));
+    let to_x = gradients.x.map(Shared::output);
     (0..batch).into_par_iter().for_each(|row| {
         // What comes back from the step behind: of the output, and of the cell.
         let mut dh = vec![0.0; width];
@@ -81,7 +78,7 @@ pub(crate) fn backward<T: Element>(
             for unit in 0..width {
                 let [i, f, g, o] = [0, 1, 2, 3].map(|gate| passed.gates[4 * at + gate * width + unit].to_f64());
                 let before = match step {
-                    0 => recurrence.cell[row * width + unit],
+                    0 => window.cell[row * width + unit],
                     _ => passed.cells[at - state + unit],
                 };
                 let tanh = passed.cells[at + unit].to_f64().tanh();
@@ -94,11 +91,17 @@ pub(crate) fn backward<T: Element>(
                 dc[unit] = d * f;
             }
             dh.fill(0.0);
-            for (sum, filter) in sums.iter().zip(recurrence.weight.chunks_exact(width)) {
-                dh.iter_mut().zip(filter).for_each(|(dh, w)| *dh += sum * w.to_f64());
+            add_rows(&sums, window.weight_hh, &mut dh);
+            if let Some(to_x) = to_x {
+                let mut dx = vec![0.0; inputs];
+                add_rows(&sums, window.weight_ih, &mut dx);
+                for (index, dx) in dx.into_iter().enumerate() {
+                    // SAFETY: within the lengths asserted above; only this task has sequence `row`.
+                    unsafe { *to_x.at((step * batch + row) * inputs + index) = T::from_f64(dx) };
+                }
             }
             for (index, sum) in sums.into_iter().enumerate() {
-                // SAFETY: within the lengths asserted above; only this task has sequence `row`.
+                // SAFETY: as above.
                 unsafe { *to_gates.at(4 * at + index) = T::from_f64(sum) };
             }
         }
@@ -112,6 +115,13 @@ pub(crate) fn backward<T: Element>(
     });
 }
 
+/// Adds every row of `weight` to `to`, times its factor.
+fn add_rows<T: Element>(factors: &[f64], weight: &[T], to: &mut [f64]) {
+    for (factor, row) in factors.iter().zip(weight.chunks_exact(to.len().max(1))) {
+        to.iter_mut().zip(row).for_each(|(to, w)| *to += factor * w.to_f64());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,21 +130,35 @@ mod tests {
 
     #[test]
     fn a_step_worked_by_hand() {
-        // All sums are 0, the cell before is 2: i = f = o = 1/2, g = 0, c = 1, h = tanh(1) / 2.
-        let extents = Extents { steps: 1, batch: 1, hidden: 1 };
-        let recurrence = Recurrence { extents, weight: &[0.0, 0.0, 0.0, 4.0], hidden: &[0.0], cell: &[2.0] };
-        let (mut gates, mut cells, mut y) = ([0.0; 4], [f64::NAN; 1], [f64::NAN; 1]);
-        let written = Written { gates: &mut gates, cells: as_output(&mut cells), y: as_output(&mut y) };
-        forward(&recurrence, written);
+        // All sums are 0 (the input 3 times 2, and a bias of -6), the cell before is 2: i = f = o = 1/2, g = 0, c = 1, h = tanh(1) / 2.
+        let extents = Extents { steps: 1, batch: 1, inputs: 1, hidden: 1 };
+        let window = Window {
+            extents,
+            x: &[3.0],
+            weight_ih: &[2.0; 4],
+            weight_hh: &[0.0, 0.0, 0.0, 4.0],
+            bias: Some(&[-6.0; 4]),
+            hidden: &[0.0],
+            cell: &[2.0],
+        };
+        let (mut gates, mut cells, mut y) = ([f64::NAN; 4], [f64::NAN; 1], [f64::NAN; 1]);
+        let (to_gates, to_cells) = (as_output(&mut gates), as_output(&mut cells));
+        forward(&window, Written { gates: to_gates, cells: to_cells, y: as_output(&mut y) });
         let tanh = 1f64.tanh();
         assert_eq!((gates, cells, y), ([0.5, 0.5, 0.0, 0.5], [1.0], [tanh / 2.0]));
         // dh = 1: do = tanh(1) / 4, dc = (1 - tanh(1)^2) / 2, of which half goes to g, half on to the cell before, and to f with 2 / 4.
-        let (mut d_gates, mut dh, mut dc) = ([f64::NAN; 4], [f64::NAN], [f64::NAN]);
+        let (mut d_gates, mut dh, mut dc, mut dx) = ([f64::NAN; 4], [f64::NAN], [f64::NAN], [f64::NAN]);
         let passed = Passed { gates: &gates, cells: &cells, dy: &[1.0], d_cell: None };
-        let to = Gradients { gates: as_output(&mut d_gates), hidden: as_output(&mut dh), cell: as_output(&mut dc) };
-        backward(&recurrence, &passed, to);
+        let to = Gradients {
+            gates: as_output(&mut d_gates),
+            hidden: as_output(&mut dh),
+            cell: as_output(&mut dc),
+            x: Some(as_output(&mut dx)),
+        };
+        backward(&window, &passed, to);
         let d = (1.0 - tanh * tanh) / 2.0;
         assert_eq!(d_gates, [0.0, d / 2.0, d / 2.0, tanh / 4.0]);
         assert_eq!((dh, dc), ([tanh], [d / 2.0]));
+        assert_eq!(dx, [2.0 * (d / 2.0) + 2.0 * (d / 2.0) + 2.0 * (tanh / 4.0)]);
     }
 }

@@ -9,13 +9,15 @@ mod tiles;
 mod transposed;
 mod vectors;
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
 use crate::cpu::element::Element;
 
 pub(crate) use tiles::{share, tile_of};
 pub(crate) use transposed::product_of_columns;
-pub(crate) use vectors::{pack, product};
+pub(crate) use vectors::{Panels, Product, multiply_rows, pack, product};
 
 /// Extents of `y = a b`: (rows, inner) times (inner, columns).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,23 @@ pub(crate) enum Order {
     Rows,
     /// (columns, inner): a layer's weight, (outputs, inputs), in the forward pass.
     Columns,
+}
+
+/// One of the products `y = a^T b` with the same `a`.
+pub(crate) struct OfColumns<'a, T> {
+    /// (inner, columns), in two pieces that follow one another; the second may be empty.
+    pub(crate) b: [&'a [T]; 2],
+    pub(crate) columns: usize,
+    /// (columns of `a`, columns).
+    pub(crate) y: &'a mut [MaybeUninit<T>],
+}
+
+impl<T> OfColumns<'_, T> {
+    fn check(&self, rows: usize, inner: usize) {
+        let len: usize = self.b.iter().map(|piece| piece.len()).sum();
+        assert!(len == inner * self.columns && self.y.len() == rows * self.columns, "lengths");
+        assert!(self.columns == 0 || self.b[0].len().is_multiple_of(self.columns), "a piece ends within a row");
+    }
 }
 
 /// Rows that are summed before the sum is added to a double.

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use rayon::prelude::*;
 
 use crate::cpu::element::Element;
-use crate::cpu::product::{Order, ProductShape};
+use crate::cpu::product::{OfColumns, Order, ProductShape};
 
 /// `y = a b + bias`; the bias is added to every row.
 pub(crate) fn product<T: Element>(
@@ -42,22 +42,33 @@ pub(crate) fn product<T: Element>(
     );
 }
 
-/// `y = a^T b`: (inner, rows) and (inner, columns) to (rows, columns).
-pub(crate) fn product_of_columns<T: Element>(shape: ProductShape, a: &[T], b: &[T], y: &mut [MaybeUninit<T>]) {
-    let ProductShape { rows, inner, columns } = shape;
-    assert!(a.len() == rows * inner && b.len() == inner * columns && y.len() == rows * columns, "lengths");
-    y.par_chunks_mut(columns).enumerate().for_each_init(
-        || vec![0.0; columns],
-        |sums, (row, y)| {
-            sums.fill(0.0);
-            for (a, b) in a.chunks_exact(rows).zip(b.chunks_exact(columns)) {
-                sums.iter_mut().zip(b).for_each(|(sum, b)| *sum += a[row].to_f64() * b.to_f64());
-            }
-            for (y, sum) in y.iter_mut().zip(sums.iter()) {
-                y.write(T::from_f64(*sum));
-            }
-        },
-    );
+/// `y = a^T b` for each of the products: (inner, rows) and (inner, columns) to (rows, columns).
+pub(crate) fn product_of_columns<T: Element>(
+    (rows, inner): (usize, usize),
+    a: &[T],
+    products: &mut [OfColumns<'_, T>],
+) {
+    assert!(a.len() == rows * inner, "lengths");
+    for product in products {
+        product.check(rows, inner);
+        let OfColumns { b, columns, y } = product;
+        if y.is_empty() {
+            continue;
+        }
+        y.par_chunks_mut(*columns).enumerate().for_each_init(
+            || vec![0.0; *columns],
+            |sums, (row, y)| {
+                sums.fill(0.0);
+                let b = b.iter().flat_map(|piece| piece.chunks_exact(*columns));
+                for (a, b) in a.chunks_exact(rows).zip(b) {
+                    sums.iter_mut().zip(b).for_each(|(sum, b)| *sum += a[row].to_f64() * b.to_f64());
+                }
+                for (y, sum) in y.iter_mut().zip(sums.iter()) {
+                    y.write(T::from_f64(*sum));
+                }
+            },
+        );
+    }
 }
 
 #[cfg(test)]
@@ -76,7 +87,9 @@ mod tests {
         let columns = [1.0, 0.0, 0.0, 1.0, 2.0, 3.0];
         product(shape, (&a, &columns, Order::Columns), Some(&[10.0, 20.0, 30.0]), as_output(&mut y));
         assert_eq!(y, [11.0, 22.0, 38.0, 13.0, 24.0, 48.0]);
-        product_of_columns(shape, &[1.0, 3.0, 2.0, 4.0], &b, as_output(&mut y));
+        let (first, second) = b.split_at(3);
+        let of_columns = OfColumns { b: [first, second], columns: 3, y: as_output(&mut y) };
+        product_of_columns((2, 2), &[1.0, 3.0, 2.0, 4.0], &mut [of_columns]);
         assert_eq!(y, expected);
     }
 }

@@ -1,7 +1,8 @@
-//! `y = a b + bias` on vectors. The second factor is packed in panels of two vectors of columns; a block of a panel stays in
-//! the first-level cache while it is multiplied with tiles of rows.
+//! `y = a b + bias` on vectors. The second factor is packed in panels of two vectors of columns; a block of a panel lies in the
+//! first cache while tiles of rows meet it.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -13,7 +14,7 @@ use crate::cpu::simd::{Shared, Stored, Vector, dispatch, lanes};
 
 /// Rows of a panel that are summed in registers before the sums go to memory.
 const BLOCK: usize = 256;
-/// Maximum number of rows per task: with a block of columns, they stay in the second-level cache.
+/// Rows of a task at most: with a block of columns of theirs they stay in the second cache.
 const TASK_ROWS: usize = 192;
 
 /// See [`crate::cpu::product::reference::product`].
@@ -30,37 +31,77 @@ pub(crate) fn product(
     if y.is_empty() {
         return;
     }
-    let lanes = lanes(set);
-    let padded = columns.next_multiple_of(lanes);
-    let mut packed = Buffer::<f32>::take(inner * padded);
-    pack(b, order, (inner, columns, padded), 2 * lanes, &mut packed);
-    let mut start = vec![0.0; padded];
-    if let Some(bias) = bias {
-        start[..columns].copy_from_slice(bias);
-    }
-    // Choose tasks so that all threads have work: no sum depends on the division.
-    let (threads, panels) = (rayon::current_num_threads(), padded.div_ceil(2 * lanes));
+    let second = Panels::new(set, (inner, columns), (b, order), bias);
+    // Tasks are cut so that all threads have some: no sum depends on it.
+    let (threads, panels) = (rayon::current_num_threads(), second.count());
     let blocks = rows.div_ceil(TASK_ROWS).max(1);
     let groups = (2 * threads).div_ceil(blocks).min(panels);
-    let y = Shared::output(y);
+    let product = Product { a: Shared::input(a), second: &second, y: Shared::output(y) };
     (0..blocks * groups).into_par_iter().with_max_len(1).for_each(|task| {
         let rows = share(rows, blocks, task / groups);
         let panels = share(panels, groups, task % groups);
-        let task = Task { inner, columns, padded, a, packed: &packed, start: &start, y };
         // SAFETY: lengths were asserted; rows and panels lie within the extents, and no other task writes them.
-        unsafe { multiply(set, &task, rows.start, rows.end, panels.start, panels.end) };
+        unsafe { multiply(set, product, rows, panels) };
     });
 }
 
+/// The second factor of a product, packed, and what its sums start from.
+pub(crate) struct Panels {
+    inner: usize,
+    columns: usize,
+    /// Columns filled up to whole vectors.
+    padded: usize,
+    /// Columns of a panel: two vectors.
+    panel: usize,
+    packed: Buffer<f32>,
+    /// The bias or zeros, a value for each of `padded`.
+    start: Vec<f32>,
+}
+
+impl Panels {
+    /// Packs `b` of (inner, columns), for vectors of `set`.
+    pub(crate) fn new(
+        set: InstructionSet,
+        (inner, columns): (usize, usize),
+        (b, order): (&[f32], Order),
+        bias: Option<&[f32]>,
+    ) -> Self {
+        let (panel, padded) = (2 * lanes(set), columns.next_multiple_of(lanes(set)));
+        let mut packed = Buffer::<f32>::take(inner * padded);
+        pack(&[b], order, (inner, columns, padded), panel, &mut packed);
+        let mut start = vec![0.0; padded];
+        if let Some(bias) = bias {
+            start[..columns].copy_from_slice(bias);
+        }
+        Self { inner, columns, padded, panel, packed, start }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.padded.div_ceil(self.panel)
+    }
+}
+
+/// A product that tasks form parts of.
+#[derive(Clone, Copy)]
+pub(crate) struct Product<'a> {
+    pub(crate) a: Shared,
+    pub(crate) second: &'a Panels,
+    pub(crate) y: Shared,
+}
+
 /// Panels of `panel` columns, (panel, inner, panel), the last one as wide as what is left of `padded`; zeros beyond the columns.
+///
+/// `b` may come in pieces that follow one another, each of whole rows in memory.
 pub(crate) fn pack(
-    b: &[f32],
+    b: &[&[f32]],
     order: Order,
     (inner, columns, padded): (usize, usize, usize),
     panel: usize,
     packed: &mut [f32],
 ) {
-    assert!(b.len() == inner * columns && packed.len() == inner * padded, "panels");
+    let len: usize = b.iter().map(|piece| piece.len()).sum();
+    assert!(len == inner * columns && packed.len() == inner * padded, "panels");
+    assert!(order == Order::Rows || b.len() == 1, "pieces");
     if packed.is_empty() {
         return;
     }
@@ -72,12 +113,14 @@ pub(crate) fn pack(
         }
         match order {
             Order::Rows => {
-                for (row, to) in b.chunks_exact(columns).zip(packed.chunks_exact_mut(width)) {
+                let rows = b.iter().flat_map(|piece| piece.chunks_exact(columns));
+                for (row, to) in rows.zip(packed.chunks_exact_mut(width)) {
                     to[..taken].copy_from_slice(&row[first..][..taken]);
                 }
             }
             // A few rows of the panel at a time, which stay in the cache.
             Order::Columns => {
+                let b = b[0];
                 for (block, to) in packed.chunks_mut(16 * width).enumerate() {
                     for column in 0..taken {
                         let from = &b[(first + column) * inner + 16 * block..][..to.len() / width];
@@ -91,41 +134,36 @@ pub(crate) fn pack(
     });
 }
 
-/// Data shared by all tasks.
-struct Task<'a> {
-    inner: usize,
-    columns: usize,
-    padded: usize,
-    a: &'a [f32],
-    packed: &'a [f32],
-    /// Initial values of the sums, padded to whole vectors.
-    start: &'a [f32],
-    y: Shared,
-}
-
 dispatch! {
-    /// Rows from `first` to `last` of the panels from `panel` to `end`.
-    fn multiply(task: &Task<'_>, first: usize, last: usize, panel: usize, end: usize) = multiply_body
+    /// See [`multiply_rows`].
+    fn multiply(product: Product<'_>, rows: Range<usize>, panels: Range<usize>) = multiply_rows
 }
 
+/// These rows of these panels.
+///
+/// # Safety
+///
+/// The panels must have been packed for `V`'s instruction set and belong to the second factor. The rows must lie within `a` and `y`; nobody
+/// may write those of `a`, or touch those of `y`, meanwhile.
 #[inline(always)]
-unsafe fn multiply_body<V: Vector>(task: &Task<'_>, first: usize, last: usize, panel: usize, end: usize) {
+pub(crate) unsafe fn multiply_rows<V: Vector>(product: Product<'_>, rows: Range<usize>, panels: Range<usize>) {
+    let (inner, padded) = (product.second.inner, product.second.padded);
     let mut block = 0;
     loop {
-        let len = BLOCK.min(task.inner - block);
-        for panel in panel..end {
+        let len = BLOCK.min(inner - block);
+        for panel in panels.clone() {
             let column = panel * 2 * V::LANES;
             // SAFETY: the caller's contract.
             unsafe {
-                if task.padded - column >= 2 * V::LANES {
-                    panel_rows::<V, 2>(task, (first, last), column, (block, len));
+                if padded - column >= 2 * V::LANES {
+                    panel_rows::<V, 2>(product, rows.clone(), column, (block, len));
                 } else {
-                    panel_rows::<V, 1>(task, (first, last), column, (block, len));
+                    panel_rows::<V, 1>(product, rows.clone(), column, (block, len));
                 }
             }
         }
         block += len;
-        if block >= task.inner {
+        if block >= inner {
             return;
         }
     }
@@ -133,43 +171,44 @@ unsafe fn multiply_body<V: Vector>(task: &Task<'_>, first: usize, last: usize, p
 
 #[inline(always)]
 unsafe fn panel_rows<V: Vector, const NR: usize>(
-    task: &Task<'_>,
-    (first, last): (usize, usize),
+    product: Product<'_>,
+    rows: Range<usize>,
     column: usize,
     (block, len): (usize, usize),
 ) {
-    let count = last - first;
-    for index in 0..count.div_ceil(V::TILE_ROWS) {
-        let tile = share(count, count.div_ceil(V::TILE_ROWS), index);
-        let row = first + tile.start;
+    let Panels { inner, columns, packed, start, .. } = product.second;
+    let (inner, columns) = (*inner, *columns);
+    for index in 0..rows.len().div_ceil(V::TILE_ROWS) {
+        let tile = share(rows.len(), rows.len().div_ceil(V::TILE_ROWS), index);
+        let row = rows.start + tile.start;
         macro_rules! tile {
             ($rows:literal) => {
                 // SAFETY: the tile's rows lie within `a` and `y`, its panel within the packed columns; only lanes within the
                 // columns are read from and written to the output.
                 unsafe {
-                    let y = task.y.at(row * task.columns + column);
-                    let left = task.columns - column;
+                    let y = product.y.at(row * columns + column);
+                    let left = columns - column;
                     let mut acc = [[V::splat(0.0); NR]; $rows];
                     for i in 0..$rows {
                         for j in 0..NR {
                             acc[i][j] = match block {
-                                0 => V::load(task.start.as_ptr().add(column + j * V::LANES)),
+                                0 => V::load(start.as_ptr().add(column + j * V::LANES)),
                                 _ => f32::load_left::<V>(
-                                    y.add(i * task.columns + j * V::LANES),
+                                    y.add(i * columns + j * V::LANES),
                                     left - j * V::LANES,
                                 ),
                             };
                         }
                     }
-                    let mut rows = [task.a.as_ptr(); $rows];
+                    let mut factors = [std::ptr::null(); $rows];
                     for i in 0..$rows {
-                        rows[i] = task.a.as_ptr().add((row + i) * task.inner + block);
+                        factors[i] = product.a.at((row + i) * inner + block).cast_const();
                     }
-                    let panel = task.packed.as_ptr().add(column * task.inner + block * NR * V::LANES);
-                    reduce::<V, $rows, NR>(&mut acc, rows, panel, len);
+                    let panel = packed.as_ptr().add(column * inner + block * NR * V::LANES);
+                    reduce::<V, $rows, NR>(&mut acc, factors, panel, len);
                     for i in 0..$rows {
                         for j in 0..NR {
-                            let to = y.add(i * task.columns + j * V::LANES);
+                            let to = y.add(i * columns + j * V::LANES);
                             f32::store_left(acc[i][j], to, left - j * V::LANES);
                         }
                     }

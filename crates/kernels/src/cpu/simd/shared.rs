@@ -27,6 +27,11 @@ impl<T> Shared<T> {
         Self(slice.as_mut_ptr().cast())
     }
 
+    /// Elements that tasks only read.
+    pub(crate) fn input(slice: &[T]) -> Self {
+        Self(slice.as_ptr().cast_mut())
+    }
+
     /// The address of element `at`.
     ///
     /// # Safety

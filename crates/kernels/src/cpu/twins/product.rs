@@ -1,7 +1,8 @@
 //! Products against their definition: extents on both sides of every tile, block and panel.
 
 use super::{SMALL, error, in_pools, numbers, run, sets, wide};
-use crate::cpu::product::{self, Order, ProductShape};
+use crate::cpu::memory::as_output;
+use crate::cpu::product::{self, OfColumns, Order, ProductShape};
 
 #[test]
 fn products_agree_with_the_definition() {
@@ -37,12 +38,25 @@ fn products_agree_with_the_definition() {
                 }
             }
         }
-        // `a` transposed: (inner, rows).
-        let expected = run(rows * columns, f64::NAN, |y| {
-            product::reference::product_of_columns(shape, &wide_a, &wide_b, y);
-        });
+        // `a` transposed: (inner, rows). A second product with the same `a` has a column less, and its factor comes in pieces.
+        let (others, cut) = (inner * (columns - 1), inner / 3 * (columns - 1));
+        let definition = |b: [&[f64]; 2], columns| {
+            run(rows * columns, f64::NAN, |y| {
+                product::reference::product_of_columns((rows, inner), &wide_a, &mut [OfColumns { b, columns, y }]);
+            })
+        };
+        let expected =
+            [definition([&wide_b, &[]], columns), definition([&wide_b[..cut], &wide_b[cut..others]], columns - 1)]
+                .concat();
         for set in sets() {
-            let kernel = || run(rows * columns, f32::NAN, |y| product::product_of_columns(set, shape, &a, &b, y));
+            let kernel = || {
+                let mut all = vec![f32::NAN; rows * columns + rows * (columns - 1)];
+                let (y, z) = as_output(&mut all).split_at_mut(rows * columns);
+                let first = OfColumns { b: [&b, &[]], columns, y };
+                let second = OfColumns { b: [&b[..cut], &b[cut..others]], columns: columns - 1, y: z };
+                product::product_of_columns(set, (rows, inner), &a, &mut [first, second]);
+                all
+            };
             let off = error(&in_pools(kernel), &expected);
             assert!(off < 5e-6, "{shape:?} of columns {set:?}: {off:e}");
         }
@@ -55,6 +69,9 @@ fn a_product_over_nothing_is_the_bias() {
     for set in sets() {
         let y = run(6, f32::NAN, |y| product::product(set, shape, (&[], &[], Order::Rows), Some(&[1.0, 2.0, 3.0]), y));
         assert_eq!(y, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
-        assert_eq!(run(6, f32::NAN, |y| product::product_of_columns(set, shape, &[], &[], y)), [0.0; 6]);
+        let y = run(6, f32::NAN, |y| {
+            product::product_of_columns(set, (2, 0), &[], &mut [OfColumns { b: [&[], &[]], columns: 3, y }]);
+        });
+        assert_eq!(y, [0.0; 6]);
     }
 }
