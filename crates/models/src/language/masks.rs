@@ -12,7 +12,7 @@ use crate::{Pass, Result};
 /// Values that a task draws: whole blocks of the generator.
 const TASK: usize = 1 << 14;
 
-/// The masks of one pass. Every place has its own stream, which depends only on (seed, step, place).
+/// The masks of one pass. Each place in the network has a separate stream, which depends only on (seed, step, place).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Masks {
     pub(super) seed: u64,

@@ -1,4 +1,5 @@
-//! An LSTM layer: forward keeps gates and cells; backward forms the gradients of all sums, of which the rest is products.
+//! An LSTM layer as a graph node. It keeps gates and cells; the backward pass computes the gradients of the gates' sums and of the
+//! inputs, then those of the weights as one pass of matrix products.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
@@ -61,7 +62,7 @@ impl<T: Kernels + Element<Accumulator = T>> LstmNode<T> {
         Extents { steps, batch, inputs, hidden }
     }
 
-    /// Runs `f`, on the pool, on the window that `x` and the plan's tensors are; the bias is of no use backward.
+    /// Runs `f` on the pool, on the window of `x` and the plan's tensors. The backward pass needs no bias.
     fn with_window<R: Send>(
         &self,
         x: &[T],
@@ -97,7 +98,7 @@ impl<T: Kernels + Element<Accumulator = T>> LstmNode<T> {
         Ok(y)
     }
 
-    /// The gradient of the input; those of everything else are put in their slots.
+    /// Returns the gradient of the input and stores all others in their slots.
     fn backward(&self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let Some(saved) = self.saved.get() else { candle_core::bail!("lstm: backward without forward") };
         let (gates, cells) = &*saved;
@@ -127,8 +128,8 @@ impl<T: Kernels + Element<Accumulator = T>> LstmNode<T> {
         Ok(of_window.x.map(|dx| tensor(dx, x.shape())))
     }
 
-    /// Those of both weights, if they are wanted: the gradients of the gates' sums times the inputs, and times the states before each step, which
-    /// are the first one and all outputs but the last.
+    /// The gradients of the tracked weights: those of the gates' sums times the inputs, and times the state before each step (the first
+    /// state, then all outputs but the last).
     fn weight_gradients(&self, x: &Tensor, y: &Tensor, d_gates: &[T]) -> Result<Vec<Option<Tensor>>> {
         let LstmPlan { layer, state, steps, batch, inputs, hidden } = &self.plan;
         let weights = [&layer.weight_ih, &layer.weight_hh];
@@ -167,7 +168,7 @@ impl<T: Kernels + Element<Accumulator = T>> CustomOp2 for LstmNode<T> {
     }
 }
 
-/// The last cell state, as a node behind the outputs. It hands its gradient to the layer's node, which candle reaches later.
+/// The last cell state, as a node after the outputs. It passes its gradient to the layer's node, which candle reaches later.
 struct LastCell<T: Kernels> {
     shape: (usize, usize),
     saved: Kept<(Buffer<T>, Buffer<T>)>,
@@ -188,7 +189,7 @@ impl<T: Kernels> CustomOp1 for LastCell<T> {
 
     fn bwd(&self, y: &Tensor, _: &Tensor, d_cell: &Tensor) -> Result<Option<Tensor>> {
         self.of_cell.put(vec![Some(d_cell.contiguous()?)]);
-        // Of the outputs it is no function, but candle is to go on to their node.
+        // The cell state does not depend on the outputs, but candle must continue to their node.
         y.zeros_like().map(Some)
     }
 }

@@ -1,5 +1,5 @@
-//! Backward on vectors. A task takes a few steps back, each of which is first the cells, then the product that carries the gradient to the
-//! step before, and forms the gradient of their inputs.
+//! The backward pass on vectors. A task takes a few steps back (for each step, first the cells, then the product that gives the previous
+//! step's gradient), then computes the gradient of their inputs while that of the gates is in the cache.
 
 use rayon::prelude::*;
 
@@ -51,9 +51,9 @@ struct Task<'a> {
     passed: &'a Passed<'a, f32>,
     /// The gradients of the gates' sums.
     gates: Shared,
-    /// What these are multiplied by on the way to the step before.
+    /// The weight that takes them to the previous step.
     to_before: &'a Panels,
-    /// What becomes the gradient of the inputs.
+    /// The product that gives the gradient of the inputs.
     to_inputs: Option<Product<'a>>,
     to_hidden: Shared,
     to_cell: Shared,
@@ -68,7 +68,7 @@ dispatch! {
 unsafe fn run_body<V: Vector>(task: &Task<'_>, first: usize, last: usize) {
     let Extents { steps, batch, hidden, .. } = task.window.extents;
     let count = last - first;
-    // What comes back from the step behind lies where it goes in the end: the gradients of these outputs, and of their cells.
+    // The gradients from the next step, of these outputs and of their cells, are kept where the last ones go.
     // SAFETY: this task alone has these sequences; rows, units and panels lie within the extents.
     unsafe {
         let (dh, dc) = (task.to_hidden.from(first * hidden), task.to_cell.from(first * hidden));
@@ -140,8 +140,8 @@ unsafe fn cells_of<V: Vector>(task: &Task<'_>, step: usize, row: usize, unit: us
     }
 }
 
-/// Gradients that gates have all but closed on shrink from step to step, and below 2^-126 processors take a hundred times as long for a
-/// product. Long before that they add nothing to any sum: zero instead, NaN stays NaN.
+/// Sets gradients near zero to zero; NaN stays NaN. Behind a nearly closed gate, gradients shrink from step to step, and products of
+/// subnormal numbers (below 2^-126) take a hundred times as long, long after they stop contributing to sums.
 #[inline(always)]
 unsafe fn flushed<V: Vector>(x: V) -> V {
     // SAFETY: the caller has the instructions.

@@ -1,5 +1,5 @@
-//! Forward on vectors. A task forms what the inputs of a few steps add to the gates' sums, then takes these steps: a tile of sequences and
-//! a vector of units has its four sums in registers, and leaves them as a cell's new state.
+//! The forward pass on vectors. A task computes the inputs' part of the gates' sums for a few steps, then takes these steps while that part
+//! is in the cache: a tile of sequences and a vector of units keeps its four sums in registers until the cell's new state is computed.
 
 use rayon::prelude::*;
 

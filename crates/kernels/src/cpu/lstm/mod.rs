@@ -1,8 +1,8 @@
-//! An LSTM layer over a window of steps: the definition, and the fast form that is held against it.
+//! An LSTM layer over a window of steps: the reference, and the fast version that is tested against it.
 //!
-//! With `a = W_ih x + b_ih + W_hh h' + b_hh` in four parts of `hidden` numbers, PyTorch's order: `i = s(a1)`, `f = s(a2)`,
-//! `g = tanh(a3)`, `o = s(a4)`, `c = f c' + i g`, `h = o tanh(c)`. What goes to the weights is summed afterwards. Sequences
-//! know nothing of one another, so each task takes some of them through all steps and waits for nobody.
+//! With `a = W_ih x + b_ih + W_hh h' + b_hh` in four parts of `hidden` numbers, in PyTorch's order: `i = s(a1)`, `f = s(a2)`,
+//! `g = tanh(a3)`, `o = s(a4)`, `c = f c' + i g`, `h = o tanh(c)`. The gradients of the weights are computed afterwards. Sequences
+//! are independent, so each task runs some of them through all steps without synchronisation.
 #![allow(unsafe_code, reason = "vector instructions and output memory that is written before it is read")]
 #![allow(clippy::needless_range_loop, reason = "registers are indexed by constants, which iterators hide")]
 
@@ -25,17 +25,17 @@ pub(crate) struct Extents {
 }
 
 impl Extents {
-    /// Numbers of a state.
+    /// Number of elements of a state.
     pub(crate) fn state_len(&self) -> usize {
         self.batch * self.hidden
     }
-    /// Those of all steps.
+    /// Number of elements of the states of all steps.
     pub(crate) fn states_len(&self) -> usize {
         self.steps * self.state_len()
     }
 }
 
-/// What both passes read: inputs, parameters, and the state before the first step.
+/// Inputs of both passes: the layer's inputs and parameters, and the state before the first step.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Window<'a, T> {
     pub(crate) extents: Extents,
@@ -65,7 +65,7 @@ impl<T> Window<'_, T> {
     }
 }
 
-/// What the forward pass writes.
+/// Outputs of the forward pass.
 pub(crate) struct Written<'a, T> {
     /// (steps, batch, 4 hidden): the gates' values.
     pub(crate) gates: &'a mut [MaybeUninit<T>],
@@ -82,7 +82,7 @@ impl<T> Written<'_, T> {
     }
 }
 
-/// What the backward pass reads of the forward pass, and the gradients it starts from: of the outputs, and of the last cell state.
+/// Inputs of the backward pass: results of the forward pass, and the gradients of the outputs and of the last cell state.
 pub(crate) struct Passed<'a, T> {
     pub(crate) gates: &'a [T],
     pub(crate) cells: &'a [T],
@@ -98,7 +98,7 @@ impl<T> Passed<'_, T> {
     }
 }
 
-/// What the backward pass writes.
+/// Outputs of the backward pass.
 pub(crate) struct Gradients<'a, T> {
     /// Of the gates' sums, (steps, batch, 4 hidden).
     pub(crate) gates: &'a mut [MaybeUninit<T>],
@@ -119,10 +119,10 @@ impl<T> Gradients<'_, T> {
     }
 }
 
-/// Gates, or their gradients, of so many values stay in the second cache while the input's product and the recurrence meet them.
+/// So many values of gates, or of their gradients, stay in the second-level cache between the inputs' product and the recurrence.
 const IN_CACHE: usize = 1 << 16;
 
-/// Steps of `rows` sequences that a task forms products for at once.
+/// Number of steps of `rows` sequences for which a task computes the inputs' products at once.
 fn steps_at_once(extents: Extents, rows: usize) -> usize {
     (IN_CACHE / (4 * extents.hidden * rows).max(1)).clamp(1, extents.steps.max(1))
 }

@@ -1,4 +1,4 @@
-//! The layer as its formulas read, in double precision.
+//! The layer literally as its formulas, in double precision.
 
 use rayon::prelude::*;
 

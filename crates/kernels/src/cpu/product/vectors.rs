@@ -1,5 +1,5 @@
-//! `y = a b + bias` on vectors. The second factor is packed in panels of two vectors of columns; a block of a panel lies in the
-//! first cache while tiles of rows meet it.
+//! `y = a b + bias` on vectors. The second factor is packed in panels of two vectors of columns; a block of a panel stays in
+//! the first-level cache while it is multiplied with tiles of rows.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::cpu::simd::{Shared, Stored, Vector, dispatch, lanes};
 
 /// Rows of a panel that are summed in registers before the sums go to memory.
 const BLOCK: usize = 256;
-/// Rows of a task at most: with a block of columns of theirs they stay in the second cache.
+/// Maximum number of rows per task: with a block of columns, they stay in the second-level cache.
 const TASK_ROWS: usize = 192;
 
 /// See [`crate::cpu::product::reference::product`].
@@ -32,7 +32,7 @@ pub(crate) fn product(
         return;
     }
     let second = Panels::new(set, (inner, columns), (b, order), bias);
-    // Tasks are cut so that all threads have some: no sum depends on it.
+    // Choose tasks so that all threads have work: no sum depends on the division.
     let (threads, panels) = (rayon::current_num_threads(), second.count());
     let blocks = rows.div_ceil(TASK_ROWS).max(1);
     let groups = (2 * threads).div_ceil(blocks).min(panels);
@@ -45,11 +45,11 @@ pub(crate) fn product(
     });
 }
 
-/// The second factor of a product, packed, and what its sums start from.
+/// The second factor of a product, packed, and the initial values of the sums.
 pub(crate) struct Panels {
     inner: usize,
     columns: usize,
-    /// Columns filled up to whole vectors.
+    /// Columns, padded to whole vectors.
     padded: usize,
     /// Columns of a panel: two vectors.
     panel: usize,
@@ -81,7 +81,7 @@ impl Panels {
     }
 }
 
-/// A product that tasks form parts of.
+/// A product that several tasks compute.
 #[derive(Clone, Copy)]
 pub(crate) struct Product<'a> {
     pub(crate) a: Shared,
