@@ -2,6 +2,7 @@
 
 use lookahead_runs::{DataSet, Run, Split, Status, TaskKind};
 
+use crate::conditions::{Conditions, differing};
 use crate::reference::{Reference, references};
 use crate::report::Report;
 use crate::row::{Row, main_data};
@@ -126,13 +127,33 @@ pub(crate) fn data(runs: &[Run]) -> DataSet {
 }
 
 /// Warnings for readers who compare `rows`.
-pub(crate) fn warnings(rows: &[Row]) -> Vec<String> {
+pub(crate) fn warnings(rows: &[Row], runs: &[Run]) -> Vec<String> {
     let Some(first) = rows.first() else { return Vec::new() };
-    let others: Vec<String> = rows.iter().filter(|row| row.data != first.data).map(|row| row.id.label()).collect();
-    if others.is_empty() {
-        return Vec::new();
+    let (rows, others): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.data == first.data);
+    let mut warnings = Vec::new();
+    if !others.is_empty() {
+        let labels: Vec<String> = others.iter().map(|row| row.id.label()).collect();
+        warnings
+            .push(format!("Trained on different data, so not compared with the other rows: {}.", labels.join("; ")));
     }
-    vec![format!("Trained on different data, so not compared with the other rows: {}.", others.join("; "))]
+    let mut alike: Vec<Conditions<'_>> = Vec::new();
+    for row in rows {
+        let conditions = Conditions::of(row, runs);
+        if conditions.are_mixed() {
+            warnings.push(format!(
+                "{} has runs with different settings, so its mean is mixed and not compared: {}.",
+                row.id.label(),
+                differing(&[&conditions])
+            ));
+        } else {
+            alike.push(conditions);
+        }
+    }
+    let different = differing(&alike.iter().collect::<Vec<_>>());
+    if !different.is_empty() {
+        warnings.push(format!("Rows that differ in these settings are not compared: {different}."));
+    }
+    warnings
 }
 
 /// `1,234`.

@@ -1,13 +1,14 @@
 //! The program `report`: arguments, output, errors and exit status.
 
 use std::fs;
-use std::io::IsTerminal as _;
+use std::io::{ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use lookahead_runs::Error as RunsError;
+use lookahead_runs::{Error as RunsError, atomic};
 
 use crate::console::{note, print as say};
+use crate::document::{BEGIN, END, is_ours};
 use crate::{Found, LeftOut, Report};
 
 /// Tables and the interactive page from run folders.
@@ -42,7 +43,7 @@ pub struct Arguments {
     metrics: Option<Option<PathBuf>>,
 
     /// Also write the tables of all experiments to FILE as Markdown: between its lines
-    /// "<!-- results: written by `just report --results` -->" and "<!-- end of results -->", else as the whole file
+    /// "<!-- results: written by `just report --results` -->" and "<!-- end of results -->", or as a file of their own
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
 
@@ -76,6 +77,17 @@ pub enum Error {
         experiments: usize,
     },
 
+    /// The file of `--results` is a document without the lines between which the tables go.
+    #[error(
+        "{} is another document: put the lines `{BEGIN}` and `{END}` where the tables should go, in this order, or give \
+         --results a new file",
+        path.display()
+    )]
+    Marks {
+        /// The file.
+        path: PathBuf,
+    },
+
     /// A file cannot be read or written.
     #[error(transparent)]
     Runs(#[from] RunsError),
@@ -88,7 +100,7 @@ impl Error {
         match self {
             Self::NothingFound { .. } | Self::Runs(RunsError::Damaged { .. }) => 3,
             Self::Runs(error) if error.is_out_of_room() => 5,
-            Self::Conflict { .. } | Self::Runs(_) => 2,
+            Self::Conflict { .. } | Self::Marks { .. } | Self::Runs(_) => 2,
         }
     }
 }
@@ -131,10 +143,23 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         reports.push(report);
     }
     if let Some(path) = &arguments.results {
-        let within = fs::read_to_string(path).ok().and_then(|document| crate::results_in(&document, &reports));
-        save(path, &within.unwrap_or_else(|| crate::results(&reports)), arguments.quiet)?;
+        save(path, &document(path, &reports)?, arguments.quiet)?;
     }
     failed.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// The document at `path` with the tables of `reports`: whole if there is none yet, or if all of it was written here.
+fn document(path: &Path, reports: &[Report]) -> Result<String, Error> {
+    let before = match fs::read_to_string(path) {
+        Ok(before) => before,
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(RunsError::output("read", path)(error).into()),
+    };
+    match crate::results_in(&before, reports) {
+        Some(document) => Ok(document),
+        None if before.trim().is_empty() || is_ours(&before) => Ok(crate::results(reports)),
+        None => Err(Error::Marks { path: path.to_path_buf() }),
+    }
 }
 
 /// Rejects one output file for several experiments.
@@ -224,7 +249,7 @@ fn create_folder_of(path: &Path) -> Result<(), RunsError> {
 
 fn save(path: &Path, text: &str, quiet: bool) -> Result<(), RunsError> {
     create_folder_of(path)?;
-    fs::write(path, text).map_err(RunsError::output("write", path))?;
+    atomic::write(path, text.as_bytes())?;
     told(path, quiet);
     Ok(())
 }

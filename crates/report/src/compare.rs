@@ -2,6 +2,7 @@
 
 use lookahead_runs::{PairedDifference, Run, TaskKind, by_seed};
 
+use crate::conditions::Conditions;
 use crate::metric::{Metric, compared};
 use crate::report::Report;
 use crate::row::Row;
@@ -58,7 +59,8 @@ impl Comparison {
 
 /// The differences in score that tables and sentences show, in the order of the rows. A row with a wrapper is compared
 /// with the row of its inner optimizer, every other row with the first. If there are three rows, the third pair comes
-/// last: the later row minus the earlier one. Rows on different data, or without a common finished seed, are not compared.
+/// last: the later row minus the earlier one. Rows on different data or with other settings than their optimizer's, such
+/// as the number of epochs, are not compared, nor are rows without a common finished seed.
 pub fn differences(report: &Report) -> Vec<Comparison> {
     let score = Metric::Score(report.task().score());
     let of = |row: usize| {
@@ -94,11 +96,15 @@ pub(crate) fn baseline(rows: &[Row], row: usize) -> Option<usize> {
     }
 }
 
-/// All pairs of rows on the same data, each once: the later row minus the earlier one.
+/// All pairs of rows on the same data and under the same conditions, each once: the later row minus the earlier one.
 pub(crate) fn compare(runs: &[Run], rows: &[Row], task: TaskKind) -> Vec<Comparison> {
     let mut comparisons = Vec::new();
+    let conditions: Vec<Conditions<'_>> = rows.iter().map(|row| Conditions::of(row, runs)).collect();
+    let is_comparable = |row: usize, baseline: usize| {
+        rows[baseline].data == rows[row].data && conditions[baseline].are_those_of(&conditions[row])
+    };
     for row in 0..rows.len() {
-        for baseline in (0..row).filter(|&baseline| rows[baseline].data == rows[row].data) {
+        for baseline in (0..row).filter(|&baseline| is_comparable(row, baseline)) {
             for metric in compared(task) {
                 let pairs = pairs(runs, &rows[row], &rows[baseline], metric);
                 if pairs.is_empty() {
@@ -114,7 +120,7 @@ pub(crate) fn compare(runs: &[Run], rows: &[Row], task: TaskKind) -> Vec<Compari
 }
 
 /// Pairs of the seeds for which both rows have the metric.
-fn pairs(runs: &[Run], ours: &Row, theirs: &Row, metric: Metric) -> Vec<(f64, f64)> {
+pub(crate) fn pairs(runs: &[Run], ours: &Row, theirs: &Row, metric: Metric) -> Vec<(f64, f64)> {
     let of_row = |row: &Row| -> Vec<(u64, f64)> {
         let summaries = row.runs.iter().filter_map(|&run| Some((runs[run].seed, runs[run].summary.as_ref()?)));
         let numbers = summaries.map(|(seed, summary)| (seed, metric.of(&summary.figures)));
@@ -144,6 +150,36 @@ mod tests {
         let found = differences(&report)[0];
         assert_eq!((found.metric, found.pairs, found.mean), (Metric::Score(Measure::Top1), 2, 2.0));
         assert_eq!((found.is_better(), found.verdict()), (None, "not distinguishable"));
+    }
+
+    /// Five epochs beside ten: neither a row that mixes them nor rows that differ in them are compared.
+    #[test]
+    fn rows_of_other_settings_are_not_compared() {
+        let trained = |name: &str, epochs: &str| {
+            let mut run = finished(name, 80.0);
+            run.settings.insert("train.epochs".to_owned(), epochs.to_owned());
+            run
+        };
+        let pairs = |epochs: [&str; 4]| {
+            let names = ["sgd-s1", "sgd-s2", "adamw-s1", "adamw-s2"];
+            let runs = names.iter().zip(epochs).map(|(name, epochs)| trained(name, epochs)).collect();
+            let report = report(runs);
+            (differences(&report).len(), report.warnings)
+        };
+        assert_eq!(pairs(["5"; 4]), (1, vec![]));
+        let (count, warnings) = pairs(["5", "5", "10", "10"]);
+        assert_eq!(count, 0);
+        assert_eq!(warnings, ["Rows that differ in these settings are not compared: train.epochs (5, 10)."]);
+        let (count, warnings) = pairs(["5", "10", "5", "10"]);
+        assert_eq!(count, 0);
+        let of = |row| {
+            format!(
+                "{row} has runs with different settings, so its mean is mixed and not compared: train.epochs (5, 10)."
+            )
+        };
+        assert_eq!(warnings, [of("SGD"), of("AdamW")]);
+        let (_, warnings) = pairs(["5", "10", "5", "5"]);
+        assert_eq!(warnings, [of("SGD")]);
     }
 
     #[test]

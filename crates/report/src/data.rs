@@ -36,7 +36,7 @@ pub(crate) struct Data {
     protocol: String,
     model: String,
     device: String,
-    epochs: u64,
+    epochs: f64,
     classes: Vec<String>,
     findings: Vec<String>,
     /// Time to target of each row, one sentence each.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use lookahead_runs::{Run, TaskKind};
+use lookahead_runs::{Environment, Run, TaskKind};
 
 use crate::cells::paragraphs;
 use crate::markdown::{in_cell, markdown_differences, table};
@@ -16,17 +16,29 @@ use crate::target::{TimeToTarget, time_to_target};
 use crate::words::{a_unit, noun};
 
 /// The line before the part of a document that [`results_in`] replaces.
-const BEGIN: &str = "<!-- results: written by `just report --results` -->";
+pub(crate) const BEGIN: &str = "<!-- results: written by `just report --results` -->";
 /// The line after it.
-const END: &str = "<!-- end of results -->";
+pub(crate) const END: &str = "<!-- end of results -->";
 /// Commits, machines or commands listed at most: seeds trained one by one have a command each.
 const MOST_LISTED: usize = 3;
 
 /// The tables of all `reports` as one Markdown page. Each experiment has its table, the differences paired by seed,
 /// commit, machine, threads and command, and the sources of published figures. The program writes it with `--results`.
 pub fn results(reports: &[Report]) -> String {
-    format!("# Results\n\n{}{}", paragraphs(&introduction(reports)), sections(reports, "##"))
+    format!("{HEADING}{}{}", paragraphs(&introduction(reports)), sections(reports, "##"))
 }
+
+/// How the page of [`results`] begins.
+const HEADING: &str = "# Results\n\n";
+
+/// True if all of `document` was written by [`results`], so that it may be replaced.
+#[cfg(feature = "cli")]
+pub(crate) fn is_ours(document: &str) -> bool {
+    document.strip_prefix(HEADING).is_some_and(|rest| rest.starts_with(WRITTEN))
+}
+
+/// The first words of the introduction.
+const WRITTEN: &str = "Written by `just report --results`";
 
 /// `document` with the same tables between the lines
 /// ``<!-- results: written by `just report --results` -->`` and `<!-- end of results -->`, and everything else unchanged.
@@ -56,7 +68,7 @@ fn introduction(reports: &[Report]) -> String {
     };
     let (units, scores) = (listed(a_unit, " or "), listed(noun, " and "));
     format!(
-        "Written by `just report --results`, from run folders; not edited by hand.\n\
+        "{WRITTEN}, from run folders; not edited by hand.\n\
         Mean \u{b1} sample standard deviation over seeds. Losses are in nats {units}; {scores} {} of the last epoch, at the slow \
         weights if there are any. Differences are paired by seed, with a 95 % confidence interval (Student's t), not corrected for the \
         number of comparisons. If the interval contains zero, the rows are not distinguishable. The smallest visible difference is the one \
@@ -66,24 +78,24 @@ fn introduction(reports: &[Report]) -> String {
     )
 }
 
-/// The row without its times if one of its runs shared the machine.
+/// The row without its times unless each of its runs is known to have had the machine to itself.
 fn timed(row: &Row, runs: &[Run]) -> Row {
     let mut row = row.clone();
-    if shared_the_machine(&row, runs) {
+    if !were_alone(&row, runs) {
         let is_time = |metric: &Metric| matches!(metric, Metric::Seconds | Metric::Speed(_));
         row.numbers.iter_mut().filter(|(metric, _)| is_time(metric)).for_each(|(_, number)| *number = None);
     }
     row
 }
 
-/// The row's time to target, without the seconds if one of its runs shared the machine.
+/// The row's time to target, without the seconds unless each of its runs is known to have had the machine to itself.
 fn timed_target(report: &Report, row: &Row) -> Option<TimeToTarget> {
     let time = time_to_target(report.task().score(), row, &report.runs)?;
-    Some(if shared_the_machine(row, &report.runs) { TimeToTarget { seconds: None, ..time } } else { time })
+    Some(if were_alone(row, &report.runs) { time } else { TimeToTarget { seconds: None, ..time } })
 }
 
-fn shared_the_machine(row: &Row, runs: &[Run]) -> bool {
-    row.runs.iter().filter_map(|&run| runs[run].environment.as_ref()).any(|environment| !environment.was_alone())
+fn were_alone(row: &Row, runs: &[Run]) -> bool {
+    row.runs.iter().all(|&run| runs[run].environment.as_ref().is_some_and(Environment::was_alone))
 }
 
 /// One section per experiment, with headings of this level.
@@ -106,10 +118,7 @@ fn sections(reports: &[Report], level: &str) -> String {
             "{}{}{}.\n\n",
             told.join(", "),
             if told.is_empty() { "" } else { ", " },
-            match report.epochs() {
-                1 => "1 epoch".to_owned(),
-                epochs => format!("{epochs} epochs"),
-            }
+            if report.epochs() == 1.0 { "1 epoch".to_owned() } else { format!("{} epochs", report.epochs()) }
         );
         let rows: Vec<Row> = report.rows.iter().map(|row| timed(row, &report.runs)).collect();
         text.push_str(&table(report, &rows));
@@ -148,12 +157,11 @@ fn sections(reports: &[Report], level: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lookahead_runs::Environment;
-
     use super::*;
     use crate::testing::{finished, report};
 
-    /// One of two runs began beside two others: neither the row's seconds nor its speed are in the document.
+    /// One of two runs began beside two others, or does not say: neither the row's seconds nor its speed are in the
+    /// document.
     #[test]
     fn a_shared_machine_gives_no_times() {
         let on = |load: f64| Some(Environment { threads: 2, load: Some(load), ..Environment::default() });
@@ -161,7 +169,9 @@ mod tests {
         runs.iter_mut().for_each(|run| run.environment = on(1.9));
         let alone = report(runs.clone());
         runs[1].environment = on(4.0);
-        let shared = report(runs);
+        let shared = report(runs.clone());
+        runs[1].environment = None;
+        let unknown = report(runs);
         let cells = |report: &Report| -> Vec<String> {
             let text = results(std::slice::from_ref(report));
             let line = text.lines().find(|line| line.starts_with("| SGD")).unwrap();
@@ -169,7 +179,9 @@ mod tests {
         };
         // After name, seeds, two losses and two scores.
         assert!(cells(&alone)[7..9].iter().all(|cell| cell.contains('.')), "{:?}", cells(&alone));
-        assert_eq!(cells(&shared)[7..9], ["\u{2013}", "\u{2013}"]);
-        assert_eq!(cells(&shared)[..7], cells(&alone)[..7]);
+        for without in [&shared, &unknown] {
+            assert_eq!(cells(without)[7..9], ["\u{2013}", "\u{2013}"]);
+            assert_eq!(cells(without)[..7], cells(&alone)[..7]);
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Comparisons in plain sentences.
 
-use lookahead_runs::PairedDifference;
+use lookahead_runs::{PairedDifference, Spread};
 
-use crate::compare::{Comparison, differences};
+use crate::compare::{Comparison, differences, pairs};
 use crate::metric::Metric;
 use crate::number::{interval, signed};
 use crate::report::Report;
@@ -12,13 +12,16 @@ use crate::words::value;
 /// One sentence per entry of [`differences`]. If nothing can be compared, one per row: its score and the uncertainty.
 pub(crate) fn findings(report: &Report) -> Vec<String> {
     let measure = report.task().score();
-    let reached = |row: &Row| Some(format!("{:.2}", row.number(Metric::Score(measure))?.mean));
     let found = differences(report);
     if found.is_empty() {
         return report.rows.iter().filter_map(|row| alone(report, row)).collect();
     }
     let sentence = |found: &Comparison| {
         let [row, baseline] = [found.row, found.baseline].map(|position| &report.rows[position]);
+        // The means are over the paired seeds, as the difference is: a row may have others, too.
+        let pairs = pairs(&report.runs, row, baseline, Metric::Score(measure));
+        let (ours, theirs): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
+        let reached = |scores: &[f64]| Some(format!("{:.2}", Spread::of(scores)?.mean));
         let verdict = match found.interval {
             None if found.pairs > 1 => format!("the same in all {} paired seeds, so the noise is unknown", found.pairs),
             None => "one seed, so the effect cannot be distinguished from noise".to_owned(),
@@ -32,9 +35,9 @@ pub(crate) fn findings(report: &Report) -> Vec<String> {
         Some(format!(
             "{} reaches {}, {} {}: {}{}{} ({verdict}).",
             row.id.label(),
-            value(measure, &reached(row)?),
+            value(measure, &reached(&ours)?),
             baseline.id.label(),
-            reached(baseline)? + measure.unit(),
+            reached(&theirs)? + measure.unit(),
             signed(found.mean),
             measure.unit_of_difference(),
             if measure.is_higher_better() { "" } else { ", where lower is better" },
@@ -82,7 +85,12 @@ mod tests {
         let runs = [("sgd-s1", 90.0), ("sgd-s2", 80.0), ("adamw-s1", 91.0), ("adamw-s2", 83.0)];
         let found = findings(&report(runs.map(|(name, top1)| finished(name, top1)).to_vec()));
         let interval = "95 % interval \u{2212}10.71 to +14.71 over 2 paired seeds: not distinguishable from noise";
-        assert_eq!(found, [format!("AdamW reaches 87.00 %, SGD 85.00 %: +2.00 points ({interval}).")]);
+        let wanted = format!("AdamW reaches 87.00 %, SGD 85.00 %: +2.00 points ({interval}).");
+        assert_eq!(found, [wanted.clone()]);
+        // A seed that only one row has is in no figure of the sentence.
+        let runs = [runs.as_slice(), &[("sgd-s3", 10.0)]].concat();
+        let found = findings(&report(runs.iter().map(|(name, top1)| finished(name, *top1)).collect()));
+        assert_eq!(found, [wanted]);
     }
 
     /// Differences of -5.0 and -4.8: a lower perplexity is the better one.

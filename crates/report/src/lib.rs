@@ -8,7 +8,7 @@
 //! * the page: [`page`], [`write_page`]; tables: [`text`], [`markdown`], [`markdown_differences`], [`results`], [`results_in`], [`csv`], [`metrics_csv`];
 //!   SVG: [`figures`], [`chart`], [`Curve`]
 //! * tuning studies: [`StudyReport`], [`StudyRow`], [`Trial`], [`FinalRun`], [`FinalFigures`]; [`study_page`], [`study_markdown`]
-//! * writing: [`console`], [`paragraphs`], [`escaped`], [`signed`], [`interval`], [`clock`]
+//! * writing: [`console`], [`paragraphs`], [`escaped`], [`signed`], [`interval`], [`clock`], [`counted`], [`median`]
 #![cfg_attr(feature = "cli", doc = "* the program: [`command`]")]
 //!
 //! # Why there is no chart library
@@ -30,6 +30,7 @@ pub mod chart;
 #[cfg(feature = "cli")]
 pub mod command;
 mod compare;
+mod conditions;
 pub mod console;
 mod csv;
 mod data;
@@ -72,7 +73,7 @@ pub use figure::figures;
 pub use find::{Found, find};
 pub use markdown::{markdown, markdown_differences};
 pub use metric::{Metric, compared, metrics};
-pub use number::{clock, interval, signed};
+pub use number::{clock, counted, interval, median, signed};
 pub use page::page;
 pub use reference::{Reference, Source, references};
 pub use report::Report;

@@ -10,6 +10,7 @@ use crate::LeftOut;
 use crate::about::{data, warnings};
 use crate::compare::{Comparison, compare};
 use crate::find::Found;
+use crate::number::counted;
 use crate::row::{Row, rows};
 
 /// One experiment: its runs, the rows they form, and the differences between rows.
@@ -55,9 +56,10 @@ impl Report {
         }
         leave_out_other_tasks(&mut runs, data.task, &mut left_out);
         for run in &mut runs {
-            // Run folders of version 0.1 do not record divergence.
+            // Run folders of version 0.1 record neither divergence nor data. A later one that does not say that it
+            // diverged was started again.
             let diverged = summary.as_ref().is_some_and(|summary| summary.diverged.contains(&run.name));
-            if run.status == Status::Unfinished && diverged {
+            if run.status == Status::Unfinished && run.data.is_none() && diverged {
                 run.status = Status::Diverged;
             }
             left_out.extend(run.left_out.iter().map(|why| LeftOut::new(&run.name, why)));
@@ -78,7 +80,7 @@ impl Report {
         Self {
             comparisons: compare(&runs, &rows, data.task),
             data,
-            warnings: warnings(&rows),
+            warnings: warnings(&rows, &runs),
             name: if name.is_empty() { folder_name(&found.folder) } else { name },
             protocol: known("protocol", |summary| &summary.protocol),
             model: known("model.name", |summary| &summary.model),
@@ -96,8 +98,9 @@ impl Report {
         row.runs.iter().map(|&run| &self.runs[run]).filter(|run| run.status == Status::Done)
     }
 
-    /// Number of epochs: the largest number in a configuration or, without one, the largest number done.
-    pub fn epochs(&self) -> u64 {
+    /// Number of epochs, which may be a fraction: the largest number in a configuration or, without one, the largest
+    /// number done.
+    pub fn epochs(&self) -> f64 {
         epochs(|| self.runs.iter())
     }
 
@@ -123,7 +126,7 @@ impl Report {
             optimizer: row.id.name.clone(),
             state: row.id.state.clone(),
             seeds: self.finished(row).map(|run| run.seed).collect(),
-            epochs: epochs(|| self.finished(row)),
+            epochs: epochs(|| self.finished(row)).ceil() as u64,
             split: row.split,
             numbers: row
                 .numbers
@@ -155,16 +158,17 @@ fn short(run: &Run) -> Option<RunSummary> {
     Some(RunSummary { optimizer: run.row.name.clone(), state: run.row.state.clone(), details: None, ..summary })
 }
 
-fn epochs<'a, I: Iterator<Item = &'a Run>>(runs: impl Fn() -> I) -> u64 {
-    let planned = runs().filter_map(|run| run.settings.get("train.epochs")?.parse().ok());
-    let done = runs().filter_map(|run| Some(run.log.epochs.last()?.epoch));
-    planned.max().or_else(|| done.max()).unwrap_or(0)
+fn epochs<'a, I: Iterator<Item = &'a Run>>(runs: impl Fn() -> I) -> f64 {
+    let planned = runs().filter_map(|run| run.settings.get("train.epochs")?.parse::<f64>().ok());
+    let done = runs().filter_map(|run| Some(run.log.epochs.last()?.epoch as f64));
+    planned.reduce(f64::max).or_else(|| done.reduce(f64::max)).unwrap_or(0.0)
 }
 
 fn unfinished(run: &Run) -> String {
     let done = run.log.epochs.last().map_or(0, |record| record.epoch);
     let of = run.settings.get("train.epochs").map(|epochs| format!(" of {epochs}")).unwrap_or_default();
-    format!("not finished ({done}{of} epochs, {} steps): in the curves, not in the table", run.log.steps_done())
+    let steps = counted(run.log.steps_done() as usize, "step");
+    format!("not finished ({done}{of} epochs, {steps}): in the curves, not in the table")
 }
 
 /// Runs of the plan that have no folder; existing folders that the report does not read are not named.
@@ -221,6 +225,19 @@ mod tests {
         assert_eq!(summary.diverged, ["adamw-s1"]);
     }
 
+    /// 9.9 epochs are not ten, neither alone nor beside fewer whole ones.
+    #[test]
+    fn a_fraction_of_an_epoch_is_kept() {
+        let trained = |name: &str, epochs: &str| {
+            let mut run = finished(name, 80.0);
+            run.settings.insert("train.epochs".to_owned(), epochs.to_owned());
+            run
+        };
+        let report = report(vec![trained("sgd-s1", "9.9"), trained("adamw-s1", "5")]);
+        assert_eq!(report.epochs(), 9.9);
+        assert!(crate::results(&[report]).contains(", 9.9 epochs."));
+    }
+
     #[test]
     fn version_0_1_noted_divergence_beside_the_runs() {
         let root = tempfile::tempdir().unwrap();
@@ -231,6 +248,11 @@ mod tests {
         let read = Report::read(&Found { folder: root.path().to_path_buf(), runs: vec![run] });
         assert_eq!(read.runs[0].status, Status::Diverged);
         assert!(read.left_out.iter().any(|item| item.why.starts_with("diverged")), "{:?}", read.left_out);
+        // A later version records the data: that run was started again.
+        let run = root.path().join("sgd-s1");
+        std::fs::write(run.join("data.json"), serde_json::to_string(&DataSet::default()).unwrap()).unwrap();
+        let again = Report::read(&Found { folder: root.path().to_path_buf(), runs: vec![run] });
+        assert_eq!(again.runs[0].status, Status::Unfinished);
         // No configuration names them.
         assert_eq!((read.name.as_str(), read.model.as_str(), read.device.as_str()), ("cifar10", "resnet20", "cpu"));
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use lookahead_runs::{DataSet, Figures, Run, RunSummary, Scores, Split, Status, TaskKind};
 
+use crate::about::warnings;
 use crate::compare::compare;
 use crate::report::Report;
 use crate::row::rows;
@@ -52,7 +53,7 @@ pub(crate) fn report(runs: Vec<Run>) -> Report {
         model: "resnet20".to_owned(),
         device: "cpu".to_owned(),
         data: DataSet { task, ..DataSet::default() },
-        warnings: Vec::new(),
+        warnings: warnings(&rows, &runs),
         comparisons: compare(&runs, &rows, task),
         runs,
         rows,

@@ -69,6 +69,29 @@ fn two_experiments_give_two_pages_tables_and_figures() {
     assert!(root.path().join("one.html").is_file() && output.stdout.is_empty());
 }
 
+/// A document of somebody's own stays as it is, byte by byte, unless it says where the tables go; a page of ours is
+/// replaced.
+#[test]
+fn no_document_is_lost_to_the_results() {
+    let root = tempfile::tempdir().unwrap();
+    Synthetic { seeds: 1, epochs: 1, steps_per_epoch: 20, ..Synthetic::small("demo") }.write(&root.path().join("runs"));
+    let path = root.path().join("ours.md");
+    let half = "# Ours\n\n<!-- results: written by `just report --results` -->\n\nThanks.\n";
+    for before in [half.as_bytes(), b"# Results\n\nof my own", b"\xff\xfe"] {
+        std::fs::write(&path, before).unwrap();
+        let output = report(root.path(), &["--quiet", "--results", "ours.md"]);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("ours.md"), "{}", text(&output.stderr));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+    for before in ["", "# Results\n\nWritten by `just report --results`, from run folders; stale"] {
+        std::fs::write(&path, before).unwrap();
+        assert!(report(root.path(), &["--quiet", "--results", "ours.md"]).status.success());
+        let results = std::fs::read_to_string(&path).unwrap();
+        assert!(results.contains("## demo: quick") && !results.contains("stale"), "{results}");
+    }
+}
+
 #[test]
 fn experiments_of_one_name_do_not_overwrite_each_other() {
     let root = tempfile::tempdir().unwrap();

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 
@@ -66,9 +67,11 @@ pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T
         .map_err(|error| Error::Damaged { path: path.to_path_buf(), reason: error.to_string() })
 }
 
+/// A name that no other write uses, in this process or another: two commands may write the same file.
 fn temporary_name(path: &Path) -> PathBuf {
+    static WRITES: AtomicU64 = AtomicU64::new(0);
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
+    name.push(format!(".{}-{}.tmp", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed)));
     path.with_file_name(name)
 }
 
@@ -79,10 +82,9 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_written_leaves_the_old_one() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.json");
-        write_json(&path, &[1, 2]).unwrap();
-        // A folder of the temporary name makes the write fail before the rename.
-        fs::create_dir(temporary_name(&path)).unwrap();
+        // The longest name that a file may have: the temporary one is longer, so the write fails before the rename.
+        let path = folder.path().join("a".repeat(255));
+        fs::write(&path, "[1, 2]").unwrap();
         let error = write_json(&path, &[3]).unwrap_err();
         assert!(error.to_string().starts_with("cannot write"), "{error}");
         assert_eq!(read_json::<Vec<i32>>(&path).unwrap(), Some(vec![1, 2]));
@@ -95,7 +97,23 @@ mod tests {
         fs::create_dir(&path).unwrap();
         let error = write_json(&path, &[3]).unwrap_err();
         assert!(error.to_string().starts_with("cannot rename"), "{error}");
-        assert!(!temporary_name(&path).exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// With one temporary name for all, a writer would rename the half-written file of another, or find none.
+    #[test]
+    fn writers_of_one_file_do_not_meet() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let path = &path;
+                scope.spawn(move || (0..20).for_each(|_| write_json(path, &vec![writer; 10_000]).unwrap()));
+            }
+        });
+        let read: Vec<i32> = read_json(&path).unwrap().unwrap();
+        assert!(read.len() == 10_000 && read.iter().all(|writer| *writer == read[0]));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

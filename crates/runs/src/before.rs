@@ -15,14 +15,17 @@ use crate::summary::RunSummary;
 use crate::{atomic, checkpoint};
 
 /// Compares the configurations. A run without checkpoint and summary may restart with any configuration: nothing is
-/// lost.
+/// lost. One with them but without a configuration could be any run.
 pub(crate) fn check_config(path: &Path, now: &Table) -> Result<()> {
     let file = path.join(CONFIG);
     let worth_keeping = path.join(SUMMARY).exists() || checkpoint::any(path);
-    if !file.exists() || !worth_keeping {
+    if !worth_keeping {
         return Ok(());
     }
     let damaged = |reason: String| Error::Damaged { path: file.clone(), reason };
+    if !file.exists() {
+        return Err(damaged("it is missing, while the run's results are there".to_owned()));
+    }
     let text = fs::read_to_string(&file).map_err(Error::output("read", &file))?;
     let was: Table = text.parse().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))?;
     if RowId::of_config(&was).is_none() && RowId::of_old_config(&was).is_some() {
@@ -53,7 +56,7 @@ pub(crate) fn check_data(path: &Path, now: &DataSet) -> Result<()> {
 
 /// The summary of a run that is done; `None` if it is not.
 pub(crate) fn read_done(path: &Path, data_sha256: &str) -> Result<Option<RunSummary>> {
-    let Some(summary) = atomic::read_json::<RunSummary>(&path.join(SUMMARY))? else { return Ok(None) };
+    let Some(summary) = RunSummary::read(path)? else { return Ok(None) };
     match &summary.details {
         Some(details) if details.data_sha256 == data_sha256 => Ok(Some(summary)),
         Some(details) => Err(Error::DataChanged {

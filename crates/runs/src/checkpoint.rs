@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::folder::remove_if_there;
 use crate::position::Position;
 use crate::{atomic, digest};
 
@@ -59,6 +60,11 @@ const PREVIOUS: &str = "previous.json";
 /// Whether `run` has any checkpoint, intact or not.
 pub(crate) fn any(run: &Path) -> bool {
     [LATEST, PREVIOUS].iter().any(|name| run.join(FOLDER).join(name).exists())
+}
+
+/// Removes the manifests of `run`, without which its tensor files mean nothing.
+pub(crate) fn forget(run: &Path) -> Result<()> {
+    [LATEST, PREVIOUS].iter().try_for_each(|name| remove_if_there(&run.join(FOLDER).join(name)))
 }
 
 impl Checkpoints {

@@ -153,7 +153,7 @@ impl RunFolder {
     }
 }
 
-fn remove_if_there(path: &Path) -> Result<()> {
+pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::output("remove", path)(error)),
         _ => Ok(()),
@@ -161,12 +161,17 @@ fn remove_if_there(path: &Path) -> Result<()> {
 }
 
 /// Removes the files that a run writes. Other files in the folder stay.
+///
+/// What counts as a result goes first and the configuration last: a process that is killed in between leaves no old
+/// result that could pass for one of another configuration.
 fn empty(path: &Path) -> Result<()> {
+    remove_if_there(&path.join(SUMMARY))?;
+    checkpoint::forget(path)?;
     for entry in fs::read_dir(path).map_err(Error::output("read", path))? {
         let entry = entry.map_err(Error::output("read", path))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let file = entry.path();
-        let ours = [CONFIG, DATA, ENVIRONMENT, METRICS, SUMMARY, DIVERGED].contains(&name.as_str())
+        let ours = [DATA, ENVIRONMENT, METRICS, DIVERGED].contains(&name.as_str())
             || name.starts_with("events.out.tfevents.")
             || name.ends_with(".tmp");
         let removed = match name.as_str() {
@@ -177,7 +182,7 @@ fn empty(path: &Path) -> Result<()> {
         };
         removed.map_err(Error::output("remove", &file))?;
     }
-    Ok(())
+    remove_if_there(&path.join(CONFIG))
 }
 
 #[cfg(test)]
@@ -260,6 +265,31 @@ mod tests {
         drop(open(root.path(), &config(4), true).unwrap());
         assert!(folder.join("notes.txt").exists());
         assert!([SUMMARY, DIVERGED, "checkpoint"].iter().all(|name| !folder.join(name).exists()));
+    }
+
+    #[test]
+    fn a_folder_emptied_half_way_holds_no_result() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(NAME);
+        with_checkpoint(root.path(), &config(4).to_string());
+        for name in [SUMMARY, "checkpoint/previous.json"] {
+            fs::write(folder.join(name), "{}").unwrap();
+        }
+        // A folder where a file should be cannot be removed as one: emptying ends there.
+        fs::create_dir(folder.join(METRICS)).unwrap();
+        assert!(matches!(open(root.path(), &config(5), true), Err(Error::Output { action: "remove", .. })));
+        assert!(!folder.join(SUMMARY).exists() && !checkpoint::any(&folder));
+        assert!(folder.join(CONFIG).exists(), "the configuration goes last");
+    }
+
+    #[test]
+    fn results_without_their_configuration_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        with_checkpoint(root.path(), &config(4).to_string());
+        fs::remove_file(root.path().join(NAME).join(CONFIG)).unwrap();
+        let message = open(root.path(), &config(4), false).unwrap_err().to_string();
+        assert!(message.contains("config.toml is damaged: it is missing"), "{message}");
+        open(root.path(), &config(4), true).unwrap();
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //!
 //! * training a run: [`RunFolder`], [`Opened`], [`Divergence`]; [`MetricsFile`], [`Record`], [`StepRecord`], [`EpochRecord`]; [`Checkpoints`],
 //!   [`Found`], [`Position`]; [`EventWriter`]
-//! * reading a run: [`Run`], [`Status`], [`Log`]; only its state: [`look`], [`Look`], [`has_ended`]
+//! * reading a run: [`Run`], [`Status`], [`Log`]; only its state: [`look`], [`look_except`], [`Look`], [`has_ended`]
 //! * what a run depends on: [`RowId`], [`flat`], [`DataSet`], [`DataPart`], [`Environment`]
 //! * its summary: [`RunSummary`], [`Figures`], [`Split`]; [`RunDetails`], [`HeldOutFigures`], [`Target`], [`Reached`], [`TimeSplit`],
 //!   [`Confusion`]
@@ -50,7 +50,7 @@ pub use environment::Environment;
 pub use error::{Error, Result};
 pub use folder::{Divergence, Opened, RunFolder};
 pub use log::Log;
-pub use look::{Look, has_ended, look};
+pub use look::{Look, has_ended, look, look_except};
 pub use metrics::{EpochRecord, MetricsFile, Record, StepRecord};
 pub use plan::Plan;
 pub use position::Position;

@@ -40,6 +40,19 @@ pub fn look(path: &Path, config: &Table) -> Result<Look> {
     Ok(if is_same && path.join(DIVERGED).exists() { Look::Diverged } else { Look::ToDo })
 }
 
+/// As [`look()`], with any value of the setting `key` in the folder's configuration: a run that is only read, such as on a
+/// machine without its `device`, need not have the reader's.
+///
+/// # Errors
+/// As [`look()`].
+pub fn look_except(path: &Path, config: &Table, key: &str) -> Result<Look> {
+    // A configuration that cannot be parsed is reported by `look`.
+    let was: Option<Table> = fs::read_to_string(path.join(CONFIG)).ok().and_then(|text| text.parse().ok());
+    let mut config = config.clone();
+    config.extend(was.and_then(|mut was| was.remove_entry(key)));
+    look(path, &config)
+}
+
 /// True if the run in the folder `path` is done or diverged, with any configuration.
 pub fn has_ended(path: &Path) -> bool {
     path.join(SUMMARY).exists() || path.join(DIVERGED).exists()
@@ -66,5 +79,20 @@ mod tests {
         assert_eq!(look(path, &config(3)).unwrap(), Look::Done);
         let error = look(path, &config(4)).unwrap_err();
         assert!(matches!(&error, Error::ConfigChanged { key, .. } if key == "epochs"), "{error}");
+    }
+
+    #[test]
+    fn one_setting_may_differ() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path();
+        let config: Table = "device = \"cpu\"\nepochs = 3\n".parse().unwrap();
+        fs::write(path.join(CONFIG), toml::to_string(&config).unwrap().replace("cpu", "cuda:0")).unwrap();
+        fs::write(path.join(DIVERGED), "{\"step\": 1}").unwrap();
+        assert_eq!(look(path, &config).unwrap(), Look::ToDo);
+        assert_eq!(look_except(path, &config, "device").unwrap(), Look::Diverged);
+        fs::write(path.join(SUMMARY), "{}").unwrap();
+        assert!(look(path, &config).is_err());
+        assert_eq!(look_except(path, &config, "device").unwrap(), Look::Done);
+        assert!(look_except(path, &config, "epochs").is_err(), "the device differs, too");
     }
 }

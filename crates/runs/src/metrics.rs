@@ -100,24 +100,39 @@ pub struct MetricsFile {
     file: File,
     path: PathBuf,
     bytes: u64,
+    /// Bytes that the file lacked when it was opened.
+    missing: u64,
 }
 
 impl MetricsFile {
     /// Opens `path`, created if it is missing, and truncates it to its first `keep` bytes: the run repeats what came
-    /// after the checkpoint.
+    /// after the checkpoint. A shorter file is truncated to its complete lines, and [`notice`](Self::notice) says so.
     ///
     /// # Errors
     /// [`Error::Output`] if the file cannot be opened or truncated.
     pub fn open(path: &Path, keep: u64) -> Result<Self> {
         let open = || {
             let mut file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
-            let bytes = file.metadata()?.len().min(keep);
+            let mut bytes = keep;
+            if file.metadata()?.len() < keep {
+                let mut there = Vec::new();
+                file.read_to_end(&mut there)?;
+                bytes = there.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last as u64 + 1);
+            }
             file.set_len(bytes)?;
             file.seek(SeekFrom::Start(bytes))?;
             Ok((file, bytes))
         };
         let (file, bytes) = open().map_err(Error::output("write", path))?;
-        Ok(Self { file, path: path.to_path_buf(), bytes })
+        Ok(Self { file, path: path.to_path_buf(), bytes, missing: keep - bytes })
+    }
+
+    /// A warning for the user if the file was shorter than when the checkpoint was written, as after a power failure.
+    pub fn notice(&self) -> Option<String> {
+        let Self { path, missing, .. } = self;
+        (*missing > 0).then(|| {
+            format!("{} lacks its last {missing} bytes before the checkpoint: these lines are lost", path.display())
+        })
     }
 
     /// The lines in the file.
@@ -143,6 +158,14 @@ impl MetricsFile {
         });
         self.bytes += line.map_err(Error::output("write", &self.path))?;
         Ok(())
+    }
+
+    /// Waits until the lines are on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if they cannot be written.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(Error::output("write", &self.path))
     }
 
     /// Length of the file in bytes: the kept lines and those appended since.
@@ -182,5 +205,25 @@ mod tests {
         let log = Log::read(&path).unwrap();
         assert_eq!(log.steps, [record(1), record(3)]);
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("{\"kind\":\"step\",\"step\":1,"));
+    }
+
+    /// As after a power failure: the checkpoint counts two lines, of which one and a half are there.
+    #[test]
+    fn a_file_cut_short_goes_on_after_its_last_whole_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut file = MetricsFile::open(&path, 0).unwrap();
+        file.append(&Record::Step(record(1))).unwrap();
+        let whole = file.bytes();
+        file.append(&Record::Step(record(2))).unwrap();
+        let kept = file.bytes();
+        assert_eq!(file.notice(), None);
+        File::options().write(true).open(&path).unwrap().set_len(whole + 20).unwrap();
+        let mut resumed = MetricsFile::open(&path, kept).unwrap();
+        let notice = resumed.notice().unwrap();
+        assert!(notice.contains(&format!("lacks its last {} bytes", kept - whole)), "{notice}");
+        resumed.append(&Record::Step(record(3))).unwrap();
+        let log = Log::read(&path).unwrap();
+        assert_eq!((log.steps, log.left_out), (vec![record(1), record(3)], vec![]));
     }
 }

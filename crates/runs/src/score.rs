@@ -134,9 +134,9 @@ impl Measure {
         if self.is_higher_better() { value } else { -value }
     }
 
-    /// Orders values from best to worst.
+    /// Orders values from best to worst, with NaN last.
     pub fn best_first(self, a: f64, b: f64) -> Ordering {
-        self.gain(b).total_cmp(&self.gain(a))
+        a.is_nan().cmp(&b.is_nan()).then(self.gain(b).total_cmp(&self.gain(a)))
     }
 
     /// The worst possible value, which a diverged run counts as.
@@ -212,6 +212,10 @@ mod tests {
         assert!(Measure::Perplexity.is_better(80.0, 81.0) && !Measure::Perplexity.is_better(f64::NAN, 81.0));
         assert_eq!(Measure::Top1.best_first(81.0, 80.0), Ordering::Less);
         assert_eq!(Measure::Perplexity.best_first(81.0, 80.0), Ordering::Greater);
+        for measure in [Measure::Top1, Measure::Perplexity] {
+            assert_eq!(measure.best_first(f64::NAN, measure.worst()), Ordering::Greater);
+            assert_eq!(measure.best_first(80.0, -f64::NAN), Ordering::Less);
+        }
         assert_eq!((Measure::Top1.worst(), Measure::Perplexity.worst()), (0.0, f64::INFINITY));
     }
 }

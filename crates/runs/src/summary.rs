@@ -63,6 +63,17 @@ pub struct RunSummary {
     pub details: Option<RunDetails>,
 }
 
+impl RunSummary {
+    /// Reads `summary.json` in the run folder `run`; `None` if the run is not finished.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`](crate::Error::Damaged) if the file is not such a summary,
+    /// [`Error::Output`](crate::Error::Output) if it cannot be read.
+    pub fn read(run: &Path) -> Result<Option<Self>> {
+        atomic::read_json(&run.join(SUMMARY))
+    }
+}
+
 /// The final figures of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Figures {

@@ -29,7 +29,7 @@ function differencesTable(state) {
     const found = comparison(index, baseline, state.metric);
     return found ? [{ ...found, row, baseline: data.rows[baseline] }] : [];
   });
-  if (!items.length) return el("p", { class: "muted" }, "No finished runs share a seed here.");
+  if (!items.length) return el("p", { class: "muted" }, "No finished runs with the same settings share a seed here.");
   const { digits, is_higher_better: better, title_of_difference: unit } = data.metrics[metricIndex(state.metric)];
   // On a phone, the plot is narrower, and texts keep their size.
   const [width, height] = [window.innerWidth < 600 ? 150 : 360, 30];

@@ -3,7 +3,7 @@
 use lookahead_runs::Measure;
 
 use super::StudyReport;
-use super::rates::{self, Factor};
+use super::rates::{self, Bound, Factor};
 use super::tables::{CERTAIN, Compared, chance_of_noise, compared, spread};
 use crate::number::{interval, signed};
 
@@ -45,6 +45,26 @@ fn at_best(measure: Measure, of: &Compared<'_>) -> Option<String> {
 
 /// The comparison of the widths of two ranges of good rates.
 fn wider(row: &str, baseline: &str, factor: Factor) -> String {
+    let times = factor.times;
+    let of = "The range of good learning rates of";
+    match factor.bound {
+        Bound::None => {}
+        Bound::AtLeast => {
+            return format!(
+                "{of} {row} is at least {times:.2} times as wide as that of {baseline}: it extends beyond the rates tried."
+            );
+        }
+        Bound::AtMost => {
+            return format!(
+                "{of} {row} is at most {times:.2} times as wide as that of {baseline}, which extends beyond the rates tried."
+            );
+        }
+        Bound::Unknown => {
+            return format!(
+                "{of} {row} cannot be compared with that of {baseline}: both extend beyond the rates tried."
+            );
+        }
+    }
     let verdict = match factor.interval {
         Some((low, _)) if low > 1.0 => "is wider than",
         Some((_, high)) if high < 1.0 => "is narrower than",
@@ -52,10 +72,7 @@ fn wider(row: &str, baseline: &str, factor: Factor) -> String {
     };
     let range =
         factor.interval.map_or_else(String::new, |(low, high)| format!(" (95 % interval {low:.2} to {high:.2})"));
-    format!(
-        "The range of good learning rates of {row} {verdict} that of {baseline}: {:.2} times as wide{range}.",
-        factor.times
-    )
+    format!("{of} {row} {verdict} that of {baseline}: {times:.2} times as wide{range}.")
 }
 
 #[cfg(test)]
@@ -86,12 +103,16 @@ mod tests {
 
     #[test]
     fn a_width_is_told_with_its_interval() {
-        let of = |interval| wider("A", "B", Factor { times: 1.5, interval });
+        let of = |interval| wider("A", "B", Factor { times: 1.5, bound: Bound::None, interval });
         assert_eq!(
             of(Some((1.2, 1.9))),
             "The range of good learning rates of A is wider than that of B: 1.50 times as wide (95 % interval 1.20 to 1.90)."
         );
         assert!(of(Some((0.9, 1.9))).contains("cannot be distinguished in width from that of B"));
         assert!(of(None).ends_with("1.50 times as wide."));
+        let of = |bound| wider("A", "B", Factor { times: 1.5, bound, interval: None });
+        assert!(of(Bound::AtLeast).contains("of A is at least 1.50 times as wide as that of B: it extends"));
+        assert!(of(Bound::AtMost).contains("of A is at most 1.50 times as wide as that of B, which extends"));
+        assert!(of(Bound::Unknown).contains("of A cannot be compared with that of B: both"));
     }
 }

@@ -54,9 +54,12 @@ struct Width {
 }
 
 /// The range around the best of `points`, the rates and scores of one seed. Its ends are interpolated over the
-/// logarithm of the rate.
+/// logarithm of the rate. `None` if no rate is good because all diverged.
 fn width(measure: Measure, points: &[(f64, f64)]) -> Option<Width> {
     let best = (0..points.len()).min_by(|a, b| measure.best_first(points[*a].1, points[*b].1))?;
+    if points[best].1 == measure.worst() {
+        return None;
+    }
     let behind = |at: usize| shortfall(measure, points[at].1, points[best].1);
     let is_good = |at: usize| behind(at) <= 1.0;
     let log = |at: usize| points[at].0.log2();
@@ -72,7 +75,7 @@ fn width(measure: Measure, points: &[(f64, f64)]) -> Option<Width> {
     Some(Width { doublings: high - low, is_open: down.is_none() || up.is_none() })
 }
 
-/// The range of good rates of each seed that has a score at every rate.
+/// The range of good rates of each seed that has a score at every rate and did not diverge at all of them.
 fn widths(measure: Measure, row: &StudyRow) -> Vec<(u64, Width)> {
     let rates = by_rate(measure, row);
     let seeds = rates.first().map_or(&[][..], |(_, trial)| trial.scores.as_slice());
@@ -86,24 +89,52 @@ fn widths(measure: Measure, row: &StudyRow) -> Vec<(u64, Width)> {
     seeds.iter().filter(|_| rates.len() >= FEWEST).filter_map(|(seed, _)| Some((*seed, of(*seed)?))).collect()
 }
 
-/// A factor with its 95 % interval, which needs two seeds that differ.
+/// What a factor says of the true one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// It is an estimate of it.
+    None,
+    /// The true one is larger, because one of our ranges is open.
+    AtLeast,
+    /// The true one is smaller, because one of their ranges is open.
+    AtMost,
+    /// Nothing, because both have open ranges.
+    Unknown,
+}
+
+/// A factor with its 95 % interval, which needs two seeds that differ, and ranges of which none is open.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Factor {
     pub(super) times: f64,
+    pub(super) bound: Bound,
     pub(super) interval: Option<(f64, f64)>,
 }
 
 impl Factor {
-    /// The factor from pairs of base-2 logarithms.
-    fn of(pairs: &[(f64, f64)]) -> Self {
-        let mean = pairs.iter().map(|(ours, theirs)| ours - theirs).sum::<f64>() / pairs.len().max(1) as f64;
-        let interval = PairedDifference::of(pairs).map(|of| (of.low.exp2(), of.high.exp2()));
-        Self { times: mean.exp2(), interval }
+    /// The factor between pairs of widths.
+    fn of(pairs: &[(Width, Width)]) -> Self {
+        let logarithms: Vec<(f64, f64)> =
+            pairs.iter().map(|(ours, theirs)| (ours.doublings, theirs.doublings)).collect();
+        let mean = logarithms.iter().map(|(ours, theirs)| ours - theirs).sum::<f64>() / pairs.len().max(1) as f64;
+        let bound = match (pairs.iter().any(|pair| pair.0.is_open), pairs.iter().any(|pair| pair.1.is_open)) {
+            (false, false) => Bound::None,
+            (true, false) => Bound::AtLeast,
+            (false, true) => Bound::AtMost,
+            (true, true) => Bound::Unknown,
+        };
+        let interval = PairedDifference::of(&logarithms).filter(|_| bound == Bound::None);
+        Self { times: mean.exp2(), bound, interval: interval.map(|of| (of.low.exp2(), of.high.exp2())) }
     }
 
     fn cells(self) -> [String; 2] {
         let range = self.interval.map_or_else(|| ABSENT.to_owned(), |(low, high)| format!("{low:.2} to {high:.2}"));
-        [format!("{:.2}", self.times), range]
+        let times = match self.bound {
+            Bound::None => format!("{:.2}", self.times),
+            Bound::AtLeast => format!("at least {:.2}", self.times),
+            Bound::AtMost => format!("at most {:.2}", self.times),
+            Bound::Unknown => ABSENT.to_owned(),
+        };
+        [times, range]
     }
 }
 
@@ -116,9 +147,9 @@ pub(super) fn against(study: &StudyReport) -> Vec<(&str, &str, Factor)> {
         let theirs = widths(measure, baseline);
         let pair = |(seed, ours): (u64, Width)| {
             let (_, other) = theirs.iter().find(|(own, _)| *own == seed)?;
-            Some((ours.doublings, other.doublings))
+            Some((ours, *other))
         };
-        let pairs: Vec<(f64, f64)> = widths(measure, row).into_iter().filter_map(pair).collect();
+        let pairs: Vec<(Width, Width)> = widths(measure, row).into_iter().filter_map(pair).collect();
         if !pairs.is_empty() {
             all.push((row.title.as_str(), baseline.title.as_str(), Factor::of(&pairs)));
         }
@@ -136,7 +167,9 @@ pub(super) fn ranges(study: &StudyReport) -> Cells {
         if own.is_empty() {
             continue;
         }
-        let alone: Vec<(f64, f64)> = own.iter().map(|(_, width)| (width.doublings, 0.0)).collect();
+        // A range of one rate, so that the factor is the width itself.
+        let one = Width { doublings: 0.0, is_open: false };
+        let alone: Vec<(Width, Width)> = own.iter().map(|(_, width)| (*width, one)).collect();
         let open = own.iter().filter(|(_, width)| width.is_open).count();
         let mut line = vec![row.title.clone()];
         line.extend(Factor::of(&alone).cells());
@@ -194,7 +227,8 @@ pub(super) fn note(study: &StudyReport) -> String {
     format!(
         "A learning rate is good if the {} on the held-out data is {} the row's best, for each seed separately. Between two rates that were tried, the end of \
          the range is interpolated over the logarithm of the rate. Widths are geometric means over the seeds of tuning, with a 95 % confidence interval. Open \
-         counts the seeds whose range extends beyond the rates tried, so that the true range is wider than shown.",
+         counts the seeds whose range extends beyond the rates tried, so that the true range is wider: such rows have no interval, and what is known is a \
+         bound. A seed that diverged at every rate is left out.",
         measure.name(),
         tolerance(measure)
     )
@@ -221,6 +255,14 @@ mod tests {
         assert!((found.doublings - 0.5).abs() < 1e-12 && !found.is_open, "{found:?}");
         let found = of([79.5, 80.0, 79.5, 79.2]);
         assert_eq!(found, Width { doublings: 3.0, is_open: true });
+    }
+
+    /// A seed that diverged everywhere has no best rate, and no range.
+    #[test]
+    fn where_all_diverged_nothing_is_good() {
+        for measure in [Measure::Top1, Measure::Perplexity] {
+            assert_eq!(width(measure, &[1.0, 2.0, 4.0].map(|rate| (rate, measure.worst()))), None);
+        }
     }
 
     /// 100 at the best rate: 105 is the limit, above which lies 110.25, twice five percent.
@@ -256,8 +298,8 @@ mod tests {
         let cells = ranges(&study);
         // Half a doubling on either side; a half and one, the second of them open.
         assert_eq!(cells.rows[0][1..4], ["2.00", ABSENT, "0"], "seeds that agree say nothing of the noise");
-        assert_eq!(cells.rows[1][1], "2.83");
-        assert_eq!(cells.rows[1][3..6], ["2", "SGD", "1.41"]);
+        assert_eq!(cells.rows[1][1..3], ["at least 2.83", ABSENT]);
+        assert_eq!(cells.rows[1][3..7], ["2", "SGD", "at least 1.41", ABSENT]);
         let cells = at_same_rate(&study);
         assert_eq!(cells.rows.len(), 3);
         assert_eq!(cells.rows[2][1..4], ["0.4", "79.25", "78.00"]);

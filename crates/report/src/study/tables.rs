@@ -4,7 +4,7 @@ use lookahead_runs::{Improvement, Measure, PairedDifference, Split, Spread, by_s
 
 use super::{StudyReport, StudyRow};
 use crate::metric::Metric;
-use crate::number::{ABSENT, clock, interval, signed};
+use crate::number::{ABSENT, clock, interval, median, signed};
 use crate::words::direction;
 
 /// A table: heading and rows.
@@ -76,14 +76,10 @@ pub(super) fn spread(values: &[f64], digits: usize) -> String {
 
 /// Median and range of the times of runs that had the machine to themselves.
 fn median_time(seconds: &mut [f64]) -> String {
-    seconds.sort_by(f64::total_cmp);
-    match seconds {
-        [] => ABSENT.to_owned(),
-        [only] => clock(*only),
-        [first, .., last] => {
-            let (first, last) = (clock(*first), clock(*last));
-            format!("{} ({first} to {last})", clock(seconds[seconds.len() / 2]))
-        }
+    match (median(seconds), &*seconds) {
+        (None, _) => ABSENT.to_owned(),
+        (Some(median), [first, .., last]) => format!("{} ({} to {})", clock(median), clock(*first), clock(*last)),
+        (Some(only), _) => clock(only),
     }
 }
 
@@ -183,7 +179,7 @@ mod tests {
         assert_eq!(cells.rows[0][2], "learning_rate 0.3");
         // 101 to 104 leave 2, 0, 1 and 2 when divided by 3; only the even ones had the machine to themselves.
         assert_eq!(cells.rows[0][5], "70.12 \u{b1} 0.10");
-        assert_eq!(cells.rows[0][7..9], ["0 of 4, tuning 1", "1:54 (1:52 to 1:54)"]);
+        assert_eq!(cells.rows[0][7..9], ["0 of 4, tuning 1", "1:53 (1:52 to 1:54)"]);
         assert_eq!(cells.rows[1][2], "slow_step_size 0.5, sync_period 10 (at the edge of sync_period)");
         assert_eq!(cells.rows[1][7], "1 of 4, tuning 0");
     }
