@@ -1,7 +1,10 @@
 # The front door. Everything after a recipe's name goes to its program: `just cifar10 --epochs 2`, `just demo --help`.
 set positional-arguments
 
-run := "cargo run --release --package lookahead-experiments --bin"
+# Features to build the experiments with, such as those for GPUs: `just features=cuda cifar10 --device cuda:0`.
+features := ""
+with := if features == "" { "" } else { "--features " + features + " " }
+run := "cargo run --release --package lookahead-experiments " + with + "--bin"
 
 _default:
     @just --list --unsorted

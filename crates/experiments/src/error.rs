@@ -1,7 +1,8 @@
 //! Errors, and the exit status of a program that ends with one.
 
 use lookahead_data::Error as DataError;
-use lookahead_runs::Error as RunsError;
+use lookahead_report::counted;
+use lookahead_runs::{Error as RunsError, Measure};
 
 use crate::config::ConfigError;
 use crate::study::StudyError;
@@ -9,20 +10,27 @@ use crate::study::StudyError;
 /// Result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A training or validation loss.
+/// A number by which a run may diverge: a training or validation loss, or a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LossOf {
     /// The training loss of this step, from 0.
     Step(usize),
     /// The validation loss after this many steps.
     Validation(usize),
+    /// A validation score: the perplexity of a loss that is finite, but too large for its exponential.
+    Score {
+        /// The score.
+        measure: Measure,
+        /// Number of steps before the validation.
+        steps: usize,
+    },
 }
 
 impl LossOf {
     /// Number of steps done by the weights with this loss.
     pub fn steps_done(self) -> usize {
         match self {
-            Self::Step(steps) | Self::Validation(steps) => steps,
+            Self::Step(steps) | Self::Validation(steps) | Self::Score { steps, .. } => steps,
         }
     }
 }
@@ -31,7 +39,10 @@ impl std::fmt::Display for LossOf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Step(step) => write!(f, "the loss of step {step}"),
-            Self::Validation(steps) => write!(f, "the validation loss after {steps} steps"),
+            Self::Validation(steps) => write!(f, "the validation loss after {}", counted(*steps, "step")),
+            Self::Score { measure, steps } => {
+                write!(f, "the validation {} after {}", measure.name(), counted(*steps, "step"))
+            }
         }
     }
 }
@@ -60,10 +71,20 @@ pub enum Error {
         names: String,
     },
 
-    /// A study's sweep is not finished, or every trial of a row diverged, so no setting can be chosen.
+    /// Cells of a sweep that this process left to others, which do not train them now.
     #[error(
-        "no settings to choose from: {left} of {cells} cells are unfinished, or every trial of a row diverged; run `just sweep` with this study first"
+        "{left} of {cells} cells are left to other processes; once these have ended, the command without --shard trains what \
+         remains"
     )]
+    CellsLeft {
+        /// Number of cells that are not finished.
+        left: usize,
+        /// Number of all cells.
+        cells: usize,
+    },
+
+    /// A study's sweep is not finished, so no setting can be chosen.
+    #[error("{left} of {cells} cells are not finished; run `just sweep` with this study first")]
     SweepFirst {
         /// Number of cells that are not finished.
         left: usize,
@@ -71,10 +92,24 @@ pub enum Error {
         cells: usize,
     },
 
-    /// A process of a sweep ended early; it has printed the reason.
-    #[error("a process of the sweep ended with status {status} (its error is above); run the same command to resume")]
+    /// Every trial of a row of a study diverged, so no setting can be chosen for it.
+    #[error(
+        "there is no setting to choose for `{row}`: all of its {trials} trials diverged; change the row's axes, such as \
+         the range of its learning rates, or remove the row"
+    )]
+    AllDiverged {
+        /// The row.
+        row: String,
+        /// Number of its trials.
+        trials: usize,
+    },
+
+    /// A process of a sweep ended early.
+    #[error("a process of the sweep {how}; run the same command to resume")]
     Part {
-        /// Its exit status.
+        /// `ended with status 3 (its error is above)` or `was killed by signal 9`.
+        how: String,
+        /// Its exit status; for a signal that of a shell, 128 and the signal's number.
         status: u8,
     },
 
@@ -110,6 +145,10 @@ pub enum Error {
     /// A run folder cannot be used, or output cannot be written.
     #[error("{0}{hint}", hint = hint_for(.0))]
     Runs(#[from] lookahead_runs::Error),
+
+    /// The same, in a program that has no flag `--fresh`.
+    #[error("{0}{hint}", hint = hint_without_fresh(.0))]
+    RunFolder(#[source] lookahead_runs::Error),
 
     /// A data set is missing; the message says how to get it.
     #[error("{hint}")]
@@ -233,7 +272,7 @@ impl Error {
     ///
     /// | status | meaning |
     /// | --- | --- |
-    /// | 1 | a fault of the program or its libraries; a cell of a sweep that failed |
+    /// | 1 | a fault of the program or its libraries; cells of a sweep that failed or are left |
     /// | 2 | bad usage or configuration, output that cannot be written to the given place |
     /// | 3 | data missing or damaged |
     /// | 4 | training diverged |
@@ -250,22 +289,25 @@ impl Error {
             | Self::Study(_)
             | Self::Submit { .. }
             | Self::SweepFirst { .. }
+            | Self::AllDiverged { .. }
             | Self::Kernels(
                 lookahead_kernels::Error::Environment { .. } | lookahead_kernels::Error::InstructionSet(_),
             )
             | Self::Device { .. }
             | Self::OutOfMemory { .. } => 2,
             Self::Runs(RunsError::Damaged { .. } | RunsError::DataChanged { .. })
+            | Self::RunFolder(RunsError::Damaged { .. } | RunsError::DataChanged { .. })
             | Self::DataMissing { .. }
             | Self::BrokenImages { .. } => 3,
-            Self::Runs(error) if error.is_out_of_room() => 5,
+            Self::Runs(error) | Self::RunFolder(error) if error.is_out_of_room() => 5,
             Self::NoRoom { .. } => 5,
-            Self::Runs(_) => 2,
+            Self::Runs(_) | Self::RunFolder(_) => 2,
             Self::Data(error) => data_status(error),
-            Self::Part { status } => *status,
+            Self::Part { status, .. } => *status,
             Self::NotFinite { .. } | Self::Diverged { .. } => 4,
             Self::Interrupted { .. } | Self::Stopped { .. } => 130,
             Self::CellsFailed { .. }
+            | Self::CellsLeft { .. }
             | Self::TestTooEarly { .. }
             | Self::NoTest
             | Self::EndOfData { .. }
@@ -273,6 +315,24 @@ impl Error {
             | Self::Optim(_)
             | Self::Model(_)
             | Self::Candle(_) => 1,
+        }
+    }
+
+    /// This error of the program `program`, such as `sweep`, which has no flag `--fresh` that a hint could name.
+    ///
+    /// ```
+    /// use lookahead_experiments::Error;
+    /// let error = Error::Interrupted { run: "sgd-s1".into(), step: 7 };
+    /// assert_eq!(error.without_fresh("sweep").to_string(), "sweep was interrupted: run the same command to resume");
+    /// ```
+    #[must_use]
+    pub fn without_fresh(self, program: &str) -> Self {
+        match self {
+            Self::Runs(error) => Self::RunFolder(error),
+            Self::Interrupted { .. } | Self::Stopped { .. } => {
+                Self::Stopped { what: program.to_owned(), remedy: "run the same command to resume" }
+            }
+            other => other,
         }
     }
 
@@ -350,7 +410,9 @@ fn data_hint(error: &DataError) -> String {
 }
 
 fn is_published(name: &str) -> bool {
-    matches!(name, "cifar10" | "cifar100" | "cifar100-coarse" | "imagenette2-160" | "imagenette2-320" | "imagenette2")
+    // The list of the data crate is not part of a build without downloads.
+    let images = ["cifar10", "cifar100", "cifar100-coarse", "imagenette2-160", "imagenette2-320", "imagenette2"];
+    images.contains(&name) || name == "ptb"
 }
 
 /// A hint for an error of a run folder, in terms of the programs' flags.
@@ -366,5 +428,41 @@ fn hint_for(error: &RunsError) -> &'static str {
             "; free some space, then run the same command without --fresh to resume from the last checkpoint"
         }
         _ => "",
+    }
+}
+
+/// The same for a program without the flag `--fresh`.
+fn hint_without_fresh(error: &RunsError) -> &'static str {
+    match error {
+        RunsError::ConfigChanged { .. } | RunsError::OtherVersion { .. } => {
+            "; give another --out, or delete the folder to discard the old run"
+        }
+        RunsError::Damaged { .. } => "; delete the run's folder to start it over",
+        RunsError::DataChanged { .. } => "; restore the data, or delete the folder to start over",
+        error if error.is_out_of_room() => {
+            "; free some space, then run the same command to resume from the last checkpoint"
+        }
+        error => hint_for(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_hint_names_a_flag_that_the_program_lacks() {
+        let errors: [fn() -> RunsError; 5] = [
+            || RunsError::ConfigChanged { path: "a".into(), key: "b".into(), was: "1".into(), now: "2".into() },
+            || RunsError::OtherVersion { path: "a".into(), version: "0.1".into() },
+            || RunsError::Damaged { path: "a".into(), reason: "it is cut short".into() },
+            || RunsError::DataChanged { path: "a".into(), was: "1".into(), now: "2".into() },
+            || RunsError::output("write", "a".as_ref())(std::io::ErrorKind::StorageFull.into()),
+        ];
+        for of in errors {
+            let (with, without) = (Error::Runs(of()), Error::Runs(of()).without_fresh("sweep"));
+            assert!(with.to_string().contains("--fresh") && !without.to_string().contains("--fresh"), "{without}");
+            assert_eq!(with.exit_status(), without.exit_status());
+        }
     }
 }

@@ -71,7 +71,8 @@ fn a_range_test_can_be_stopped() {
     assert!(said.contains("lr-find was interrupted: nothing was saved"), "{said}");
 }
 
-/// Parts of a batch have statistics of their own, so four parts of 16 are not one batch of 16, which was tested once.
+/// Parts of a batch have statistics of their own, so four parts of 16 are neither one batch of 16, which was tested once,
+/// nor one of 64.
 #[test]
 fn a_range_test_takes_the_batch_that_is_trained() {
     let folder = tempfile::tempdir().unwrap();
@@ -83,7 +84,7 @@ fn a_range_test_takes_the_batch_that_is_trained() {
     };
     let parts = of("a", &["--set", "train.accumulate=4"]);
     assert_ne!(parts, of("b", &["--batch-size", "16"]));
-    assert_eq!(parts, of("c", &["--set", "train.accumulate=4", "--batch-size", "64"]));
+    assert_ne!(parts, of("c", &["--batch-size", "64"]));
 }
 
 /// `demo 2>&1 | head -1`: whoever read the messages is gone, and the run goes on.

@@ -67,6 +67,8 @@ fn configuration_errors_name_the_key_and_the_rule() {
         let line = fails_with(&run(env!("CARGO_BIN_EXE_demo"), folder.path(), &arguments), 2);
         assert!(line.contains(expected), "{line}");
     }
+    assert!(!folder.path().join("runs").exists(), "a refused configuration made a folder");
+    // What the data and the network show only later leaves a run that has done nothing.
     let few = ["--optimizers", "sgd", "--seeds", "1", "--batch-size", "65", "--limit-train", "64"];
     let line = fails_with(&run(env!("CARGO_BIN_EXE_demo"), folder.path(), &few), 2);
     assert!(line.contains("no larger than the number of training images"), "{line}");
@@ -82,8 +84,17 @@ fn configuration_errors_name_the_key_and_the_rule() {
         );
         assert!(line.contains("--batch-size") && line.contains("train.") && line.contains(parts), "{line}");
     }
-    let runs: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
-    assert!(runs.is_empty() || !folder.path().join("runs/demo/summary.json").exists());
+    for left in ["summary.json", "sgd-s1/summary.json", "sgd-s1/checkpoint", "sgd-s1/metrics.jsonl"] {
+        assert!(!folder.path().join("runs/demo").join(left).exists(), "{left}");
+    }
+    for (flags, words) in [
+        (["--lowest", "0"], "`--lowest` must be above 0 and finite, but is 0"),
+        (["--lowest", "20"], "`--highest` must be above --lowest and finite, but is 10"),
+        (["--highest", "inf"], "`--highest` must be above --lowest and finite, but is inf"),
+    ] {
+        let line = fails_with(&run(env!("CARGO_BIN_EXE_lr-find"), folder.path(), &[&["demo"], &flags[..]].concat()), 2);
+        assert!(line.contains(words), "{line}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ const KEYS: [&str; 5] = ["train.", "schedule", "data.", "model.", "evaluation.vi
 const MOST_LISTED: usize = 3;
 
 /// Settings of a run, by key.
-type Settings<'a> = Vec<(&'a str, &'a str)>;
+type Settings<'a> = Vec<(&'a str, String)>;
 
 /// The different conditions of the finished runs of a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,7 @@ impl<'a> Conditions<'a> {
         for run in row.runs.iter().map(|&run| &runs[run]).filter(|run| run.status == Status::Done) {
             let is_condition = |key: &str| KEYS.iter().any(|start| key.starts_with(start));
             let own = run.settings.iter().filter(|(key, _)| is_condition(key));
-            let own: Settings<'a> = own.map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            let own: Settings<'a> = own.map(|(key, value)| (key.as_str(), spelt(value))).collect();
             if !own.is_empty() && !all.contains(&own) {
                 all.push(own);
             }
@@ -46,6 +46,11 @@ impl<'a> Conditions<'a> {
     }
 }
 
+/// A value of a setting. Numbers are spelt alike: earlier versions wrote `5` where later ones write `5.0`.
+pub(crate) fn spelt(value: &str) -> String {
+    value.parse::<f64>().map_or_else(|_| value.to_owned(), |number| number.to_string())
+}
+
 /// The keys in which `rows` differ, with their values: `train.epochs (5, 10)`; empty if there are none.
 pub(crate) fn differing(rows: &[&Conditions<'_>]) -> String {
     let all: Vec<&Settings<'_>> = rows.iter().flat_map(|row| &row.0).collect();
@@ -55,7 +60,7 @@ pub(crate) fn differing(rows: &[&Conditions<'_>]) -> String {
     let values = |key: &str| {
         let mut values: Vec<&str> = Vec::new();
         for settings in &all {
-            let value = settings.iter().find(|(own, _)| *own == key).map_or("not set", |(_, value)| value);
+            let value = settings.iter().find(|(own, _)| *own == key).map_or("not set", |(_, value)| value.as_str());
             if !values.contains(&value) {
                 values.push(value);
             }
@@ -87,7 +92,7 @@ mod tests {
     fn a_rows_own_settings_and_unfinished_runs_are_no_condition() {
         let runs = [
             with(finished("sgd-s1", 80.0), &[("train.epochs", "5"), ("optimizer.learning_rate", "0.1")]),
-            with(finished("adamw-s1", 80.0), &[("train.epochs", "5"), ("device", "cuda:0")]),
+            with(finished("adamw-s1", 80.0), &[("train.epochs", "5.0"), ("device", "cuda:0")]),
             with(unfinished("adamw-s2"), &[("train.epochs", "10")]),
             finished("rmsprop-s1", 80.0),
         ];

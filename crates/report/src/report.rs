@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use crate::LeftOut;
 use crate::about::{data, warnings};
 use crate::compare::{Comparison, compare};
+use crate::conditions::spelt;
 use crate::find::Found;
 use crate::number::counted;
 use crate::row::{Row, rows};
@@ -166,7 +167,7 @@ fn epochs<'a, I: Iterator<Item = &'a Run>>(runs: impl Fn() -> I) -> f64 {
 
 fn unfinished(run: &Run) -> String {
     let done = run.log.epochs.last().map_or(0, |record| record.epoch);
-    let of = run.settings.get("train.epochs").map(|epochs| format!(" of {epochs}")).unwrap_or_default();
+    let of = run.settings.get("train.epochs").map(|epochs| format!(" of {}", spelt(epochs))).unwrap_or_default();
     let steps = counted(run.log.steps_done() as usize, "step");
     format!("not finished ({done}{of} epochs, {steps}): in the curves, not in the table")
 }

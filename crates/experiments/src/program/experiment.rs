@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use lookahead_report::console::print;
-use lookahead_report::{clock, text};
+use lookahead_report::{clock, counted, text};
 use lookahead_runs::Status;
 
 use super::data::{Place, count_broken, data_root, open};
@@ -88,7 +88,7 @@ pub fn run(experiment: Experiment, flags: &Flags) -> Result<()> {
     }
     report.summary().write(&folder)?;
     write_report(&folder, &progress);
-    let runs = if names.len() == 1 { "1 run".to_owned() } else { format!("{} runs", names.len()) };
+    let runs = counted(names.len(), "run");
     progress.note(&format!("{runs} in {}; {}", clock(begun.elapsed().as_secs_f64()), folder.display()));
     print(&text(&report, width()))?;
     diverged.map_or(Ok(()), Err)

@@ -121,8 +121,9 @@ fn check(flags: &RangeFlags) -> Result<()> {
         true => Ok(()),
         false => Err(ConfigError::OutOfRange { key: key.to_owned(), rule: Cow::Borrowed(rule), value }),
     };
-    let ordered = flags.lowest > 0.0 && flags.highest > flags.lowest && flags.highest.is_finite();
-    rule(ordered, "--lowest and --highest", "above 0 and rising", format!("{} and {}", flags.lowest, flags.highest))?;
+    let (lowest, highest) = (flags.lowest, flags.highest);
+    rule(lowest > 0.0 && lowest.is_finite(), "--lowest", "above 0 and finite", lowest.to_string())?;
+    rule(highest > lowest && highest.is_finite(), "--highest", "above --lowest and finite", highest.to_string())?;
     rule(flags.steps >= 10, "--steps", "10 or more", flags.steps.to_string())?;
     Ok(())
 }

@@ -9,12 +9,19 @@ use crate::error::Result;
 /// The version of candle that the workspace pins.
 const CANDLE: &str = "0.11.1";
 
-/// The environment of runs on `device` with `threads` host threads: versions, machine, kernels.
+/// The commit that the program was built from, by `build.rs`; empty outside a Git checkout.
+const COMMIT: &str = env!("LOOKAHEAD_COMMIT");
+
+/// The environment of runs on `device` with `threads` host threads: code, versions, machine, kernels.
+///
+/// The commit is the one that the program was built from: another one may be checked out by now.
 ///
 /// # Errors
 /// [`Error::Kernels`](crate::Error::Kernels) if an environment variable selects unknown kernels.
 pub fn environment(device: &str, threads: usize) -> Result<Environment> {
     Ok(Environment {
+        commit: if COMMIT.is_empty() { "unknown" } else { COMMIT }.to_owned(),
+        dirty: env!("LOOKAHEAD_DIRTY") == "true",
         version: env!("CARGO_PKG_VERSION").to_owned(),
         candle: CANDLE.to_owned(),
         threads,
@@ -30,4 +37,26 @@ pub fn environment(device: &str, threads: usize) -> Result<Environment> {
 /// As [`environment`].
 pub(crate) fn kernels() -> Result<String> {
     Ok(format!("{} {}", lookahead_kernels::instruction_set()?, lookahead_kernels::conv_algorithm()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candle_is_the_version_of_the_lock_file() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock");
+        let lock: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
+        let mut packages = lock["package"].as_array().unwrap().iter();
+        let candle = packages.find(|package| package["name"].as_str() == Some("candle-core")).unwrap();
+        assert_eq!(candle["version"].as_str(), Some(CANDLE));
+    }
+
+    /// Whichever commit is checked out when the program starts.
+    #[test]
+    fn the_commit_is_that_of_the_build() {
+        let found = environment("cpu", 1).unwrap();
+        assert!(found.commit == COMMIT || (COMMIT.is_empty() && found.commit == "unknown"), "{found:?}");
+        assert!(COMMIT.is_empty() || COMMIT.len() == 12, "{COMMIT}");
+    }
 }

@@ -39,6 +39,11 @@ impl Journal {
         Ok(self.metrics.kept()?)
     }
 
+    /// A warning for the user if records from before `position` are lost.
+    pub(crate) fn notice(&self) -> Option<String> {
+        self.metrics.notice()
+    }
+
     /// Writes a picture of the run's first batch, after augmentation: width, height and PNG.
     ///
     /// # Errors
@@ -86,6 +91,14 @@ impl Journal {
         // Indented, so that TensorBoard keeps the line breaks.
         let indented: Vec<String> = text.lines().map(|line| format!("    {line}")).collect();
         Ok(self.events.text("valid/sample", step, seconds, &indented.join("\n"))?)
+    }
+
+    /// Waits until the metrics are on the disk.
+    ///
+    /// # Errors
+    /// Write errors.
+    pub(crate) fn sync(&self) -> Result<()> {
+        Ok(self.metrics.sync()?)
     }
 
     /// The size of the complete lines of metrics in bytes, for the checkpoint.

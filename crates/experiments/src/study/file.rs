@@ -180,9 +180,14 @@ impl StudyFile {
         for (key, axis) in all_axes().flatten() {
             axis.check(key)?;
         }
-        for (axes, fixed) in all_axes().zip(all_fixed()) {
-            if let Some(key) = axes.keys().find(|key| dotted(fixed).iter().any(|(found, _)| found == *key)) {
-                return wrong(key, "is both fixed and an axis; remove one of them");
+        for row in &self.rows {
+            // By their keys in the configuration: `learning_rate` of the row `sgd` is `sgd.learning_rate`.
+            let own = |key: &String| format!("{}.{key}", row.row);
+            let fixed_own = dotted(&row.fixed).into_iter().map(|(key, _)| own(&key));
+            let fixed: Vec<String> = fixed_own.chain(dotted(&self.fixed).into_iter().map(|(key, _)| key)).collect();
+            let mut axes = row.axes.keys().map(own).chain(self.axes.keys().cloned());
+            if let Some(key) = axes.find(|key| fixed.contains(key)) {
+                return wrong(&key, "is both fixed and an axis; remove one of them");
             }
         }
         Ok(())

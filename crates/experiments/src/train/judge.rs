@@ -75,8 +75,32 @@ fn evaluated<T>(
     };
     in_place.restore()?;
     let Some((evaluation, kept)) = found else { return Ok(None) };
-    match evaluation.loss {
-        loss if loss.is_finite() => Ok(Some((clock.elapsed().as_secs_f64(), evaluation, kept))),
-        loss => Err(Error::NotFinite { of: LossOf::Validation(steps), loss }),
+    check_finite(&evaluation, steps)?;
+    Ok(Some((clock.elapsed().as_secs_f64(), evaluation, kept)))
+}
+
+/// Loss and scores must be numbers that files can hold. The perplexity of a finite loss above 709 is infinite.
+fn check_finite(evaluation: &Evaluation, steps: usize) -> Result<()> {
+    let loss = (LossOf::Validation(steps), evaluation.loss);
+    let scores = evaluation.scores.all().map(|(measure, value)| (LossOf::Score { measure, steps }, value));
+    match std::iter::once(loss).chain(scores).find(|(_, value)| !value.is_finite()) {
+        Some((of, loss)) => Err(Error::NotFinite { of, loss }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lookahead_runs::Scores;
+
+    use super::*;
+
+    #[test]
+    fn an_infinite_perplexity_is_a_divergence() {
+        let at = |loss: f64| Evaluation { loss, scores: Scores::of_language(loss), classes: None };
+        check_finite(&at(700.0), 9).unwrap();
+        let message = |loss| check_finite(&at(loss), 1).unwrap_err().to_string();
+        assert_eq!(message(710.0), "the validation perplexity after 1 step is inf");
+        assert_eq!(message(f64::NAN), "the validation loss after 1 step is NaN");
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::Device;
 use lookahead_optim::lookahead::Period;
+use lookahead_report::counted;
 use lookahead_runs::{Checkpoints, EpochRecord, Position, Record, RunFolder, RunSummary, StepRecord};
 
 use super::interrupt::Interrupt;
@@ -79,7 +80,7 @@ pub fn train_from(
         at.time.data += setup.seconds;
     }
     watch.begin(epochs, steps, at.step, &journal.kept()?);
-    notice.iter().for_each(|text| watch.note(text));
+    notice.into_iter().chain(journal.notice()).for_each(|text| watch.note(&text));
     never_syncs(setup.run, steps).iter().for_each(|text| watch.note(text));
     memory::reset_peak();
     let (mut losses, mut saved, mut last) = (PendingLosses::default(), Instant::now(), None);
@@ -171,8 +172,9 @@ fn never_syncs(run: &RunConfig, steps: usize) -> Option<String> {
     let Period::Fixed(period) = run.row.around.lookahead()?.sync_period else { return None };
     (period > steps).then(|| {
         format!(
-            "Lookahead never syncs, because the run has {steps} steps and the sync period is {period}: the slow weights, \
-             which are evaluated, stay at their initial values"
+            "Lookahead never syncs, because the run has {} and the sync period is {period}: the slow weights, which are \
+             evaluated, stay at their initial values",
+            counted(steps, "step")
         )
     })
 }
@@ -186,6 +188,8 @@ fn first_batch(setup: &mut Setup<'_>, journal: &mut Journal, at: &mut Position) 
 }
 
 fn checkpoint(checkpoints: &Checkpoints, setup: &Setup<'_>, journal: &Journal, at: &mut Position) -> Result<()> {
+    // The checkpoint counts these lines, so they must not reach the disk after it.
+    journal.sync()?;
     at.metrics_bytes = journal.bytes();
     at.peak_rss_mb = at.peak_rss_mb.max(memory::peak_mib());
     let buffers = [setup.task.buffers(), setup.task.carried()?].concat();
@@ -234,7 +238,7 @@ fn diverged(run: &RunConfig, folder: &RunFolder, of: LossOf, loss: f64) -> Error
     let good = folder.checkpoints().map(|checkpoints| checkpoints.describe_before(of.steps_done())).unwrap_or_default();
     let step = match of {
         LossOf::Step(step) => step,
-        LossOf::Validation(steps) => steps.saturating_sub(1),
+        LossOf::Validation(steps) | LossOf::Score { steps, .. } => steps.saturating_sub(1),
     };
     if let Err(error) = folder.diverged(step as u64) {
         return error.into();

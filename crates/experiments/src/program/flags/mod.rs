@@ -71,7 +71,7 @@ pub struct Flags {
     #[arg(long, help_heading = "Data", value_name = "N")]
     pub limit_valid: Option<usize>,
 
-    /// Device: auto, cpu, cuda:N or metal:N [default: auto]
+    /// Device: auto, cpu, cuda:N or metal:N [default: auto]; for a GPU, build for it: `just features=cuda cifar10 ...`
     #[arg(long, help_heading = "Running", value_name = "NAME")]
     pub device: Option<String>,
     /// Host threads [default: all cores]; results do not depend on them
@@ -152,7 +152,7 @@ impl Flags {
                 "cifar10",
                 "Trains classifiers on CIFAR-10 and prints a table that compares the optimizers",
                 "  just cifar10 --epochs 2 --limit-train 10000 --limit-valid 2000 --seeds 1\n  \
-                 just cifar10 --protocol paper --optimizers sgd,lookahead-sgd --device cuda:0\n  \
+                 just features=cuda cifar10 --protocol paper --optimizers sgd,lookahead-sgd --device cuda:0\n  \
                  just cifar10 --optimizers lookahead-adamw --state keep,reset,interpolate\n",
             ),
             Experiment::Cifar100 => (
@@ -171,8 +171,8 @@ impl Flags {
                 "imagenet",
                 "Trains classifiers on ImageNet, by default a small part of it; --protocol paper trains ResNet-50 for 90 epochs",
                 "  just imagenet --data /data\n  \
-                 just imagenet --protocol paper --device cuda:0\n  \
-                 just imagenet --protocol paper-short --epochs 50 --device cuda:0\n",
+                 just features=cuda imagenet --protocol paper --device cuda:0\n  \
+                 just features=cuda imagenet --protocol paper-short --epochs 50 --device cuda:0\n",
             ),
             Experiment::Language => (
                 "language",

@@ -87,11 +87,8 @@ impl Flags {
         let around: Vec<&mut LookaheadConfig> =
             config.rows.iter_mut().filter_map(|row| row.around.lookahead_mut()).collect();
         if let Some((flag, _)) = given.iter().find(|(_, given)| *given && around.is_empty()) {
-            return Err(ConfigError::Conflict {
-                first: (*flag).to_owned(),
-                second: format!("--optimizers {}", names(config)),
-                why: "none of them uses Lookahead; select a row that does, such as lookahead-sgd".to_owned(),
-            });
+            let why = "none of them uses Lookahead; select a row that does, such as lookahead-sgd";
+            return Err(no_row(flag, config, why));
         }
         for lookahead in around {
             if let Some(period) = self.sync_period {
@@ -102,6 +99,11 @@ impl Flags {
             }
         }
         if !self.state.is_empty() {
+            if config.rows.iter().all(|row| row.state().is_none()) {
+                let why =
+                    "their Lookahead never pulls the fast weights back, so nothing happens to the state at a sync";
+                return Err(no_row("--state", config, why));
+            }
             config.rows = states_of(std::mem::take(&mut config.rows), &self.state);
         }
         self.lr.map_or(Ok(()), |learning_rate| put_learning_rate(config, learning_rate))
@@ -144,8 +146,14 @@ impl Flags {
     }
 }
 
-fn names(config: &Config) -> String {
-    config.rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>().join(",")
+/// The error of a flag that applies to none of the selected rows.
+fn no_row(flag: &str, config: &Config, why: &str) -> ConfigError {
+    let names: Vec<&str> = config.rows.iter().map(|row| row.name.as_str()).collect();
+    ConfigError::Conflict {
+        first: flag.to_owned(),
+        second: format!("--optimizers {}", names.join(",")),
+        why: why.to_owned(),
+    }
 }
 
 /// `--lr` for the chosen rows. Learning rates of SGD and AdamW are not comparable: the original project gave
@@ -155,12 +163,12 @@ fn put_learning_rate(config: &mut Config, learning_rate: f64) -> Result<(), Conf
         let (key, rule, value) = ("--lr".to_owned(), "above 0 and finite".into(), learning_rate.to_string());
         return Err(ConfigError::OutOfRange { key, rule, value });
     }
-    let mut kinds: Vec<&str> = config.rows.iter().map(|row| row.inner.title()).collect();
-    kinds.dedup();
-    if let [first, .., last] = kinds[..] {
+    let mut kinds = config.rows.iter().map(|row| row.inner.title());
+    let first = kinds.next().unwrap_or_default();
+    if let Some(other) = kinds.find(|kind| *kind != first) {
         return Err(ConfigError::Conflict {
             first: "--lr".to_owned(),
-            second: format!("{first} beside {last}"),
+            second: format!("{first} beside {other}"),
             why: "one learning rate cannot suit both; select rows with --optimizers, or use --set adamw.learning_rate=..."
                 .to_owned(),
         });
@@ -198,6 +206,8 @@ mod tests {
     fn one_learning_rate_does_not_suit_two_kinds() {
         let message = resolve(&["--lr", "0.1"]).unwrap_err().to_string();
         assert!(message.starts_with("--lr and SGD beside AdamW conflict"), "{message}");
+        let message = resolve(&["--lr", "0.1", "--optimizers", "sgd,adamw,lookahead-sgd"]).unwrap_err().to_string();
+        assert!(message.starts_with("--lr and SGD beside AdamW conflict"), "{message}");
         let config = resolve(&["--lr", "0.1", "--optimizers", "sgd,lookahead-sgd,polyak"]).unwrap();
         assert!(config.rows.len() == 3 && config.rows.iter().all(|row| row.inner.learning_rate() == 0.1));
         assert!(resolve(&["--lr", "NaN", "--optimizers", "sgd"]).unwrap_err().to_string().contains("but is NaN"));
@@ -209,6 +219,8 @@ mod tests {
             let arguments: Vec<&str> = flag.iter().copied().chain(["--optimizers", "sgd"]).collect();
             assert!(resolve(&arguments).unwrap_err().to_string().contains("none of them uses Lookahead"));
         }
+        let average = ["--protocol", "speedrun", "--optimizers", "average", "--state", "reset"];
+        assert!(resolve(&average).unwrap_err().to_string().contains("never pulls the fast weights back"));
         assert!(resolve(&["--dataset-dir", "x"]).unwrap_err().to_string().contains("imagenette"));
         let message = resolve(&["--set", "data.image_size=64"]).unwrap_err().to_string();
         assert!(message.contains("no transform in it sets the size of images"), "{message}");

@@ -52,7 +52,7 @@ pub struct PuzzleFlags {
     /// Use only this many validation images; 0 means all
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub limit_valid: usize,
-    /// Device: auto, cpu, cuda:N or metal:N
+    /// Device: auto, cpu, cuda:N or metal:N; for a GPU, build for it: `just features=cuda puzzle ...`
     #[arg(long, default_value = "auto", value_name = "NAME")]
     pub device: String,
     /// Host threads [default: all cores]
@@ -74,6 +74,10 @@ pub struct PuzzleFlags {
 /// # Errors
 /// Any [`Error`](crate::Error) but [`Error::Diverged`](crate::Error::Diverged).
 pub fn puzzle(flags: &PuzzleFlags) -> Result<()> {
+    run(flags).map_err(|error| error.without_fresh("puzzle"))
+}
+
+fn run(flags: &PuzzleFlags) -> Result<()> {
     let mut config = rows::config(flags.experiment, flags.epochs);
     if let Some(images) = config.data.images_mut() {
         (images.limit_train, images.limit_valid) = (flags.limit_train, flags.limit_valid);

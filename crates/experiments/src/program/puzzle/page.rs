@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use lookahead_report::chart::{Chart, Line, Stroke};
-use lookahead_report::{Report, Row, interval, paragraphs, signed};
+use lookahead_report::{Report, Row, counted, interval, paragraphs, signed};
 use lookahead_runs::{Environment, Measure, PairedDifference, Run, Spread, Status, by_seed, flat};
 
 use super::rows::RATES;
@@ -13,7 +13,7 @@ use crate::config::Config;
 /// The page as Markdown; `figure` is the path of the SVG relative to it.
 pub(super) fn page(report: &Report, config: &Config, environment: &Environment, figure: &str) -> String {
     let mut text = paragraphs(&introduction(config));
-    text.push_str("| | accuracy | validation loss | seeds | to AdamW, paired | 95 % interval | |\n");
+    text.push_str("| | accuracy | validation loss | seeds | minus AdamW, paired | 95 % interval | |\n");
     text.push_str("| --- | ---: | ---: | ---: | ---: | ---: | --- |\n");
     for row in ordered(report, config) {
         text.push_str(&line(report, row));
@@ -28,12 +28,12 @@ pub(super) fn page(report: &Report, config: &Config, environment: &Environment, 
     }
     let _ = write!(
         text,
-        "\nWritten by `just {}` at commit {}{}, on {} with {} threads.\n",
+        "\nWritten by `just {}` at commit {}{}, on {} with {}.\n",
         environment.command,
         environment.commit,
         if environment.dirty { " (changed)" } else { "" },
         environment.cpu,
-        environment.threads
+        counted(environment.threads, "thread")
     );
     text
 }
@@ -48,20 +48,20 @@ fn introduction(config: &Config) -> String {
          and AdamW's moving averages were the suspected cause. Its notebooks show two other possible causes: inside \
          Lookahead, AdamW had the learning rate {} of Lookahead/SGD instead of its own {}, and the reset set the moments to \
          zero but kept the step counter, so that the bias correction was wrong. Here, each is tested alone and both together.\n\n\
-         {} on {} ({}), {} epochs, batch {}, weight decay {}, beta2 {}, sync period {}, slow step size {}; the learning rate is divided by 5 \
+         {} on {} ({}), {}, batch {}, weight decay {}, beta2 {}, sync period {}, slow step size {}; the learning rate is divided by 5 \
          after the epochs {}. Validation at the slow weights.\n\n",
         RATES.1,
         RATES.0,
         config.model.name(),
         config.experiment,
         images(config),
-        config.train.epochs,
+        if config.train.epochs == 1.0 { "1 epoch".to_owned() } else { format!("{} epochs", config.train.epochs) },
         config.train.batch_size,
         of("optimizer.weight_decay.decoupled"),
         of("optimizer.beta2"),
         of("lookahead.sync_period"),
         of("lookahead.slow_step_size"),
-        of("schedule.steps.milestones"),
+        of("schedule.steps.milestones").trim_matches(['[', ']']),
     )
 }
 
@@ -83,6 +83,11 @@ fn verdict(report: &Report) -> String {
     let (mut guilty, mut others) = (Vec::new(), Vec::new());
     for (suspect, with, without) in SUSPECTS {
         let (Some(with), Some(without)) = (find(report, with), find(report, without)) else { continue };
+        let diverged = diverged_instead(report, with, without);
+        if diverged > 0 {
+            guilty.push(format!("{suspect} (diverged with {})", counted(diverged, "seed")));
+            continue;
+        }
         let pairs = pairs(report, with, without);
         match (PairedDifference::of(&pairs), pairs.as_slice()) {
             (Some(d), _) if d.mean < 0.0 && d.is_distinguishable() => {
@@ -94,10 +99,25 @@ fn verdict(report: &Report) -> String {
         }
     }
     match (guilty.as_slice(), others.as_slice()) {
-        ([], _) => format!("No effect exceeds the noise: neither {}.", others.join(" nor ")),
-        (guilty, []) => format!("**Both: {}.**", guilty.join(" and ")),
-        (guilty, others) => format!("**{}.** Not {}.", capitalized(&guilty.join(" and ")), others.join(" nor ")),
+        ([], others) => format!("No effect exceeds the noise: {}.", others.join(", ")),
+        ([_, _, ..], []) => format!("**Both: {}.**", guilty.join(" and ")),
+        (guilty, []) => format!("**{}.**", capitalized(&guilty.join(" and "))),
+        (guilty, others) => format!(
+            "**{}.** The effect of {} does not exceed the noise.",
+            capitalized(&guilty.join(" and ")),
+            others.join(" and ")
+        ),
     }
+}
+
+/// The number of seeds that diverged in the row `with` and ended in the row `without`.
+fn diverged_instead(report: &Report, with: &Row, without: &Row) -> usize {
+    let ended: Vec<u64> = report.finished(without).map(|run| run.seed).collect();
+    with.runs.iter().filter(|&&run| is_diverged(&report.runs[run]) && ended.contains(&report.runs[run].seed)).count()
+}
+
+fn is_diverged(run: &Run) -> bool {
+    run.status == Status::Diverged
 }
 
 fn capitalized(text: &str) -> String {
@@ -126,8 +146,12 @@ const QUESTIONS: &[(&str, &str, &str)] = &[
     ),
     ("The learning rate 0.1 in AdamW alone", "adamw-high", "adamw"),
     ("The learning rate 0.1 under Lookahead, state kept", "lookahead-adamw-high-keep", "lookahead-adamw-keep"),
-    ("Lookahead at the learning rate 0.1, to AdamW at 0.1", "lookahead-adamw-high-keep", "adamw-high"),
-    ("Both mistakes, to the learning rate alone", "lookahead-adamw-zeroed-high-keep", "lookahead-adamw-high-keep"),
+    ("Lookahead at the learning rate 0.1, compared with AdamW at 0.1", "lookahead-adamw-high-keep", "adamw-high"),
+    (
+        "Both mistakes, compared with the learning rate alone",
+        "lookahead-adamw-zeroed-high-keep",
+        "lookahead-adamw-high-keep",
+    ),
 ];
 
 fn line(report: &Report, row: &Row) -> String {
@@ -149,8 +173,12 @@ fn line(report: &Report, row: &Row) -> String {
         (None, _) => (String::new(), String::new(), ""),
     };
     let runs = row.runs.iter().map(|&run| &report.runs[run]);
-    let diverged: Vec<u64> = runs.filter(|run| run.status == Status::Diverged).map(|run| run.seed).collect();
-    let verdict = if diverged.is_empty() { verdict.to_owned() } else { format!("diverged with seeds {diverged:?}") };
+    let diverged: Vec<String> = runs.filter(|run| is_diverged(run)).map(|run| run.seed.to_string()).collect();
+    let verdict = match diverged.as_slice() {
+        [] => verdict.to_owned(),
+        [one] => format!("diverged with seed {one}"),
+        several => format!("diverged with seeds {}", several.join(", ")),
+    };
     let seeds = figures().count();
     format!("| {} | {accuracy} % | {loss} | {seeds} | {points} | {range} | {verdict} |\n", row.id.label())
 }
@@ -160,9 +188,13 @@ fn answer(report: &Report, question: &str, ours: &str, theirs: &str) -> String {
     let pairs = pairs(report, ours, theirs);
     match (PairedDifference::of(&pairs), pairs.as_slice()) {
         (None, [first, _, ..]) => {
-            format!("- {question}: {} points in all seeds alike, so the noise is unknown.\n", signed(first.0 - first.1))
+            let difference = signed(first.0 - first.1);
+            format!("- {question}: {difference} points, the same in all seeds, so the noise is unknown.\n")
         }
-        (None, _) => format!("- {question}: too few finished runs to tell.\n"),
+        (None, _) => match diverged_instead(report, ours, theirs) {
+            0 => format!("- {question}: too few finished runs to tell.\n"),
+            seeds => format!("- {question}: diverged with {}.\n", counted(seeds, "seed")),
+        },
         (Some(d), _) => format!(
             "- {question}: {} points ({}), {}.\n",
             signed(d.mean),
@@ -274,11 +306,17 @@ mod tests {
         let (high, zeroed) = ("lookahead-adamw-high-keep", "lookahead-adamw-zeroed-keep");
         assert_eq!(
             verdict_of(&[(high, 40.0)]),
-            "**The learning rate 0.1 (\u{2212}10.00 points).** Not the reset of the moments without the step counter (0.00 in all seeds)."
+            "**The learning rate 0.1 (\u{2212}10.00 points).** The effect of the reset of the moments without the step counter \
+             (0.00 in all seeds) does not exceed the noise."
         );
         assert!(verdict_of(&[(high, 40.0), (zeroed, 30.0)]).starts_with("**Both: "));
-        assert!(verdict_of(&[(high, 60.0)]).starts_with("Nothing here"));
-        assert!(verdict_of(&[(high, -1.0)]).contains("too few runs"));
+        assert!(
+            verdict_of(&[(high, 60.0)]).starts_with("No effect exceeds the noise: the learning rate 0.1 (+10.00), ")
+        );
+        // What diverged, while the same seeds without it ended, needs no interval.
+        let diverged = verdict_of(&[(high, -1.0)]);
+        assert!(diverged.starts_with("**The learning rate 0.1 (diverged with 3 seeds).**"), "{diverged}");
+        assert!(verdict_of(&[(high, -1.0), ("lookahead-adamw-keep", -1.0)]).contains("too few runs"));
     }
 
     #[test]
@@ -292,9 +330,13 @@ mod tests {
             "{page}"
         );
         assert_eq!(page.lines().filter(|line| line.starts_with("| ") && line.contains(" % | ")).count(), 9);
-        assert!(page.contains("diverged with seeds [1, 2, 3]"), "{page}");
+        assert!(page.contains("diverged with seeds 1, 2, 3"), "{page}");
+        assert!(
+            page.contains("- Both mistakes, compared with the learning rate alone: diverged with 3 seeds.\n"),
+            "{page}"
+        );
         assert!(page.contains("(all training images, all for validation), 10 epochs, batch 64, weight decay 0.01, beta2 0.999, sync period 5"));
-        assert!(page.contains("after the epochs [6, 8]"), "{page}");
+        assert!(page.contains("after the epochs 6, 8"), "{page}");
         assert!(page.contains("![Validation accuracy by epoch](f.svg)") && page.contains("Written by `just "));
         assert!(figure(&report).contains("</svg>"));
     }

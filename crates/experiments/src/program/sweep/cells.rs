@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lookahead_runs::{Look, RunSummary, atomic, has_ended, look};
+use lookahead_runs::{Look, RunSummary, has_ended, look, look_except};
 use rayon::prelude::*;
 
 use crate::config::RunConfig;
@@ -58,13 +58,18 @@ impl Cells {
         (0..self.names.len()).into_par_iter().filter(ended).count()
     }
 
-    /// The state of cell `cell`.
+    /// The state of cell `cell`. A cell that has ended may have run on any device.
     ///
     /// # Errors
     /// A folder that holds a run of another configuration.
     pub(in crate::program) fn state(&self, cell: usize) -> Result<State> {
-        let path = self.path(cell);
-        Ok(match look(&path, &self.runs[cell].to_table())? {
+        self.state_on(cell, has_ended(&self.path(cell)))
+    }
+
+    fn state_on(&self, cell: usize, any_device: bool) -> Result<State> {
+        let (path, config) = (self.path(cell), self.runs[cell].to_table());
+        let found = if any_device { look_except(&path, &config, "device") } else { look(&path, &config) };
+        Ok(match found? {
             Look::Done => State::Done,
             Look::Diverged => State::Diverged,
             Look::ToDo if Self::has_failed(&path) => State::Failed,
@@ -80,9 +85,17 @@ impl Cells {
         (0..self.runs.len()).into_par_iter().map(|cell| self.state(cell)).collect()
     }
 
+    /// The states of all cells, whichever device they run on: to list them, nobody needs that device.
+    ///
+    /// # Errors
+    /// As [`state`](Self::state), for the first cell.
+    pub(in crate::program) fn listed(&self) -> Result<Vec<State>> {
+        (0..self.runs.len()).into_par_iter().map(|cell| self.state_on(cell, true)).collect()
+    }
+
     /// The summary of a finished cell.
     pub(in crate::program) fn summary(&self, cell: usize) -> Option<RunSummary> {
-        atomic::read_json(&self.path(cell).join("summary.json")).unwrap_or_default()
+        RunSummary::read(&self.path(cell)).unwrap_or_default()
     }
 
     fn has_failed(path: &Path) -> bool {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use lookahead_report::{FinalFigures, FinalRun, StudyReport, StudyRow, Trial, study_markdown, study_page};
-use lookahead_runs::{Run, atomic};
+use lookahead_report::{FinalFigures, FinalRun, StudyReport, StudyRow, Trial, counted, study_markdown, study_page};
+use lookahead_runs::{Run, RunSummary, atomic};
 
 use super::cells::{Cells, State};
 use super::ranking::{Tried, best, tried};
@@ -30,7 +30,8 @@ impl<'a> Claim<'a> {
     /// Chooses the settings.
     ///
     /// # Errors
-    /// [`Error::SweepFirst`] if cells are unfinished or every trial of a row diverged; a study without final seeds.
+    /// [`Error::SweepFirst`] if cells are unfinished, [`Error::AllDiverged`] if every trial of a row diverged; a summary
+    /// that cannot be read; a study without final seeds.
     pub(super) fn new(study: &'a Study, sweep: &'a Cells) -> Result<Self> {
         if study.file.final_seeds.is_empty() {
             let reason = "the list is empty; final runs need seeds that tuning has not used".to_owned();
@@ -42,10 +43,12 @@ impl<'a> Claim<'a> {
             return Err(Error::SweepFirst { left, cells: states.len() });
         }
         let tried = tried(study, sweep, &states);
+        if tried.iter().any(|tried| tried.score.is_none()) {
+            // All cells have ended, so a summary cannot be read: the choice would be between the others alone.
+            (0..states.len()).try_for_each(|cell| RunSummary::read(&sweep.path(cell)).map(drop))?;
+        }
         let rows = 0..study.file.rows.len();
-        let chosen: Option<Vec<&Setting>> =
-            rows.map(|row| best(study, &tried, row).first().map(|t| t.setting)).collect();
-        let Some(chosen) = chosen else { return Err(Error::SweepFirst { left: 0, cells: states.len() }) };
+        let chosen: Vec<&Setting> = rows.map(|row| chosen(study, &tried, row)).collect::<Result<_>>()?;
         let seeds = &study.file.final_seeds;
         let runs = chosen.iter().flat_map(|setting| seeds.iter().map(|&seed| setting.final_run(seed))).collect();
         let cells = Cells::new(sweep.folder.join(FOLDER), runs);
@@ -153,8 +156,8 @@ impl<'a> Claim<'a> {
             ));
         }
         facts.push(format!(
-            "{} trials per row with {}; final runs with {}.",
-            self.study.trials,
+            "{} per row with {}; final runs with {}.",
+            counted(self.study.trials, "trial"),
             list(&file.seeds),
             list(&file.final_seeds)
         ));
@@ -174,7 +177,8 @@ impl<'a> Claim<'a> {
         };
         let commit = of(|env| format!("{}{}", env.commit, if env.dirty { " with uncommitted changes" } else { "" }));
         let word = if commit.contains(", ") { "Commits (not all runs used the same code):" } else { "Commit" };
-        facts.push(format!("{word} {commit}; {}.", of(|env| format!("{}, {} threads", env.cpu, env.threads))));
+        let machine = of(|env| format!("{}, {}", env.cpu, counted(env.threads, "thread")));
+        facts.push(format!("{word} {commit}; {machine}."));
         facts
     }
 
@@ -214,6 +218,14 @@ impl<'a> Claim<'a> {
             )
         })
     }
+}
+
+/// The best setting of a row. One that diverged with all of its seeds is no choice.
+fn chosen<'a>(study: &Study, tried: &[Tried<'a>], row: usize) -> Result<&'a Setting> {
+    let seeds = study.file.seeds.len();
+    let best = best(study, tried, row).into_iter().find(|tried| tried.diverged < seeds);
+    best.map(|tried| tried.setting)
+        .ok_or_else(|| Error::AllDiverged { row: study.file.rows[row].name().to_owned(), trials: study.trials })
 }
 
 fn trial(tried: &Tried<'_>) -> Trial {

@@ -1,6 +1,6 @@
 //! Several processes at once, each with a share of the cores.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use lookahead_runs::Error as RunsError;
@@ -25,8 +25,8 @@ pub(super) fn stop_with_parent(interrupt: &Interrupt) {
 /// Each saves and stops when its standard input ends, so none outlives this process, however it ends.
 ///
 /// # Errors
-/// A process that cannot be started; [`Error::Stopped`]. The other processes take over the cells of one that
-/// crashed.
+/// A process that cannot be started; [`Error::Stopped`]; [`Error::Part`] if a process crashed or was killed and the
+/// others, which take over its cells, did not finish them.
 pub(super) fn run(cells: &Cells, flags: &SweepFlags, interrupt: &Interrupt) -> Result<()> {
     let threads = (rayon::current_num_threads() / flags.jobs).max(1);
     let own = flags.shard.unwrap_or(Shard::WHOLE);
@@ -61,14 +61,36 @@ pub(super) fn run(cells: &Cells, flags: &SweepFlags, interrupt: &Interrupt) -> R
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    let statuses: Vec<Option<i32>> =
-        children.iter_mut().map(|child| child.wait().ok().and_then(|status| status.code())).collect();
-    if interrupt.is_asked() || statuses.contains(&Some(130)) {
+    let statuses: Vec<ExitStatus> = children.iter_mut().filter_map(|child| child.wait().ok()).collect();
+    if interrupt.is_asked() || statuses.iter().any(|status| status.code() == Some(130)) {
         return Err(Error::Stopped { what: "sweep".to_owned(), remedy: "run the same command to resume" });
     }
-    // The process has already printed its error.
-    match statuses.iter().flatten().find(|status| **status != 0) {
-        Some(&status) if cells.ended() < cells.runs.len() => Err(Error::Part { status: status.clamp(1, 255) as u8 }),
+    match statuses.iter().find(|status| !status.success()) {
+        Some(status) if cells.ended() < cells.runs.len() => Err(ended_early(*status)),
         _ => Ok(()),
     }
+}
+
+/// The error of a process that did not end with status 0.
+fn ended_early(status: ExitStatus) -> Error {
+    match status.code() {
+        // The process has already printed its error.
+        Some(code) => Error::Part {
+            how: format!("ended with status {code} (its error is above)"),
+            status: code.clamp(1, 255) as u8,
+        },
+        None => killed(status),
+    }
+}
+
+#[cfg(unix)]
+fn killed(status: ExitStatus) -> Error {
+    use std::os::unix::process::ExitStatusExt as _;
+    let signal = status.signal().unwrap_or_default();
+    Error::Part { how: format!("was killed by signal {signal}"), status: (128 + signal).clamp(1, 255) as u8 }
+}
+
+#[cfg(not(unix))]
+fn killed(_status: ExitStatus) -> Error {
+    Error::Part { how: "was killed".to_owned(), status: 1 }
 }

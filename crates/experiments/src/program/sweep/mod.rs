@@ -10,9 +10,10 @@ mod work;
 
 use std::path::PathBuf;
 
+use candle_core::Device;
 use clap::Parser;
-use lookahead_report::clock;
 use lookahead_report::console::{note, print};
+use lookahead_report::{clock, counted};
 
 pub use shard::Shard;
 
@@ -43,8 +44,8 @@ use crate::train::Interrupt;
     args_override_self = true,
     after_help = "Examples:\n  just sweep studies/shapes.toml --jobs 2\n  just sweep studies/shapes.toml --shard 1/2 & just sweep studies/shapes.toml --shard 2/2\n  \
                   just sweep studies/shapes.toml --submit\n\n\
-                  Exit status: 0 all cells done; 1 some failed; 2 bad usage or configuration; 3 data missing or damaged;\n\
-                  5 the disk is full; 130 interrupted, resumable."
+                  Exit status: 0 all cells done, or held by others (--no-wait); 1 some failed or are left; 2 bad usage or\n\
+                  configuration; 3 data missing or damaged; 5 the disk is full; 130 interrupted, resumable."
 )]
 pub struct SweepFlags {
     /// Study file
@@ -82,7 +83,7 @@ pub struct SweepFlags {
     /// Folder for decoded photographs [default: .cache in the data folder]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// Device: auto, cpu, cuda:N or metal:N
+    /// Device: auto, cpu, cuda:N or metal:N; for a GPU, build for it: `just features=cuda sweep ...`
     #[arg(long, default_value = "auto", value_name = "NAME")]
     pub device: String,
     /// Host threads of all jobs together [default: all cores]
@@ -102,8 +103,13 @@ pub struct SweepFlags {
 /// Runs the missing cells and prints each row's best settings by held-out images.
 ///
 /// # Errors
-/// [`Error::CellsFailed`] if cells failed, after all others were run; any other [`Error`] ends the sweep.
+/// [`Error::CellsFailed`] if cells failed, after all others were run; [`Error::CellsLeft`] if others hold cells and none
+/// of `--no-wait` and `--part` is given; any other [`Error`] ends the sweep.
 pub fn sweep(flags: &SweepFlags) -> Result<()> {
+    run(flags).map_err(|error| error.without_fresh("sweep"))
+}
+
+fn run(flags: &SweepFlags) -> Result<()> {
     let at_least_one = |key: &str, value| match value {
         Some(0) => {
             Err(ConfigError::OutOfRange { key: key.to_owned(), rule: "1 or more".into(), value: "0".to_owned() })
@@ -112,7 +118,8 @@ pub fn sweep(flags: &SweepFlags) -> Result<()> {
     };
     at_least_one("--jobs", Some(flags.jobs))?;
     at_least_one("--threads", flags.threads)?;
-    let (device, name) = open_device(&flags.device)?;
+    // To list the cells takes no device: a cluster's front machine may have none.
+    let (device, name) = if flags.list { (Device::Cpu, flags.device.clone()) } else { open_device(&flags.device)? };
     set_threads(flags.threads);
     let study = Study::read(&flags.study, &name)?;
     let folder = flags.out.join(&study.name);
@@ -123,14 +130,15 @@ pub fn sweep(flags: &SweepFlags) -> Result<()> {
     if !flags.part && !flags.list {
         cells.forgive();
     }
-    // A cell of another configuration ends the sweep here, before anything is trained.
-    let states = cells.states()?;
     if flags.list {
+        let states = cells.listed()?;
         let word = |state: State| format!("{state:?}").to_lowercase();
         let lines =
             states.iter().enumerate().map(|(cell, state)| format!("{:<8} {}\n", word(*state), cells.name(cell)));
         return Ok(print(&lines.collect::<String>())?);
     }
+    // A cell of another configuration ends the sweep here, before anything is trained.
+    let states = cells.states()?;
     let to_do: Vec<usize> = (0..states.len()).filter(|&cell| states[cell] == State::ToDo).collect();
     let environment = environment(&name, rayon::current_num_threads())?;
     let store = Store::new(data_root(flags.data.as_deref()), flags.dataset_dir.clone(), flags.cache.clone());
@@ -145,6 +153,7 @@ pub fn sweep(flags: &SweepFlags) -> Result<()> {
         store,
         quiet: flags.quiet,
         no_wait: flags.no_wait,
+        is_without_locks: false,
     };
     if !to_do.is_empty() {
         if !flags.part && !flags.quiet {
@@ -176,17 +185,19 @@ pub fn sweep(flags: &SweepFlags) -> Result<()> {
         }
         Some(_) => {}
     }
-    if left > 0 && !flags.quiet {
-        note(&format!(
-            "other processes hold the last {left} cells; run the same command to wait for them or take over"
-        ));
+    if left > 0 && flags.no_wait && !flags.quiet {
+        let held = counted(left, "cell");
+        note(&format!("other processes hold the last {held}; run the same command to wait for them or take over"));
     }
     let has_failed = |cell: &usize| states[*cell] == State::Failed;
     let failed: Vec<&str> = (0..states.len()).filter(has_failed).map(|cell| cells.name(cell)).collect();
-    if failed.is_empty() {
-        return Ok(());
+    if !failed.is_empty() {
+        return Err(Error::CellsFailed { failed: failed.len(), cells: cells.runs.len(), names: failed.join(", ") });
     }
-    Err(Error::CellsFailed { failed: failed.len(), cells: cells.runs.len(), names: failed.join(", ") })
+    if left > 0 && !flags.no_wait {
+        return Err(Error::CellsLeft { left, cells: cells.runs.len() });
+    }
+    Ok(())
 }
 
 /// A summary of the sweep with an estimate of its time, from finished cells or else from a few steps of the first cell.
@@ -217,14 +228,13 @@ fn plan(
     let before = if before > 0 { format!(", {before} of them already finished") } else { String::new() };
     let (settings, seeds) =
         if flags.last { (1, study.file.final_seeds.len()) } else { (study.trials, study.file.seeds.len()) };
-    let many = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     Ok(format!(
         "{}: {} of {}, {}: {}{before}{about}; {}",
         study.name,
-        many(study.file.rows.len(), "row"),
-        many(settings, "setting"),
-        many(seeds, "seed"),
-        many(cells.runs.len(), "cell"),
+        counted(study.file.rows.len(), "row"),
+        counted(settings, "setting"),
+        counted(seeds, "seed"),
+        counted(cells.runs.len(), "cell"),
         cells.folder.display()
     ))
 }

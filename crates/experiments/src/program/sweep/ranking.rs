@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use lookahead_report::counted;
 use rayon::prelude::*;
 
 use super::cells::{Cells, State};
@@ -67,7 +68,7 @@ pub(super) fn ranking(study: &Study, cells: &Cells, states: &[State]) -> String 
     for (row, file) in study.file.rows.iter().enumerate() {
         let own = best(study, &tried, row);
         let diverged: usize = tried.iter().filter(|t| t.setting.row == row).map(|t| t.diverged).sum();
-        let also = if diverged > 0 { format!(", {diverged} runs diverged") } else { String::new() };
+        let also = if diverged > 0 { format!(", {} diverged", counted(diverged, "run")) } else { String::new() };
         let _ = writeln!(text, "\n{} ({} of {} settings done{also})", file.name(), own.len(), study.trials);
         for found in own.iter().take(SHOWN) {
             let edges = study.edges(found.setting);

@@ -20,6 +20,11 @@ impl Shard {
         Self { number: (self.number - 1) * of + number, of: self.of * of }
     }
 
+    /// Whether `cell` is one of its own.
+    pub(super) fn owns(self, cell: usize) -> bool {
+        cell % self.of == self.number - 1
+    }
+
     /// All of `cells` cells in the order in which this share takes them: its own first (number, number + of, ...), then
     /// those of the next shares, so that nothing is left if another process ends.
     pub(super) fn order(self, cells: usize) -> Vec<usize> {
@@ -48,6 +53,8 @@ mod tests {
         assert_eq!(Shard { number: 2, of: 3 }.order(7), [1, 4, 2, 5, 0, 3, 6]);
         assert_eq!(Shard::WHOLE.order(3), [0, 1, 2]);
         assert_eq!(Shard { number: 5, of: 5 }.order(2), [0, 1]);
+        let own = |shard: Shard| (0..7).filter(|&cell| shard.owns(cell)).collect::<Vec<_>>();
+        assert_eq!((own(Shard { number: 2, of: 3 }), own(Shard::WHOLE).len()), (vec![1, 4], 7));
     }
 
     #[test]

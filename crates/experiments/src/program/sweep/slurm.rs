@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use lookahead_report::console::print;
+use lookahead_report::counted;
 use lookahead_runs::{Error as RunsError, atomic};
 
 use super::SweepFlags;
@@ -30,7 +31,9 @@ pub(super) fn submit(study: &Study, folder: &Path, to_do: usize, flags: &SweepFl
     let array = sbatch(&[&script.display().to_string()])?;
     let after = sbatch(&[&format!("--dependency=afterany:{array}"), &report.display().to_string()])?;
     print(&format!(
-        "array {array} of {elements} elements for {to_do} cells, then job {after} for the ranking\n{}\n{}\n",
+        "array {array} of {} for {}, then job {after} for the ranking\n{}\n{}\n",
+        counted(elements, "element"),
+        counted(to_do, "cell"),
         script.display(),
         report.display()
     ))?;
@@ -51,6 +54,9 @@ fn command(program: &Path, flags: &SweepFlags) -> Result<String> {
         absolute(&flags.out)?.display().to_string(),
     ]);
     words.extend(flags.last.then(|| "--final".to_owned()));
+    if let Some(markdown) = &flags.markdown {
+        words.extend(["--markdown".to_owned(), absolute(markdown)?.display().to_string()]);
+    }
     let root = crate::program::data::data_root(flags.data.as_deref());
     words.extend(["--data".to_owned(), absolute(&root)?.display().to_string()]);
     for (flag, folder) in [("--dataset-dir", &flags.dataset_dir), ("--cache", &flags.cache)] {
@@ -68,15 +74,17 @@ fn quoted(word: &str) -> String {
 
 /// The SLURM options of both scripts.
 fn head(slurm: &SlurmFile, name: &str, log: &Path) -> String {
-    let mut text = format!("#SBATCH --job-name={name}\n#SBATCH --output={}\n", log.display());
+    // `sbatch` reads these lines as a shell would, quotes included.
+    let (name, log) = (quoted(name), quoted(&log.display().to_string()));
+    let mut text = format!("#SBATCH --job-name={name}\n#SBATCH --output={log}\n");
     let optional =
         [("partition", slurm.partition.clone()), ("account", slurm.account.clone()), ("mem", slurm.mem.clone())];
     for (flag, value) in optional.into_iter().chain([("gpus", slurm.gpus.map(|gpus| gpus.to_string()))]) {
         if let Some(value) = value {
-            let _ = writeln!(text, "#SBATCH --{flag}={value}");
+            let _ = writeln!(text, "#SBATCH --{flag}={}", quoted(&value));
         }
     }
-    let _ = write!(text, "#SBATCH --time={}\n#SBATCH --cpus-per-task={}\n", slurm.time, slurm.cpus);
+    let _ = write!(text, "#SBATCH --time={}\n#SBATCH --cpus-per-task={}\n", quoted(&slurm.time), slurm.cpus);
     text
 }
 
@@ -115,7 +123,7 @@ fn report_script(study: &Study, folder: &Path, here: &Path, command: &str) -> St
     format!(
         "#!/usr/bin/env bash\n\
          # After the array: trains the cells that are left, if any, and prints the ranking.\n\
-         {}{setup}cd {} || exit\n{command} > {}\n",
+         {}{setup}cd {} || exit\n{command} --threads \"$SLURM_CPUS_PER_TASK\" > {}\n",
         head(&study.file.slurm, &format!("{}-ranking", study.name), &folder.join("slurm-ranking.log")),
         quoted(&here.display().to_string()),
         quoted(&folder.join("ranking.txt").display().to_string()),
@@ -132,4 +140,33 @@ fn sbatch(arguments: &[&str]) -> Result<String> {
     }
     // `ID` or, on a federation, `ID;CLUSTER`.
     Ok(said(&output.stdout).split(';').next().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn names_with_spaces_stay_one_word() {
+        let slurm = SlurmFile { mem: Some("8G".to_owned()), ..SlurmFile::default() };
+        let text = head(&slurm, "my study", Path::new("/data/my runs/slurm-%a.log"));
+        assert!(
+            text.contains("#SBATCH --job-name='my study'\n#SBATCH --output='/data/my runs/slurm-%a.log'\n"),
+            "{text}"
+        );
+        assert!(text.contains("#SBATCH --mem=8G\n#SBATCH --time=04:00:00\n"), "{text}");
+    }
+
+    #[test]
+    fn the_job_gets_the_flags_that_change_what_is_written() {
+        let given = ["sweep", "/a/study.toml", "--submit", "--final", "--markdown", "/a/my study.md", "--data", "/d"];
+        let command = command(Path::new("/bin/sweep"), &SweepFlags::try_parse_from(given).unwrap()).unwrap();
+        let end = "/runs --final --markdown '/a/my study.md' --data /d";
+        assert!(
+            command.starts_with("/bin/sweep /a/study.toml --device auto --out ") && command.ends_with(end),
+            "{command}"
+        );
+    }
 }

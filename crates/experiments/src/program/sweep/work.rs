@@ -30,6 +30,8 @@ pub(in crate::program) struct Worker<'a> {
     pub(in crate::program) quiet: bool,
     /// Ends when others hold all remaining cells.
     pub(in crate::program) no_wait: bool,
+    /// The file system has no locks, so nothing shows which cells other processes hold: it trains its own share only.
+    pub(in crate::program) is_without_locks: bool,
 }
 
 /// How a cell ended.
@@ -42,10 +44,13 @@ enum Outcome {
     Before,
     /// Another process holds it.
     Held,
+    /// It is another process's, and nothing shows whether that process trains it.
+    OfOthers,
 }
 
 impl Worker<'_> {
-    /// Works until every cell is done, has diverged or has failed, and waits for cells that other processes hold.
+    /// Works until every cell is done, has diverged or has failed, and waits for cells that other processes hold. Without
+    /// locks, works until those of its own share are.
     ///
     /// # Errors
     /// [`Error::Stopped`], [`Error::Interrupted`], a full disk, data that cannot be opened. A failed cell is not an error; its folder holds
@@ -59,8 +64,11 @@ impl Worker<'_> {
                 if self.interrupt.is_asked() {
                     return Err(Error::Stopped { what: "sweep".to_owned(), remedy: "run the same command to resume" });
                 }
-                let words = match self.cell(cells, cell)? {
-                    Outcome::Before => continue,
+                if self.is_without_locks && !shard.owns(cell) {
+                    continue;
+                }
+                let words = match self.cell(cells, cell, shard)? {
+                    Outcome::Before | Outcome::OfOthers => continue,
                     Outcome::Held => {
                         held.push(cell);
                         continue;
@@ -102,7 +110,7 @@ impl Worker<'_> {
         }
     }
 
-    fn cell(&mut self, cells: &Cells, cell: usize) -> Result<Outcome> {
+    fn cell(&mut self, cells: &Cells, cell: usize, shard: Shard) -> Result<Outcome> {
         if cells.state(cell)? != State::ToDo {
             return Ok(Outcome::Before);
         }
@@ -116,6 +124,14 @@ impl Worker<'_> {
             Err(error) => Err(error.into()),
             Ok(Opened::Done(_)) => return Ok(Outcome::Before),
             Ok(Opened::ToDo(folder)) => {
+                if let Some(notice) = folder.notice().filter(|_| !self.is_without_locks) {
+                    let own = if shard.of > 1 { "; this process trains only its own share" } else { "" };
+                    note(&format!("note: {notice}{own}"));
+                    self.is_without_locks = true;
+                    if !shard.owns(cell) {
+                        return Ok(Outcome::OfOthers);
+                    }
+                }
                 let options = LoopOptions { log_every: 10, checkpoint_every: None, interrupt: self.interrupt.clone() };
                 train(run, data, self.device, &folder, &options, &mut Unwatched)
             }
@@ -133,7 +149,7 @@ impl Worker<'_> {
             Err(error @ (Error::Interrupted { .. } | Error::Stopped { .. })) => Err(error),
             Err(error) if error.exit_status() == 5 => Err(error),
             Err(error) => {
-                let why = error.to_string().replace('\n', " ");
+                let why = error.without_fresh("sweep").to_string().replace('\n', " ");
                 cells.failed(cell, &why);
                 Ok(Outcome::Failed(why))
             }

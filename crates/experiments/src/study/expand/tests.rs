@@ -84,9 +84,13 @@ fn what_is_wrong_is_said() {
     assert!(bad("[fixed]\ndata = { test = true }\n[[rows]]\nrow = \"sgd\"\n").contains("never reads the test images"));
     assert!(bad("[fixed]\n\"data.test\" = true\n[[rows]]\nrow = \"sgd\"\n").contains("never reads the test images"));
     assert!(bad("[[rows]]\nrow = \"sgd\"\naxes.learning_rate = [0.1, -0.1]\n").contains("above 0"));
-    assert!(
-        bad("[[rows]]\nrow = \"sgd\"\nfixed.learning_rate = 1.0\naxes.learning_rate = [0.1]\n").contains("both fixed")
-    );
+    for fixed in [
+        "[[rows]]\nrow = \"sgd\"\nfixed.learning_rate = 1.0\n",
+        "[fixed]\n\"sgd.learning_rate\" = 1.0\n[[rows]]\nrow = \"sgd\"\n",
+    ] {
+        let message = bad(&format!("{fixed}axes.learning_rate = [0.1]\n"));
+        assert_eq!(message, "`sgd.learning_rate`: is both fixed and an axis; remove one of them");
+    }
     assert!(bad("[[rows]]\nrow = \"sgd\"\n[[rows]]\nrow = \"sgd\"\n").contains("two cells"));
 }
 
@@ -116,6 +120,7 @@ fn rows_of_ones_own_name_stand_side_by_side() {
 #[test]
 fn shipped_studies_expand() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies");
+    assert!(std::fs::read_dir(&folder).unwrap().count() >= 3);
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         let study = Study::read(&path, "cpu").unwrap_or_else(|error| panic!("{}: {error}", path.display()));

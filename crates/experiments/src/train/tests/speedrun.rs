@@ -26,8 +26,10 @@ fn numbers(tensor: &Tensor) -> Vec<f64> {
     tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
+/// The largest difference. A NaN would be in no maximum, so none may be among the numbers.
 fn apart(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
+    assert!(found.iter().chain(expected).all(|number| number.is_finite()), "{found:?}");
     found.iter().zip(expected).map(|(found, expected)| (found - expected).abs()).fold(0.0, f64::max)
 }
 
