@@ -3,6 +3,7 @@
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
+use crate::dataset::checked_label;
 use crate::{Dataset, ImageSize, Mix, Normalize, Result, SampleRng};
 
 /// Augmented images of one size with their labels, on the host, as u8.
@@ -33,7 +34,7 @@ impl Batch {
     /// Decodes samples without augmentation or mixing, to inspect single images. All images must have the same size.
     ///
     /// # Errors
-    /// Errors of [`Dataset::get`]; [`crate::Error::Size`] if sizes differ.
+    /// Errors of [`Dataset::get`]; [`crate::Error::Size`] if sizes differ; [`crate::Error::Label`] for a label that is not a class.
     pub fn from_samples(dataset: &dyn Dataset, indices: &[u32]) -> Result<Self> {
         let mut batch = Self {
             size: ImageSize::new(0, 0),
@@ -55,7 +56,7 @@ impl Batch {
                 return Err(crate::Error::Size { path, row, expected: batch.size, found });
             }
             batch.images.extend_from_slice(sample.image.pixels());
-            batch.labels.push(sample.label);
+            batch.labels.push(checked_label(dataset, index as usize, sample.label)?);
         }
         Ok(batch)
     }

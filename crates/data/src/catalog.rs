@@ -54,6 +54,18 @@ pub(crate) fn belongs_there(name: &str) -> String {
     }
 }
 
+/// The names that can be downloaded, for messages.
+#[cfg(feature = "download")]
+pub(crate) fn downloads() -> String {
+    let sets = crate::published().iter().map(|set| set.name);
+    sets.chain(crate::published_texts().iter().map(|text| text.name)).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(not(feature = "download"))]
+pub(crate) fn downloads() -> &'static str {
+    "nothing, since this build lacks the feature `download`"
+}
+
 /// The folder for the files of `name`.
 pub(crate) fn folder(root: &Path, name: &str) -> Result<PathBuf> {
     let mut parts = Path::new(name).components();

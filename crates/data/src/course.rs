@@ -52,13 +52,25 @@ impl Course {
         if self.config.drop_last { samples / size } else { samples.div_ceil(size) }
     }
 
+    /// Fails if `drop_last` drops every sample: training would end at once and look complete. Only an epoch can tell, since
+    /// [`with_order`](Self::with_order) may change the number of samples.
+    fn check_batch(&self) -> Result<()> {
+        let samples = self.order.samples(self.len);
+        if samples == 0 || self.batches_per_epoch() > 0 {
+            return Ok(());
+        }
+        let value = format!("{}, with {samples} samples per epoch", self.config.batch_size);
+        Err(Error::setting("batch_size", value, "at most their number, unless `drop_last` is false"))
+    }
+
     pub(crate) fn samples_per_epoch(&self) -> usize {
         (self.batches_per_epoch() * self.config.batch_size).min(self.order.samples(self.len))
     }
 
     pub(crate) fn epoch<M: Make>(&self, maker: Arc<M>, epoch: usize, first_batch: usize) -> Batches<M::Batch> {
         let end = self.batches_per_epoch();
-        let (order, failed) = match checked(self.order.as_ref(), self.len, epoch, self.config.seed) {
+        let order = self.check_batch().and_then(|()| checked(self.order.as_ref(), self.len, epoch, self.config.seed));
+        let (order, failed) = match order {
             Ok(order) => (order, None),
             Err(error) => (Vec::new(), Some(error)),
         };
@@ -82,7 +94,7 @@ struct Plan<M> {
     maker: Arc<M>,
     pool: Option<Arc<rayon::ThreadPool>>,
     order: Vec<u32>,
-    /// The error of the order, reported instead of the first batch.
+    /// The error of the setting or of the order, reported instead of the first batch.
     failed: Option<Error>,
     size: usize,
     epoch: usize,
@@ -94,12 +106,12 @@ impl<M: Make> Iterator for Plan<M> {
     type Item = Result<M::Batch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.next >= self.end {
-            return None;
-        }
         if let Some(error) = self.failed.take() {
             self.next = self.end;
             return Some(Err(error));
+        }
+        if self.next >= self.end {
+            return None;
         }
         let number = self.next;
         self.next += 1;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::fingerprint::Fingerprint;
 use crate::report::Report;
-use crate::{Image, ImageSize, ImageView, Normalize, Result};
+use crate::{Error, Image, ImageSize, ImageView, Normalize, Result};
 
 /// An image and its class.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,16 +33,16 @@ pub trait Dataset: Send + Sync + Debug {
     /// Names of the classes, in the order of the labels.
     fn classes(&self) -> &[String];
 
-    /// Label of sample `index`: below the number of classes.
+    /// Label of sample `index`: below the number of classes. A data set without class names may give any label.
     ///
     /// # Errors
-    /// [`Error::Index`](crate::Error::Index) if `index` is out of range.
+    /// [`Error::Index`] if `index` is out of range.
     fn label(&self, index: usize) -> Result<u32>;
 
     /// Sample `index`, decoded.
     ///
     /// # Errors
-    /// [`Error::Index`](crate::Error::Index) if `index` is out of range; errors of reading and decoding, if that happens here.
+    /// [`Error::Index`] if `index` is out of range; errors of reading and decoding, if that happens here.
     fn get(&self, index: usize) -> Result<Sample>;
 
     /// The pixels of sample `index` without a copy, if they are decoded in memory.
@@ -73,7 +73,7 @@ pub trait Dataset: Send + Sync + Debug {
     /// A data set that reads samples one by one may read only those requested.
     ///
     /// # Errors
-    /// Those of [`digest`](Self::digest), and [`Error::Stopped`](crate::Error::Stopped).
+    /// Those of [`digest`](Self::digest), and [`Error::Stopped`].
     fn digest_of(&self, indices: Option<&[usize]>, report: &mut Report<'_>) -> Result<String> {
         let _ = report;
         let whole = self.digest()?;
@@ -83,6 +83,21 @@ pub trait Dataset: Send + Sync + Debug {
         indices.iter().for_each(|&index| hash.number(index));
         Ok(hash.finish())
     }
+}
+
+/// True for a label below the number of `classes`, and for any label if there are none.
+pub(crate) fn is_class(label: u32, classes: usize) -> bool {
+    classes == 0 || (label as usize) < classes
+}
+
+/// The label of sample `index`, after checking that it is a class.
+pub(crate) fn checked_label(dataset: &dyn Dataset, index: usize, label: u32) -> Result<u32> {
+    let classes = dataset.classes().len();
+    if is_class(label, classes) {
+        return Ok(label);
+    }
+    let path = dataset.file(index).map_or_else(|| dataset.name().into(), Path::to_path_buf);
+    Err(Error::Label { path, row: index, label: label.into(), classes })
 }
 
 /// A sample in messages: its file, or the data set and the index.

@@ -27,8 +27,8 @@ pub enum Error {
     },
     /// A data set without a published archive known to this crate.
     #[error(
-        "`{name}` cannot be downloaded; available: cifar10, cifar100, imagenette2-160, imagenette2-320, imagenette2, ptb (shapes needs no files; \
-         put your own data set into the data folder)"
+        "`{name}` cannot be downloaded; available: {} (shapes needs no files; put your own data set into the data folder)",
+        crate::catalog::downloads()
     )]
     Unpublished {
         /// The name given.
@@ -107,9 +107,9 @@ pub enum Error {
         problem: String,
     },
     /// A label that is not a class.
-    #[error("{path}: label {label} in row {row} is out of range: the classes are 0 to {last}", last = .classes - 1)]
+    #[error("{path}: label {label} in row {row} is out of range: {}", labels_of(*.classes))]
     Label {
-        /// The file.
+        /// The file, or the data set's name.
         path: PathBuf,
         /// Row of the sample, from 0.
         row: usize,
@@ -172,6 +172,14 @@ pub enum Error {
         value: String,
         /// The range it must be in.
         rule: &'static str,
+    },
+    /// A data set of which no images can be held out.
+    #[error("{name}: no images can be held out: {problem}")]
+    HeldOut {
+        /// Name of the data set.
+        name: String,
+        /// Why, and what to do.
+        problem: &'static str,
     },
     /// A number of pixels that does not match the given size.
     #[error("got {found} bytes of pixels, but {}", needed(*.images, .size, *.found))]
@@ -272,6 +280,23 @@ pub enum Error {
     Candle(#[from] candle_core::Error),
 }
 
+impl From<Error> for candle_core::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Candle(inner) => inner,
+            other => Self::wrap(other),
+        }
+    }
+}
+
+/// The labels of `classes` classes.
+fn labels_of(classes: usize) -> String {
+    match classes.checked_sub(1) {
+        Some(last) => format!("the classes are 0 to {last}"),
+        None => "there are no classes".to_string(),
+    }
+}
+
 /// The bytes that `images` images need, with a hint if `found` fits one channel.
 fn needed(images: usize, size: &crate::ImageSize, found: usize) -> String {
     let each = size.height.saturating_mul(size.width);
@@ -306,5 +331,26 @@ impl Error {
 
     pub(crate) fn setting(setting: &'static str, value: impl ToString, rule: &'static str) -> Self {
         Self::Setting { setting, value: value.to_string(), rule }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_without_classes_can_be_printed() {
+        let label = |classes| Error::Label { path: "x".into(), row: 1, label: 7, classes }.to_string();
+        assert_eq!(label(0), "x: label 7 in row 1 is out of range: there are no classes");
+        assert_eq!(label(3), "x: label 7 in row 1 is out of range: the classes are 0 to 2");
+    }
+
+    /// Code that returns candle's errors can use `?` on this crate's.
+    #[test]
+    fn errors_convert_to_candles_and_candles_come_back_as_they_were() {
+        let load = || -> candle_core::Result<()> { Err(Error::Index { index: 3, len: 2 })? };
+        assert!(load().unwrap_err().to_string().contains("index 3 is out of range"));
+        let candle = candle_core::Error::from(Error::from(candle_core::Error::Msg("memory".to_string())));
+        assert!(matches!(candle, candle_core::Error::Msg(text) if text == "memory"));
     }
 }

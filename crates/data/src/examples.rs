@@ -119,7 +119,8 @@ impl<E: Examples + 'static> ExampleLoader<E> {
         self.course.batches_per_epoch()
     }
 
-    /// The batches of `epoch` from number `first_batch` on, as in [`Loader::epoch`](crate::Loader::epoch).
+    /// The batches of `epoch` from number `first_batch` on, as in [`Loader::epoch`](crate::Loader::epoch), whose error for a batch larger
+    /// than the data is the same.
     pub fn epoch(&self, epoch: usize, first_batch: usize) -> Batches<ExampleBatch<E::Item>> {
         self.course.epoch(Arc::clone(&self.shared), epoch, first_batch)
     }

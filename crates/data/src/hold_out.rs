@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::dataset::checked_label;
 use crate::rng::Purpose;
 use crate::{Dataset, Error, Result, SampleRng, Subset};
 
@@ -11,7 +12,8 @@ use crate::{Dataset, Error, Result, SampleRng, Subset};
 /// least one and not all, if the class has two images or more. No seed changes the split, and both parts keep the order of the whole.
 ///
 /// # Errors
-/// [`Error::Setting`] for a share outside (0, 1), or if a part would be empty; errors of reading labels.
+/// [`Error::Setting`] for a share outside (0, 1); [`Error::HeldOut`] if no class has two images, or if the labels have no classes;
+/// [`Error::Label`] for a label that is not a class; errors of reading labels.
 ///
 /// ```
 /// use lookahead_data::{Shapes, ShapesConfig, hold_out};
@@ -27,12 +29,13 @@ pub fn hold_out(dataset: Arc<dyn Dataset>, share: f64) -> Result<(Arc<dyn Datase
     if !(share > 0.0 && share < 1.0) {
         return Err(Error::setting("held_out", share, "above 0 and below 1"));
     }
+    let refused = |problem| Error::HeldOut { name: dataset.name().to_string(), problem };
     let mut classes: Vec<Vec<usize>> = vec![Vec::new(); dataset.classes().len().max(1)];
     for index in 0..dataset.len() {
-        let label = dataset.label(index)? as usize;
-        match classes.get_mut(label) {
+        let label = checked_label(dataset.as_ref(), index, dataset.label(index)?)?;
+        match classes.get_mut(label as usize) {
             Some(class) => class.push(index),
-            None => return Err(Error::setting("held_out", share, "unset for a data set without classes")),
+            None => return Err(refused("its labels have no class names to split by; name them, or hold nothing out")),
         }
     }
     let mut is_held_out = vec![false; dataset.len()];
@@ -45,7 +48,7 @@ pub fn hold_out(dataset: Arc<dyn Dataset>, share: f64) -> Result<(Arc<dyn Datase
     let part = |held_out: bool| (0..dataset.len()).filter(|&index| is_held_out[index] == held_out).collect::<Vec<_>>();
     let (train, valid) = (part(false), part(true));
     if valid.is_empty() || train.is_empty() {
-        return Err(Error::setting("held_out", share, "unset, since no class has two images"));
+        return Err(refused("no class has two images; add images, or hold nothing out"));
     }
     Ok((Arc::new(Subset::new(Arc::clone(&dataset), train)?), Arc::new(Subset::new(dataset, valid)?)))
 }
@@ -93,6 +96,49 @@ mod tests {
         for share in [0.0, 1.0, f64::NAN, -0.1] {
             assert!(matches!(hold_out(set(&[4]), share), Err(Error::Setting { .. })), "{share}");
         }
-        assert!(hold_out(set(&[1, 1]), 0.5).is_err() && hold_out(set(&[]), 0.5).is_err());
+    }
+
+    #[test]
+    fn a_set_that_cannot_be_split_is_refused_whatever_the_share() {
+        for counts in [&[1, 1][..], &[]] {
+            let error = hold_out(set(counts), 0.5).unwrap_err();
+            assert!(matches!(error, Error::HeldOut { .. }), "{error}");
+            assert!(
+                error.to_string().starts_with("set: no images can be held out: no class has two images"),
+                "{error}"
+            );
+        }
+        let named = |classes: &[&str]| Labelled { classes: classes.iter().map(ToString::to_string).collect() };
+        let error = hold_out(Arc::new(named(&[])), 0.5).unwrap_err();
+        assert!(matches!(error, Error::HeldOut { .. }) && error.to_string().contains("no class names"), "{error}");
+        let error = hold_out(Arc::new(named(&["a", "b"])), 0.5).unwrap_err();
+        assert!(matches!(error, Error::Label { row: 2, label: 2, classes: 2, .. }), "{error}");
+    }
+
+    /// Four images with the labels 0 to 3, whatever the classes.
+    #[derive(Debug)]
+    struct Labelled {
+        classes: Vec<String>,
+    }
+
+    impl Dataset for Labelled {
+        fn name(&self) -> &str {
+            "labelled"
+        }
+        fn len(&self) -> usize {
+            4
+        }
+        fn classes(&self) -> &[String] {
+            &self.classes
+        }
+        fn label(&self, index: usize) -> Result<u32> {
+            Ok(index as u32)
+        }
+        fn get(&self, index: usize) -> Result<crate::Sample> {
+            Ok(crate::Sample { image: crate::Image::black(ImageSize::square(1)), label: index as u32 })
+        }
+        fn digest(&self) -> Result<String> {
+            Ok(String::new())
+        }
     }
 }

@@ -37,6 +37,11 @@ impl ImageSize {
     pub const fn bytes(&self) -> usize {
         self.height * self.width * CHANNELS
     }
+
+    /// [`bytes`](Self::bytes); `None` if they cannot be counted.
+    pub(crate) fn checked_bytes(&self) -> Option<usize> {
+        self.height.checked_mul(self.width)?.checked_mul(CHANNELS)
+    }
 }
 
 impl std::fmt::Display for ImageSize {
@@ -164,8 +169,7 @@ impl<'a> ImageView<'a> {
 }
 
 fn check(size: ImageSize, pixels: &[u8]) -> Result<()> {
-    let expected = size.height.checked_mul(size.width).and_then(|n| n.checked_mul(CHANNELS));
-    if expected != Some(pixels.len()) || pixels.is_empty() {
+    if size.checked_bytes() != Some(pixels.len()) || pixels.is_empty() {
         return Err(Error::Pixels { size, images: 1, found: pixels.len() });
     }
     Ok(())

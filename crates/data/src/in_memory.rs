@@ -51,7 +51,8 @@ impl InMemory {
         labels: Vec<u32>,
     ) -> Result<Self> {
         let name = name.into();
-        if size.bytes() == 0 || size.bytes().checked_mul(labels.len()) != Some(pixels.len()) {
+        let each = size.checked_bytes().filter(|&each| each > 0);
+        if each.and_then(|each| each.checked_mul(labels.len())) != Some(pixels.len()) {
             return Err(Error::Pixels { size, images: labels.len(), found: pixels.len() });
         }
         if let Some(row) = labels.iter().position(|&label| label as usize >= classes.len()) {
@@ -161,6 +162,8 @@ mod tests {
     fn what_does_not_fit_together_is_refused() {
         let make = |pixels, labels| InMemory::new("x", vec!["a".into()], ImageSize::new(1, 1), pixels, labels);
         assert!(matches!(make(vec![0; 4], vec![0]), Err(Error::Pixels { found: 4, .. })));
+        let vast = ImageSize::new(usize::MAX, 2);
+        assert!(matches!(InMemory::new("x", vec![], vast, vec![], vec![]), Err(Error::Pixels { .. })));
         // One channel: said what it looks like, and counted over all images.
         let grey = make(vec![0; 2], vec![0, 0]).unwrap_err().to_string();
         assert!(

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use candle_datasets::vision::Dataset as VisionDataset;
 
-use crate::{Batch, CHANNELS, Dataset, Result, Splits};
+use crate::{Batch, CHANNELS, Dataset, Error, Result, Splits};
 
 /// Converts a data set to candle-datasets' `vision::Dataset`: images (N, C, H, W) f32 in \[0, 1\] on the CPU, labels (N) u8.
 ///
@@ -11,7 +11,7 @@ use crate::{Batch, CHANNELS, Dataset, Result, Splits};
 /// CIFAR-10.
 ///
 /// # Errors
-/// Those of [`Dataset::get`], and [`crate::Error::Size`] if images differ in size.
+/// Those of [`Dataset::get`], [`Error::Size`] if images differ in size, and [`Error::Setting`] for a label above 255, which u8 cannot hold.
 pub fn to_candle_datasets(splits: &Splits) -> Result<VisionDataset> {
     let (train_images, train_labels) = tensors(splits.train.as_ref())?;
     let (test_images, test_labels) = tensors(splits.valid.as_ref())?;
@@ -24,6 +24,11 @@ fn tensors(dataset: &dyn Dataset) -> Result<(Tensor, Tensor)> {
     let size = batch.image_size();
     let bytes = Tensor::from_slice(batch.images(), (batch.len(), size.height, size.width, CHANNELS), &Device::Cpu)?;
     let images = (bytes.permute((0, 3, 1, 2))?.contiguous()?.to_dtype(DType::F32)? / 255.0)?;
-    let labels = Tensor::from_slice(batch.labels(), batch.len(), &Device::Cpu)?.to_dtype(DType::U8)?;
-    Ok((images, labels))
+    // candle's own cast would wrap: label 256 would become 0.
+    let byte = |&label: &u32| {
+        u8::try_from(label)
+            .map_err(|_| Error::setting("label", label, "at most 255: candle-datasets holds labels as u8"))
+    };
+    let labels = batch.labels().iter().map(byte).collect::<Result<Vec<u8>>>()?;
+    Ok((images, Tensor::from_vec(labels, batch.len(), &Device::Cpu)?))
 }

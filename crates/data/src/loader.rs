@@ -5,8 +5,9 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::augment::checked;
 use crate::course::{Course, Make};
-use crate::dataset::origin;
+use crate::dataset::{checked_label, origin};
 use crate::prefetch::Batches;
 use crate::rng::Purpose;
 use crate::{Batch, Dataset, Error, ImageSize, Mixing, Order, Pipeline, Result, SampleRng};
@@ -18,11 +19,13 @@ use crate::{Batch, Dataset, Error, ImageSize, Mixing, Order, Pipeline, Result, S
 /// | `batch_size` | 128 | images per batch | >= 1 |
 /// | `seed` | 0 | seed of order, augmentation and mixing | any |
 /// | `shuffle` | true | a new random order in each epoch; otherwise the order of the data set | |
-/// | `drop_last` | true | drop a last batch that is not full | |
+/// | `drop_last` | true | drop a last batch that is not full; if that leaves no batch, the epoch is an error | |
 /// | `prefetch` | 2 | batches prepared ahead; 0 prepares each batch on request | any |
 /// | `limit` | none | use at most this many samples, [evenly spaced](crate::limit) | >= 1 |
 /// | `threads` | none | threads of a separate pool; none uses rayon's global pool | >= 1 |
 /// | `mixing` | none | mixup or CutMix | |
+///
+/// These defaults are for training. PyTorch's `DataLoader` has a batch size of 1, keeps the order and drops nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[doc(alias = "num_workers")]
@@ -161,6 +164,9 @@ impl Loader {
     /// The batches of `epoch`, in order, from batch number `first_batch` on.
     ///
     /// To resume a run that stopped after n batches, set `first_batch` to n: the bytes are those of an uninterrupted run.
+    ///
+    /// The first item is [`Error::Setting`] if `drop_last` drops every sample, because the data set is smaller than a batch. A data set
+    /// without samples has no batches.
     pub fn epoch(&self, epoch: usize, first_batch: usize) -> Batches {
         self.course.epoch(Arc::clone(&self.shared), epoch, first_batch)
     }
@@ -171,7 +177,8 @@ impl Make for Shared {
 
     fn make(&self, indices: &[u32], epoch: usize, number: usize) -> Result<Batch> {
         let size = self.output_size(indices)?;
-        let mut images = vec![0; size.bytes() * indices.len()];
+        let too_large = || Error::setting("batch_size", indices.len(), "small enough for the batch to fit into memory");
+        let mut images = vec![0; size.bytes().checked_mul(indices.len()).ok_or_else(too_large)?];
         let labels = images
             .par_chunks_mut(size.bytes().max(1))
             .with_min_len((BYTES_PER_TASK / size.bytes().max(1)).max(1))
@@ -194,15 +201,20 @@ impl Shared {
     fn write(&self, index: usize, epoch: usize, size: ImageSize, out: &mut [u8]) -> Result<u32> {
         let rng = &mut SampleRng::new(self.config.seed, epoch, index);
         let named = |error| Error::Sample { origin: origin(self.dataset.as_ref(), index), source: Box::new(error) };
-        if let Some(view) = self.dataset.view(index) {
-            self.check(index, self.pipeline.output_size(view.size()), size)?;
-            self.pipeline.write(view, rng, out).map_err(named)?;
-            return self.dataset.label(index);
-        }
-        let sample = self.dataset.get(index)?;
-        self.check(index, self.pipeline.output_size(sample.image.size()), size)?;
-        self.pipeline.write(sample.image.view(), rng, out).map_err(named)?;
-        Ok(sample.label)
+        let label = match self.dataset.view(index) {
+            Some(view) => {
+                self.check(index, self.pipeline.output_size(view.size()), size)?;
+                self.pipeline.write(view, rng, out).map_err(named)?;
+                self.dataset.label(index)?
+            }
+            None => {
+                let sample = self.dataset.get(index)?;
+                self.check(index, self.pipeline.output_size(sample.image.size()), size)?;
+                self.pipeline.write(sample.image.view(), rng, out).map_err(named)?;
+                sample.label
+            }
+        };
+        checked_label(self.dataset.as_ref(), index, label)
     }
 
     fn check(&self, index: usize, found: ImageSize, expected: ImageSize) -> Result<()> {
@@ -216,17 +228,18 @@ impl Shared {
         Err(Error::UnequalSize { path, row, expected, found })
     }
 
-    /// The size of a batch's images: the pipeline's if it fixes one, else the data set's, else that of the first image.
+    /// The size of a batch's images: the pipeline's if it fixes one, else the data set's, else that of the first image. It is checked
+    /// here, before memory for the batch is allocated.
     fn output_size(&self, indices: &[u32]) -> Result<ImageSize> {
-        if let Some(size) = self.pipeline.fixed_size() {
-            return Ok(size);
-        }
-        let input = match (self.dataset.image_size(), indices.first()) {
+        let Some(&first) = indices.first() else { return Ok(ImageSize::new(0, 0)) };
+        let first = first as usize;
+        let size = match (self.pipeline.fixed_size(), self.dataset.image_size()) {
             (Some(size), _) => size,
-            (None, Some(&first)) => self.dataset.get(first as usize)?.image.size(),
-            (None, None) => ImageSize::new(0, 0),
+            (None, Some(size)) => self.pipeline.output_size(size),
+            (None, None) => self.pipeline.output_size(self.dataset.get(first)?.image.size()),
         };
-        Ok(self.pipeline.output_size(input))
+        let named = |error| Error::Sample { origin: origin(self.dataset.as_ref(), first), source: Box::new(error) };
+        checked(size).map_err(named)
     }
 }
 

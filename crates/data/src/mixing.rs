@@ -21,6 +21,7 @@ use crate::{CHANNELS, Error, ImageSize, Result};
 /// al.: CutMix, 2019, arXiv:1905.04899 (area corrected for the clipped box, as in timm and fastai).
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 #[doc(alias = "MixUp")]
 #[doc(alias = "CutMix")]
 pub enum Mixing {

@@ -38,6 +38,11 @@ use crate::{Error, OwnError, Result};
 #[doc(alias = "DistributedSampler")]
 #[doc(alias = "shuffle")]
 pub trait Order: Send + Sync + Debug {
+    /// Its name in messages; the name of the type by default.
+    fn name(&self) -> String {
+        std::any::type_name::<Self>().to_string()
+    }
+
     /// Number of samples per epoch for a data set of `len`: all by default.
     fn samples(&self, len: usize) -> usize {
         len
@@ -74,7 +79,7 @@ impl Order for InOrder {
 
 /// The positions of an epoch, after checking their number and range.
 pub(crate) fn checked(order: &dyn Order, len: usize, epoch: usize, seed: u64) -> Result<Vec<u32>> {
-    let own = |source| Error::Own { name: format!("{order:?}"), source };
+    let own = |source| Error::Own { name: order.name(), source };
     let rng = &mut SampleRng::keyed(seed, Purpose::Order, epoch as u64, 0);
     let indices = order.epoch(len, epoch, rng).map_err(own)?;
     let promised = order.samples(len);
@@ -119,5 +124,8 @@ mod tests {
         let message = |order| checked(&order, 3, 0, 0).unwrap_err().to_string();
         assert!(message(Fixed(vec![0], 2)).contains("1 positions, but `samples` returns 2"));
         assert!(message(Fixed(vec![3], 1)).contains("index 3 is out of range"));
+        // An order may hold a number for each sample; its error names it and is one line.
+        let long = message(Fixed(vec![0; 100_000], 1));
+        assert!(long.contains("Fixed: 100000 positions") && long.len() < 200, "{} bytes", long.len());
     }
 }

@@ -244,7 +244,7 @@ fn swapped_pictures_have_another_digest() {
 /// An image that a pipeline cannot take is named with its file.
 #[test]
 fn images_that_a_pipeline_refuses_are_named() {
-    use lookahead_data::{CachePlan, Loader, LoaderConfig, PadCrop, Pipeline, Transform};
+    use lookahead_data::{CachePlan, Loader, LoaderConfig, PadCrop, Pipeline, ShortSide, Transform};
 
     let dir = tempfile::tempdir().unwrap();
     let strip = encoded(vec![7; 10_000 * 3], 10_000, 1, ImageFormat::Png);
@@ -259,6 +259,9 @@ fn images_that_a_pipeline_refuses_are_named() {
         && matches!(**source, Error::Setting { .. })),
         "{error}"
     );
+    // A batch of 8192 x 81,920,000 is refused before two terabytes are allocated for it.
+    let error = first(Pipeline::new(vec![Transform::ShortSide(ShortSide { size: 8192 })]).unwrap()).to_string();
+    assert!(error.contains("0.jpg: resize is 8192x81920000, but must be at most 2^26 pixels"), "{error}");
     let crop = PadCrop { pad: 1, size: Some(32), ..PadCrop::default() };
     let error = first(Pipeline::new(vec![Transform::PadCrop(crop)]).unwrap()).to_string();
     assert!(error.contains("0.jpg: a crop of 32x32 does not fit into an image of 3x10002"), "{error}");

@@ -316,6 +316,28 @@ fn members_that_leave_the_folder_are_refused() {
     }
 }
 
+/// The archive holds the parts themselves, not a folder of the set's name, and an earlier process was killed while it unpacked them.
+#[test]
+fn parts_at_the_top_of_an_archive_arrive_together() {
+    let archive = tgz(&[("train/a/0.jpg", vec![1]), ("val/a/0.jpg", vec![2])]);
+    let server = serve(archive.clone(), Manner::Plain);
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(root.path().join(".flowers.unpacking/train/b")).unwrap();
+    assert!(!is_present(root.path(), "flowers").unwrap());
+    let dir =
+        download_from(&Published { name: "flowers", ..set(&server, &archive) }, root.path(), &mut |_| {}).unwrap();
+    assert_eq!((names(root.path()), names(&dir)), (vec!["flowers".to_string()], vec!["train".into(), "val".into()]));
+    assert_eq!(names(&dir.join("train")), ["a"]);
+
+    // Nothing is added to a folder that holds something.
+    let file = root.path().join("a.tgz");
+    std::fs::write(&file, &archive).unwrap();
+    let error = lookahead_data::unpack_archive("flowers", &file, root.path(), &mut |_| {}).unwrap_err();
+    assert!(matches!(&error, Error::Io { path, .. } if *path == dir), "{error}");
+    lookahead_data::unpack_archive("roses", &file, root.path(), &mut |_| {}).unwrap();
+    assert!(is_present(root.path(), "roses").unwrap());
+}
+
 #[test]
 fn links_are_refused() {
     for kind in [tar::EntryType::Symlink, tar::EntryType::Link, tar::EntryType::Fifo] {
@@ -437,7 +459,9 @@ fn unknown_names_are_refused() {
     for name in ["mnist", "cifar-10", "shapes", "../cifar10", ""] {
         let error = download(root.path(), name, &mut |_| {}).unwrap_err();
         assert!(matches!(error, Error::Unpublished { .. }), "{name}");
-        assert!(lookahead_data::published().iter().all(|set| error.to_string().contains(set.name)), "{error}");
+        let names = lookahead_data::published().iter().map(|set| set.name);
+        let mut names = names.chain(lookahead_data::published_texts().iter().map(|text| text.name));
+        assert!(names.all(|name| error.to_string().contains(name)), "{error}");
     }
     let server = serve(Vec::new(), Manner::Plain);
     let outside = Published { name: "../cifar10", ..set(&server, b"") };

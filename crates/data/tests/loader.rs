@@ -8,8 +8,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use lookahead_data::{
-    Batch, CHANNELS, ColorJitter, Dataset, DecodedCache, Error, ImageFolder, ImageSize, InMemory, Loader, LoaderConfig,
-    Mixing, Normalize, PadCrop, Pipeline, Result, Sample, Shapes, ShapesConfig, Transform,
+    Batch, Batches, CHANNELS, ColorJitter, Dataset, DecodedCache, Error, ExampleLoader, Examples, Flip, ImageFolder,
+    ImageSize, InMemory, Loader, LoaderConfig, Mixing, Normalize, Order, OwnError, PadCrop, Pipeline, Result, Sample,
+    SampleRng, Shapes, ShapesConfig, Transform,
 };
 
 fn shapes(count: usize) -> Arc<dyn Dataset> {
@@ -182,11 +183,13 @@ fn a_cutmix_weight_is_the_area_kept() {
     }
 }
 
-/// Ten samples of which the seventh cannot be read, and one is larger.
+/// Ten samples of which one cannot be read, and one is larger.
 #[derive(Debug)]
 struct Damaged {
     classes: Vec<String>,
+    label: u32,
     bad: usize,
+    panics: bool,
 }
 
 impl Dataset for Damaged {
@@ -200,14 +203,15 @@ impl Dataset for Damaged {
         &self.classes
     }
     fn label(&self, _: usize) -> Result<u32> {
-        Ok(0)
+        Ok(self.label)
     }
     fn get(&self, index: usize) -> Result<Sample> {
+        assert!(!(self.panics && index == self.bad), "sample {index} is not what I thought");
         if index == self.bad {
             return Err(Error::Decode { path: "x.jpg".into(), row: None, problem: "broken".into() });
         }
         let size = ImageSize::square(if index == 8 { 9 } else { 8 });
-        Ok(Sample { image: lookahead_data::Image::new(size, vec![0; size.bytes()])?, label: 0 })
+        Ok(Sample { image: lookahead_data::Image::new(size, vec![0; size.bytes()])?, label: self.label })
     }
     fn digest(&self) -> Result<String> {
         Ok(String::new())
@@ -218,7 +222,7 @@ impl Dataset for Damaged {
 fn the_first_error_ends_an_epoch() {
     for prefetch in [0, 2] {
         let run = |bad, pipeline| {
-            let set = Arc::new(Damaged { classes: vec!["a".into()], bad });
+            let set = Arc::new(Damaged { classes: vec!["a".into()], label: 0, bad, panics: false });
             let config = LoaderConfig { batch_size: 2, shuffle: false, prefetch, ..LoaderConfig::default() };
             let loader = Loader::new(set, pipeline, config).unwrap();
             loader.epoch(0, 0).collect::<Vec<_>>()
@@ -235,6 +239,86 @@ fn the_first_error_ends_an_epoch() {
         assert!(seen[4].as_ref().is_err_and(|error| error.to_string().contains("end the pipeline with a step")));
         let crop = Transform::PadCrop(PadCrop { pad: 0, size: Some(8), ..PadCrop::default() });
         assert_eq!(run(99, Pipeline::new(vec![crop]).unwrap()).into_iter().filter(Result::is_ok).count(), 5);
+    }
+}
+
+#[test]
+fn a_panic_of_a_data_set_is_an_error() {
+    let set = Damaged { classes: vec!["a".into()], label: 0, bad: 3, panics: true };
+    let config = LoaderConfig { batch_size: 2, shuffle: false, ..LoaderConfig::default() };
+    let seen: Vec<_> = Loader::new(Arc::new(set), Pipeline::default(), config).unwrap().epoch(0, 0).collect();
+    assert_eq!(seen.len(), 2);
+    assert!(
+        matches!(&seen[1], Err(Error::Loader { problem }) if problem.ends_with("sample 3 is not what I thought")),
+        "{:?}",
+        seen[1]
+    );
+}
+
+/// A label that is not a class would go on into a loss or, if mixed, past the end of the targets.
+#[test]
+fn labels_that_are_no_class_are_refused() {
+    let set = |classes: &[&str]| {
+        let classes = classes.iter().map(ToString::to_string).collect();
+        Arc::new(Damaged { classes, label: 2, bad: 99, panics: false })
+    };
+    for mixing in MIXINGS {
+        let config = LoaderConfig { batch_size: 4, shuffle: false, mixing, ..LoaderConfig::default() };
+        let loader = Loader::new(set(&["a", "b"]), Pipeline::default(), config).unwrap();
+        let error = loader.epoch(0, 0).next().unwrap().unwrap_err();
+        assert!(matches!(&error, Error::Label { row: 0, label: 2, classes: 2, .. }), "{error}");
+    }
+    assert!(matches!(Batch::from_samples(&*set(&["a", "b"]), &[5]), Err(Error::Label { row: 5, .. })));
+    // Without class names, any label may pass.
+    let loader = Loader::new(set(&[]), Pipeline::default(), LoaderConfig::evaluation(4)).unwrap();
+    assert_eq!(loader.epoch(0, 0).next().unwrap().unwrap().labels(), [2; 4]);
+}
+
+/// Each sample `0` times.
+#[derive(Debug)]
+struct Repeated(usize);
+
+impl Order for Repeated {
+    fn samples(&self, len: usize) -> usize {
+        self.0 * len
+    }
+    fn epoch(&self, len: usize, _: usize, _: &mut SampleRng) -> std::result::Result<Vec<u32>, OwnError> {
+        Ok((0..self.0).flat_map(|_| 0..len as u32).collect())
+    }
+}
+
+#[derive(Debug)]
+struct Numbers(usize);
+
+impl Examples for Numbers {
+    type Item = usize;
+
+    fn len(&self) -> usize {
+        self.0
+    }
+    fn get(&self, index: usize, _: &mut SampleRng) -> std::result::Result<usize, OwnError> {
+        Ok(index)
+    }
+}
+
+#[test]
+fn an_epoch_of_which_all_samples_are_dropped_is_an_error() {
+    let expected =
+        "batch_size is 128, with 100 samples per epoch, but must be at most their number, unless `drop_last` is false";
+    for prefetch in [0, 2] {
+        let config = LoaderConfig { prefetch, ..LoaderConfig::default() };
+        let loader = |config| Loader::new(shapes(100), Pipeline::default(), config).unwrap();
+        let seen: Vec<_> = loader(config.clone()).epoch(0, 0).collect();
+        assert_eq!(seen.len(), 1);
+        assert_eq!(seen[0].as_ref().unwrap_err().to_string(), expected);
+        let mut examples = ExampleLoader::new(Arc::new(Numbers(100)), config.clone()).unwrap().epoch(0, 0);
+        assert_eq!(examples.next().unwrap().unwrap_err().to_string(), expected);
+        assert!(examples.next().is_none());
+        // An order may fill a batch, or leave one empty; no samples at all make no batches.
+        let lengths = |batches: Batches| batches.map(|batch| batch.unwrap().len()).collect::<Vec<_>>();
+        assert_eq!(lengths(loader(config.clone()).with_order(Repeated(3)).epoch(0, 0)), [128, 128]);
+        assert!(lengths(loader(config.clone()).with_order(Repeated(0)).epoch(0, 0)).is_empty());
+        assert_eq!(lengths(loader(LoaderConfig { drop_last: false, ..config }).epoch(0, 0)), [100]);
     }
 }
 
@@ -266,19 +350,24 @@ fn settings_out_of_range_are_refused() {
     }
 }
 
-/// What seeded users get must not change: order, crops, flips and mixing of one batch.
+/// What seeded users get must not change: order, crops, flips, mixing and labels of one batch.
 #[test]
 fn one_batch_is_pinned() {
     let config =
         LoaderConfig { batch_size: 8, seed: 1, mixing: Mixing::CutMix { alpha: 1.0 }, ..LoaderConfig::default() };
     let pixels: Vec<u8> = (0..50usize * 4 * 4 * 3).map(|i| (i * 31 % 256) as u8).collect();
-    let set = InMemory::new("pinned", vec!["a".into()], ImageSize::square(4), pixels, vec![0; 50]).unwrap();
-    let pipeline = Pipeline::new(vec![Transform::PadCrop(PadCrop { pad: 1, ..PadCrop::default() })]).unwrap();
+    let (classes, labels) = (vec!["a".to_string(), "b".to_string()], (0..50).map(|i| i % 2).collect());
+    let set = InMemory::new("pinned", classes.clone(), ImageSize::square(4), pixels, labels).unwrap();
+    let crop = PadCrop { pad: 1, ..PadCrop::default() };
+    let pipeline = Pipeline::new(vec![Transform::PadCrop(crop), Transform::Flip(Flip::default())]).unwrap();
     let batch = Loader::new(Arc::new(set), pipeline, config).unwrap().epoch(2, 3).next().unwrap().unwrap();
     assert_eq!(batch.indices(), INDICES);
-    assert_eq!(batch.images().iter().map(|&v| u64::from(v)).sum::<u64>(), SUM);
-    assert_eq!(batch.mix().unwrap().partner, PARTNERS);
+    assert_eq!(format!("{:?}", batch.mix().unwrap()), MIX);
+    // The digest of these pixels and labels as a data set of their own.
+    let (pixels, labels) = (batch.images().to_vec(), batch.labels().to_vec());
+    assert_eq!(InMemory::new("", classes, ImageSize::square(4), pixels, labels).unwrap().digest().unwrap(), DIGEST);
 }
 const INDICES: [u32; 8] = [0, 48, 25, 41, 6, 22, 13, 23];
-const PARTNERS: [u32; 8] = [6, 2, 0, 4, 5, 3, 1, 7];
-const SUM: u64 = 33_690;
+const MIX: &str = "Mix { partner: [6, 2, 0, 4, 5, 3, 1, 7], weight: [0.875, 0.875, 0.875, 0.875, 0.875, 0.875, 0.875, 0.875], \
+                   pasted: Some(PastedBox { top: 1, bottom: 3, left: 0, right: 1 }) }";
+const DIGEST: &str = "737d51c4106a5b29fa2f344484ddf1dc93fccb2b3ae05cba65f8b03dbedb7742";

@@ -1,4 +1,5 @@
-//! A minute of random damage for every reader of files: a sound result or an error, in bounded time, never a panic.
+//! A minute of random damage for every reader of files: a result or an error, in bounded time, never a panic. Labels that are read must be
+//! classes; whether pixels are right, the other tests say.
 //!
 //! The sound files are those of `fuzz/corpus`, which the fuzz targets start from too; what a fuzzer or this test finds is put there. The
 //! damage is drawn from fixed seeds, so a failure comes again. `LOOKAHEAD_MUTATIONS=10` does ten times as much.
@@ -93,6 +94,10 @@ fn run(target: &str, corpus: &[Vec<u8>], count: usize, mut read: impl FnMut(&[u8
     println!("{target}: {} inputs in {:.1} s", corpus.len() + count * times, begun.elapsed().as_secs_f64());
 }
 
+fn labels_are_classes(set: &dyn lookahead_data::Dataset) {
+    (0..set.len()).for_each(|index| assert!((set.label(index).unwrap() as usize) < set.classes().len()));
+}
+
 #[test]
 fn image() {
     run("image", &corpus("image"), 300_000, |bytes| drop(lookahead_data::Image::decode(bytes, "damaged".as_ref())));
@@ -106,7 +111,9 @@ fn binary() {
             std::fs::write(dir.path().join(part), bytes).unwrap();
         }
         for labels in [lookahead_data::CifarLabels::Fine, lookahead_data::CifarLabels::Coarse] {
-            let _ = lookahead_data::cifar100(dir.path(), labels);
+            if let Ok(splits) = lookahead_data::cifar100(dir.path(), labels) {
+                labels_are_classes(&*splits.train);
+            }
         }
     });
 }
@@ -125,6 +132,7 @@ fn cache() {
     run("cache", &corpus("cache"), 3_000, |bytes| {
         std::fs::write(&path, bytes).unwrap();
         let cache = open();
+        labels_are_classes(&cache);
         (0..cache.len()).for_each(|index| drop(cache.get(index)));
     });
 }
@@ -148,6 +156,7 @@ fn part_of_a_cache() {
         std::fs::write(format!("{}.part.index", path.display()), index).unwrap();
         let cache = open();
         assert_eq!(cache.len(), 3);
+        labels_are_classes(&cache);
         (0..3).for_each(|index| drop(cache.get(index).unwrap()));
     });
 }
@@ -195,6 +204,8 @@ fn parquet() {
         for part in ["train.parquet", "test.parquet"] {
             std::fs::write(dir.path().join(part), bytes).unwrap();
         }
-        let _ = lookahead_data::cifar10(dir.path());
+        if let Ok(splits) = lookahead_data::cifar10(dir.path()) {
+            labels_are_classes(&*splits.train);
+        }
     });
 }

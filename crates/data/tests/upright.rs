@@ -85,6 +85,12 @@ fn hub_parquet_files() {
         let rows = vision.train_images.get(0).unwrap().get(0).unwrap().to_vec2::<f32>().unwrap();
         assert_eq!((rows[31][0], rows[0][31]), (248.0 * (1.0 / 255.0), 0.0));
         assert_eq!(vision.test_labels.to_vec1::<u8>().unwrap(), [5]);
+        // Label 256 as u8 would be 0.
+        let classes = (0..300).map(|class| class.to_string()).collect();
+        let size = lookahead_data::ImageSize::square(1);
+        let many = lookahead_data::InMemory::new("many", classes, size, vec![0; 6], vec![255, 256]).unwrap();
+        let error = lookahead_data::to_candle_datasets(&Splits { train: std::sync::Arc::new(many), ..splits });
+        assert!(error.unwrap_err().to_string().contains("label is 256"));
     }
 }
 

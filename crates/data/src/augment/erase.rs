@@ -17,6 +17,9 @@ use crate::{CHANNELS, Image, ImageSize, Result, SampleRng};
 ///
 /// The first of ten draws that is smaller than the image is taken. If none is, the image stays unchanged.
 ///
+/// The image is painted before it is normalised. torchvision's recipes erase after it, with 0, which is the mean colour: for that, give it
+/// as `fill`, such as 124, 116, 104 for ImageNet. The default is some two standard deviations darker.
+///
 /// # References
 /// torchvision 0.29, `transforms.v2.RandomErasing(value=fill)`; Zhong et al., Random Erasing Data Augmentation, 2017.
 /// arXiv:1708.04896

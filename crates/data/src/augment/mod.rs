@@ -38,6 +38,7 @@ pub use own::{Augment, Own, OwnError};
 pub use pad_crop::{Border, PadCrop};
 pub use pipeline::Pipeline;
 pub use resize::ShortSide;
+pub(crate) use resize::checked;
 pub use resized_crop::RandomResizedCrop;
 pub use transform::Transform;
 pub use trivial::TrivialAugment;

@@ -9,6 +9,7 @@ use crate::{Error, ImageSize, Result, SampleRng};
 /// Pixels outside an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Border {
     /// Black: value 0 before normalisation, as in torchvision.
     #[default]

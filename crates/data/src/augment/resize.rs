@@ -24,7 +24,7 @@ impl ShortSide {
     }
 
     pub(crate) fn output_size(&self, input: ImageSize) -> ImageSize {
-        let scale = |long: usize, short: usize| (self.size * long / short.max(1)).max(1);
+        let scale = |long: usize, short: usize| (self.size.saturating_mul(long) / short.max(1)).max(1);
         if input.height < input.width {
             ImageSize::new(self.size, scale(input.width, input.height))
         } else {
@@ -59,7 +59,7 @@ pub(crate) fn resize(image: ImageView<'_>, from: Rect, size: ImageSize) -> Resul
 }
 
 /// Rejects a result of more than [`MAX_PIXELS`] pixels before anything is allocated.
-pub(super) fn checked(size: ImageSize) -> Result<ImageSize> {
+pub(crate) fn checked(size: ImageSize) -> Result<ImageSize> {
     let pixels = size.height.checked_mul(size.width).filter(|&pixels| pixels <= MAX_PIXELS);
     pixels.map(|_| size).ok_or_else(|| Error::setting("resize", size, "at most 2^26 pixels"))
 }

@@ -34,8 +34,6 @@ use crate::{CHANNELS, Image, Result, SampleRng};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[doc(alias = "TrivialAugmentWide")]
-#[doc(alias = "RandAugment")]
-#[doc(alias = "AutoAugment")]
 pub struct TrivialAugment {
     /// Number of strengths.
     pub bins: usize,

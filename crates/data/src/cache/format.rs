@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use crate::dataset::is_class;
 use crate::{Dataset, ImageSize};
 
 /// Last bytes of a cache file; the number is that of the format.
@@ -39,8 +40,8 @@ impl Entry {
         let offset = u64::from_le_bytes(*entry[..8].as_array()?);
         let size = ImageSize::new(number(8)? as usize, number(12)? as usize);
         let label = number(16)?;
-        let bytes = size.height.checked_mul(size.width)?.checked_mul(crate::CHANNELS)? as u64;
-        let inside = bytes > 0 && offset.checked_add(bytes)? <= end && (label as usize) < classes;
+        let bytes = size.checked_bytes()? as u64;
+        let inside = bytes > 0 && offset.checked_add(bytes)? <= end && is_class(label, classes);
         inside.then_some(Self { offset, size, label })
     }
 

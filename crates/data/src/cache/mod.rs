@@ -13,7 +13,7 @@ use format::{Entry, read_at, read_index};
 
 use crate::fingerprint::Fingerprint;
 use crate::report::Report;
-use crate::{Dataset, Error, Image, Pipeline, Result, Sample, ShortSide, Transform};
+use crate::{Dataset, Error, Image, ImageSize, Pipeline, Result, Sample, ShortSide, Transform};
 
 /// A data set whose images were decoded and scaled down in advance, and stored as bytes.
 ///
@@ -34,6 +34,8 @@ pub struct DecodedCache {
     path: PathBuf,
     file: File,
     entries: Vec<Entry>,
+    /// The size of all images, if they share one.
+    size: Option<ImageSize>,
 }
 
 /// A cache that exists or is still to be written: its location and size.
@@ -126,7 +128,9 @@ impl CachePlan {
                 read_index(&self.path, self.source.as_ref()).ok_or_else(changed)?
             }
         };
-        Ok(DecodedCache { source: self.source, digest: self.digest, path: self.path, file, entries })
+        let first = entries.first().map(|entry| entry.size);
+        let size = first.filter(|&first| entries.iter().all(|entry| entry.size == first));
+        Ok(DecodedCache { source: self.source, digest: self.digest, path: self.path, file, entries, size })
     }
 }
 
@@ -171,6 +175,10 @@ impl Dataset for DecodedCache {
         let mut pixels = vec![0; entry.size.bytes()];
         read_at(&self.file, &mut pixels, entry.offset).map_err(|e| Error::io(&self.path, e))?;
         Ok(Sample { image: Image::new(entry.size, pixels)?, label: entry.label })
+    }
+
+    fn image_size(&self) -> Option<ImageSize> {
+        self.size
     }
 
     fn file(&self, index: usize) -> Option<&Path> {

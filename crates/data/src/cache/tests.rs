@@ -33,6 +33,7 @@ fn small_images_come_back_as_they_are_and_large_ones_scaled() {
         assert_eq!(cache.get(index).unwrap(), source().get(index).unwrap());
     }
     let (smaller, _) = open(dir.path(), 3);
+    assert_eq!((cache.image_size(), smaller.image_size()), (Some(ImageSize::new(8, 6)), Some(ImageSize::new(4, 3))));
     let expected = ShortSide { size: 3 };
     let pipeline = Pipeline::new(vec![Transform::ShortSide(expected)]).unwrap();
     let image = pipeline.apply(source().view(2).unwrap(), &mut SampleRng::new(0, 0, 0)).unwrap();
@@ -61,13 +62,14 @@ fn a_second_opening_decodes_nothing_and_a_damaged_file_is_written_anew() {
 #[derive(Debug)]
 struct Many {
     broken: bool,
+    label: u32,
     reads: std::sync::atomic::AtomicUsize,
     classes: Vec<String>,
 }
 
 impl Many {
     fn new(broken: bool) -> Arc<Self> {
-        Arc::new(Self { broken, reads: Default::default(), classes: vec!["a".into()] })
+        Arc::new(Self { broken, label: 0, reads: Default::default(), classes: vec!["a".into()] })
     }
 }
 
@@ -90,7 +92,7 @@ impl Dataset for Many {
             return Err(Error::Decode { path: format!("{index}.jpg").into(), row: None, problem: "broken".into() });
         }
         let image = Image::new(ImageSize::square(1), vec![index as u8, (index >> 8) as u8, 7])?;
-        Ok(Sample { image, label: 0 })
+        Ok(Sample { image, label: self.label })
     }
     fn digest(&self) -> Result<String> {
         Ok("many".into())
@@ -131,4 +133,17 @@ fn broken_images_are_counted_and_nothing_is_kept() {
     assert!(matches!(&error, Error::Broken { others: 1, checked: 5000, .. }), "{error}");
     assert!(error.to_string().starts_with("3000.jpg: ") && error.to_string().contains("1 more"), "{error}");
     assert_eq!(count(dir.path()), 0);
+}
+
+/// The cache must be able to read back what it writes.
+#[test]
+fn labels_that_are_no_class_are_refused_and_any_label_is_taken_without_classes() {
+    let labelled = |label, classes| {
+        let dir = tempfile::tempdir().unwrap();
+        let set = Many { broken: false, label, reads: Default::default(), classes };
+        DecodedCache::open(Arc::new(set), dir.path(), 1, &mut crate::report::quiet)
+    };
+    let error = labelled(1, vec!["a".into()]).unwrap_err();
+    assert!(error.to_string().starts_with("many: label 1 in row 0 is out of range"), "{error}");
+    assert_eq!(labelled(1, vec![]).unwrap().label(4999).unwrap(), 1);
 }

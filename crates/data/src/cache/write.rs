@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::format::{ENTRY, Entry, tail};
-use crate::dataset::origin;
+use crate::dataset::{checked_label, origin};
 use crate::report::{Report, tell};
 use crate::turn::Turn;
 use crate::{Dataset, Error, Image, Pipeline, Result, Sample, SampleRng, ShortSide, Transform};
@@ -141,6 +141,7 @@ impl<'a> Writing<'a> {
 /// Sample `index`, its shorter side at most `short_side`.
 pub(super) fn shrunk(source: &dyn Dataset, index: usize, scale: &Pipeline, short_side: usize) -> Result<Sample> {
     let sample = source.get(index)?;
+    checked_label(source, index, sample.label)?;
     let size = sample.image.size();
     if size.height.min(size.width) <= short_side {
         return Ok(sample);

@@ -87,6 +87,7 @@ pub struct Progress {
 
 /// The steps of a download, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Phase {
     /// Another process downloads the same data set; this one waits for it.
     Wait,
@@ -189,8 +190,8 @@ fn check_vacant(target: &Path, name: &str) -> Result<()> {
 /// Unpacks an archive that you downloaded yourself to `root/NAME`, like [`download`]. Members that lead out of that folder are rejected.
 ///
 /// # Errors
-/// [`Error::Name`] if `name` is not a plain folder name; [`Error::Member`] or [`Error::Io`] for an archive that is malicious, damaged or
-/// cannot be stored.
+/// [`Error::Name`] if `name` is not a plain folder name; [`Error::Io`], before anything is unpacked, if the folder holds something;
+/// [`Error::Member`] or [`Error::Io`] for an archive that is malicious, damaged or cannot be stored.
 pub fn unpack_archive(name: &str, archive: &Path, root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
     let target = folder(root, name)?;
     let mut report = |phase, done, total| progress(Progress { name: name.to_string(), phase, done, total });

@@ -19,21 +19,23 @@ const MAX_MEMBERS: u64 = 1 << 20;
 /// Maximum bytes between two files' contents: headers, long names and extensions, which the tar reader holds in memory.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 
-/// Unpacks `archive` to a hidden folder below `root`, then renames its content to `target`.
+/// Unpacks `archive` to a hidden folder below `root`, then renames it to `target`, which must be missing or empty.
 ///
-/// If the archive holds a single folder with the data set's name, it becomes `target`; anything else is placed in `target`. Only files and
+/// If the archive holds a folder with the data set's name, that folder becomes `target`, otherwise the whole hidden folder. Only files and
 /// folders with plain relative names are unpacked.
 pub(super) fn unpack(name: &str, archive: &Path, root: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
+    // Only an empty folder can be removed.
+    missing_or(fs::remove_dir(target), target)?;
     let hidden = root.join(format!(".{name}.unpacking"));
-    remove(&hidden)?;
+    missing_or(fs::remove_dir_all(&hidden), &hidden)?;
     fs::create_dir_all(&hidden).map_err(|e| Error::io(&hidden, e))?;
     let unpacked = members(archive, &hidden, report).and_then(|()| place(name, &hidden, target));
-    let removed = remove(&hidden);
-    unpacked.and(removed)
+    unpacked.and(missing_or(fs::remove_dir_all(&hidden), &hidden))
 }
 
-fn remove(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
+/// The result of removing `dir`, which may have been missing.
+fn missing_or(removed: std::io::Result<()>, dir: &Path) -> Result<()> {
+    match removed {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(dir, e)),
         _ => Ok(()),
     }
@@ -126,16 +128,34 @@ fn write(member: &mut impl Read, archive: &Path, place: &Path) -> Result<()> {
     }
 }
 
+/// Moves everything with one rename: a process that is stopped here leaves the whole data set or none of it. With one rename per entry,
+/// it could leave `train` without `val`, which would count as present.
 fn place(name: &str, hidden: &Path, target: &Path) -> Result<()> {
     let own = hidden.join(name);
-    if own.is_dir() {
-        return fs::rename(&own, target).map_err(|e| Error::io(target, e));
+    let whole = if own.is_dir() { &own } else { hidden };
+    fs::rename(whole, target).map_err(|e| Error::io(target, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whichever entry cannot be moved, the others must not be there, as if the process had been stopped between two of them.
+    #[test]
+    fn a_data_set_is_put_in_place_as_a_whole_or_not_at_all() {
+        for blocked in ["train", "val"] {
+            let dir = tempfile::tempdir().unwrap();
+            let (hidden, target) = (dir.path().join("hidden"), dir.path().join("set"));
+            for part in ["train", "val"] {
+                fs::create_dir_all(hidden.join(part)).unwrap();
+            }
+            fs::create_dir_all(target.join(blocked)).unwrap();
+            fs::write(target.join(blocked).join("a file"), "").unwrap();
+            assert!(place("set", &hidden, &target).is_err());
+            assert_eq!(fs::read_dir(&target).unwrap().count(), 1, "{blocked}");
+            fs::remove_dir_all(&target).unwrap();
+            place("set", &hidden, &target).unwrap();
+            assert!(target.join("train").is_dir() && target.join("val").is_dir());
+        }
     }
-    fs::create_dir_all(target).map_err(|e| Error::io(target, e))?;
-    for entry in fs::read_dir(hidden).map_err(|e| Error::io(hidden, e))? {
-        let entry = entry.map_err(|e| Error::io(hidden, e))?;
-        let to = target.join(entry.file_name());
-        fs::rename(entry.path(), &to).map_err(|e| Error::io(&to, e))?;
-    }
-    Ok(())
 }

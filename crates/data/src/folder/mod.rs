@@ -25,7 +25,7 @@ const MAX_FILE_BYTES: u64 = 1 << 28;
 /// One part of a data set as a folder of class folders, read like torchvision's `ImageFolder`.
 ///
 /// Classes are the folder names in byte order. Samples are the JPEG and PNG files in a class folder and its subfolders, sorted by name
-/// within their class. Files with the extension `.jpg`, `.jpeg`, `.jpe`, `.jfif` or `.png` (in any case) are always samples; other files
+/// within their class, a subfolder's files in the place of its name; torchvision lists the class folder's own files first. Files with the extension `.jpg`, `.jpeg`, `.jpe`, `.jfif` or `.png` (in any case) are always samples; other files
 /// are samples if their content is an image. [`left_out`](Self::left_out) lists the rest. Files are decoded on access.
 ///
 /// The digest covers class names, labels, file names and file contents at the time of the first request. Contents are read once for it.

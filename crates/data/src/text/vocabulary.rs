@@ -9,7 +9,8 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TextUnit {
-    /// The text between spaces; the end of a line is the token `<eos>`.
+    /// The text between spaces; the end of a line is the token `<eos>`. A last line without a line feed has no `<eos>`, which PyTorch's
+    /// word language model gives to every line.
     Words,
     /// Each character, including the end of a line.
     Characters,
