@@ -71,11 +71,24 @@ pub(crate) fn require_parameter_dtype(
     tensor: &Tensor,
     dtype: DType,
 ) -> Result<()> {
-    match (dtype, tensor.dtype()) {
-        (DType::BF16, DType::BF16 | DType::F32) => Ok(()),
-        (DType::BF16, got) => Err(Error::DType { op, argument, expected: "BF16, as x is, or F32".into(), got }),
-        _ => require_dtype(op, argument, tensor, dtype),
-    }
+    require_parameter_dtype_of(op, argument, tensor, dtype, "x")
+}
+
+/// The same beside another argument than `x`.
+pub(crate) fn require_parameter_dtype_of(
+    op: &'static str,
+    argument: &'static str,
+    tensor: &Tensor,
+    dtype: DType,
+    partner: &'static str,
+) -> Result<()> {
+    let expected = match (dtype, tensor.dtype()) {
+        (DType::BF16, DType::BF16 | DType::F32) => return Ok(()),
+        (expected, got) if expected == got => return Ok(()),
+        (DType::BF16, _) => format!("BF16, as {partner} is, or F32"),
+        (expected, _) => format!("{expected:?}, as {partner} is"),
+    };
+    Err(Error::DType { op, argument, expected, got: tensor.dtype() })
 }
 
 /// The error for a wrong shape, with the expected one.

@@ -11,10 +11,6 @@ impl<S> Kept<S> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(saved));
     }
 
-    pub(crate) fn clear(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
     pub(crate) fn get(&self) -> Option<Arc<S>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

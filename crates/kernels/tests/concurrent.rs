@@ -3,9 +3,10 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_core::backprop::GradStore;
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, Var};
 use lookahead_kernels as kernels;
-use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Mode, ResidualBlock};
+use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Mode, ResidualBlock, gradients_of};
 
 /// Longer than any of this takes on a busy machine; a deadlock would last for ever.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -13,7 +14,10 @@ const PATIENCE: Duration = Duration::from_secs(240);
 fn numbers(shape: impl Into<candle_core::Shape>, seed: u32) -> Result<Tensor> {
     let shape = shape.into();
     let values: Vec<f32> = (0..shape.elem_count() as u32)
-        .map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed * 40_503_977)) >> 8) as f32 / 8_388_608.0 - 1.0)
+        .map(|i| {
+            ((i.wrapping_mul(2_654_435_761).wrapping_add(seed.wrapping_mul(40_503_977))) >> 8) as f32 / 8_388_608.0
+                - 1.0
+        })
         .collect();
     Tensor::from_vec(values, shape, &Device::Cpu)
 }
@@ -131,5 +135,108 @@ fn passes_on_threads_of_their_own_give_what_they_give_alone() -> Result<()> {
             }
             Ok(())
         })
+    })
+}
+
+/// A loss of one set of filters, with its gradient.
+struct Filters {
+    filters: Var,
+    alone: Vec<u32>,
+}
+
+impl Filters {
+    fn new(seed: u32) -> Result<Self> {
+        let filters = Var::from_tensor(&(numbers((16, 16, 3, 3), seed)? * 0.2)?)?;
+        let mut new = Self { filters, alone: Vec::new() };
+        new.alone = new.of(&new.loss()?.backward()?)?;
+        Ok(new)
+    }
+
+    fn loss(&self) -> Result<Tensor> {
+        let x = numbers((9, 14, 13, 16), 1)?;
+        let y = kernels::conv2d(&kernels::relu(&kernels::conv2d(&x, &self.filters, 1, 1)?)?, &self.filters, 2, 1)?;
+        y.sqr()?.sum_all()
+    }
+
+    /// The gradient in a store, as bits.
+    fn of(&self, gradients: &GradStore) -> Result<Vec<u32>> {
+        let gradient = gradients.get(&self.filters).ok_or_else(|| candle_core::Error::msg("no gradient"))?;
+        Ok(gradient.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f32::to_bits).collect())
+    }
+
+    fn is_alone(&self, gradients: &GradStore) -> Result<bool> {
+        Ok(self.of(gradients)? == self.alone)
+    }
+}
+
+/// The identity; its backward pass does what a thread may do that waits for a parallel loop: it starts other work.
+struct Waits<F>(F);
+
+impl<F: Fn() -> Result<()> + Send + Sync> CustomOp1 for Waits<F> {
+    fn name(&self) -> &'static str {
+        "waits"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok((x.clone(), layout.shape().clone()))
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        (self.0)()?;
+        Ok(Some(gradient.clone()))
+    }
+}
+
+/// No gradient goes to another pass: it is right, or an error where nobody can tell whose loss is computed.
+#[test]
+fn a_pass_inside_another_keeps_its_gradients() -> Result<()> {
+    let (outer, inner) = (Filters::new(1)?, Filters::new(2)?);
+    // While the outer loss is computed.
+    let (_, gradients) = gradients_of(|| {
+        let loss = outer.loss()?;
+        let (_, of_inner) = gradients_of(|| inner.loss())?;
+        assert!(inner.is_alone(&of_inner)? && of_inner.get(&outer.filters).is_none());
+        let message = inner.loss()?.backward().unwrap_err().to_string();
+        assert!(message.contains("by gradients_of"), "{message}");
+        Ok::<_, candle_core::Error>(loss)
+    })?;
+    assert!(outer.is_alone(&gradients)? && gradients.get(&inner.filters).is_none());
+    // While its backward pass runs.
+    let other = Filters::new(2)?;
+    let waits = Waits(move || {
+        let (_, direct) = gradients_of(|| other.loss())?;
+        let plain = other.loss()?.backward()?;
+        assert!(other.is_alone(&direct)? && other.is_alone(&plain)?);
+        Ok(())
+    });
+    let (_, gradients) = gradients_of(|| outer.loss()?.apply_op1(waits))?;
+    assert!(outer.is_alone(&gradients)? && gradients.get(&inner.filters).is_none());
+    Ok(())
+}
+
+#[test]
+fn passes_in_gradients_of_that_a_pool_runs_side_by_side_give_what_they_give_alone() -> Result<()> {
+    in_time(|| {
+        let (a, b) = (Filters::new(1)?, Filters::new(2)?);
+        let direct = |of: &Filters| of.is_alone(&gradients_of(|| of.loss())?.1);
+        // Beside passes in gradients_of, one outside may be refused.
+        let plain = |of: &Filters| match of.loss().and_then(|loss| loss.backward()) {
+            Ok(gradients) => of.is_alone(&gradients),
+            Err(error) => Ok(error.to_string().contains("by gradients_of")),
+        };
+        for threads in [1, 2, 7] {
+            let pool =
+                rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(candle_core::Error::wrap)?;
+            for round in 0..30 {
+                let ((first, second), (third, fourth)) = pool.install(|| {
+                    rayon::join(
+                        || rayon::join(|| direct(&a), || direct(&b)),
+                        || rayon::join(|| direct(&b), || plain(&a)),
+                    )
+                });
+                assert!(first? && second? && third? && fourth?, "round {round} of {threads} threads");
+            }
+        }
+        Ok(())
     })
 }

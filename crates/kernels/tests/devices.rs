@@ -102,7 +102,10 @@ impl Side {
     ) -> Result<Var> {
         let shape = shape.into();
         let values: Vec<f32> = (0..shape.elem_count() as u32)
-            .map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed * 40_503_977)) >> 8) as f32 / 8_388_608.0 - 1.0)
+            .map(|i| {
+                ((i.wrapping_mul(2_654_435_761).wrapping_add(seed.wrapping_mul(40_503_977))) >> 8) as f32 / 8_388_608.0
+                    - 1.0
+            })
             .map(f)
             .collect();
         let mut tensor = Tensor::from_vec(values, shape, &Device::Cpu)?;
@@ -168,7 +171,12 @@ fn convolutions() -> Result<()> {
             side.all(&kernels::conv2d(&x, &weight, stride, padding)?, &[&x, &weight])
         })?;
     }
-    Ok(())
+    agrees("conv2d_with", true, |side| {
+        let (x, weight, bias) =
+            (side.numbers((3, 13, 11, 8), 1)?, side.parameters((12, 8, 3, 3), 2)?, side.parameters(12, 3)?);
+        let options = kernels::Conv2dOptions { padding: 1, ..kernels::Conv2dOptions::default() };
+        side.all(&kernels::conv2d_with(&x, &weight, Some(&bias), options)?, &[&x, &weight, &bias])
+    })
 }
 
 #[test]

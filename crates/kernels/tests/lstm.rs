@@ -1,7 +1,10 @@
 //! An LSTM layer, a linear layer with its loss, an embedding and a mask: PyTorch, finite differences, threads, errors.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use candle_core::{DType, Device, Tensor, Var};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Shape, Tensor, Var};
 use lookahead_kernels::{
     Lstm, LstmState, cross_entropy_indices, embedding, gradients_of, linear, linear_cross_entropy, lstm, masked,
 };
@@ -180,6 +183,43 @@ fn any_number_of_threads_gives_the_same_bits() {
     for threads in [2, 3, 7] {
         assert!(one == bits(threads), "{threads} threads");
     }
+}
+
+/// The identity; its backward pass fails while it is told to.
+struct Fails(Arc<AtomicBool>);
+
+impl CustomOp1 for Fails {
+    fn name(&self) -> &'static str {
+        "fails"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        Ok((x.clone(), layout.shape().clone()))
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        if self.0.load(Ordering::Relaxed) { candle_core::bail!("as told") } else { Ok(Some(gradient.clone())) }
+    }
+}
+
+/// A pass that fails behind the cell leaves nothing to a later pass over the same graph that does not use the cell.
+#[test]
+fn a_failed_pass_leaves_nothing_behind() {
+    let fails = Arc::new(AtomicBool::new(false));
+    let run = |failing: bool| -> Vec<f64> {
+        let (x, ih, hh) =
+            (drawn(&[3, 2, 4], 1, DType::F64), drawn(&[20, 4], 2, DType::F64), drawn(&[20, 5], 3, DType::F64));
+        let layer = Lstm { weight_ih: ih.as_tensor().clone(), weight_hh: hh.as_tensor().clone(), biases: None };
+        let (y, last) = lstm(&x, &layer, &LstmState::zeros(2, 5, DType::F64, &Device::Cpu).unwrap()).unwrap();
+        let outputs = y.apply_op1(Fails(fails.clone())).unwrap().sqr().unwrap().sum_all().unwrap();
+        let all = (&outputs + last.cell.sum_all().unwrap()).unwrap();
+        fails.store(true, Ordering::Relaxed);
+        assert!(!failing || all.backward().is_err());
+        fails.store(false, Ordering::Relaxed);
+        let gradients = outputs.backward().unwrap();
+        gradients.get(&hh).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    };
+    assert_eq!(run(true), run(false));
 }
 
 #[test]

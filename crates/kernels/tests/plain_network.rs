@@ -154,6 +154,27 @@ fn what_is_not_trained_gets_no_gradient() -> Result<()> {
     Ok(())
 }
 
+/// The gradients of what lies above a frozen layer are those beside a trained one.
+#[test]
+fn a_frozen_layer_below_changes_no_gradient_above() -> Result<()> {
+    let network = Network::new(DType::F32)?;
+    let images = network.x.as_detached_tensor();
+    let run = |frozen: bool| -> Result<Vec<Vec<f64>>> {
+        let mut layers = network.layers()?;
+        if frozen {
+            layers[0].weight = layers[0].weight.detach();
+            layers[0].bias = layers[0].bias.as_ref().map(Tensor::detach);
+        }
+        let y = kernels::plain_network(&images, &layers, Mode::BatchOnly)?;
+        let gradients = (&y * var(y.dims(), 15, DType::F32)?.as_tensor())?.sum_all()?.backward()?;
+        assert_eq!(gradients.get(&network.bias).is_none(), frozen);
+        let above = network.vars().into_iter().skip(3);
+        above.map(|var| doubles(gradients.get(var).unwrap())).collect()
+    };
+    assert_eq!(run(true)?, run(false)?);
+    Ok(())
+}
+
 #[test]
 fn wrong_layers_are_errors_that_name_the_field() -> Result<()> {
     let network = Network::new(DType::F32)?;

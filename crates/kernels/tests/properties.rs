@@ -1,5 +1,6 @@
 //! Any small extents, channels, windows and strides, zeros among them: a call is an error or right, and never a panic. Right
-//! is what the definition says: the same call in f64, whose kernels are the plain ones.
+//! is what the definition says: the same call in f64, whose kernels are the plain ones; for pools, whose kernels may be the
+//! same, the formula.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels as kernels;
@@ -10,7 +11,10 @@ use proptest::prelude::*;
 fn numbers(shape: &[usize], seed: u32, dtype: DType) -> Result<Var> {
     let count: usize = shape.iter().product();
     let values: Vec<f32> = (0..count as u32)
-        .map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed * 40_503_977)) >> 8) as f32 / 8_388_608.0 - 1.0)
+        .map(|i| {
+            ((i.wrapping_mul(2_654_435_761).wrapping_add(seed.wrapping_mul(40_503_977))) >> 8) as f32 / 8_388_608.0
+                - 1.0
+        })
         .collect();
     Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?)
 }
@@ -79,6 +83,69 @@ fn way() -> impl Strategy<Value = (InstructionSet, ConvAlgorithm)> {
     (prop::sample::select(sets), prop::sample::select(algorithms))
 }
 
+#[derive(Debug)]
+struct Pool {
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    largest: bool,
+}
+
+impl Pool {
+    /// Whether the operation is an error where no window fits, and elsewhere what the formula says.
+    fn agrees(&self, shape: [usize; 4]) -> Result<std::result::Result<(), String>> {
+        let &Self { kernel, stride, padding, largest } = self;
+        // Few different values, so that many are equal.
+        let x = Var::from_tensor(&((numbers(&shape, 1, DType::F32)?.as_tensor() * 4.0)?.round()? / 4.0)?)?;
+        let pool = if largest { kernels::max_pool2d } else { kernels::avg_pool2d };
+        let [_, height, width, channels] = shape;
+        let reaches = |side: usize| side > 0 && kernel <= side + 2 * padding;
+        let fits =
+            kernel > 0 && stride > 0 && padding <= kernel / 2 && reaches(height) && reaches(width) && channels > 0;
+        match pool(&x, kernel, stride, padding) {
+            Ok(y) if fits => {
+                let expected = self.formula(&x, y.dims())?;
+                Ok(agree(all(&y, &[&x]), Ok(expected), 1e-6))
+            }
+            Err(_) if !fits => Ok(Ok(())),
+            result => Ok(Err(format!("{:?}", result.map(|y| y.dims().to_vec())))),
+        }
+    }
+
+    /// The result, of extents `y`, and the gradient of `x` under the loss of [`all`].
+    fn formula(&self, x: &Tensor, y: &[usize]) -> Result<Vec<Tensor>> {
+        let &Self { kernel, stride, padding, largest } = self;
+        let dy: Vec<f64> = numbers(y, 99, DType::F32)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+        let (_, height, width, channels) = x.dims4()?;
+        let values: Vec<f64> = x.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+        let (mut result, mut dx) = (Vec::new(), vec![0.0; values.len()]);
+        for (at, dy) in dy.iter().enumerate() {
+            let (pixel, channel) = (at / channels, at % channels);
+            let (image, row, column) = (pixel / (y[1] * y[2]), pixel / y[2] % y[1], pixel % y[2]);
+            // The elements under the window, in reading order.
+            let mut window = Vec::new();
+            for tap in 0..kernel * kernel {
+                let (down, right) = (row * stride + tap / kernel, column * stride + tap % kernel);
+                if (padding..padding + height).contains(&down) && (padding..padding + width).contains(&right) {
+                    let pixel = (image * height + down - padding) * width + right - padding;
+                    window.push(pixel * channels + channel);
+                }
+            }
+            if largest {
+                let winner =
+                    window.iter().fold(window[0], |best, &next| if values[next] > values[best] { next } else { best });
+                result.push(values[winner]);
+                dx[winner] += dy;
+            } else {
+                let share = 1.0 / (kernel * kernel) as f64;
+                result.push(window.iter().map(|&element| values[element]).sum::<f64>() * share);
+                window.iter().for_each(|&element| dx[element] += dy * share);
+            }
+        }
+        Ok(vec![Tensor::from_vec(result, y, &Device::Cpu)?, Tensor::from_vec(dx, x.shape(), &Device::Cpu)?])
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -102,18 +169,14 @@ proptest! {
     #[test]
     fn pools(
         batch in 0usize..4, image in (0usize..10, 0usize..10), channels in channels(), kernel in 0usize..6,
-        stride in stride(), padding in padding(), largest in any::<bool>(),
+        (stride, padding) in prop_oneof![(stride().prop_map(Some), padding()), Just((None, 0))], largest in any::<bool>(),
+        (set, _) in way(),
     ) {
-        let run = |dtype| {
-            let x = numbers(&[batch, image.0, image.1, channels], 1, dtype)?;
-            let y = match largest {
-                true => kernels::max_pool2d(&x, kernel, stride, padding)?,
-                false => kernels::avg_pool2d(&x, kernel, stride, padding)?,
-            };
-            all(&y, &[&x])
-        };
-        let agreed = agree(run(DType::F32), run(DType::F64), 1e-5);
-        prop_assert!(agreed.is_ok(), "{}", agreed.unwrap_err());
+        prop_assert!(kernels::set_instruction_set(set).is_ok());
+        // Windows side by side have kernels of their own.
+        let pool = Pool { kernel, stride: stride.unwrap_or(kernel), padding, largest };
+        let agreed = pool.agrees([batch, image.0, image.1, channels]);
+        prop_assert!(matches!(agreed, Ok(Ok(()))), "{agreed:?}");
     }
 
     #[test]

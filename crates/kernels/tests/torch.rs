@@ -66,15 +66,18 @@ fn assert_case(case: &Value, y: &Tensor, inputs: &[(&str, &Var)], tolerance: f64
     Ok(())
 }
 
+/// A convolution without dilation and groups may go through Winograd's tiles, whose constants multiply rounding.
+fn tolerance(inputs: usize, outputs: usize, kernel: usize, stride: usize) -> f64 {
+    if kernel == 3 && stride == 1 && inputs >= 12 && outputs >= 12 { 1e-4 } else { 1e-5 }
+}
+
 #[test]
 fn conv2d() -> Result<()> {
     for case in cases("conv2d")? {
         let [n, h, w, i, o, k, stride, padding] = sizes(&case["shape"])[..] else { panic!("shape") };
         let (x, weight) = (values(1, &[n, h, w, i], 1.0, 0.0)?, values(2, &[o, i, k, k], 0.5, 0.0)?);
-        let winograd = k == 3 && stride == 1 && i % 16 == 0 && o % 16 == 0;
-        let tolerance = if winograd { 1e-4 } else { 1e-5 };
         let y = kernels::conv2d(&x, &weight, stride, padding)?;
-        assert_case(&case, &y, &[("x", &x), ("weight", &weight)], tolerance)?;
+        assert_case(&case, &y, &[("x", &x), ("weight", &weight)], tolerance(i, o, k, stride))?;
     }
     Ok(())
 }
@@ -85,8 +88,8 @@ fn conv2d_with_bias_dilation_and_groups() -> Result<()> {
         let [n, h, w, i, o, k, stride, padding, dilation, groups] = sizes(&case["shape"])[..] else { panic!("shape") };
         let (x, bias) = (values(1, &[n, h, w, i], 1.0, 0.0)?, values(3, &[o], 1.0, 0.0)?);
         let weight = values(2, &[o, i / groups, k, k], 0.5, 0.0)?;
-        let winograd = k == 3 && stride == 1 && dilation == 1 && groups == 1;
-        let tolerance = if winograd { 1e-4 } else { 1e-5 };
+        let plain = dilation == 1 && groups == 1;
+        let tolerance = if plain { tolerance(i, o, k, stride) } else { 1e-5 };
         let y = kernels::conv2d_with(&x, &weight, Some(&bias), Conv2dOptions { stride, padding, dilation, groups })?;
         assert_case(&case, &y, &[("x", &x), ("weight", &weight), ("bias", &bias)], tolerance)?;
     }

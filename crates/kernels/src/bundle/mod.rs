@@ -13,6 +13,7 @@ use std::thread::ThreadId;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
+use direct::Direct;
 pub use direct::gradients_of;
 
 /// Where a fused op stores the gradients of bundled parameters, in the order they were bundled.
@@ -24,8 +25,8 @@ pub(crate) struct Slot {
     waiting: Arc<Mutex<Vec<(ThreadId, Gradients)>>>,
     /// Whether candle's traversal will reach the bundle; if not, gradients stored here would never be taken.
     reached: bool,
-    /// The parameters, if their gradients go to the store directly.
-    direct: Option<Vec<Tensor>>,
+    /// Whether gradients go to the store directly.
+    direct: Option<Direct>,
 }
 
 pub(crate) type Gradients = Vec<Option<Tensor>>;
@@ -34,18 +35,20 @@ pub(crate) type Gradients = Vec<Option<Tensor>>;
 const MOST_WAITING: usize = 256;
 
 impl Slot {
-    pub(crate) fn put(&self, gradients: Gradients) {
-        if let Some(parameters) = &self.direct {
-            return direct::put(parameters, gradients);
+    /// Stores the gradients of this thread's pass.
+    pub(crate) fn put(&self, gradients: Gradients) -> Result<()> {
+        if let Some(direct) = &self.direct {
+            return direct.put(gradients);
         }
         if !self.reached {
-            return;
+            return Ok(());
         }
         let mut waiting = self.lock();
         if waiting.len() >= MOST_WAITING {
             waiting.remove(0);
         }
         waiting.push((std::thread::current().id(), gradients));
+        Ok(())
     }
 
     fn take(&self, count: usize) -> Result<Gradients> {
@@ -61,19 +64,6 @@ impl Slot {
         Ok(gradients)
     }
 
-    /// A slot between two nodes of this crate: one stores, and the later one takes.
-    pub(crate) fn between_nodes() -> Self {
-        Self { reached: true, ..Self::default() }
-    }
-
-    /// The gradients that this thread stored last; `None` if it stored none.
-    pub(crate) fn take_any(&self) -> Option<Gradients> {
-        let mut waiting = self.lock();
-        let own = std::thread::current().id();
-        let index = waiting.iter().rposition(|(thread, _)| *thread == own)?;
-        Some(waiting.remove(index).1)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Vec<(ThreadId, Gradients)>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -83,8 +73,8 @@ struct Bundle(Slot);
 
 /// Bundles two parameters.
 pub(crate) fn pair(a: &Tensor, b: &Tensor) -> Result<(Tensor, Slot)> {
-    if let Some(token) = direct::token(&[a, b])? {
-        return Ok((token, Slot { direct: Some(vec![a.clone(), b.clone()]), ..Slot::default() }));
+    if let Some(direct) = Direct::new(&[a, b]) {
+        return Ok((direct.token()?, Slot { direct: Some(direct), ..Slot::default() }));
     }
     let slot = Slot { reached: a.track_op() || b.track_op(), ..Slot::default() };
     Ok((a.apply_op2(b, Bundle(slot.clone()))?, slot))
@@ -92,8 +82,8 @@ pub(crate) fn pair(a: &Tensor, b: &Tensor) -> Result<(Tensor, Slot)> {
 
 /// Bundles three parameters.
 pub(crate) fn triple(a: &Tensor, b: &Tensor, c: &Tensor) -> Result<(Tensor, Slot)> {
-    if let Some(token) = direct::token(&[a, b, c])? {
-        return Ok((token, Slot { direct: Some(vec![a.clone(), b.clone(), c.clone()]), ..Slot::default() }));
+    if let Some(direct) = Direct::new(&[a, b, c]) {
+        return Ok((direct.token()?, Slot { direct: Some(direct), ..Slot::default() }));
     }
     let slot = Slot { reached: a.track_op() || b.track_op() || c.track_op(), ..Slot::default() };
     Ok((a.apply_op3(b, c, Bundle(slot.clone()))?, slot))
@@ -109,9 +99,8 @@ pub(crate) fn join(tokens: &[Tensor]) -> Result<Tensor> {
 }
 
 /// The gradient of the bundle itself, zero: candle requires one, and nothing reads it.
-pub(crate) fn gradient(bundle: &Tensor) -> Result<Option<Tensor>> {
-    direct::require_taken()?;
-    Ok(bundle.track_op().then(|| bundle.detach()))
+pub(crate) fn gradient(bundle: &Tensor) -> Option<Tensor> {
+    bundle.track_op().then(|| bundle.detach())
 }
 
 fn token() -> (CpuStorage, Shape) {
@@ -145,9 +134,10 @@ impl CustomOp2 for Bundle {
         cuda_token(a)
     }
 
-    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(&self, a: &Tensor, b: &Tensor, _: &Tensor, _: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let mut gradients = self.0.take(2)?.into_iter();
-        Ok((gradients.next().flatten(), gradients.next().flatten()))
+        let mut of = |parameter: &Tensor| gradients.next().flatten().filter(|_| parameter.track_op());
+        Ok((of(a), of(b)))
     }
 }
 
@@ -183,14 +173,15 @@ impl CustomOp3 for Bundle {
 
     fn bwd(
         &self,
-        _: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
+        a: &Tensor,
+        b: &Tensor,
+        c: &Tensor,
         _: &Tensor,
         _: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let mut gradients = self.0.take(3)?.into_iter();
-        Ok((gradients.next().flatten(), gradients.next().flatten(), gradients.next().flatten()))
+        let mut of = |parameter: &Tensor| gradients.next().flatten().filter(|_| parameter.track_op());
+        Ok((of(a), of(b), of(c)))
     }
 }
 
@@ -212,13 +203,13 @@ mod tests {
     fn a_thread_takes_what_it_put_last_and_nothing_of_another() -> Result<()> {
         let (a, b) = (Var::zeros(1, DType::F32, &Device::Cpu)?, Var::zeros(1, DType::F32, &Device::Cpu)?);
         let (_, slot) = pair(&a, &b)?;
-        slot.put(gradients(1.0)?);
+        slot.put(gradients(1.0)?)?;
         std::thread::scope(|scope| {
             let other = scope.spawn(|| {
                 assert!(slot.take(2).is_err());
-                slot.put(gradients(2.0)?);
+                slot.put(gradients(2.0)?)?;
                 // A pass inside this one.
-                slot.put(gradients(3.0)?);
+                slot.put(gradients(3.0)?)?;
                 assert_eq!(taken(&slot)?, 3.0);
                 assert_eq!(taken(&slot)?, 2.0);
                 Ok::<_, candle_core::Error>(())
@@ -234,11 +225,11 @@ mod tests {
     fn nothing_piles_up() -> Result<()> {
         let (a, b) = (Var::zeros(1, DType::F32, &Device::Cpu)?, Var::zeros(1, DType::F32, &Device::Cpu)?);
         let (_, frozen) = pair(&a.detach(), &b.detach())?;
-        frozen.put(gradients(1.0)?);
+        frozen.put(gradients(1.0)?)?;
         assert!(frozen.lock().is_empty(), "frozen parameters, whose bundle no pass reaches");
         let (_, slot) = pair(&a, &b)?;
         for pass in 0..2 * MOST_WAITING {
-            slot.put(gradients(pass as f64)?);
+            slot.put(gradients(pass as f64)?)?;
         }
         assert_eq!(slot.lock().len(), MOST_WAITING);
         assert_eq!(taken(&slot)?, (2 * MOST_WAITING - 1) as f64);

@@ -10,11 +10,12 @@ use crate::cpu::batch_norm::{Affine, GradientTerms, Mask, mask_bytes};
 use crate::cpu::choose::Kernels;
 use crate::cpu::cross_entropy::{Row, Targets};
 use crate::cpu::element::Element;
+use crate::cpu::embedding;
 use crate::cpu::lstm::{Gradients, Passed, Window, Written};
 use crate::cpu::memory::{Buffer, Place, Pooled, Values, as_uninit, assume_init, uninit};
-use crate::cpu::product::{OfColumns, Order, ProductShape};
+use crate::cpu::product::{self, OfColumns, Order, ProductShape};
 use crate::cpu::row_norm::{Layer, ParameterGradients, RowMoments};
-use crate::plan::ConvShape;
+use crate::plan::{ConvShape, PoolShape};
 
 pub(crate) fn conv2d_forward<T: Kernels>(
     shape: &ConvShape,
@@ -109,6 +110,24 @@ pub(crate) fn normalise_backward<T: Kernels>(
     (dx, masked_dy)
 }
 
+/// The largest value of each window of a max pool whose windows do not overlap, and its tap.
+pub(crate) fn largest<T: Kernels>(shape: &PoolShape, x: &[T], place: Place) -> (Values<T>, Buffer<u8>) {
+    let mut winners = Buffer::take(shape.y_len());
+    let kernel = |y: &mut [_]| {
+        // SAFETY: the kernel stores elements only.
+        T::largest(shape, x, y, unsafe { as_uninit(&mut winners) });
+    };
+    // SAFETY: the kernel writes all of both outputs.
+    let y = unsafe { written(shape.y_len(), place, kernel) };
+    (y, winners)
+}
+
+/// The gradient of the pool's input.
+pub(crate) fn spread<T: Kernels>(shape: &PoolShape, dy: &[T], winners: &[u8], place: Place) -> Values<T> {
+    // SAFETY: the kernel writes all of its output.
+    unsafe { written(shape.x_len(), place, |dx| T::spread(shape, dy, winners, dx)) }
+}
+
 pub(crate) fn activate<T: Kernels>(activation: Activation, x: &[T], place: Place) -> Values<T> {
     // SAFETY: the kernel writes all of its output.
     unsafe { written(x.len(), place, |y| T::activate(activation, x, y)) }
@@ -144,18 +163,32 @@ pub(crate) fn row_norm<T: Kernels>(
     (y.into_vec(), moments)
 }
 
-/// The gradient of the input, and those of the parameters.
+/// The gradient of the input, and those of the parameters; without numbers if they are not `trained`.
 pub(crate) fn row_norm_backward<T: Kernels>(
     layer: &Layer<'_, T::Accumulator>,
     x: &[T],
     moments: &[RowMoments<T::Accumulator>],
     dy: &[T],
-) -> (Vec<T>, ParameterGradients) {
-    let mut parameters = None;
-    let kernel = |dx: &mut [_]| parameters = Some(T::row_norm_backward(layer, x, moments, dy, dx));
+    trained: bool,
+    place: Place,
+) -> (Values<T>, ParameterGradients) {
+    let mut parameters = ParameterGradients::default();
+    let kernel = |dx: &mut [_]| parameters = T::row_norm_backward(layer, x, moments, dy, trained, dx);
     // SAFETY: the kernel writes all of its output.
-    let dx = unsafe { written(x.len(), Place::Tensor, kernel) }.into_vec();
-    (dx, parameters.unwrap_or_default())
+    let dx = unsafe { written(x.len(), place, kernel) };
+    (dx, parameters)
+}
+
+/// `x` times a mask that repeats.
+pub(crate) fn masked<T: Element>(x: &[T], mask: &[T]) -> Vec<T> {
+    // SAFETY: the kernel writes all of its output.
+    unsafe { written(x.len(), Place::Tensor, |y| product::masked(x, mask, y)) }.into_vec()
+}
+
+/// The rows of a table with indices `ids`.
+pub(crate) fn rows<T: Element>(table: &[T], width: usize, ids: &[u32]) -> Vec<T> {
+    // SAFETY: the kernel writes all of its output.
+    unsafe { written(ids.len() * width, Place::Tensor, |rows| embedding::rows(table, width, ids, rows)) }.into_vec()
 }
 
 /// `a b + bias`.
@@ -183,19 +216,23 @@ pub(crate) fn product_of_columns<T: Kernels + Element<Accumulator = T>>(
     memory.into_iter().map(|memory| unsafe { assume_init(memory) }).collect()
 }
 
-/// The outputs, the gates' values and the cells.
+/// The outputs followed by the last cells, the gates' values, and the cells.
 pub(crate) fn lstm_forward<T: Kernels + Element<Accumulator = T>>(
     window: &Window<'_, T>,
 ) -> (Vec<T>, Buffer<T>, Buffer<T>) {
-    let all = window.extents.states_len();
-    let (mut gates, mut cells) = (Buffer::take(4 * all), Buffer::take(all));
-    let kernel = |y: &mut [_]| {
-        // SAFETY: the kernel stores elements only.
-        let (gates, cells) = unsafe { (as_uninit(&mut gates), as_uninit(&mut cells)) };
-        T::lstm_forward(window, Written { gates, cells, y });
+    let (all, state) = (window.extents.states_len(), window.extents.state_len());
+    let (mut gates, mut cells): (Buffer<T>, Buffer<T>) = (Buffer::take(4 * all), Buffer::take(all));
+    let kernel = |y: &mut [MaybeUninit<T>]| {
+        let (y, last) = y.split_at_mut(all);
+        {
+            // SAFETY: the kernel stores elements only.
+            let (gates, cells) = unsafe { (as_uninit(&mut gates), as_uninit(&mut cells)) };
+            T::lstm_forward(window, Written { gates, cells, y });
+        }
+        last.write_copy_of_slice(&cells[all - state..]);
     };
-    // SAFETY: the kernel writes all of its output.
-    let y = unsafe { written(all, Place::Tensor, kernel) }.into_vec();
+    // SAFETY: the kernel writes all of its output, and the rest is copied.
+    let y = unsafe { written(all + state, Place::Tensor, kernel) }.into_vec();
     (y, gates, cells)
 }
 

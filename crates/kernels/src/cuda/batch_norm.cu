@@ -18,8 +18,8 @@ __device__ void normalise(const Place &at, const element *x, const element *resi
     }
 }
 
-// A whole forward pass: the batch's mean and 1 / sqrt(variance + eps), the running statistics moved, and `y`. Sums are of x - x[first
-// row] and of its square: one pass, and no cancellation, as the shift lies among the values.
+// A whole forward pass: the batch's mean and 1 / sqrt(variance + eps), the running statistics, if there are any, moved, and `y`. Sums are
+// of x - x[first row] and of its square: one pass, and no cancellation, as the shift lies among the values.
 extern "C" __global__ void RESIDENT train(const element *x, const element *residual, element *y, double *partials, unsigned *gates,
                                           int rows, int channels, int tile, int parts, int rows_per_part, double eps, double momentum,
                                           const parameter *weight, const parameter *bias, parameter *running_mean,
@@ -55,9 +55,11 @@ extern "C" __global__ void RESIDENT train(const element *x, const element *resid
                 if (variance < 0) variance = 0;
                 mean[c] = (wide)average;
                 reciprocal[c] = (wide)(1.0 / sqrt(variance + eps));
-                double unbiased = variance * ((double)rows / ((double)rows - 1.0));
-                store(&running_mean[c], (1.0 - momentum) * (double)load(running_mean[c]) + momentum * average);
-                store(&running_var[c], (1.0 - momentum) * (double)load(running_var[c]) + momentum * unbiased);
+                if (running_mean) {
+                    double unbiased = variance * ((double)rows / ((double)rows - 1.0));
+                    store(&running_mean[c], (1.0 - momentum) * (double)load(running_mean[c]) + momentum * average);
+                    store(&running_var[c], (1.0 - momentum) * (double)load(running_var[c]) + momentum * unbiased);
+                }
             }
             open(gate);
         } else {
@@ -140,8 +142,9 @@ extern "C" __global__ void RESIDENT backward(const element *x, const element *y,
                 store(&d_weight[c], centred * r);
                 store(&d_bias[c], plain);
                 terms[c] = (wide)s;
-                terms[channels + c] = (wide)(-s * r * r * centred * batch);
-                terms[2 * channels + c] = (wide)(-s * plain * batch);
+                // With constant statistics, a NaN sum must not spread over its channel.
+                terms[channels + c] = batch > 0 ? (wide)(-s * r * r * centred * batch) : (wide)0;
+                terms[2 * channels + c] = batch > 0 ? (wide)(-s * plain * batch) : (wide)0;
             }
             open(gate);
         } else {

@@ -64,7 +64,7 @@ impl Matrix {
         Statistics { mean: at, reciprocal: at.offset(self.statistics_bytes() / 2) }
     }
 
-    /// Normalises with the batch's statistics, writes them to `to`, and updates the running ones.
+    /// Normalises with the batch's statistics, writes them to `to`, and updates the running ones unless they are null.
     pub(crate) fn train(
         &self,
         at: &Forward,

@@ -71,7 +71,8 @@ pub(crate) fn forward<T: Stage, S: Stream>(
     Ok(saved)
 }
 
-/// Computes the gradients of all parameters and, unless `dx` is null, of `x`.
+/// Computes the gradients of the parameters and, unless `dx` is null, of `x`. `gradients` are those of the last stages: if there are
+/// fewer than stages, those before them are not trained, and `dx` is null.
 pub(crate) fn backward<T: Stage, S: Stream>(
     stream: &S,
     stages: &[T],
@@ -82,16 +83,17 @@ pub(crate) fn backward<T: Stage, S: Stream>(
     gradients: &[T::Gradients],
 ) -> Result<()> {
     let output_of = |index: usize| saved[index].output.as_ref().map(S::address);
+    let lowest = stages.len() - gradients.len();
     let mut carried: Option<S::Memory> = None;
-    for (index, stage) in stages.iter().enumerate().rev() {
-        let next = if index > 0 { Some(stream.memory(stage.input_bytes())?) } else { None };
+    for (index, stage) in stages.iter().enumerate().skip(lowest).rev() {
+        let next = if index > lowest { Some(stream.memory(stage.input_bytes())?) } else { None };
         let at = StageBackward {
             x: index.checked_sub(1).and_then(output_of).unwrap_or(x),
             y: output_of(index).unwrap_or(y),
             dy: carried.as_ref().map_or(dy, S::address),
             dx: next.as_ref().map_or(dx, S::address),
         };
-        stage.backward(stream, mode, &saved[index].left, at, &gradients[index])?;
+        stage.backward(stream, mode, &saved[index].left, at, &gradients[index - lowest])?;
         carried = next;
     }
     Ok(())

@@ -4,6 +4,7 @@ use candle_core::Result;
 
 use crate::Mode;
 use crate::cuda::batch_norm::{Backward, Forward, Parameters, Scratch};
+use crate::cuda::call::Pointer;
 use crate::cuda::columns::Matrix;
 use crate::cuda::stream::Stream;
 
@@ -25,10 +26,14 @@ impl Norm {
         match mode {
             Mode::Train | Mode::BatchOnly => {
                 let partials = stream.memory(8 * matrix.partials())?;
-                let momentum = if mode == Mode::Train { *momentum } else { 0.0 };
+                // Without an address they are left alone: a momentum of 0 would still turn them to NaN by a NaN in the batch.
+                let parameters = match mode {
+                    Mode::Train => *parameters,
+                    _ => Parameters { running_mean: Pointer::NULL, running_var: Pointer::NULL, ..*parameters },
+                };
                 let meeting = stream.meeting()?;
                 let partials = S::address(&partials);
-                stream.launch(&matrix.train(at, parameters, (*eps, momentum), partials, &meeting, &to))?;
+                stream.launch(&matrix.train(at, &parameters, (*eps, *momentum), partials, &meeting, &to))?;
             }
             Mode::Eval => stream.launch(&matrix.evaluate(at, parameters, *eps, &to))?,
         }

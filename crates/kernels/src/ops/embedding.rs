@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use crate::check::{require_device, require_dtype, require_same_device, require_two_floats, wrong_shape};
+use crate::check::{require_device, require_dtype, require_same_device, require_size, require_two_floats, wrong_shape};
 use crate::{Error, Result, device};
 
 /// The rows of `weight` (V, E), f32 or f64, that `ids` selects, u32 of any shape: (.., E), as one graph node.
@@ -12,8 +12,8 @@ use crate::{Error, Result, device};
 ///
 /// # Errors
 ///
-/// An error names the argument whose shape, type or device does not match. On the CPU, [`Error::Argument`] for an id
-/// that the table lacks.
+/// An error names the argument whose shape, type or device does not match. [`Error::Argument`] if the result
+/// is larger than memory can hold and, on the CPU, for an id that the table lacks.
 ///
 /// ```
 /// use candle_core::{Device, Tensor, Var};
@@ -31,7 +31,7 @@ pub fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
     let op = "embedding";
     require_device(op, "weight", weight)?;
     require_two_floats(op, "weight", weight)?;
-    weight.dims2().map_err(|_| wrong_shape(op, "weight", "(V, E)".into(), weight))?;
+    let (_, width) = weight.dims2().map_err(|_| wrong_shape(op, "weight", "(V, E)".into(), weight))?;
     require_same_device(op, "ids", ids, weight.device(), "weight")?;
     require_dtype(op, "ids", ids, DType::U32).map_err(|_| Error::DType {
         op,
@@ -39,5 +39,6 @@ pub fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
         expected: "U32 row indices".into(),
         got: ids.dtype(),
     })?;
+    require_size(op, "result", weight.device().location(), &[ids.dims(), &[width]].concat())?;
     device::embedding(&weight.contiguous()?, &ids.detach().contiguous()?)
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use crate::check::{require_device, require_dtype, require_same_device, require_two_floats, wrong_shape};
+use crate::check::{require_device, require_dtype, require_same_device, require_size, require_two_floats, wrong_shape};
 use crate::{Error, Result, device};
 
 /// `x W^T + b` over the last axis of `x`, as one graph node.
@@ -13,7 +13,7 @@ use crate::{Error, Result, device};
 /// # Errors
 ///
 /// An error names the argument whose shape, type or device does not match. [`Error::Argument`] if there are no inputs
-/// or no outputs.
+/// or no outputs, or if the result is larger than memory can hold.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -116,5 +116,7 @@ fn check(
     if let Some(bias) = bias.filter(|bias| bias.dims() != [outputs]) {
         return Err(wrong_shape(op, "bias", format!("({outputs})"), bias));
     }
+    let result = [&x.dims()[..x.rank() - 1], &[outputs]].concat();
+    require_size(op, "result", x.device().location(), &result)?;
     Ok((x.contiguous()?, weight.contiguous()?, bias.map(Tensor::contiguous).transpose()?))
 }

@@ -26,7 +26,7 @@ use crate::{Lstm, LstmState, Result, device};
 /// # Errors
 ///
 /// An error names the argument whose shape, type or device does not match. [`Error::Argument`](crate::Error::Argument)
-/// if there is no step, sequence, input or unit.
+/// if there is no step, sequence, input or unit, or if the gates of all steps are more than memory can hold.
 ///
 /// # References
 ///
@@ -53,5 +53,6 @@ use crate::{Lstm, LstmState, Result, device};
 pub fn lstm(x: &Tensor, layer: &Lstm, state: &LstmState) -> Result<(Tensor, LstmState)> {
     require_device("lstm", "x", x)?;
     require_two_floats("lstm", "x", x)?;
-    device::lstm(&x.contiguous()?, LstmPlan::checked(x, layer, state)?)
+    let plan = LstmPlan::checked(x, layer, state)?;
+    device::lstm(&x.contiguous()?, plan)
 }

@@ -32,7 +32,8 @@ use crate::{LayerNorm, Result, RmsNorm, device};
 pub fn layer_norm(x: &Tensor, norm: &LayerNorm) -> Result<Tensor> {
     require_device("layer_norm", "x", x)?;
     require_float("layer_norm", "x", x)?;
-    device::row_norm(&x.contiguous()?, RowNormPlan::of_layer("layer_norm", x, norm)?)
+    let plan = RowNormPlan::of_layer("layer_norm", x, norm)?;
+    device::row_norm(&x.contiguous()?, plan)
 }
 
 /// RMS norm over the trailing axes of `x`, as one graph node.
@@ -56,5 +57,6 @@ pub fn layer_norm(x: &Tensor, norm: &LayerNorm) -> Result<Tensor> {
 pub fn rms_norm(x: &Tensor, norm: &RmsNorm) -> Result<Tensor> {
     require_device("rms_norm", "x", x)?;
     require_float("rms_norm", "x", x)?;
-    device::row_norm(&x.contiguous()?, RowNormPlan::of_rms("rms_norm", x, norm)?)
+    let plan = RowNormPlan::of_rms("rms_norm", x, norm)?;
+    device::row_norm(&x.contiguous()?, plan)
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor, Var};
 
-use crate::check::{require_parameter_dtype, require_same_device, wrong_shape};
+use crate::check::{require_float, require_parameter_dtype_of, require_same_device, wrong_shape};
 use crate::{Error, Result};
 
 /// The parameters and running statistics of one batch norm layer over `C` channels.
@@ -48,7 +48,7 @@ impl BatchNorm {
     /// # Errors
     ///
     /// [`Error::Shape`], [`Error::DType`], [`Error::Device`] or [`Error::Devices`] if the four tensors are not (C) floats of one
-    /// type on one device; [`Error::Argument`] for no channels.
+    /// type on one device (beside a bf16 weight, the others may be f32); [`Error::Argument`] for no channels.
     ///
     /// ```
     /// use candle_core::{DType, Device, Tensor, Var};
@@ -69,6 +69,7 @@ impl BatchNorm {
     pub fn new(weight: Tensor, bias: Tensor, running_mean: Var, running_var: Var) -> Result<Self> {
         let norm = Self { weight, bias, running_mean, running_var, momentum: 0.1, eps: 1e-5 };
         let (op, weight) = ("BatchNorm::new", &norm.weight);
+        require_float(op, "weight", weight)?;
         norm.check(op, weight.elem_count(), weight.dtype(), weight.device(), "weight")?;
         Ok(norm)
     }
@@ -102,7 +103,7 @@ impl BatchNorm {
         ];
         for (argument, tensor) in fields {
             require_same_device(op, argument, tensor, device, partner)?;
-            require_parameter_dtype(op, argument, tensor, dtype)?;
+            require_parameter_dtype_of(op, argument, tensor, dtype, partner)?;
             if tensor.dims() != [channels] {
                 return Err(wrong_shape(op, argument, format!("({channels})"), tensor));
             }
@@ -136,6 +137,23 @@ impl BatchNorm {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_layer_is_of_floats_of_one_type() -> Result<()> {
+        let new = |weight: DType, others: DType| {
+            let ones = |dtype| Tensor::ones(4, dtype, &Device::Cpu);
+            let var = || Var::from_tensor(&ones(others)?);
+            BatchNorm::new(ones(weight)?, ones(others)?, var()?, var()?)
+        };
+        let message = new(DType::U8, DType::U8).unwrap_err().to_string();
+        assert_eq!(message, "BatchNorm::new: weight must be BF16, F32 or F64, got U8");
+        let message = new(DType::F32, DType::F64).unwrap_err().to_string();
+        assert_eq!(message, "BatchNorm::new: bias must be F32, as weight is, got F64");
+        let message = new(DType::BF16, DType::F64).unwrap_err().to_string();
+        assert_eq!(message, "BatchNorm::new: bias must be BF16, as weight is, or F32, got F64");
+        assert!(new(DType::BF16, DType::F32).is_ok());
+        Ok(())
+    }
 
     #[test]
     fn fields_of_two_types_are_named() -> Result<()> {

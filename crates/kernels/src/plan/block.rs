@@ -54,6 +54,22 @@ pub(crate) struct BlockPlan {
     pub(crate) shortcut: Shortcut,
 }
 
+impl BlockPlan {
+    /// The block's layers, the projection last.
+    pub(crate) fn layers(&self) -> impl Iterator<Item = &LayerPlan> {
+        let projection = match &self.shortcut {
+            Shortcut::Projection(plan) => Some(plan),
+            Shortcut::Nothing | Shortcut::Identity => None,
+        };
+        self.path.iter().chain(projection)
+    }
+
+    /// Whether a parameter gets a gradient.
+    pub(crate) fn is_trained(&self) -> bool {
+        self.layers().flat_map(|layer| [&layer.weight, &layer.norm.weight, &layer.norm.bias]).any(Tensor::track_op)
+    }
+}
+
 /// A convolution without bias, followed by batch norm.
 ///
 /// | field | default | meaning |

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::check::{require_dtype, require_same_device, wrong_shape};
+use crate::check::{require_dtype, require_same_device, require_size, wrong_shape};
 use crate::{Error, Result};
 
 /// The parameters of an LSTM layer as in PyTorch's `nn.LSTM`, with the gates in the order input, forget, cell, output.
@@ -79,6 +79,7 @@ impl LstmPlan {
                 value,
             });
         }
+        require_size(op, "gates", x.device().location(), &[steps, batch, 4, hidden])?;
         if rows != 4 * hidden {
             return Err(wrong_shape(op, "weight_hh", format!("({}, {hidden})", 4 * hidden), &layer.weight_hh));
         }

@@ -53,6 +53,17 @@ pub(crate) struct PlainPlan {
 }
 
 impl PlainPlan {
+    /// A convolution alone.
+    pub(crate) fn convolution(shape: ConvShape, weight: &Tensor, bias: Option<&Tensor>) -> Self {
+        Self { shape, weight: weight.clone(), bias: bias.cloned(), pool: None, norm: None, after: None }
+    }
+
+    /// Whether a parameter gets a gradient.
+    pub(crate) fn is_trained(&self) -> bool {
+        let of_norm = self.norm.iter().flat_map(|norm| [&norm.weight, &norm.bias]);
+        [&self.weight].into_iter().chain(&self.bias).chain(of_norm).any(Tensor::track_op)
+    }
+
     /// Extents (N, H, W, C) of the result.
     pub(crate) fn output_extents(&self) -> (usize, usize, usize, usize) {
         match &self.pool {

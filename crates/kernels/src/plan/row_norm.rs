@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::check::{require_parameter_dtype, require_same_device, wrong_shape};
+use crate::check::{require_parameter_dtype, require_same_device, require_size, wrong_shape};
 use crate::{Error, Result};
 
 /// Layer norm over the trailing axes of its input.
@@ -98,6 +98,7 @@ impl RowNormPlan {
             return Err(Error::Argument { op, argument: "axes", rule: "from 1 to the number of x's axes", value });
         }
         let row = &x.dims()[x.rank() - axes..];
+        require_size(op, "x", x.device().location(), row)?;
         self.width = row.iter().product();
         if self.width == 0 {
             let value = format!("{row:?}");

@@ -116,6 +116,12 @@ pub(crate) struct PoolShape {
 }
 
 impl PoolShape {
+    pub(crate) fn x_len(&self) -> usize {
+        self.batch * self.input.0 * self.input.1 * self.channels
+    }
+    pub(crate) fn y_len(&self) -> usize {
+        self.batch * self.output.0 * self.output.1 * self.channels
+    }
     /// The rows and columns of the image that the window at output `(oy, ox)` covers.
     pub(crate) fn covered(&self, (oy, ox): (usize, usize)) -> (Range<usize>, Range<usize>) {
         let span = |out: usize, kernel: usize, extent: usize| {

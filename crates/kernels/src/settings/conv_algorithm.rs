@@ -1,6 +1,7 @@
 //! The algorithm of 3x3 convolutions: speed against rounding.
 
 use std::fmt;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::{Error, Result};
@@ -29,8 +30,15 @@ pub enum ConvAlgorithm {
 /// The environment variable that selects the algorithm.
 const VARIABLE: &str = "LOOKAHEAD_KERNELS_CONV";
 
-/// 0 until the first use, then the number of a variant.
-static CHOSEN: AtomicU8 = AtomicU8::new(0);
+/// The number of the algorithm that the program selected; 0 if it selected none.
+static SELECTED: AtomicU8 = AtomicU8::new(0);
+
+/// The algorithm otherwise: that of the environment variable, read once. An invalid value is kept for its error.
+static DEFAULT: LazyLock<std::result::Result<ConvAlgorithm, String>> = LazyLock::new(|| {
+    let Some(word) = std::env::var_os(VARIABLE) else { return Ok(ConvAlgorithm::Winograd4) };
+    let word = word.to_string_lossy().into_owned();
+    ConvAlgorithm::parse(&word).map_err(|_| word)
+});
 
 const ALL: [ConvAlgorithm; 3] = [ConvAlgorithm::Winograd4, ConvAlgorithm::Winograd2, ConvAlgorithm::Direct];
 
@@ -64,12 +72,10 @@ impl ConvAlgorithm {
 /// # Ok::<(), lookahead_kernels::Error>(())
 /// ```
 pub fn conv_algorithm() -> Result<ConvAlgorithm> {
-    if let Ok(word) = std::env::var(VARIABLE)
-        && CHOSEN.load(Ordering::Relaxed) == 0
-    {
-        ConvAlgorithm::parse(&word)?;
+    match (selected(), &*DEFAULT) {
+        (Some(algorithm), _) | (None, &Ok(algorithm)) => Ok(algorithm),
+        (None, Err(word)) => ConvAlgorithm::parse(word),
     }
-    Ok(current())
 }
 
 /// Selects the algorithm for all later calls in this process.
@@ -79,19 +85,17 @@ pub fn conv_algorithm() -> Result<ConvAlgorithm> {
 /// set_conv_algorithm(ConvAlgorithm::Winograd2);
 /// ```
 pub fn set_conv_algorithm(algorithm: ConvAlgorithm) {
-    CHOSEN.store(algorithm as u8, Ordering::Relaxed);
+    SELECTED.store(algorithm as u8, Ordering::Relaxed);
 }
 
-/// The selected algorithm; selects it at the first call.
+fn selected() -> Option<ConvAlgorithm> {
+    let number = SELECTED.load(Ordering::Relaxed);
+    ALL.into_iter().find(|algorithm| *algorithm as u8 == number)
+}
+
+/// The selected algorithm, otherwise that of the environment variable if it is valid, otherwise the default.
 pub(crate) fn current() -> ConvAlgorithm {
-    let chosen = CHOSEN.load(Ordering::Relaxed);
-    if let Some(algorithm) = ALL.into_iter().find(|algorithm| *algorithm as u8 == chosen) {
-        return algorithm;
-    }
-    let wished = std::env::var(VARIABLE).ok().and_then(|word| ConvAlgorithm::parse(&word).ok());
-    let algorithm = wished.unwrap_or(ConvAlgorithm::Winograd4);
-    CHOSEN.store(algorithm as u8, Ordering::Relaxed);
-    algorithm
+    selected().or(DEFAULT.as_ref().ok().copied()).unwrap_or(ConvAlgorithm::Winograd4)
 }
 
 #[cfg(test)]

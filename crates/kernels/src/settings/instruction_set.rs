@@ -1,6 +1,7 @@
 //! The instruction set of the fast kernels, detected at run time.
 
 use std::fmt;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::{Error, Result};
@@ -30,8 +31,16 @@ pub enum InstructionSet {
 /// The environment variable that overrides detection.
 const VARIABLE: &str = "LOOKAHEAD_KERNELS_ISA";
 
-/// 0 until the first use, then the number of a variant.
-static CHOSEN: AtomicU8 = AtomicU8::new(0);
+/// The number of the set that the program selected; 0 if it selected none.
+static SELECTED: AtomicU8 = AtomicU8::new(0);
+
+/// The set otherwise: that of the environment variable, read once, or the best available. An invalid value of the variable is
+/// kept for its error.
+static DEFAULT: LazyLock<std::result::Result<InstructionSet, String>> = LazyLock::new(|| {
+    let Some(word) = std::env::var_os(VARIABLE) else { return Ok(InstructionSet::best()) };
+    let word = word.to_string_lossy().into_owned();
+    InstructionSet::parse(&word).map_err(|_| word)
+});
 
 const BEST_FIRST: [InstructionSet; 5] = [
     InstructionSet::Avx512,
@@ -74,6 +83,10 @@ impl InstructionSet {
         }
     }
 
+    fn best() -> Self {
+        BEST_FIRST.into_iter().find(|set| set.is_available()).unwrap_or(Self::Reference)
+    }
+
     fn parse(word: &str) -> Result<Self> {
         let expected = "avx512, avx2, neon, portable, reference";
         let unknown = || Error::Environment { variable: VARIABLE, expected, value: word.to_owned() };
@@ -94,12 +107,10 @@ impl InstructionSet {
 /// # Ok::<(), lookahead_kernels::Error>(())
 /// ```
 pub fn instruction_set() -> Result<InstructionSet> {
-    if let Ok(word) = std::env::var(VARIABLE)
-        && CHOSEN.load(Ordering::Relaxed) == 0
-    {
-        InstructionSet::parse(&word)?;
+    match (selected(), &*DEFAULT) {
+        (Some(set), _) | (None, &Ok(set)) => Ok(set),
+        (None, Err(word)) => InstructionSet::parse(word),
     }
-    Ok(current())
 }
 
 /// Selects the instruction set for all later calls in this process.
@@ -117,21 +128,18 @@ pub fn set_instruction_set(set: InstructionSet) -> Result<()> {
     if !set.is_available() {
         return Err(Error::InstructionSet(set));
     }
-    CHOSEN.store(set as u8, Ordering::Relaxed);
+    SELECTED.store(set as u8, Ordering::Relaxed);
     Ok(())
 }
 
-/// The selected set; the first call selects that of the environment variable if it is valid, otherwise the best available.
+fn selected() -> Option<InstructionSet> {
+    let number = SELECTED.load(Ordering::Relaxed);
+    BEST_FIRST.into_iter().find(|set| *set as u8 == number)
+}
+
+/// The selected set, otherwise that of the environment variable if it is valid, otherwise the best available.
 pub(crate) fn current() -> InstructionSet {
-    let chosen = CHOSEN.load(Ordering::Relaxed);
-    if let Some(set) = BEST_FIRST.into_iter().find(|set| *set as u8 == chosen) {
-        return set;
-    }
-    let wished = std::env::var(VARIABLE).ok().and_then(|word| InstructionSet::parse(&word).ok());
-    let best = || BEST_FIRST.into_iter().find(|set| set.is_available()).unwrap_or(InstructionSet::Reference);
-    let set = wished.unwrap_or_else(best);
-    CHOSEN.store(set as u8, Ordering::Relaxed);
-    set
+    selected().or(DEFAULT.as_ref().ok().copied()).unwrap_or_else(InstructionSet::best)
 }
 
 #[cfg(test)]
@@ -148,8 +156,27 @@ mod tests {
         assert_eq!(InstructionSet::parse("reference").unwrap(), InstructionSet::Reference);
     }
 
+    /// Detection against what the kernel of the operating system says: tests of every available set would pass without it,
+    /// having nothing to run.
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     #[test]
-    fn the_best_available_set_is_in_use() {
-        assert!(current().is_available());
+    fn the_best_set_is_the_one_that_the_processor_has() {
+        let Ok(processors) = std::fs::read_to_string("/proc/cpuinfo") else { return };
+        let flags = processors.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+        let has = |flag| flags.split_whitespace().any(|word| word == flag);
+        let fused = has("avx2") && has("fma");
+        let best = match (fused && has("avx512f"), fused) {
+            (true, _) => InstructionSet::Avx512,
+            (_, true) => InstructionSet::Avx2,
+            _ => InstructionSet::Portable,
+        };
+        assert_eq!(InstructionSet::best(), best, "{flags}");
+        assert!(best == InstructionSet::Portable || InstructionSet::Avx2.is_available());
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    #[test]
+    fn the_best_set_is_the_one_that_every_processor_has() {
+        assert_eq!(InstructionSet::best(), InstructionSet::Neon);
     }
 }

@@ -11,7 +11,6 @@ use crate::cpu::conv::reference;
 use crate::cpu::cross_entropy::{self, Row, Targets};
 use crate::cpu::element::Element;
 use crate::cpu::lstm::{self, Gradients, Passed, Window, Written};
-use crate::cpu::memory::Buffer;
 use crate::cpu::pool;
 use crate::cpu::product::{self, OfColumns, Order, ProductShape};
 use crate::cpu::row_norm::{self, Layer, ParameterGradients, RowMoments};
@@ -78,13 +77,13 @@ pub(crate) trait Kernels: Element {
         batch_norm::reference::backward(x, terms, mask, dy, dx, residual);
     }
 
-    /// The largest value of each window of a max pool, and its tap.
-    fn largest(shape: &PoolShape, x: &[Self]) -> (Buffer<Self>, Buffer<u8>) {
-        pool::reference::largest(shape, x)
+    /// The largest value of each window of a max pool whose windows do not overlap, and its tap.
+    fn largest(shape: &PoolShape, x: &[Self], y: &mut [MaybeUninit<Self>], winners: &mut [MaybeUninit<u8>]) {
+        pool::reference::largest(shape, x, y, winners);
     }
 
-    fn spread(shape: &PoolShape, dy: &[Self], winners: &[u8]) -> Buffer<Self> {
-        pool::reference::spread(shape, dy, winners)
+    fn spread(shape: &PoolShape, dy: &[Self], winners: &[u8], dx: &mut [MaybeUninit<Self>]) {
+        pool::reference::spread(shape, dy, winners, dx);
     }
 
     fn activate(activation: Activation, x: &[Self], y: &mut [MaybeUninit<Self>]) {
@@ -129,14 +128,16 @@ pub(crate) trait Kernels: Element {
         row_norm::reference::forward(layer, x, moments, y);
     }
 
+    /// The gradient of the input, and those of the parameters if they are `trained`.
     fn row_norm_backward(
         layer: &Layer<'_, Self::Accumulator>,
         x: &[Self],
         moments: &[RowMoments<Self::Accumulator>],
         dy: &[Self],
+        trained: bool,
         dx: &mut [MaybeUninit<Self>],
     ) -> ParameterGradients {
-        row_norm::reference::backward(layer, x, moments, dy, dx)
+        row_norm::reference::backward(layer, x, moments, dy, trained, dx)
     }
 
     /// `a b + bias`.

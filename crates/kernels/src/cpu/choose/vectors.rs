@@ -8,7 +8,6 @@ use crate::cpu::choose::Kernels;
 use crate::cpu::conv::{depthwise, direct, reference, winograd};
 use crate::cpu::cross_entropy::{self, Row, Targets};
 use crate::cpu::lstm::{self, Gradients, Passed, Window, Written};
-use crate::cpu::memory::Buffer;
 use crate::cpu::pool;
 use crate::cpu::product::{self, OfColumns, Order, ProductShape};
 use crate::cpu::row_norm::{self, Layer, ParameterGradients, RowMoments};
@@ -109,17 +108,17 @@ impl<S: Stored> Kernels for S {
         }
     }
 
-    fn largest(shape: &PoolShape, x: &[S]) -> (Buffer<S>, Buffer<u8>) {
+    fn largest(shape: &PoolShape, x: &[S], y: &mut [MaybeUninit<S>], winners: &mut [MaybeUninit<u8>]) {
         match vectors() {
-            Some(set) => pool::vectors::largest(set, shape, x),
-            None => pool::reference::largest(shape, x),
+            Some(set) => pool::vectors::largest(set, shape, x, y, winners),
+            None => pool::reference::largest(shape, x, y, winners),
         }
     }
 
-    fn spread(shape: &PoolShape, dy: &[S], winners: &[u8]) -> Buffer<S> {
+    fn spread(shape: &PoolShape, dy: &[S], winners: &[u8], dx: &mut [MaybeUninit<S>]) {
         match vectors() {
-            Some(set) => pool::vectors::spread(set, shape, dy, winners),
-            None => pool::reference::spread(shape, dy, winners),
+            Some(set) => pool::vectors::spread(set, shape, dy, winners, dx),
+            None => pool::reference::spread(shape, dy, winners, dx),
         }
     }
 
@@ -136,6 +135,7 @@ impl<S: Stored> Kernels for S {
             None => activation::reference::backward(activation, x, dy, dx),
         }
     }
+
     fn cross_entropy(logits: &[S], targets: Targets<'_, f32>, classes: usize, smoothing: f64, rows: &mut [Row]) {
         match vectors() {
             Some(set) => cross_entropy::vectors::forward(set, logits, targets, classes, smoothing, rows),
@@ -158,6 +158,7 @@ impl<S: Stored> Kernels for S {
             None => reference::backward(logits, targets, classes, smoothing, upstream, rows, d_logits),
         }
     }
+
     fn row_norm(layer: &Layer<'_, f32>, x: &[S], moments: &mut [RowMoments<f32>], y: &mut [MaybeUninit<S>]) {
         match vectors() {
             Some(set) => row_norm::vectors::forward(set, layer, x, moments, y),
@@ -170,11 +171,12 @@ impl<S: Stored> Kernels for S {
         x: &[S],
         moments: &[RowMoments<f32>],
         dy: &[S],
+        trained: bool,
         dx: &mut [MaybeUninit<S>],
     ) -> ParameterGradients {
         match vectors() {
-            Some(set) => row_norm::vectors::backward(set, layer, x, moments, dy, dx),
-            None => row_norm::reference::backward(layer, x, moments, dy, dx),
+            Some(set) => row_norm::vectors::backward(set, layer, x, moments, dy, trained, dx),
+            None => row_norm::reference::backward(layer, x, moments, dy, trained, dx),
         }
     }
 

@@ -17,6 +17,17 @@ pub(crate) enum Targets<'a, T> {
 }
 
 impl<'a, T> Targets<'a, T> {
+    /// Whether there is a target for each of `rows` rows, and every class is one of `classes`: the vector kernels address
+    /// logits by class.
+    fn fit(&self, rows: usize, classes: usize) -> bool {
+        match self {
+            Self::Classes(numbers) => {
+                numbers.len() == rows && numbers.iter().all(|&number| (number as usize) < classes)
+            }
+            Self::Weights(weights) => weights.len() == rows * classes,
+        }
+    }
+
     /// The target of one row.
     fn row(&self, row: usize, classes: usize) -> Target<'a, T> {
         match self {

@@ -23,12 +23,12 @@ pub(crate) fn forward<S: Stored>(
     smoothing: f64,
     rows: &mut [Row],
 ) {
-    assert!(logits.len() == rows.len() * classes, "lengths");
+    assert!(logits.len() == rows.len() * classes && targets.fit(rows.len(), classes), "lengths and classes");
     let task = task_rows(classes);
     let inputs = logits.par_chunks(task * classes);
     rows.par_chunks_mut(task).zip(inputs).enumerate().for_each(|(index, (rows, logits))| {
         let task = Task { logits, targets, first: index * task, classes, smoothing };
-        // SAFETY: the logits are as many whole rows of `classes` as `rows`.
+        // SAFETY: the logits are as many whole rows of `classes` as `rows`, and the targets fit.
         unsafe {
             match classes <= MOST_CLASSES {
                 true => narrow::forward(set, &task, rows),
@@ -51,12 +51,13 @@ pub(crate) fn backward<S: Stored>(
     d_logits: &mut [MaybeUninit<S>],
 ) {
     assert!(logits.len() == rows.len() * classes && d_logits.len() == logits.len(), "lengths");
+    assert!(targets.fit(rows.len(), classes), "targets and classes");
     let task = task_rows(classes);
     let inputs = logits.par_chunks(task * classes).zip(rows.par_chunks(task));
     d_logits.par_chunks_mut(task * classes).zip(inputs).enumerate().for_each(|(index, (d_logits, (logits, rows)))| {
         let task = Task { logits, targets, first: index * task, classes, smoothing };
         let out = Shared::output(d_logits);
-        // SAFETY: logits and gradient are as many whole rows of `classes` as `rows`.
+        // SAFETY: logits and gradient are as many whole rows of `classes` as `rows`, and the targets fit.
         unsafe {
             match classes <= MOST_CLASSES {
                 true => narrow::backward(set, &task, upstream, rows, out),
@@ -75,7 +76,7 @@ dispatch! {
 unsafe fn forward_body<V: Vector, S: Stored>(task: &Task<'_, S>, rows: &mut [Row]) {
     let classes = task.classes;
     for row in 0..rows.len() {
-        // SAFETY: row `row` lies within the logits; weights are a row of as many.
+        // SAFETY: row `row` lies within the logits; a class is below `classes`, weights are a row of as many.
         unsafe {
             let logits = task.logits.as_ptr().add(row * classes);
             let largest = largest::<V, S>(logits, classes);
@@ -193,7 +194,7 @@ unsafe fn backward_body<V: Vector, S: Stored>(task: &Task<'_, S>, upstream: f64,
     let classes = task.classes;
     for (row, known) in rows.iter().enumerate() {
         let shares = known.shares(upstream, task.smoothing, classes);
-        // SAFETY: row `row` lies within logits and gradient; weights are a row of as many.
+        // SAFETY: row `row` lies within logits and gradient; a class is below `classes`, weights are a row of as many.
         unsafe {
             let (logits, out) = (task.logits.as_ptr().add(row * classes), d_logits.at(row * classes));
             let (center, scale) = (V::splat(known.largest as f32), V::splat(shares.exponential as f32));

@@ -9,6 +9,7 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 use crate::bundle::{self, Slot};
 use crate::cpu::choose::Kernels;
 use crate::cpu::graph::kept::Kept;
+use crate::cpu::graph::pass::{OfParameters, on_the_pool};
 use crate::cpu::layer::{self, Statistics};
 use crate::cpu::memory::{Place, Values};
 use crate::cpu::tensors::{elements, tensor, with_elements};
@@ -70,11 +71,14 @@ impl<T: Kernels> NormNode<T> {
             candle_core::bail!("{}: backward without forward", self.plan.op);
         };
         let dy = dy.contiguous()?;
-        with_elements::<T, _>(&dy, |dy| {
-            with_elements::<T, _>(x, |elements| self.gradients_of(&saved, x, elements, residual, dy))
-        })
+        let (dx, d_residual, parameters) = with_elements::<T, _>(&dy, |dy| {
+            with_elements::<T, _>(x, |elements| on_the_pool(|| self.gradients_of(&saved, x, elements, residual, dy)))
+        })?;
+        self.gradients.put(parameters)?;
+        Ok((dx, d_residual))
     }
 
+    /// The gradients of input, residual and parameters.
     fn gradients_of(
         &self,
         saved: &Saved<T>,
@@ -82,7 +86,7 @@ impl<T: Kernels> NormNode<T> {
         x_elements: &[T],
         residual: Option<&Tensor>,
         dy: &[T],
-    ) -> Result<Gradients> {
+    ) -> Result<(Option<Tensor>, Option<Tensor>, OfParameters)> {
         let (norm, statistics) = (&self.plan.norm, &saved.statistics);
         let input: &[T] = saved.convolved.as_deref().unwrap_or(x_elements);
         let residual = residual.filter(|residual| residual.track_op());
@@ -106,9 +110,9 @@ impl<T: Kernels> NormNode<T> {
             }
         };
         parameters.extend([Some(gradients.scale), Some(gradients.bias)]);
-        self.gradients.put(parameters);
         let d_residual = residual.zip(gradients.residual);
-        Ok((dx, d_residual.map(|(residual, gradient)| tensor(gradient.into_vec(), residual.shape()))))
+        let d_residual = d_residual.map(|(residual, gradient)| tensor(gradient.into_vec(), residual.shape()));
+        Ok((dx, d_residual, parameters))
     }
 }
 
@@ -118,7 +122,8 @@ impl<T: Kernels> CustomOp2 for NormNode<T> {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.forward(elements(x, layout)?, None)
+        let x = elements(x, layout)?;
+        on_the_pool(|| self.forward(x, None))
     }
 
     fn bwd(
@@ -129,7 +134,7 @@ impl<T: Kernels> CustomOp2 for NormNode<T> {
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (dx, _) = self.backward(x, None, dy)?;
-        Ok((dx, bundle::gradient(parameters)?))
+        Ok((dx, bundle::gradient(parameters)))
     }
 }
 
@@ -147,7 +152,8 @@ impl<T: Kernels> CustomOp3 for NormNode<T> {
         _: &CpuStorage,
         _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        self.forward(elements(x, x_layout)?, Some(elements(residual, residual_layout)?))
+        let (x, residual) = (elements(x, x_layout)?, elements(residual, residual_layout)?);
+        on_the_pool(|| self.forward(x, Some(residual)))
     }
 
     fn bwd(
@@ -159,6 +165,6 @@ impl<T: Kernels> CustomOp3 for NormNode<T> {
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (dx, d_residual) = self.backward(x, Some(residual), dy)?;
-        Ok((dx, d_residual, bundle::gradient(parameters)?))
+        Ok((dx, d_residual, bundle::gradient(parameters)))
     }
 }

@@ -7,8 +7,9 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use crate::Error;
 use crate::bundle::{self, Slot};
 use crate::cpu::element::Element;
-use crate::cpu::embedding::{gradient, rows};
+use crate::cpu::embedding::gradient;
 use crate::cpu::graph::pass::on_the_pool;
+use crate::cpu::run;
 use crate::cpu::tensors::{tensor, with_elements};
 
 pub(crate) fn embedding<T: Element>(weight: &Tensor, ids: &Tensor) -> crate::Result<Tensor> {
@@ -39,7 +40,7 @@ impl<T: Element> CustomOp1 for Embedding<T> {
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         let (_, width) = self.weight.dims2()?;
-        let rows = with_elements::<T, _>(&self.weight, |weight| Ok(rows(weight, width, &self.ids)))?;
+        let rows = with_elements::<T, _>(&self.weight, |weight| Ok(run::rows(weight, width, &self.ids)))?;
         Ok((T::to_cpu_storage_owned(rows), self.shape.clone()))
     }
 
@@ -47,7 +48,7 @@ impl<T: Element> CustomOp1 for Embedding<T> {
         let (count, width) = self.weight.dims2()?;
         let table =
             with_elements::<T, _>(&dy.contiguous()?, |dy| Ok(on_the_pool(|| gradient(dy, (count, width), &self.ids))))?;
-        self.slot.put(vec![Some(tensor(table, self.weight.shape())), None]);
-        bundle::gradient(token)
+        self.slot.put(vec![Some(tensor(table, self.weight.shape())), None])?;
+        Ok(bundle::gradient(token))
     }
 }

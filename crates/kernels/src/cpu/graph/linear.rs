@@ -102,7 +102,7 @@ impl Layer {
         };
         let bias = self.bias.as_ref().filter(|bias| bias.track_op());
         let bias = bias.map(|_| tensor(on_the_pool(|| column_sums(dy, columns)), columns));
-        self.slot.put(vec![weight, bias]);
+        self.slot.put(vec![weight, bias])?;
         Ok(dx)
     }
 }
@@ -128,7 +128,7 @@ impl<T: Kernels + Element<Accumulator = T>> CustomOp2 for Linear<T> {
 
     fn bwd(&self, x: &Tensor, token: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let dx = with_elements::<T, _>(&dy.contiguous()?, |dy| self.layer.backward(x, dy))?;
-        Ok((dx, bundle::gradient(token)?))
+        Ok((dx, bundle::gradient(token)))
     }
 }
 
@@ -171,6 +171,6 @@ impl<T: Kernels + Element<Accumulator = T>> CustomOp2 for LinearCrossEntropy<T> 
         let d_logits = on_the_pool(|| {
             run::cross_entropy_backward(logits, targets, classes, self.smoothing, upstream, rows, Place::Workspace)
         });
-        Ok((self.layer.backward(x, &d_logits)?, bundle::gradient(token)?))
+        Ok((self.layer.backward(x, &d_logits)?, bundle::gradient(token)))
     }
 }

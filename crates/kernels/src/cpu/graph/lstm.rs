@@ -1,7 +1,9 @@
 //! An LSTM layer as a graph node. It keeps gates and cells; the backward pass computes the gradients of the gates' sums and of the
 //! inputs, then those of the weights as one pass of matrix products.
+//!
+//! A node has one output: the outputs of all steps, followed by the last cell state.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use crate::LstmState;
 use crate::bundle::{self, Slot};
@@ -32,17 +34,12 @@ where
     }
     let parameters = Tensor::cat(&tokens, 0)?;
     let tracked = x.track_op() || parameters.track_op();
-    let (saved, of_cell) = (Kept::default(), Slot::between_nodes());
-    let last = LastCell::<T> { shape: (batch, hidden), saved: saved.clone(), of_cell: of_cell.clone() };
-    let y = x.apply_op2(
-        &parameters,
-        LstmNode::<T> { plan, of_weights, of_state, of_biases, of_cell, saved: saved.clone() },
-    )?;
-    let state = LstmState { hidden: y.narrow(0, steps - 1, 1)?.reshape((batch, hidden))?, cell: y.apply_op1(last)? };
-    if !tracked {
-        saved.clear();
-    }
-    Ok((y, state))
+    let node = LstmNode::<T> { plan, of_weights, of_state, of_biases, tracked, saved: Kept::default() };
+    let all = x.apply_op2(&parameters, node)?;
+    let y = all.narrow(0, 0, steps)?;
+    let state = |states: &Tensor, step| states.narrow(0, step, 1)?.reshape((batch, hidden));
+    let (hidden, cell) = (state(&y, steps - 1)?, state(&all, steps)?);
+    Ok((y, LstmState { hidden, cell }))
 }
 
 struct LstmNode<T: Kernels> {
@@ -50,8 +47,8 @@ struct LstmNode<T: Kernels> {
     of_weights: Slot,
     of_state: Slot,
     of_biases: Option<Slot>,
-    /// Where the gradient of the last cell state comes from.
-    of_cell: Slot,
+    /// Whether a backward pass may follow.
+    tracked: bool,
     /// Gates and cells of all steps.
     saved: Kept<(Buffer<T>, Buffer<T>)>,
 }
@@ -94,7 +91,9 @@ impl<T: Kernels + Element<Accumulator = T>> LstmNode<T> {
     fn forward(&self, x: &[T]) -> Result<Vec<T>> {
         let bias = self.bias()?;
         let (y, gates, cells) = self.with_window(x, bias.as_deref(), run::lstm_forward)?;
-        self.saved.set((gates, cells));
+        if self.tracked {
+            self.saved.set((gates, cells));
+        }
         Ok(y)
     }
 
@@ -105,25 +104,18 @@ impl<T: Kernels + Element<Accumulator = T>> LstmNode<T> {
         let LstmPlan { layer, state, .. } = &self.plan;
         let of_x = x.track_op();
         let of_window = with_elements::<T, _>(&dy.contiguous()?, |dy| {
-            let run = |d_cell: Option<&[T]>| {
-                let passed = Passed { gates, cells, dy, d_cell };
-                with_elements::<T, _>(x, |x| {
-                    self.with_window(x, None, |window| run::lstm_backward(window, &passed, of_x))
-                })
-            };
-            match self.of_cell.take_any().and_then(|mut gradients| gradients.pop().flatten()) {
-                Some(d_cell) => with_elements::<T, _>(&d_cell, |d_cell| run(Some(d_cell))),
-                None => run(None),
-            }
+            let (dy, d_cell) = dy.split_at(cells.len());
+            let passed = Passed { gates, cells, dy, d_cell };
+            with_elements::<T, _>(x, |x| self.with_window(x, None, |window| run::lstm_backward(window, &passed, of_x)))
         })?;
         let d_hidden = tensor(of_window.hidden, state.hidden.shape());
-        self.of_state.put(vec![Some(d_hidden), Some(tensor(of_window.cell, state.cell.shape()))]);
-        self.of_weights.put(self.weight_gradients(x, y, &of_window.gates)?);
+        self.of_state.put(vec![Some(d_hidden), Some(tensor(of_window.cell, state.cell.shape()))])?;
+        self.of_weights.put(self.weight_gradients(x, y, &of_window.gates)?)?;
         if let (Some(slot), Some((ih, hh))) = (&self.of_biases, &layer.biases) {
             let sums = 4 * self.plan.hidden;
             let gradient = tensor(on_the_pool(|| column_sums(&of_window.gates, sums)), sums);
             let of = |bias: &Tensor| bias.track_op().then(|| gradient.clone());
-            slot.put(vec![of(ih), of(hh)]);
+            slot.put(vec![of(ih), of(hh)])?;
         }
         Ok(of_window.x.map(|dx| tensor(dx, x.shape())))
     }
@@ -136,7 +128,8 @@ impl<T: Kernels + Element<Accumulator = T>> LstmNode<T> {
         let gradients = with_elements::<T, _>(x, |x| {
             with_elements::<T, _>(&state.hidden, |first| {
                 with_elements::<T, _>(y, |y| {
-                    let factors = [([x, &[]], *inputs), ([first, &y[..y.len() - first.len()]], *hidden)];
+                    let all_but_last = &y[..(steps - 1) * batch * hidden];
+                    let factors = [([x, &[]], *inputs), ([first, all_but_last], *hidden)];
                     let wanted: Vec<_> =
                         weights.iter().zip(factors).filter(|(weight, _)| weight.track_op()).map(|(_, f)| f).collect();
                     let extents = (4 * hidden, steps * batch);
@@ -160,36 +153,10 @@ impl<T: Kernels + Element<Accumulator = T>> CustomOp2 for LstmNode<T> {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         let y = self.forward(elements::<T>(x, layout)?)?;
-        Ok((T::to_cpu_storage_owned(y), (self.plan.steps, self.plan.batch, self.plan.hidden).into()))
+        Ok((T::to_cpu_storage_owned(y), (self.plan.steps + 1, self.plan.batch, self.plan.hidden).into()))
     }
 
     fn bwd(&self, x: &Tensor, token: &Tensor, y: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        Ok((self.backward(x, y, dy)?, bundle::gradient(token)?))
-    }
-}
-
-/// The last cell state, as a node after the outputs. It passes its gradient to the layer's node, which candle reaches later.
-struct LastCell<T: Kernels> {
-    shape: (usize, usize),
-    saved: Kept<(Buffer<T>, Buffer<T>)>,
-    of_cell: Slot,
-}
-
-impl<T: Kernels> CustomOp1 for LastCell<T> {
-    fn name(&self) -> &'static str {
-        "lstm"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Some(saved) = self.saved.get() else { candle_core::bail!("lstm: a cell state without a layer") };
-        let cells = &saved.1;
-        let last = cells[cells.len() - self.shape.0 * self.shape.1..].to_vec();
-        Ok((T::to_cpu_storage_owned(last), self.shape.into()))
-    }
-
-    fn bwd(&self, y: &Tensor, _: &Tensor, d_cell: &Tensor) -> Result<Option<Tensor>> {
-        self.of_cell.put(vec![Some(d_cell.contiguous()?)]);
-        // The cell state does not depend on the outputs, but candle must continue to their node.
-        y.zeros_like().map(Some)
+        Ok((self.backward(x, y, dy)?, bundle::gradient(token)))
     }
 }

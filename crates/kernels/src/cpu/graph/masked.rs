@@ -3,9 +3,9 @@
 use std::marker::PhantomData;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
-use rayon::prelude::*;
 
 use crate::cpu::element::Element;
+use crate::cpu::run;
 use crate::cpu::tensors::{elements, tensor, with_elements};
 
 pub(crate) fn masked<T: Element>(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
@@ -17,20 +17,9 @@ struct Masked<T> {
     element: PhantomData<fn() -> T>,
 }
 
-/// Elements of a task.
-const TASK: usize = 1 << 15;
-
 impl<T: Element> Masked<T> {
-    /// The mask is as long as `x`, or as a part of it that repeats.
     fn times(&self, x: &[T]) -> Result<Vec<T>> {
-        with_elements::<T, _>(&self.mask, |mask| {
-            let product = |(x, mask): (&T, &T)| *x * *mask;
-            Ok(match mask.len() {
-                0 => Vec::new(),
-                len if len == x.len() => x.par_iter().with_min_len(TASK).zip(mask).map(product).collect(),
-                len => x.par_iter().with_min_len(TASK).enumerate().map(|(at, x)| *x * mask[at % len]).collect(),
-            })
-        })
+        with_elements::<T, _>(&self.mask, |mask| Ok(run::masked(x, mask)))
     }
 }
 

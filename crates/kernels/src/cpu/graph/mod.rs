@@ -3,7 +3,6 @@
 mod activate;
 mod avg_pool;
 mod batch_norm;
-mod conv2d;
 mod cross_entropy;
 mod embedding;
 mod linear;
@@ -20,7 +19,6 @@ use crate::kept;
 pub(super) use activate::activate;
 pub(super) use avg_pool::avg_pool;
 pub(super) use batch_norm::batch_norm;
-pub(super) use conv2d::conv2d;
 pub(super) use cross_entropy::{cross_entropy, cross_entropy_indices};
 pub(super) use embedding::embedding;
 pub(super) use linear::{linear, linear_cross_entropy};

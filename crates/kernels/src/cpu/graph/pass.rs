@@ -34,7 +34,7 @@ pub(super) fn backward<'a, T: Kernels>(
         with_elements::<T, _>(x, |x| on_the_pool(|| layers(x, dy, wanted, &mut found)))
     })?;
     for (slot, gradients) in found {
-        slot.put(gradients);
+        slot.put(gradients)?;
     }
-    Ok((dx.map(|dx| tensor(dx.into_vec(), x.shape())), bundle::gradient(parameters)?))
+    Ok((dx.map(|dx| tensor(dx.into_vec(), x.shape())), bundle::gradient(parameters)))
 }

@@ -1,4 +1,4 @@
-//! The graph node behind [`plain_network`](crate::plain_network).
+//! The graph node behind [`plain_network`](crate::plain_network) and [`conv2d`](crate::conv2d()).
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
@@ -85,8 +85,8 @@ impl<T: Kernels> PlainNode<T> {
         })?;
         let (given, winners) = match &plan.pool {
             Some(pool) => {
-                let (largest, winners) = T::largest(pool, &convolved);
-                (Values::Workspace(largest), Some(winners))
+                let (largest, winners) = run::largest(pool, &convolved, Place::Workspace);
+                (largest, Some(winners))
             }
             None => (convolved, None),
         };
@@ -105,13 +105,16 @@ impl<T: Kernels> PlainNode<T> {
         }
     }
 
-    /// Returns the gradient of the input, if `wanted`, and adds those of all parameters to `found`.
+    /// Returns the gradient of the input, if `wanted`, and adds those of the parameters to `found`.
     fn backward<'a>(&'a self, x: &[T], dy: &[T], wanted: bool, found: &mut Found<'a>) -> Result<Option<Values<T>>> {
         let Some(saved) = self.saved.get() else {
             candle_core::bail!("plain_network: backward without forward");
         };
+        // What lies below the lowest trained layer needs no gradient.
+        let lowest = if wanted { Some(0) } else { self.plans.iter().position(PlainPlan::is_trained) };
+        let lowest = lowest.unwrap_or(self.plans.len());
         let mut carried: Option<Values<T>> = None;
-        for (index, (plan, left)) in self.plans.iter().zip(saved.iter()).enumerate().rev() {
+        for (index, (plan, left)) in self.plans.iter().zip(saved.iter()).enumerate().skip(lowest).rev() {
             let input = index.checked_sub(1).and_then(|before| saved[before].output.as_deref()).unwrap_or(x);
             let (sum_gradient, mut parameters) = sum_gradient(plan, left, carried.as_deref().unwrap_or(dy))?;
             let sum_gradient = sum_gradient.as_deref().or(carried.as_deref()).unwrap_or(dy);
@@ -120,7 +123,7 @@ impl<T: Kernels> PlainNode<T> {
                 parameters[1] = layer::bias_gradient(sum_gradient, bias)?;
             }
             found.push((&self.slots[index], parameters));
-            if index == 0 && !wanted {
+            if index == lowest && !wanted {
                 return Ok(None);
             }
             // The first layer's input gradient becomes a tensor.
@@ -146,8 +149,8 @@ fn sum_gradient<T: Kernels>(plan: &PlainPlan, left: &Saved<T>, dy: &[T]) -> Resu
     };
     match (&plan.pool, &left.winners) {
         (Some(pool), Some(winners)) => {
-            let spread = T::spread(pool, given_gradient.as_deref().unwrap_or(dy), winners);
-            Ok((Some(Values::Workspace(spread)), parameters))
+            let dy = given_gradient.as_deref().unwrap_or(dy);
+            Ok((Some(run::spread(pool, dy, winners, Place::Workspace)), parameters))
         }
         _ => Ok((given_gradient, parameters)),
     }
@@ -171,5 +174,35 @@ impl<T: Kernels> CustomOp2 for PlainNode<T> {
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         pass::backward(x, parameters, dy, |x, dy, wanted, found| self.backward(x, dy, wanted, found))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Var};
+
+    use super::*;
+    use crate::plan::{ConvShape, Window};
+
+    /// Two layers of one weight each, 2 and 3, of which the second alone is trained.
+    #[test]
+    fn layers_below_the_lowest_trained_one_are_left_out() -> Result<()> {
+        let weight = |value: f64| Var::from_tensor(&Tensor::full(value, (1, 1, 1, 1), &Device::Cpu)?);
+        let window = Window::dense((1, 1), 1, 0);
+        let shape =
+            ConvShape { batch: 1, input: (1, 1), output: (1, 1), channels_in: 1, channels_out: 1, groups: 1, window };
+        let (frozen, trained) = (weight(2.0)?.as_detached_tensor(), weight(3.0)?);
+        let plans = vec![PlainPlan::convolution(shape, &frozen, None), PlainPlan::convolution(shape, &trained, None)];
+        let slots = vec![Slot::default(), Slot::default()];
+        let node = PlainNode::<f64> { plans, slots, mode: Mode::Eval, tracked: true, saved: Kept::default() };
+        node.forward(&[5.0])?;
+        for (wanted, layers, dx) in [(false, 1, None), (true, 2, Some(vec![6.0]))] {
+            let mut found = Found::new();
+            let got = node.backward(&[5.0], &[1.0], wanted, &mut found)?.map(Values::into_vec);
+            assert_eq!((got, found.len()), (dx, layers));
+            let of_second = found[0].1[0].as_ref().ok_or_else(|| candle_core::Error::msg("no gradient"))?;
+            assert_eq!(of_second.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?, [10.0]);
+        }
+        Ok(())
     }
 }

@@ -138,18 +138,21 @@ impl<T: Kernels> BlocksNode<T> {
         Ok((T::to_cpu_storage_owned(y.into_vec()), self.output.into()))
     }
 
-    /// Returns the gradient of the input, if `wanted`, and adds those of all parameters to `found`.
+    /// Returns the gradient of the input, if `wanted`, and adds those of the parameters to `found`.
     fn backward<'a>(&'a self, x: &[T], dy: &[T], wanted: bool, found: &mut Found<'a>) -> Result<Option<Values<T>>> {
         let Some(saved) = self.saved.get() else {
             candle_core::bail!("residual_blocks: backward without forward");
         };
+        // What lies below the lowest trained block needs no gradient.
+        let lowest = if wanted { Some(0) } else { self.plans.iter().position(BlockPlan::is_trained) };
+        let lowest = lowest.unwrap_or(self.plans.len());
         let mut carried: Option<Values<T>> = None;
-        for (index, block) in saved.iter().enumerate().rev() {
+        for (index, block) in saved.iter().enumerate().skip(lowest).rev() {
             let input = output_of(index.checked_sub(1).map(|before| &saved[before])).unwrap_or(x);
             let dy = carried.as_deref().unwrap_or(dy);
             // The first block's input gradient becomes a tensor.
             let place = if index == 0 { Place::Tensor } else { Place::Workspace };
-            let wanted = (wanted || index > 0).then_some(place);
+            let wanted = (wanted || index > lowest).then_some(place);
             carried = self.block_backward(index, block, input, dy, wanted, found)?;
         }
         Ok(carried)
@@ -165,7 +168,6 @@ impl<T: Kernels> BlocksNode<T> {
         found: &mut Found<'a>,
     ) -> Result<Option<Values<T>>> {
         let (plan, slots) = (&self.plans[index], &self.slots[index]);
-        let place = wanted.unwrap_or(Place::Workspace);
         // `dy` where the block's last rectifier was open: the gradient of the shortcut's output.
         let mut masked = None;
         let mut dc = None;
@@ -177,7 +179,7 @@ impl<T: Kernels> BlocksNode<T> {
             let residual = match &plan.shortcut {
                 _ if at + 1 < plan.path.len() => None,
                 Shortcut::Nothing => None,
-                Shortcut::Identity => Some(place),
+                Shortcut::Identity => wanted,
                 Shortcut::Projection(_) => Some(Place::Workspace),
             };
             let dy = gradient.as_deref().unwrap_or(dy);

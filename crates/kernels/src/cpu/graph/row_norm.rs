@@ -1,35 +1,34 @@
 //! Layer norm and RMS norm as graph nodes. They keep two numbers per row; the backward pass computes all gradients in one
 //! pass.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
 
+use crate::bundle::{self, Slot};
 use crate::cpu::choose::Kernels;
 use crate::cpu::graph::kept::Kept;
+use crate::cpu::graph::pass::{self, OfParameters, on_the_pool};
+use crate::cpu::memory::{Place, Values};
 use crate::cpu::row_norm::{Layer, RowMoments};
 use crate::cpu::run;
 use crate::cpu::tensors::{elements, tensor, with_elements, with_weight};
 use crate::plan::RowNormPlan;
 
 pub(crate) fn row_norm<T: Kernels>(x: &Tensor, plan: RowNormPlan) -> Result<Tensor> {
-    let (weight, bias) = (plan.weight.clone(), plan.bias.clone());
-    let node = RowNorm::<T> { plan, moments: Kept::default() };
-    match (weight, bias) {
-        (Some(weight), Some(bias)) => x.apply_op3(&weight, &bias, node),
-        (Some(parameter), None) | (None, Some(parameter)) => x.apply_op2(&parameter, node),
-        (None, None) => x.apply_op1(node),
+    let node = |plan, slot| RowNorm::<T> { plan, slot, moments: Kept::default() };
+    match (&plan.weight, &plan.bias) {
+        (None, None) => x.apply_op1(node(plan, Slot::default())),
+        (Some(first), second) | (second, Some(first)) => {
+            let (parameters, slot) = bundle::pair(first, second.as_ref().unwrap_or(first))?;
+            x.apply_op2(&parameters, node(plan, slot))
+        }
     }
 }
 
 struct RowNorm<T: Kernels> {
     plan: RowNormPlan,
+    /// Gradients of weight and bias, or of the one that there is.
+    slot: Slot,
     moments: Kept<Vec<RowMoments<T::Accumulator>>>,
-}
-
-/// The gradients of input, weight and bias.
-struct Gradients {
-    x: Tensor,
-    weight: Option<Tensor>,
-    bias: Option<Tensor>,
 }
 
 impl<T: Kernels> RowNorm<T> {
@@ -52,29 +51,35 @@ impl<T: Kernels> RowNorm<T> {
 
     fn forward(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = elements::<T>(x, layout)?;
-        let (y, moments) = self.with_layer(|layer| Ok(run::row_norm(layer, x)))?;
+        let (y, moments) = self.with_layer(|layer| Ok(on_the_pool(|| run::row_norm(layer, x))))?;
         self.moments.set(moments);
         Ok((T::to_cpu_storage_owned(y), layout.shape().clone()))
     }
 
-    fn backward(&self, x: &Tensor, dy: &Tensor) -> Result<Gradients> {
+    /// The gradient of the input, if it is wanted, and those of the parameters.
+    fn backward(&self, x: &[T], dy: &[T], wanted: bool) -> Result<(Option<Values<T>>, OfParameters)> {
         let Some(moments) = self.moments.get() else {
             candle_core::bail!("{}: backward without forward", self.plan.op);
         };
-        let dy = dy.contiguous()?;
-        let (dx, sums) = with_elements::<T, _>(&dy, |dy| {
-            with_elements::<T, _>(x, |x| self.with_layer(|layer| Ok(run::row_norm_backward(layer, x, &moments, dy))))
-        })?;
-        let parameter = |of: &Option<Tensor>, sums: Vec<f64>| -> Result<Option<Tensor>> {
-            let Some(of) = of.as_ref().filter(|of| of.track_op()) else { return Ok(None) };
+        let RowNormPlan { weight, bias, .. } = &self.plan;
+        let trained = [weight, bias].into_iter().flatten().any(Tensor::track_op);
+        let place = if wanted { Place::Tensor } else { Place::Workspace };
+        let (dx, sums) = self.with_layer(|layer| Ok(run::row_norm_backward(layer, x, &moments, dy, trained, place)))?;
+        let gradient = |of: &Tensor, sums: Vec<f64>| -> Result<Option<Tensor>> {
+            if !of.track_op() {
+                return Ok(None);
+            }
             let sums: Vec<T::Accumulator> = sums.into_iter().map(T::Accumulator::from_f64).collect();
             tensor(sums, of.shape()).to_dtype(of.dtype()).map(Some)
         };
-        Ok(Gradients {
-            x: tensor(dx, x.shape()),
-            weight: parameter(&self.plan.weight, sums.weight)?,
-            bias: parameter(&self.plan.bias, sums.bias)?,
-        })
+        let mut parameters = Vec::with_capacity(2);
+        for (parameter, sums) in [(weight, sums.weight), (bias, sums.bias)] {
+            if let Some(parameter) = parameter {
+                parameters.push(gradient(parameter, sums)?);
+            }
+        }
+        parameters.resize(2, None);
+        Ok((wanted.then_some(dx), parameters))
     }
 }
 
@@ -88,7 +93,10 @@ impl<T: Kernels> CustomOp1 for RowNorm<T> {
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(self.backward(x, dy)?.x))
+        let (dx, _) = with_elements::<T, _>(&dy.contiguous()?, |dy| {
+            with_elements::<T, _>(x, |x| on_the_pool(|| self.backward(x, dy, true)))
+        })?;
+        Ok(dx.map(|dx| tensor(dx.into_vec(), x.shape())))
     }
 }
 
@@ -101,38 +109,17 @@ impl<T: Kernels> CustomOp2 for RowNorm<T> {
         self.forward(x, layout)
     }
 
-    fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let gradients = self.backward(x, dy)?;
-        Ok((Some(gradients.x), gradients.weight.or(gradients.bias)))
-    }
-}
-
-impl<T: Kernels> CustomOp3 for RowNorm<T> {
-    fn name(&self) -> &'static str {
-        self.plan.op
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        layout: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        self.forward(x, layout)
-    }
-
     fn bwd(
         &self,
         x: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
+        parameters: &Tensor,
         _: &Tensor,
         dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let gradients = self.backward(x, dy)?;
-        Ok((Some(gradients.x), gradients.weight, gradients.bias))
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        pass::backward::<T>(x, parameters, dy, |x, dy, wanted, found| {
+            let (dx, of_parameters) = self.backward(x, dy, wanted)?;
+            found.push((&self.slot, of_parameters));
+            Ok(dx)
+        })
     }
 }

@@ -74,7 +74,7 @@ unsafe fn run_body<V: Vector>(task: &Task<'_>, first: usize, last: usize) {
         let (dh, dc) = (task.to_hidden.from(first * hidden), task.to_cell.from(first * hidden));
         for at in 0..count * hidden {
             *dh.at(at) = 0.0;
-            *dc.at(at) = task.passed.d_cell.map_or(0.0, |d_cell| d_cell[first * hidden + at]);
+            *dc.at(at) = task.passed.d_cell[first * hidden + at];
         }
         let at_once = steps_at_once(task.window.extents, count);
         let mut end = steps;

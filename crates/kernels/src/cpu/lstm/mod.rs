@@ -87,14 +87,14 @@ pub(crate) struct Passed<'a, T> {
     pub(crate) gates: &'a [T],
     pub(crate) cells: &'a [T],
     pub(crate) dy: &'a [T],
-    pub(crate) d_cell: Option<&'a [T]>,
+    pub(crate) d_cell: &'a [T],
 }
 
 impl<T> Passed<'_, T> {
     fn check(&self, extents: Extents) {
         let states = extents.states_len();
         assert!(self.gates.len() == 4 * states && self.cells.len() == states && self.dy.len() == states, "lengths");
-        assert!(self.d_cell.is_none_or(|d_cell| d_cell.len() == extents.state_len()), "lengths");
+        assert!(self.d_cell.len() == extents.state_len(), "lengths");
     }
 }
 

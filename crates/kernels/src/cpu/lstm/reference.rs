@@ -68,10 +68,7 @@ pub(crate) fn backward<T: Element>(window: &Window<'_, T>, passed: &Passed<'_, T
     (0..batch).into_par_iter().for_each(|row| {
         // What comes back from the step behind: of the output, and of the cell.
         let mut dh = vec![0.0; width];
-        let mut dc = vec![0.0; width];
-        if let Some(d_cell) = passed.d_cell {
-            dc.iter_mut().zip(&d_cell[row * width..]).for_each(|(dc, value)| *dc = value.to_f64());
-        }
+        let mut dc: Vec<f64> = passed.d_cell[row * width..][..width].iter().map(|value| value.to_f64()).collect();
         for step in (0..steps).rev() {
             let at = (step * batch + row) * width;
             let mut sums = vec![0.0; 4 * width];
@@ -148,7 +145,7 @@ mod tests {
         assert_eq!((gates, cells, y), ([0.5, 0.5, 0.0, 0.5], [1.0], [tanh / 2.0]));
         // dh = 1: do = tanh(1) / 4, dc = (1 - tanh(1)^2) / 2, of which half goes to g, half on to the cell before, and to f with 2 / 4.
         let (mut d_gates, mut dh, mut dc, mut dx) = ([f64::NAN; 4], [f64::NAN], [f64::NAN], [f64::NAN]);
-        let passed = Passed { gates: &gates, cells: &cells, dy: &[1.0], d_cell: None };
+        let passed = Passed { gates: &gates, cells: &cells, dy: &[1.0], d_cell: &[0.0] };
         let to = Gradients {
             gates: as_output(&mut d_gates),
             hidden: as_output(&mut dh),

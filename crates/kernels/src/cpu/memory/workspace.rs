@@ -49,7 +49,8 @@ pub(crate) struct Buffer<T: Pooled> {
 impl<T: Pooled> Buffer<T> {
     /// `len` elements of unspecified value, the first at the beginning of a cache line.
     pub(crate) fn take(len: usize) -> Self {
-        let lines = (len * size_of::<T>()).div_ceil(LINE);
+        // Bytes that cannot be counted are more than `vec!` allocates: it panics.
+        let lines = len.saturating_mul(size_of::<T>()).div_ceil(LINE);
         let lines = idle(lines).unwrap_or_else(|| vec![Line([0; LINE]); lines.next_multiple_of(GRANULE)]);
         Self { lines, len, element: PhantomData }
     }
@@ -95,4 +96,16 @@ impl<T: Pooled> Drop for Buffer<T> {
 /// ```
 pub fn release_workspace() {
     IDLE.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "capacity overflow")]
+    fn a_length_whose_bytes_wrap_is_not_served() {
+        // Times four bytes: zero.
+        Buffer::<f32>::take(1 << (usize::BITS - 2));
+    }
 }

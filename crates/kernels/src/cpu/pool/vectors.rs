@@ -1,9 +1,11 @@
 //! Both passes on vectors of channels, without branches on the tap of the maximum, which would be unpredictable.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
 use crate::InstructionSet;
-use crate::cpu::memory::Buffer;
+use crate::cpu::memory::fill;
 use crate::cpu::simd::{Stored, Vector, dispatch};
 use crate::plan::PoolShape;
 
@@ -11,11 +13,16 @@ use crate::plan::PoolShape;
 const MOST_LANES: usize = 16;
 
 /// See [`crate::cpu::pool::reference::largest`].
-pub(crate) fn largest<S: Stored>(set: InstructionSet, shape: &PoolShape, x: &[S]) -> (Buffer<S>, Buffer<u8>) {
+pub(crate) fn largest<S: Stored>(
+    set: InstructionSet,
+    shape: &PoolShape,
+    x: &[S],
+    y: &mut [MaybeUninit<S>],
+    winners: &mut [MaybeUninit<u8>],
+) {
+    assert!(x.len() == shape.x_len() && [y.len(), winners.len()] == [shape.y_len(); 2], "lengths");
     let (rows, columns) = shape.output;
     let row_len = columns * shape.channels;
-    let len = shape.batch * rows * row_len;
-    let (mut y, mut winners) = (Buffer::take(len), Buffer::take(len));
     let row_in = shape.input.1 * shape.channels;
     let side = shape.window.kernel.0;
     y.par_chunks_mut(row_len).zip(winners.par_chunks_mut(row_len)).enumerate().for_each(|(row, (y, winners))| {
@@ -23,29 +30,34 @@ pub(crate) fn largest<S: Stored>(set: InstructionSet, shape: &PoolShape, x: &[S]
         let x = &x[first..][..side * row_in];
         assert!(y.len() == row_len && winners.len() == row_len && columns * side <= shape.input.1, "lengths");
         // SAFETY: `side` rows of pixels to read, of which `columns` windows take a part, and a row of outputs to write.
-        unsafe { largest_row(set, shape, x.as_ptr(), y.as_mut_ptr(), winners.as_mut_ptr()) };
+        unsafe { largest_row(set, shape, x.as_ptr(), y.as_mut_ptr().cast(), winners.as_mut_ptr().cast()) };
     });
-    (y, winners)
 }
 
 /// See [`crate::cpu::pool::reference::spread`].
-pub(crate) fn spread<S: Stored>(set: InstructionSet, shape: &PoolShape, dy: &[S], winners: &[u8]) -> Buffer<S> {
+pub(crate) fn spread<S: Stored>(
+    set: InstructionSet,
+    shape: &PoolShape,
+    dy: &[S],
+    winners: &[u8],
+    dx: &mut [MaybeUninit<S>],
+) {
+    assert!(dx.len() == shape.x_len() && [dy.len(), winners.len()] == [shape.y_len(); 2], "lengths");
     let (columns, channels, side) = (shape.output.1, shape.channels, shape.window.kernel.0);
     let (row_in, row_out) = (shape.input.1 * channels, columns * channels);
-    let mut dx = Buffer::take(shape.batch * shape.input.0 * row_in);
     dx.par_chunks_mut(row_in).enumerate().for_each(|(row, dx)| {
         let (image, y) = (row / shape.input.0, row % shape.input.0);
         // What no window covers.
-        dx[columns * side * channels..].fill(S::zero());
+        fill(&mut dx[columns * side * channels..], S::zero());
         if y / side >= shape.output.0 {
-            return dx.fill(S::zero());
+            fill(dx, S::zero());
+            return;
         }
         let first = (image * shape.output.0 + y / side) * row_out;
         let (dy, winners) = (&dy[first..][..row_out], &winners[first..][..row_out]);
         // SAFETY: a row of outputs to read, and `columns` windows of a row of inputs to write.
-        unsafe { spread_row(set, shape, y % side, dy.as_ptr(), winners.as_ptr(), dx.as_mut_ptr()) };
+        unsafe { spread_row(set, shape, y % side, dy.as_ptr(), winners.as_ptr(), dx.as_mut_ptr().cast()) };
     });
-    dx
 }
 
 dispatch! {

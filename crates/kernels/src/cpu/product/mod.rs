@@ -1,9 +1,10 @@
-//! Matrix products: the reference, and the fast version that is tested against it.
+//! Matrix products (the reference, and the fast version that is tested against it), and the product with a mask.
 //!
-//! Every element of a result is summed in one order, independent of tiles and tasks: the bits depend only on the problem.
+//! Every element of a matrix product is summed in one order, independent of tiles and tasks: the bits depend only on the problem.
 #![allow(unsafe_code, reason = "vector instructions and output memory that is written before it is read")]
 #![allow(clippy::needless_range_loop, reason = "registers are indexed by constants, which iterators hide")]
 
+mod masked;
 pub(crate) mod reference;
 mod tiles;
 mod transposed;
@@ -15,6 +16,7 @@ use rayon::prelude::*;
 
 use crate::cpu::element::Element;
 
+pub(crate) use masked::masked;
 pub(crate) use tiles::{share, tile_of};
 pub(crate) use transposed::product_of_columns;
 pub(crate) use vectors::{Panels, Product, multiply_rows, pack, product};

@@ -26,7 +26,7 @@ pub(crate) struct RowMoments<T> {
     pub(crate) reciprocal: T,
 }
 
-/// The gradients of weight and bias.
+/// The gradients of weight and bias; without numbers if they are not trained.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct ParameterGradients {
     pub(crate) weight: Vec<f64>,
@@ -50,11 +50,17 @@ fn part_rows(rows: usize, width: usize) -> usize {
     rows.div_ceil(parts).max(task_rows(width))
 }
 
+impl ParameterGradients {
+    fn zeros(columns: usize) -> Self {
+        Self { weight: vec![0.0; columns], bias: vec![0.0; columns] }
+    }
+}
+
 /// Adds the partial sums in order.
-fn total(width: usize, parts: Vec<ParameterGradients>) -> ParameterGradients {
-    let mut total = ParameterGradients { weight: vec![0.0; width], bias: vec![0.0; width] };
+fn total(columns: usize, parts: Vec<ParameterGradients>) -> ParameterGradients {
+    let mut total = ParameterGradients::zeros(columns);
     for part in parts {
-        for column in 0..width {
+        for column in 0..columns {
             total.weight[column] += part.weight[column];
             total.bias[column] += part.bias[column];
         }

@@ -37,20 +37,22 @@ pub(crate) fn forward<T: Element>(
     });
 }
 
-/// `dx`, and the gradients of weight and bias.
+/// `dx`, and the gradients of weight and bias if they are `trained`.
 pub(crate) fn backward<T: Element>(
     layer: &Layer<'_, T::Accumulator>,
     x: &[T],
     moments: &[RowMoments<T::Accumulator>],
     dy: &[T],
+    trained: bool,
     dx: &mut [MaybeUninit<T>],
 ) -> ParameterGradients {
     let width = layer.weight.len();
+    let columns = if trained { width } else { 0 };
     assert!(x.len() == moments.len() * width && dy.len() == x.len() && dx.len() == x.len(), "lengths");
     let part = part_rows(moments.len(), width);
     let rows = x.par_chunks(part * width).zip(dy.par_chunks(part * width)).zip(moments.par_chunks(part));
     let parts = dx.par_chunks_mut(part * width).zip(rows).map(|(dx, ((x, dy), moments))| {
-        let mut sums = ParameterGradients { weight: vec![0.0; width], bias: vec![0.0; width] };
+        let mut sums = ParameterGradients::zeros(columns);
         let rows = x.chunks(width).zip(dy.chunks(width)).zip(moments);
         for (dx, ((x, dy), moments)) in dx.chunks_mut(width).zip(rows) {
             let (mean, reciprocal) = (moments.mean.to_f64(), moments.reciprocal.to_f64());
@@ -61,8 +63,10 @@ pub(crate) fn backward<T: Element>(
                 let g = dy * layer.weight[column].to_f64();
                 plain += g;
                 product += g * normalised;
-                sums.weight[column] += dy * normalised;
-                sums.bias[column] += dy;
+                if trained {
+                    sums.weight[column] += dy * normalised;
+                    sums.bias[column] += dy;
+                }
             }
             let plain = if layer.centred { plain / width as f64 } else { 0.0 };
             let product = product / width as f64;
@@ -74,7 +78,7 @@ pub(crate) fn backward<T: Element>(
         }
         sums
     });
-    total(width, parts.collect())
+    total(columns, parts.collect())
 }
 
 #[cfg(test)]
@@ -90,7 +94,12 @@ mod tests {
         assert_eq!((y, moments[0]), ([-0.5, 10.0], RowMoments { mean: 2.0, reciprocal: 1.0 }));
         // Two values around their mean are -1 and 1 whatever they are: no gradient.
         let mut dx = [f64::NAN; 2];
-        let sums = backward(&layer, &[1.0, 3.0], &moments, &[1.0, 2.0], crate::cpu::memory::as_output(&mut dx));
+        let mut run = |trained| {
+            let dx = crate::cpu::memory::as_output(&mut dx);
+            backward(&layer, &[1.0, 3.0], &moments, &[1.0, 2.0], trained, dx)
+        };
+        assert_eq!(run(false), ParameterGradients::default());
+        let sums = run(true);
         assert_eq!((dx, sums.weight, sums.bias), ([0.0, 0.0], vec![-1.0, 2.0], vec![1.0, 2.0]));
         let layer = Layer { centred: false, eps: 0.0, weight: &[1.0, 1.0], bias: &[0.0, 0.0] };
         forward(&layer, &[1.0, 7.0], &mut moments, crate::cpu::memory::as_output(&mut y));

@@ -38,30 +38,32 @@ pub(crate) fn backward<S: Stored>(
     x: &[S],
     moments: &[RowMoments<f32>],
     dy: &[S],
+    trained: bool,
     dx: &mut [MaybeUninit<S>],
 ) -> ParameterGradients {
     let width = layer.weight.len();
+    let columns = if trained { width } else { 0 };
     assert!(x.len() == moments.len() * width && dy.len() == x.len() && dx.len() == x.len(), "lengths");
     let part = part_rows(moments.len(), width);
     let rows = x.par_chunks(part * width).zip(dy.par_chunks(part * width)).zip(moments.par_chunks(part));
     let parts = dx.par_chunks_mut(part * width).zip(rows).map(|(dx, ((x, dy), moments))| {
-        let mut sums = ParameterGradients { weight: vec![0.0; width], bias: vec![0.0; width] };
-        let (mut weight, mut bias) = (vec![0.0; width], vec![0.0; width]);
+        let mut sums = ParameterGradients::zeros(columns);
+        let (mut weight, mut bias) = (vec![0.0; columns], vec![0.0; columns]);
         let rows = x.chunks(SUM_ROWS * width).zip(dy.chunks(SUM_ROWS * width)).zip(moments.chunks(SUM_ROWS));
         for (dx, ((x, dy), moments)) in dx.chunks_mut(SUM_ROWS * width).zip(rows) {
             weight.fill(0.0);
             bias.fill(0.0);
             let task = Backward { layer, x, moments, dy, dx: Shared::output(dx) };
-            // SAFETY: `x`, `dy` and `dx` are as many whole rows as `moments`; weight, bias and sums are one row each.
+            // SAFETY: `x`, `dy` and `dx` are as many whole rows as `moments`; weight and sums are one row each, or the sums empty.
             unsafe { backward_task(set, &task, &mut weight, &mut bias) };
-            for column in 0..width {
+            for column in 0..columns {
                 sums.weight[column] += f64::from(weight[column]);
                 sums.bias[column] += f64::from(bias[column]);
             }
         }
         sums
     });
-    total(width, parts.collect())
+    total(columns, parts.collect())
 }
 
 dispatch! {
@@ -154,7 +156,7 @@ struct Backward<'a, S> {
 }
 
 dispatch! {
-    /// Some rows of `backward`, whose parameter gradients are added to `d_weight` and `d_bias`.
+    /// Some rows of `backward`, whose parameter gradients are added to `d_weight` and `d_bias` unless these are empty.
     fn backward_task<S>(task: &Backward<'_, S>, d_weight: &mut [f32], d_bias: &mut [f32]) = backward_body
 }
 
@@ -167,6 +169,21 @@ unsafe fn terms<V: Vector>(x: V, dy: V, weight: V, of_row: &RowMoments<f32>) -> 
 
 #[inline(always)]
 unsafe fn backward_body<V: Vector, S: Stored>(task: &Backward<'_, S>, d_weight: &mut [f32], d_bias: &mut [f32]) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match d_weight.is_empty() {
+            true => backward_rows::<V, S, false>(task, d_weight, d_bias),
+            false => backward_rows::<V, S, true>(task, d_weight, d_bias),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn backward_rows<V: Vector, S: Stored, const TRAINED: bool>(
+    task: &Backward<'_, S>,
+    d_weight: &mut [f32],
+    d_bias: &mut [f32],
+) {
     let width = task.layer.weight.len();
     let whole = width - width % V::LANES;
     let rest = width - whole;
@@ -185,8 +202,10 @@ unsafe fn backward_body<V: Vector, S: Stored>(task: &Backward<'_, S>, d_weight: 
             for at in (0..whole).step_by(V::LANES) {
                 let (x, dy) = (S::load::<V>(x.add(at)), S::load::<V>(dy.add(at)));
                 let (normalised, dy, g) = terms(x, dy, V::load(weight.add(at)), of_row);
-                dy.fma(normalised, V::load(d_weight.add(at))).store(d_weight.add(at));
-                dy.add(V::load(d_bias.add(at))).store(d_bias.add(at));
+                if TRAINED {
+                    dy.fma(normalised, V::load(d_weight.add(at))).store(d_weight.add(at));
+                    dy.add(V::load(d_bias.add(at))).store(d_bias.add(at));
+                }
                 S::store(normalised.fma(product, g.add(plain)).mul(scale), dx.add(at));
             }
             if rest > 0 {
@@ -194,9 +213,11 @@ unsafe fn backward_body<V: Vector, S: Stored>(task: &Backward<'_, S>, d_weight: 
                 let x = S::load_first::<V>(x.add(at), rest, of_row.mean);
                 let dy = S::load_first::<V>(dy.add(at), rest, 0.0);
                 let (normalised, dy, g) = terms(x, dy, V::load_first(weight.add(at), rest, 0.0), of_row);
-                let sum = dy.fma(normalised, V::load_first(d_weight.add(at), rest, 0.0));
-                sum.store_first(d_weight.add(at), rest);
-                dy.add(V::load_first(d_bias.add(at), rest, 0.0)).store_first(d_bias.add(at), rest);
+                if TRAINED {
+                    let sum = dy.fma(normalised, V::load_first(d_weight.add(at), rest, 0.0));
+                    sum.store_first(d_weight.add(at), rest);
+                    dy.add(V::load_first(d_bias.add(at), rest, 0.0)).store_first(d_bias.add(at), rest);
+                }
                 S::store_first(normalised.fma(product, g.add(plain)).mul(scale), dx.add(at), rest);
             }
         }

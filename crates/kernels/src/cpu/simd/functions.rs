@@ -93,6 +93,7 @@ mod tests {
     use super::*;
     use crate::InstructionSet;
     use crate::cpu::simd::dispatch;
+    use crate::cpu::twins::sets;
     use candle_core::cpu::erf::erfc_f64;
 
     dispatch! {
@@ -123,11 +124,6 @@ mod tests {
         // SAFETY: sixteen elements each.
         unsafe { sixteen(set, which, x.as_ptr(), y.as_mut_ptr()) };
         y
-    }
-
-    fn sets() -> impl Iterator<Item = InstructionSet> {
-        let sets = [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512, InstructionSet::Neon];
-        sets.into_iter().filter(|set| set.is_available())
     }
 
     fn expected(which: usize, x: f64) -> f64 {

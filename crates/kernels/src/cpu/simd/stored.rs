@@ -140,8 +140,8 @@ impl Stored for bf16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::InstructionSet;
     use crate::cpu::simd::dispatch;
+    use crate::cpu::twins::sets;
 
     dispatch! {
         /// The first `count` elements, and 1 in the lanes beyond, to `to`.
@@ -159,8 +159,7 @@ mod tests {
     }
 
     fn check_some<S: Stored>() {
-        let sets = [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512];
-        for set in sets.into_iter().filter(|set| set.is_available()) {
+        for set in sets() {
             for count in 0..=crate::cpu::simd::lanes(set) {
                 // As many elements as may be read: a sanitizer sees one too many.
                 let from: Vec<S> = (0..count).map(|at| S::of_f32(at as f32 + 1.0)).collect();
@@ -202,8 +201,7 @@ mod tests {
     /// Every upper half of an f32, infinities and NaN among them, with lower halves around zero, the tie and the end.
     #[test]
     fn vectors_round_as_the_scalar_does() {
-        let sets = [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512, InstructionSet::Neon];
-        for set in sets.into_iter().filter(|set| set.is_available()) {
+        for set in sets() {
             for upper in (0..=u16::MAX).step_by(if cfg!(miri) { 997 } else { 1 }) {
                 let lower = [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff, 0x1234, 0xc000];
                 let bits = |lane: usize| u32::from(upper) << 16 | lower[lane % 8];

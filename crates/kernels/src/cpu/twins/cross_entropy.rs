@@ -66,6 +66,25 @@ fn cross_entropy_agrees_with_the_definition() {
     }
 }
 
+/// The kernels address logits by class, so an index that is none must stop before them, forward and backward.
+#[test]
+fn classes_that_do_not_exist_are_refused() {
+    for (classes, numbers) in [(3, [1, 3]), (40, [40, 1]), (40, [1, u32::MAX])] {
+        let (logits, rows) = (vec![0f32; 2 * classes], vec![Row::EMPTY; 2]);
+        let targets = Targets::Classes(&numbers[..]);
+        let panics = |kernel: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(kernel)).is_err();
+        for set in sets() {
+            let forward = || cross_entropy::vectors::forward(set, &logits, targets, classes, 0.0, &mut rows.clone());
+            let backward = || {
+                run(2 * classes, f32::NAN, |d| {
+                    cross_entropy::vectors::backward(set, &logits, targets, classes, 0.0, 1.0, &rows, d);
+                });
+            };
+            assert!(panics(&forward) && panics(&backward), "{set:?} {classes}");
+        }
+    }
+}
+
 #[test]
 fn losses_of_what_is_no_number_are_those_of_the_definition() {
     let (inf, nan) = (f32::INFINITY, f32::NAN);

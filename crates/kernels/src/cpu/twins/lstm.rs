@@ -46,8 +46,8 @@ fn windows_agree_with_the_definition() {
         let (dy, d_cell) = (numbers(states, 5), numbers(state, 6));
         let (wide_ih, wide_hh, wide_x, wide_bias) = (wide(&weight_ih), wide(&weight_hh), wide(&x), wide(&bias));
         let (wide_before, wide_cell) = (wide(&before), wide(&cell));
-        for last in [true, false] {
-            let (d_cell, bias) = (last.then_some(&d_cell[..]), last.then_some(&bias[..]));
+        for biased in [true, false] {
+            let bias = biased.then_some(&bias[..]);
             let window = Window {
                 extents,
                 x: &x,
@@ -68,8 +68,8 @@ fn windows_agree_with_the_definition() {
             };
             let expected_forward = forward(extents, f64::NAN, |written| lstm::reference::forward(&definition, written));
             let [_, cells, gates] = &expected_forward;
-            let (wide_dy, wide_d_cell) = (wide(&dy), d_cell.map(wide));
-            let passed = Passed { gates, cells, dy: &wide_dy, d_cell: wide_d_cell.as_deref() };
+            let (wide_dy, wide_d_cell) = (wide(&dy), wide(&d_cell));
+            let passed = Passed { gates, cells, dy: &wide_dy, d_cell: &wide_d_cell };
             let expected_backward =
                 backward(extents, f64::NAN, |to| lstm::reference::backward(&definition, &passed, to));
             for set in sets() {
@@ -80,7 +80,7 @@ fn windows_agree_with_the_definition() {
                 }
                 in_pools(|| forward(extents, f32::NAN, |to| lstm::forward(set, &window, to)).concat());
                 let [_, cells, gates] = &all;
-                let passed = Passed { gates, cells, dy: &dy, d_cell };
+                let passed = Passed { gates, cells, dy: &dy, d_cell: &d_cell };
                 let kernel = || backward(extents, f32::NAN, |to| lstm::backward(set, &window, &passed, to));
                 for (got, expected) in kernel().iter().zip(&expected_backward) {
                     assert!(error(got, expected) < 1e-5, "{name}: {:e}", error(got, expected));
@@ -108,7 +108,7 @@ fn gradients_behind_closed_gates_are_zero_and_not_subnormal() {
     };
     let gates: Vec<f32> = (0..4 * states).map(|at| if at / 9 % 4 == 1 { 1e-13 } else { 0.5 }).collect();
     let (cells, dy, d_cell) = (numbers(states, 1), vec![0f32; states], vec![1f32; state]);
-    let passed = Passed { gates: &gates, cells: &cells, dy: &dy, d_cell: Some(&d_cell) };
+    let passed = Passed { gates: &gates, cells: &cells, dy: &dy, d_cell: &d_cell };
     for set in sets() {
         let all = backward(extents, f32::NAN, |to| lstm::backward(set, &window, &passed, to));
         let subnormal = all.iter().flatten().filter(|value| value.is_subnormal()).count();

@@ -2,7 +2,8 @@
 
 use half::bf16;
 
-use super::{SMALL, numbers, sets};
+use super::{SMALL, numbers, run, sets};
+use crate::cpu::memory::as_output;
 use crate::cpu::pool::{reference, vectors};
 use crate::cpu::simd::Stored;
 use crate::plan::{PoolShape, Window};
@@ -32,13 +33,25 @@ fn check<S: Stored>(of: fn(f32) -> S) {
         let x: Vec<S> = x.map(|(at, x)| of(if at % 7 == 3 { odd[at % 5] } else { (x * 4.0).round() / 4.0 })).collect();
         let dy: Vec<S> = numbers(batch * output.0 * output.1 * channels, 2).into_iter().map(of).collect();
         let bits = |values: &[S]| values.iter().map(|value| value.to_f32().to_bits()).collect::<Vec<_>>();
-        let (y, winners) = reference::largest(&shape, &x);
-        let dx = reference::spread(&shape, &dy, &winners);
+        let poison = of(7.0);
+        let mut winners = vec![255; shape.y_len()];
+        let y = run(shape.y_len(), poison, |y| reference::largest(&shape, &x, y, as_output(&mut winners)));
+        let dx = run(shape.x_len(), poison, |dx| reference::spread(&shape, &dy, &winners, dx));
         for set in sets() {
-            let (fast_y, fast_winners) = vectors::largest(set, &shape, &x);
-            assert_eq!(winners[..], fast_winners[..], "{set:?} {shape:?}");
-            assert_eq!(bits(&y), bits(&fast_y), "{set:?} {shape:?}");
-            assert_eq!(bits(&dx), bits(&vectors::spread(set, &shape, &dy, &winners)), "{set:?} {shape:?}");
+            for threads in [1, 2, 7] {
+                let name = format!("{set:?} {shape:?} {threads} threads");
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let mut fast_winners = vec![255; shape.y_len()];
+                let fast_y = pool.install(|| {
+                    let winners = as_output(&mut fast_winners);
+                    run(shape.y_len(), poison, |y| vectors::largest(set, &shape, &x, y, winners))
+                });
+                assert_eq!(winners, fast_winners, "{name}");
+                assert_eq!(bits(&y), bits(&fast_y), "{name}");
+                let fast_dx =
+                    pool.install(|| run(shape.x_len(), poison, |dx| vectors::spread(set, &shape, &dy, &winners, dx)));
+                assert_eq!(bits(&dx), bits(&fast_dx), "{name}");
+            }
         }
     }
 }

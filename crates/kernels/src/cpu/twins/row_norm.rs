@@ -3,7 +3,7 @@
 use half::bf16;
 
 use super::{SMALL, both, error, in_pools, numbers, run, same_rounded, sets, wide};
-use crate::cpu::row_norm::{self, Layer, RowMoments};
+use crate::cpu::row_norm::{self, Layer, ParameterGradients, RowMoments};
 
 #[test]
 fn norms_over_rows_agree_with_the_definition() {
@@ -28,7 +28,8 @@ fn norms_over_rows_agree_with_the_definition() {
                 let mut expected_sums = None;
                 let expected_dx = run(len, f64::NAN, |dx| {
                     let (x, dy) = (&wide_x, &wide_dy);
-                    expected_sums = Some(row_norm::reference::backward(&wide_layer, x, &expected_moments, dy, dx));
+                    expected_sums =
+                        Some(row_norm::reference::backward(&wide_layer, x, &expected_moments, dy, true, dx));
                 });
                 let expected_sums = expected_sums.unwrap();
                 for set in sets() {
@@ -40,16 +41,18 @@ fn norms_over_rows_agree_with_the_definition() {
                     let y = in_pools(|| forward(&mut moments.clone()));
                     assert!(forward(&mut moments) == y, "{name}");
                     assert!(error(&y, &expected) < tolerance, "{name}: {:e}", error(&y, &expected));
-                    let backward = || {
+                    let backward = |trained| {
                         let mut sums = None;
                         let dx = run(len, f32::NAN, |dx| {
-                            sums = Some(row_norm::vectors::backward(set, &layer, x, &moments, &dy, dx));
+                            sums = Some(row_norm::vectors::backward(set, &layer, x, &moments, &dy, trained, dx));
                         });
                         (dx, sums.unwrap())
                     };
-                    let (dx, sums) = backward();
+                    let (dx, sums) = backward(true);
+                    let (untrained, nothing) = backward(false);
+                    assert!(untrained == dx && nothing == ParameterGradients::default(), "{name}: untrained");
                     let again = in_pools(|| {
-                        let (dx, again) = backward();
+                        let (dx, again) = backward(true);
                         assert!(again == sums, "{name}: bits depend on the threads");
                         dx
                     });
@@ -73,10 +76,10 @@ fn norms_over_rows_agree_with_the_definition() {
                 same_rounded(&name, &y, &wide_y);
                 assert!(moments == wide_moments, "{name}");
                 let dx = run(len, bf16::NAN, |dx| {
-                    row_norm::vectors::backward(set, &layer, &narrow, &moments, &narrow_dy, dx);
+                    row_norm::vectors::backward(set, &layer, &narrow, &moments, &narrow_dy, true, dx);
                 });
                 let wide_dx = run(len, f32::NAN, |dx| {
-                    row_norm::vectors::backward(set, &layer, &x, &moments, &dy, dx);
+                    row_norm::vectors::backward(set, &layer, &x, &moments, &dy, true, dx);
                 });
                 same_rounded(&name, &dx, &wide_dx);
             }

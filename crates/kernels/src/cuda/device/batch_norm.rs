@@ -134,7 +134,7 @@ impl NormNode {
             _ => x.track_op().then(|| tensor(d_input, x.shape())),
         };
         parameters.extend(of_norm.tensors());
-        self.gradients.put(parameters);
+        self.gradients.put(parameters)?;
         Ok((dx, d_residual.map(|d_residual| tensor(d_residual, self.plan.output))))
     }
 }
@@ -160,7 +160,7 @@ impl CustomOp2 for NormNode {
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (dx, _) = self.backward(x, None, y, dy)?;
-        Ok((dx, bundle::gradient(parameters)?))
+        Ok((dx, bundle::gradient(parameters)))
     }
 }
 
@@ -202,6 +202,6 @@ impl CustomOp3 for NormNode {
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (dx, d_residual) = self.backward(x, Some(residual), y, dy)?;
-        Ok((dx, d_residual, bundle::gradient(parameters)?))
+        Ok((dx, d_residual, bundle::gradient(parameters)))
     }
 }

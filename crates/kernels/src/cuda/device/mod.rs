@@ -3,7 +3,6 @@
 
 mod activation;
 mod batch_norm;
-mod conv2d;
 mod cross_entropy;
 mod cudnn;
 mod gates;
@@ -22,10 +21,9 @@ mod stream;
 
 pub(crate) use activation::activate;
 pub(crate) use batch_norm::batch_norm;
-pub(crate) use conv2d::conv2d;
 pub(crate) use cross_entropy::{cross_entropy, cross_entropy_indices};
 pub use open::cuda_device;
-pub(crate) use plain_network::plain_network;
+pub(crate) use plain_network::{conv2d, plain_network};
 pub(crate) use pool::{avg_pool, max_pool};
 pub use precision::set_tf32;
 pub(crate) use relu::relu;

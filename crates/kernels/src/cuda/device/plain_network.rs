@@ -1,4 +1,4 @@
-//! The graph node behind `plain_network` on the device.
+//! The graph node behind `plain_network` and `conv2d` on the device.
 
 use candle_core::{CpuStorage, CudaStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
@@ -31,6 +31,12 @@ pub(crate) fn plain_network(x: &Tensor, plans: Vec<PlainPlan>, mode: Mode) -> cr
     let tracked = x.track_op() || parameters.track_op();
     let node = PlainNode { plans, slots, mode, tracked, element: stored(x)?, saved: Kept::default() };
     Ok(x.apply_op2(&parameters, node)?)
+}
+
+/// [`conv2d`](crate::conv2d()) of checked, contiguous arguments: a network of one layer that has nothing to normalise, so the
+/// mode does not matter.
+pub(crate) fn conv2d(shape: ConvShape, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> crate::Result<Tensor> {
+    plain_network(x, vec![PlainPlan::convolution(shape, weight, bias)], Mode::Eval)
 }
 
 struct Saved {
@@ -94,14 +100,17 @@ impl PlainNode {
         Ok((y, shape))
     }
 
-    /// Stores the gradients of all parameters in their slots; returns that of the input, if it is needed.
+    /// Stores the gradients of the parameters in their slots; returns that of the input, if it is needed.
     fn backward(&self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let Some(saved) = self.saved.get() else { candle_core::bail!("plain_network: backward without forward") };
         let (device, dy) = (x.device().as_cuda_device()?, dy.contiguous()?);
         let (layers, filters) = (self.layers(&saved.filters)?, self.filters());
         let of_filters = FilterGradients::new(device, self.element, &filters)?;
+        // What lies below the lowest trained layer needs no gradient.
+        let lowest = if x.track_op() { Some(0) } else { self.plans.iter().position(PlainPlan::is_trained) };
+        let lowest = lowest.unwrap_or(layers.len());
         let (mut others, mut gradients) = (Vec::with_capacity(layers.len()), Vec::with_capacity(layers.len()));
-        for (number, (layer, plan)) in layers.iter().zip(&self.plans).enumerate() {
+        for (number, (layer, plan)) in layers.iter().zip(&self.plans).enumerate().skip(lowest) {
             let mut to = LayerGradients {
                 filters: of_filters.at(number),
                 bias: Pointer::NULL,
@@ -126,13 +135,13 @@ impl PlainNode {
         let (ends, slopes) = ((address_of(x)?, address_of(y)?), (address_of(&dy)?, dx_at));
         chain::backward(device, &layers, self.mode, &saved.layers, ends, slopes, &gradients)?;
         let of_filters = of_filters.finish(device, &filters)?;
-        for ((slot, weight), others) in self.slots.iter().zip(of_filters).zip(others) {
+        for ((slot, weight), others) in self.slots.iter().zip(of_filters).skip(lowest).zip(others) {
             let mut all = vec![weight];
             match others {
                 Others::Norm(of_norm) => all.extend(of_norm.tensors()),
                 Others::Bias(of_bias, channels) => all.push(of_bias.map(|storage| tensor(storage, channels))),
             }
-            slot.put(all);
+            slot.put(all)?;
         }
         Ok(dx.map(|dx| tensor(dx, x.shape())))
     }
@@ -158,6 +167,6 @@ impl CustomOp2 for PlainNode {
         y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        Ok((self.backward(x, y, dy)?, bundle::gradient(parameters)?))
+        Ok((self.backward(x, y, dy)?, bundle::gradient(parameters)))
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn residual_blocks(
     mode: Mode,
 ) -> crate::Result<Tensor> {
     let (mut tokens, mut slots) = (Vec::new(), Vec::new());
-    for plan in plans.iter().flat_map(layers_of) {
+    for plan in plans.iter().flat_map(BlockPlan::layers) {
         plan.norm.require_one_dtype("residual_blocks")?;
         let (token, slot) = bundle::triple(&plan.weight, &plan.norm.weight, &plan.norm.bias)?;
         tokens.push(token);
@@ -31,15 +31,6 @@ pub(crate) fn residual_blocks(
     let tracked = x.track_op() || parameters.track_op();
     let node = BlocksNode { plans, slots, output, mode, tracked, element: stored(x)?, saved: Kept::default() };
     Ok(x.apply_op2(&parameters, node)?)
-}
-
-/// A block's layers, the projection last.
-fn layers_of(plan: &BlockPlan) -> impl Iterator<Item = &LayerPlan> {
-    let projection = match &plan.shortcut {
-        Shortcut::Projection(plan) => Some(plan),
-        Shortcut::Nothing | Shortcut::Identity => None,
-    };
-    plan.path.iter().chain(projection)
 }
 
 struct Saved {
@@ -61,7 +52,7 @@ struct BlocksNode {
 
 impl BlocksNode {
     fn layers(&self) -> impl Iterator<Item = &LayerPlan> {
-        self.plans.iter().flat_map(layers_of)
+        self.plans.iter().flat_map(BlockPlan::layers)
     }
 
     fn filters(&self) -> Vec<(&ConvShape, &Tensor)> {
@@ -103,14 +94,18 @@ impl BlocksNode {
         Ok((y, shape))
     }
 
-    /// Stores the gradients of all parameters in their slots; returns that of the input, if it is needed.
+    /// Stores the gradients of the parameters in their slots; returns that of the input, if it is needed.
     fn backward(&self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let Some(saved) = self.saved.get() else { candle_core::bail!("residual_blocks: backward without forward") };
         let (device, dy) = (x.device().as_cuda_device()?, dy.contiguous()?);
         let (blocks, filters) = (self.blocks(&saved.filters)?, self.filters());
         let of_filters = FilterGradients::new(device, self.element, &filters)?;
+        // What lies below the lowest trained block needs no gradient.
+        let lowest = if x.track_op() { Some(0) } else { self.plans.iter().position(BlockPlan::is_trained) };
+        let lowest = lowest.unwrap_or(blocks.len());
+        let skipped: usize = self.plans[..lowest].iter().map(|plan| plan.layers().count()).sum();
         let (mut of_norms, mut gradients) = (Vec::new(), Vec::new());
-        for block in &blocks {
+        for block in &blocks[lowest..] {
             let projection = match &block.side {
                 Side::Projection(layer) => Some(layer),
                 Side::Nothing | Side::Identity => None,
@@ -119,7 +114,7 @@ impl BlocksNode {
             for layer in block.path.iter().chain(projection) {
                 let of_norm = NormGradients::new(device, &layer.norm.matrix)?;
                 let (scale, shift) = of_norm.at()?;
-                of_block.push(LayerGradients { filters: of_filters.at(of_norms.len()), scale, shift });
+                of_block.push(LayerGradients { filters: of_filters.at(skipped + of_norms.len()), scale, shift });
                 of_norms.push(of_norm);
             }
             gradients.push(of_block);
@@ -129,9 +124,9 @@ impl BlocksNode {
         let (ends, slopes) = ((address_of(x)?, address_of(y)?), (address_of(&dy)?, dx_at));
         chain::backward(device, &blocks, self.mode, &saved.blocks, ends, slopes, &gradients)?;
         let of_filters = of_filters.finish(device, &filters)?;
-        for ((slot, weight), of_norm) in self.slots.iter().zip(of_filters).zip(of_norms) {
+        for ((slot, weight), of_norm) in self.slots.iter().zip(of_filters).skip(skipped).zip(of_norms) {
             let [scale, shift] = of_norm.tensors();
-            slot.put(vec![weight, scale, shift]);
+            slot.put(vec![weight, scale, shift])?;
         }
         Ok(dx.map(|dx| tensor(dx, x.shape())))
     }
@@ -157,6 +152,6 @@ impl CustomOp2 for BlocksNode {
         y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        Ok((self.backward(x, y, dy)?, bundle::gradient(parameters)?))
+        Ok((self.backward(x, y, dy)?, bundle::gradient(parameters)))
     }
 }

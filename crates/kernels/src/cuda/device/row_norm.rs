@@ -1,7 +1,8 @@
 //! Layer norm and RMS norm as nodes of candle's graph.
 
-use candle_core::{CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
+use crate::bundle::{self, Slot};
 use crate::cuda::call::Pointer;
 use crate::cuda::device::launch::launch;
 use crate::cuda::device::memory::{Scratch, address, address_of, allocate, start, stored, tensor};
@@ -19,14 +20,15 @@ pub(crate) fn row_norm(x: &Tensor, mut plan: RowNormPlan) -> crate::Result<Tenso
         let (weight, bias) = (weight.to_dtype(candle_core::DType::F32)?, bias.to_dtype(candle_core::DType::F32)?);
         (plan.weight, plan.bias) = (Some(weight), Some(bias));
     }
-    let (weight, bias) = (plan.weight.clone(), plan.bias.clone());
     let element = stored(x)?;
-    let parameter = weight.as_ref().or(bias.as_ref()).map_or(Ok(element), stored)?;
-    let node = RowNorm { plan, element, parameter, moments: Kept::default() };
-    Ok(match (weight, bias) {
-        (Some(weight), Some(bias)) => x.apply_op3(&weight, &bias, node)?,
-        (Some(parameter), None) | (None, Some(parameter)) => x.apply_op2(&parameter, node)?,
-        (None, None) => x.apply_op1(node)?,
+    let node = |plan, parameter, slot| RowNorm { plan, element, parameter, slot, moments: Kept::default() };
+    Ok(match (&plan.weight, &plan.bias) {
+        (None, None) => x.apply_op1(node(plan, element, Slot::default()))?,
+        (Some(first), second) | (second, Some(first)) => {
+            let (parameters, slot) = bundle::pair(first, second.as_ref().unwrap_or(first))?;
+            let parameter = stored(first)?;
+            x.apply_op2(&parameters, node(plan, parameter, slot))?
+        }
     })
 }
 
@@ -34,12 +36,11 @@ struct RowNorm {
     plan: RowNormPlan,
     element: ElementType,
     parameter: ElementType,
+    /// Gradients of weight and bias, or of the one that there is.
+    slot: Slot,
     /// Mean and reciprocal of every row.
     moments: Kept<Scratch>,
 }
-
-/// The gradients of input, weight and bias.
-type Gradients = (Tensor, Option<Tensor>, Option<Tensor>);
 
 impl RowNorm {
     fn layer(&self, elements: usize) -> Result<RowLayer> {
@@ -74,7 +75,8 @@ impl RowNorm {
         Ok((y, layout.shape().clone()))
     }
 
-    fn backward(&self, x: &Tensor, dy: &Tensor) -> Result<Gradients> {
+    /// Stores the gradients of the parameters in the slot; returns that of the input, if it is needed.
+    fn backward(&self, x: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let Some(scratch) = self.moments.get() else {
             candle_core::bail!("{}: backward without forward", self.plan.op);
         };
@@ -82,25 +84,29 @@ impl RowNorm {
         let layer = self.layer(len)?;
         let from = self.moments_at(&scratch, layer.rows);
         let (x_at, dy_at) = (address_of(x)?, address_of(&dy)?);
-        let dx = allocate(device, self.element, len)?;
-        if len > 0 {
-            launch(device, [&layer.backward(x_at, dy_at, start(&dx)?, &from)])?;
+        let dx = if x.track_op() { Some(allocate(device, self.element, len)?) } else { None };
+        if let Some(dx) = dx.as_ref().filter(|_| len > 0) {
+            launch(device, [&layer.backward(x_at, dy_at, start(dx)?, &from)])?;
         }
-        let parameter = |of: &Option<Tensor>| match of.as_ref().filter(|of| of.track_op()) {
+        let room = |of: &Option<Tensor>| match of.as_ref().filter(|of| of.track_op()) {
             Some(_) => allocate(device, self.parameter, layer.width).map(Some),
             None => Ok(None),
         };
-        let (d_weight, d_bias) = (parameter(&self.plan.weight)?, parameter(&self.plan.bias)?);
+        let (d_weight, d_bias) = (room(&self.plan.weight)?, room(&self.plan.bias)?);
         if d_weight.is_some() || d_bias.is_some() {
             let at = |storage: &Option<CudaStorage>| storage.as_ref().map_or(Ok(Pointer::NULL), start);
             let partials = Scratch::new(device, 8 * layer.partials())?;
             launch(device, &layer.parameters(x_at, dy_at, &from, partials.at(), at(&d_weight)?, at(&d_bias)?))?;
         }
-        let shaped = |storage: Option<CudaStorage>, of: &Option<Tensor>| {
-            storage.zip(of.as_ref()).map(|(storage, of)| tensor(storage, of.shape()))
-        };
-        let (d_weight, d_bias) = (shaped(d_weight, &self.plan.weight), shaped(d_bias, &self.plan.bias));
-        Ok((tensor(dx, x.shape()), d_weight, d_bias))
+        let mut gradients = Vec::with_capacity(2);
+        for (parameter, storage) in [(&self.plan.weight, d_weight), (&self.plan.bias, d_bias)] {
+            if let Some(parameter) = parameter {
+                gradients.push(storage.map(|storage| tensor(storage, parameter.shape())));
+            }
+        }
+        gradients.resize(2, None);
+        self.slot.put(gradients)?;
+        Ok(dx.map(|dx| tensor(dx, x.shape())))
     }
 
     fn wrong_device<T>(&self) -> Result<T> {
@@ -122,7 +128,7 @@ impl CustomOp1 for RowNorm {
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(self.backward(x, dy)?.0))
+        self.backward(x, dy)
     }
 }
 
@@ -139,50 +145,13 @@ impl CustomOp2 for RowNorm {
         self.forward(x, layout)
     }
 
-    fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (dx, d_weight, d_bias) = self.backward(x, dy)?;
-        Ok((Some(dx), d_weight.or(d_bias)))
-    }
-}
-
-impl CustomOp3 for RowNorm {
-    fn name(&self) -> &'static str {
-        self.plan.op
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        self.wrong_device()
-    }
-
-    fn cuda_fwd(
-        &self,
-        x: &CudaStorage,
-        layout: &Layout,
-        _: &CudaStorage,
-        _: &Layout,
-        _: &CudaStorage,
-        _: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        self.forward(x, layout)
-    }
-
     fn bwd(
         &self,
         x: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
+        parameters: &Tensor,
         _: &Tensor,
         dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (dx, d_weight, d_bias) = self.backward(x, dy)?;
-        Ok((Some(dx), d_weight, d_bias))
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        Ok((self.backward(x, dy)?, bundle::gradient(parameters)))
     }
 }

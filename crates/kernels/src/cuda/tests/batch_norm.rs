@@ -99,6 +99,7 @@ fn batch_norm_is_that_of_the_cpu() -> Result<()> {
     batch_norm_case(f64, [2, 3, 3, 16], Mode::Eval, (false, false))?;
     batch_norm_case(f32, [1, 1, 2, 4], Mode::Train, (false, false))?;
     batch_norm_case(f32, [5, 13, 11, 16], Mode::Train, (true, true))?;
+    batch_norm_case(f32, [2, 5, 7, 12], Mode::BatchOnly, (false, true))?;
     batch_norm_case(f32, [2, 10, 15, 200], Mode::Train, (false, true))?;
     batch_norm_case(f32, [2, 10, 15, 200], Mode::Eval, (true, true))
 }
@@ -136,11 +137,35 @@ fn batch_norm_masks_gradients_by_what_is_not_at_most_zero() {
         let expected = [1.0, 0.0, 3.0, 0.0, f64::NAN, 4.0, 0.0, f64::NAN];
         let same = |(got, expected): (&f64, &f64)| got == expected || (got.is_nan() && expected.is_nan());
         assert!(d_residual.values().iter().zip(&expected).all(same), "{:?}", d_residual.values());
-        if channels == 4 {
-            let sums = [f64::NAN, 4.0, 3.0, f64::NAN];
-            assert!(d_bias.values().iter().zip(&sums).all(same), "{:?}", d_bias.values());
-        }
+        // Constant statistics and a scale of 1: the gradient passes as it is.
+        assert!(dx.values().iter().zip(&expected).all(same), "{:?}", dx.values());
+        let sums: &[f64] = if channels == 4 { &[f64::NAN, 4.0, 3.0, f64::NAN] } else { &[f64::NAN] };
+        assert!(d_bias.values().iter().zip(sums).all(same), "{:?}", d_bias.values());
     }
+}
+
+/// The running statistics stay what they are, even with a NaN and an infinity in the batch.
+#[test]
+fn a_pass_by_the_batch_alone_leaves_the_running_statistics() -> Result<()> {
+    for element in [ElementType::F32, ElementType::F64] {
+        let matrix = Matrix { rows: 2, channels: 3, element, parameter: element };
+        let memory = |values: &[f64]| Memory::of(element, values);
+        let (mut x, mut y) = (memory(&[1.0, f64::NAN, 2.0, 3.0, 1.0, f64::INFINITY]), memory(&[7.0; 6]));
+        let (mut ones, mut mean, mut var) = (memory(&[1.0; 3]), memory(&[0.5, 1.5, 2.5]), memory(&[2.0, 3.0, 4.0]));
+        let weight = ones.at();
+        let parameters = Parameters { weight, bias: weight, running_mean: mean.at(), running_var: var.at() };
+        let (device, norm) = (Emulated::default(), Norm { matrix, parameters, eps: 0.0, momentum: 0.1 });
+        let forward = Forward { x: x.at(), residual: Pointer::NULL, y: y.at(), relu: false };
+        norm.forward(&device, Mode::BatchOnly, &forward)?;
+        if device.skips() {
+            return Ok(());
+        }
+        assert_eq!((mean.values(), var.values()), (vec![0.5, 1.5, 2.5], vec![2.0, 3.0, 4.0]));
+        // The first channel's values are 1 and 3: -1 and 1 around their mean, plus the shift.
+        let y = y.values();
+        assert!((y[0], y[3]) == (0.0, 2.0) && y[1].is_nan() && y[2].is_nan(), "{y:?}");
+    }
+    Ok(())
 }
 
 #[test]

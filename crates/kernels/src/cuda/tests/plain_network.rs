@@ -174,6 +174,18 @@ fn case(element: ElementType, mode: Mode, shorts: &[Short]) -> Result<()> {
             close(&format!("running {index} of layer {number}"), got, var.as_tensor())?;
         }
     }
+    // Where the first layer is not trained, the others' gradients are the same, and nothing is written below them.
+    let before: Vec<Vec<f64>> = twins.iter().map(|twin| twin.turned[1].values()).collect();
+    for twin in &mut twins {
+        let of_parameters = twin.parameters.iter_mut().map(|(.., gradient)| gradient);
+        of_parameters.chain([&mut twin.turned[1]]).for_each(|gradient| *gradient = Memory::new(element, gradient.len));
+    }
+    let to: Vec<LayerGradients> = twins[1..].iter_mut().map(Twin::gradients).collect();
+    let slopes = (dy.at(), Pointer::NULL);
+    chain::backward(&device, &layers, mode, &saved, (x.at(), y.at()), slopes, &to)?;
+    assert!(twins[1..].iter().zip(&before[1..]).all(|(twin, before)| twin.turned[1].values() == *before));
+    let below = twins[0].parameters.iter().map(|(.., gradient)| gradient).chain([&twins[0].turned[1]]);
+    assert!(below.flat_map(Memory::values).all(|value| value.is_nan()));
     // Without a backward pass nothing is kept, and the output is the same, but for the running statistics that moved.
     if mode == Mode::Train {
         let mut again = Memory::new(element, y.len);
