@@ -369,6 +369,7 @@ fn data_status(error: &DataError) -> u8 {
         DataError::Name { .. }
         | DataError::Unpublished { .. }
         | DataError::Setting { .. }
+        | DataError::HeldOut { .. }
         | DataError::Index { .. }
         | DataError::Crop { .. }
         | DataError::Pixels { .. } => 2,

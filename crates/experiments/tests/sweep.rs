@@ -121,11 +121,15 @@ fn without_locks_a_share_trains_its_own_cells_only() {
 #[test]
 fn killed_jobs_are_an_error() {
     let folder = study(&STUDY.replace("epochs = 1", "epochs = 400"));
-    let parent = sweep(folder.path(), &["--jobs", "2", "--quiet"]).spawn().unwrap();
+    let mut parent = sweep(folder.path(), &["--jobs", "2", "--quiet"]).spawn().unwrap();
     let begun = Instant::now();
     let children = loop {
         let path = format!("/proc/{0}/task/{0}/children", parent.id());
-        let Ok(children) = fs::read_to_string(path) else { return eprintln!("skipped: no list of children in /proc") };
+        let Ok(children) = fs::read_to_string(path) else {
+            parent.kill().unwrap();
+            parent.wait().unwrap();
+            return eprintln!("skipped: no list of children in /proc");
+        };
         let children: Vec<String> = children.split_whitespace().map(str::to_owned).collect();
         if children.len() == 2 {
             break children;

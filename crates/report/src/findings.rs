@@ -86,7 +86,7 @@ mod tests {
         let found = findings(&report(runs.map(|(name, top1)| finished(name, top1)).to_vec()));
         let interval = "95 % interval \u{2212}10.71 to +14.71 over 2 paired seeds: not distinguishable from noise";
         let wanted = format!("AdamW reaches 87.00 %, SGD 85.00 %: +2.00 points ({interval}).");
-        assert_eq!(found, [wanted.clone()]);
+        assert_eq!(found, std::slice::from_ref(&wanted));
         // A seed that only one row has is in no figure of the sentence.
         let runs = [runs.as_slice(), &[("sgd-s3", 10.0)]].concat();
         let found = findings(&report(runs.iter().map(|(name, top1)| finished(name, *top1)).collect()));
