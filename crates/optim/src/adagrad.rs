@@ -23,7 +23,7 @@ pub type Adagrad = Fused<AdagradConfig>;
 /// | `learning_rate` | 1e-2 | step length | `[0, inf)` |
 /// | `learning_rate_decay` | 0 | how fast the step length decays | `[0, inf)` |
 /// | `initial_sum` | 0 | initial value of the sum of squares | `[0, inf)` |
-/// | `epsilon` | 1e-10 | added to the square root | `[0, inf)` |
+/// | `epsilon` | 1e-10 | added to the square root; at 0, a weight whose gradient was always 0 becomes NaN | `[0, inf)` |
 /// | `weight_decay` | `None` | [`WeightDecay`] | |
 /// | `groups`, `gradients` | none | as in [`SgdConfig`](crate::SgdConfig) | |
 ///

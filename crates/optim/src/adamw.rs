@@ -2,7 +2,7 @@
 
 use crate::error::in_range;
 use crate::group::Group;
-use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings};
+use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings, from_learning_rate, momentum_is_beta1, usual_fields};
 use crate::{Gradients, Result, WeightDecay};
 
 /// AdamW (decoupled decay) and Adam (L2 decay or none); see [`AdamWConfig`].
@@ -24,7 +24,7 @@ pub type AdamW = Fused<AdamWConfig>;
 /// | `learning_rate` | 1e-3 | step length | `[0, inf)` |
 /// | `beta1` | 0.9 | decay rate of the first moment; set by a momentum schedule | `[0, 1)` |
 /// | `beta2` | 0.999 | decay rate of the second moment | `[0, 1)` |
-/// | `epsilon` | 1e-8 | added to the square root | `[0, inf)` |
+/// | `epsilon` | 1e-8 | added to the square root; at 0, a weight whose gradient was always 0 becomes NaN | `[0, inf)` |
 /// | `amsgrad` | false | divide by the largest second moment so far | |
 /// | `weight_decay` | `Decoupled(0.01)` | [`WeightDecay`] | |
 /// | `groups`, `gradients` | none | as in [`SgdConfig`](crate::SgdConfig) | |
@@ -86,12 +86,7 @@ impl Default for AdamWConfig {
     }
 }
 
-/// The defaults with this learning rate.
-impl From<f64> for AdamWConfig {
-    fn from(learning_rate: f64) -> Self {
-        Self { learning_rate, ..Self::default() }
-    }
-}
+from_learning_rate!(AdamWConfig);
 
 impl AdamWConfig {
     /// Adam: the defaults without decay.
@@ -119,35 +114,14 @@ impl Rule for AdamWConfig {
     const NAME: &'static str = "adamw";
     type Update = AdamUpdate;
 
+    usual_fields!();
+    momentum_is_beta1!();
+
     fn validate(&self) -> Result<()> {
         in_range((0.0..1.0).contains(&self.beta1), "beta1", self.beta1, "[0, 1)")?;
         in_range((0.0..1.0).contains(&self.beta2), "beta2", self.beta2, "[0, 1)")?;
         in_range((0.0..f64::INFINITY).contains(&self.epsilon), "epsilon", self.epsilon, "[0, inf)")?;
         self.weight_decay.validate()
-    }
-
-    fn learning_rate(&self) -> f64 {
-        self.learning_rate
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.learning_rate = learning_rate;
-    }
-
-    fn momentum(&self) -> Option<f64> {
-        Some(self.beta1)
-    }
-
-    fn set_momentum(&mut self, momentum: f64) {
-        self.beta1 = momentum;
-    }
-
-    fn groups(&self) -> &[Group] {
-        &self.groups
-    }
-
-    fn gradients(&self) -> Gradients {
-        self.gradients
     }
 
     fn slots(&self) -> Vec<&'static str> {

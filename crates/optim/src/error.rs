@@ -36,7 +36,8 @@ pub enum Error {
         /// The requested operation.
         operation: &'static str,
     },
-    /// The weights changed outside the optimizer after its last update, probably by loading a checkpoint.
+    /// The weights changed outside the optimizer after its last update, probably by loading a checkpoint. A step, a swap to the evaluation
+    /// weights or saved state would mix the old weights with the new ones.
     #[error(
         "the weights of `{name}` were changed after the optimizer last saw them: call `adopt_weights` after loading weights, \
          or `accept_adjustment` after changing them by hand"
@@ -51,8 +52,8 @@ pub enum Error {
          (name, variable) pairs to save and load it"
     )]
     Unnamed,
-    /// Two parameters with the same name.
-    #[error("the parameter name `{name}` is given twice")]
+    /// Two parameters or buffers with the same name.
+    #[error("the name `{name}` is given twice")]
     DuplicateName {
         /// The name.
         name: String,

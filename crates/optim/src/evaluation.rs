@@ -10,7 +10,8 @@ use crate::{Optimizer, Result};
 /// If your functions have their own error type, use [`EvaluationWeights`], which needs no closure.
 ///
 /// # Errors
-/// Errors of `evaluate`; candle errors.
+/// [`Error::WeightsChanged`](crate::Error::WeightsChanged) for weights loaded without [`Optimizer::adopt_weights`]; errors of `evaluate`;
+/// candle errors.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -57,7 +58,7 @@ impl<'a> EvaluationWeights<'a> {
     /// Swaps in the evaluation weights of `optimizer`.
     ///
     /// # Errors
-    /// Candle errors.
+    /// [`Error::WeightsChanged`](crate::Error::WeightsChanged) for weights loaded without [`Optimizer::adopt_weights`]; candle errors.
     pub fn of(optimizer: &'a mut dyn Optimizer) -> Result<Self> {
         optimizer.swap_evaluation_weights()?;
         Ok(Self { optimizer, restored: false })

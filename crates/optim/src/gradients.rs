@@ -3,6 +3,7 @@
 use crate::error::in_range;
 use crate::kernel::{CHUNK, Preparation, vectorised};
 use crate::parameter::Parameter;
+use crate::ready::Ready;
 use crate::slices::Element;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Storage, Tensor};
@@ -54,12 +55,6 @@ pub enum Clip {
     /// Clamps every element to `[-limit, limit]`.
     #[doc(alias = "clip_grad_value_")]
     Value(f64),
-}
-
-/// A parameter's prepared gradient: contiguous, in the dtype of the update, with its own storage.
-pub(crate) struct Ready {
-    pub(crate) index: usize,
-    pub(crate) gradient: Tensor,
 }
 
 /// The processing that all gradients of a step go through.
@@ -136,8 +131,22 @@ impl Treatment {
                 gradient.broadcast_mul(&scale.to_device(gradient.device())?.to_dtype(gradient.dtype())?)?
             }
         };
-        Ok(if self.limit.is_finite() { scaled.clamp(-self.limit, self.limit)? } else { scaled })
+        if self.limit.is_finite() { clamped(&scaled, self.limit) } else { Ok(scaled) }
     }
+}
+
+/// Clamped to `[-limit, limit]`, written so that a NaN stays a NaN: `clamp` of a GPU makes it a number.
+fn clamped(tensor: &Tensor, limit: f64) -> Result<Tensor> {
+    let limits = (tensor.ones_like()? * limit)?;
+    let below = tensor.gt(&limits)?.where_cond(&limits, tensor)?;
+    let limits = limits.neg()?;
+    Ok(below.lt(&limits)?.where_cond(&limits, &below)?)
+}
+
+/// `min(scale, 1)`, written so that a NaN norm gives a NaN scale, as in PyTorch: nothing passes unclipped. `minimum` of a GPU would give 1.
+fn at_most_one(scale: &Tensor) -> Result<Tensor> {
+    let one = scale.ones_like()?;
+    Ok(scale.gt(&one)?.where_cond(&one, scale)?)
 }
 
 /// The squared norm: a number for gradients on the CPU, a scalar tensor for gradients on a device.
@@ -173,12 +182,12 @@ impl SumOfSquares {
         Ok(match &self.device {
             None => {
                 let scale = limit / (self.host.sqrt() + 1e-6);
-                // Written so that a NaN norm gives a NaN scale, as in PyTorch: nothing passes unclipped.
+                // As `at_most_one`.
                 Scale::Number(if scale > 1.0 { 1.0 } else { scale })
             }
             Some(sum) => {
                 let norm = (sum + self.host)?.sqrt()?;
-                Scale::Tensor(((norm + 1e-6)?.recip()? * limit)?.minimum(1f64)?)
+                Scale::Tensor(at_most_one(&((norm + 1e-6)?.recip()? * limit)?)?)
             }
         })
     }
@@ -235,5 +244,23 @@ fn with_elements(gradient: &Tensor, f: impl Fn(&[f32]) -> f64, d: impl Fn(&[f64]
     match f64::slice(storage) {
         Some(elements) => Ok(d(&elements[start..end])),
         None => Err(candle_core::Error::Msg("a prepared gradient is not f32 or f64".into()).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On the CPU, candle's own functions would keep the NaN too.
+    #[test]
+    fn tensors_are_limited_and_a_nan_stays_one() {
+        let tensor = Tensor::new(&[-3f64, -0.5, 0.5, 3.0, f64::NAN], &Device::Cpu).unwrap();
+        let check = |limited: Result<Tensor>, expected: [f64; 4]| {
+            let values = limited.unwrap().to_vec1::<f64>().unwrap();
+            assert_eq!(values[..4], expected);
+            assert!(values[4].is_nan(), "{values:?}");
+        };
+        check(clamped(&tensor, 1.0), [-1.0, -0.5, 0.5, 1.0]);
+        check(at_most_one(&tensor), [-3.0, -0.5, 0.5, 1.0]);
     }
 }

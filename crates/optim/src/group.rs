@@ -15,10 +15,12 @@ use crate::{Error, Result};
 /// ```
 /// use lookahead_optim::{Group, SgdConfig, WeightDecay};
 ///
-/// // No decay on biases and batch norm, and the classifier learns ten times as fast.
+/// // No decay on biases and batch norm, and the classifier learns ten times as fast: its bias is in both sets, so it comes first.
+/// let bias = Group { learning_rate_scale: 10.0, weight_decay_scale: 0.0, ..Group::named("fc.bias") };
+/// let classifier = Group { learning_rate_scale: 10.0, ..Group::named("fc.*") };
 /// let config = SgdConfig {
 ///     weight_decay: WeightDecay::L2(5e-4),
-///     groups: vec![Group::no_decay_on_vectors(), Group { learning_rate_scale: 10.0, ..Group::named("fc.*") }],
+///     groups: vec![bias, classifier, Group::no_decay_on_vectors()],
 ///     ..SgdConfig::default()
 /// };
 /// # let _ = config;
@@ -111,20 +113,21 @@ pub(crate) fn scales(groups: &[Group], parameters: &[Parameter]) -> Result<Vec<S
 
 /// Whether a pattern of [`Select::Name`] matches a name.
 pub(crate) fn selects(pattern: &str, name: &str) -> bool {
-    matches(pattern.as_bytes(), name.as_bytes())
+    let characters = |text: &str| text.chars().collect::<Vec<_>>();
+    matches(&characters(pattern), &characters(name))
 }
 
 /// Glob matching in O(pattern * text): on a mismatch, the last `*` takes one more character.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
+fn matches(pattern: &[char], text: &[char]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut retry = None;
     while t < text.len() {
         match pattern.get(p) {
-            Some(b'*') => {
+            Some('*') => {
                 retry = Some((p, t));
                 p += 1;
             }
-            Some(&c) if c == b'?' || c == text[t] => {
+            Some(&c) if c == '?' || c == text[t] => {
                 p += 1;
                 t += 1;
             }
@@ -138,12 +141,13 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
             },
         }
     }
-    pattern[p..].iter().all(|&c| c == b'*')
+    pattern[p..].iter().all(|&c| c == '*')
 }
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::*;
+    use candle_core::{Device, Var};
 
     #[test]
     fn patterns_match_whole_names() {
@@ -157,8 +161,26 @@ mod tests {
             ("?", "", false),
             ("a*b*c", "a1b2b3c", true),
             ("a*b*c", "a1b2b3", false),
+            ("?.weight", "é.weight", true),
         ] {
-            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} on {text}");
+            assert_eq!(selects(pattern, text), expected, "{pattern} on {text}");
         }
+    }
+
+    #[test]
+    fn the_first_group_that_matches_applies() {
+        let var = |dims: &[usize]| Var::zeros(dims, candle_core::DType::F32, &Device::Cpu).unwrap();
+        let named = [
+            ("conv.weight", var(&[2, 2])),
+            ("fc.bias", var(&[2])),
+            ("fc.weight", var(&[2, 2])),
+            ("norm.bias", var(&[2])),
+        ];
+        let classifier = Group { learning_rate_scale: 10.0, ..Group::named("fc.*") };
+        let bias = Group { weight_decay_scale: 0.0, select: Select::Name("fc.bias".into()), ..classifier.clone() };
+        let found =
+            scales(&[bias, classifier, Group::no_decay_on_vectors()], &Parameter::list(named).unwrap()).unwrap();
+        let found: Vec<_> = found.iter().map(|scales| (scales.learning_rate, scales.weight_decay)).collect();
+        assert_eq!(found, [(1.0, 1.0), (10.0, 0.0), (10.0, 1.0), (1.0, 0.0)]);
     }
 }

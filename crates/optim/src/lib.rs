@@ -36,6 +36,7 @@ mod optimizer;
 pub mod parameter;
 mod pull;
 mod radam;
+mod ready;
 mod reestimate;
 mod rmsprop;
 pub mod rule;

@@ -23,7 +23,7 @@ pub type NAdam = Fused<NAdamConfig>;
 /// | `learning_rate` | 2e-3 | step length | `[0, inf)` |
 /// | `beta1` | 0.9 | decay rate of the first moment; set by a momentum schedule | `[0, 1)` |
 /// | `beta2` | 0.999 | decay rate of the second moment | `[0, 1)` |
-/// | `epsilon` | 1e-8 | added to the square root | `[0, inf)` |
+/// | `epsilon` | 1e-8 | added to the square root; at 0, a weight whose gradient was always 0 becomes NaN | `[0, inf)` |
 /// | `momentum_decay` | 4e-3 | how fast `mu` rises from `beta1` / 2 to `beta1` | `[0, inf)` |
 /// | `weight_decay` | `None` | [`WeightDecay`] | |
 /// | `groups`, `gradients` | none | as in [`SgdConfig`](crate::SgdConfig) | |

@@ -2,7 +2,7 @@
 
 use crate::error::in_range;
 use crate::group::Group;
-use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings};
+use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings, from_learning_rate, usual_fields};
 use crate::{Gradients, Result, WeightDecay};
 
 /// RMSProp, plain, centred and with momentum; see [`RmsPropConfig`].
@@ -24,7 +24,7 @@ pub type RmsProp = Fused<RmsPropConfig>;
 /// | --- | --- | --- | --- |
 /// | `learning_rate` | 1e-2 | step length | `[0, inf)` |
 /// | `smoothing` | 0.99 | decay rate of the averages (PyTorch's `alpha`) | `[0, 1)` |
-/// | `epsilon` | 1e-8 | added to the square root (TensorFlow adds it inside the root) | `[0, inf)` |
+/// | `epsilon` | 1e-8 | added to the square root (TensorFlow adds it inside the root); at 0, a weight whose gradient was always 0 becomes NaN | `[0, inf)` |
 /// | `momentum` | `None` | `None` has no buffer and cannot be scheduled | `[0, 1)` |
 /// | `centered` | false | divide by the standard deviation | |
 /// | `weight_decay` | `None` | [`WeightDecay`] | |
@@ -86,12 +86,7 @@ impl Default for RmsPropConfig {
     }
 }
 
-/// The defaults with this learning rate.
-impl From<f64> for RmsPropConfig {
-    fn from(learning_rate: f64) -> Self {
-        Self { learning_rate, ..Self::default() }
-    }
-}
+from_learning_rate!(RmsPropConfig);
 
 /// One RMSProp update of one parameter; public because it is an associated type of [`Rule`].
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +105,8 @@ impl Rule for RmsPropConfig {
     const NAME: &'static str = "rmsprop";
     type Update = RmsPropUpdate;
 
+    usual_fields!();
+
     fn validate(&self) -> Result<()> {
         in_range((0.0..1.0).contains(&self.smoothing), "smoothing", self.smoothing, "[0, 1)")?;
         in_range((0.0..f64::INFINITY).contains(&self.epsilon), "epsilon", self.epsilon, "[0, inf)")?;
@@ -119,28 +116,12 @@ impl Rule for RmsPropConfig {
         self.weight_decay.validate()
     }
 
-    fn learning_rate(&self) -> f64 {
-        self.learning_rate
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.learning_rate = learning_rate;
-    }
-
     fn momentum(&self) -> Option<f64> {
         self.momentum
     }
 
     fn set_momentum(&mut self, momentum: f64) {
         self.momentum = Some(momentum);
-    }
-
-    fn groups(&self) -> &[Group] {
-        &self.groups
-    }
-
-    fn gradients(&self) -> Gradients {
-        self.gradients
     }
 
     fn slots(&self) -> Vec<&'static str> {

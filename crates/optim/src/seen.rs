@@ -17,9 +17,14 @@ impl Seen {
         self.0.store(look(var).unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// Makes the next check report no change.
-    pub(crate) fn forget(&self) {
-        self.0.store(0, Ordering::Relaxed);
+    /// Takes the record away, so that the next check reports no change.
+    pub(crate) fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+
+    /// Puts back a record that was [taken](Self::take).
+    pub(crate) fn put(&self, record: u64) {
+        self.0.store(record, Ordering::Relaxed);
     }
 
     /// Whether `var` changed since it was recorded.

@@ -2,7 +2,7 @@
 
 use crate::error::in_range;
 use crate::group::Group;
-use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings};
+use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings, from_learning_rate, usual_fields};
 use crate::{Gradients, Result, WeightDecay};
 
 /// Stochastic gradient descent with momentum; see [`SgdConfig`].
@@ -81,12 +81,7 @@ impl Default for SgdConfig {
     }
 }
 
-/// The defaults with this learning rate.
-impl From<f64> for SgdConfig {
-    fn from(learning_rate: f64) -> Self {
-        Self { learning_rate, ..Self::default() }
-    }
-}
+from_learning_rate!(SgdConfig);
 
 /// Momentum of [`Sgd`], in `[0, 1)`.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -140,6 +135,8 @@ impl Rule for SgdConfig {
     const NAME: &'static str = "sgd";
     type Update = SgdUpdate;
 
+    usual_fields!();
+
     fn validate(&self) -> Result<()> {
         let (momentum, dampening) = match self.momentum {
             Momentum::None => (0.0, 0.0),
@@ -149,14 +146,6 @@ impl Rule for SgdConfig {
         in_range((0.0..1.0).contains(&momentum), "momentum", momentum, "[0, 1)")?;
         in_range((0.0..=1.0).contains(&dampening), "dampening", dampening, "[0, 1]")?;
         self.weight_decay.validate()
-    }
-
-    fn learning_rate(&self) -> f64 {
-        self.learning_rate
-    }
-
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.learning_rate = learning_rate;
     }
 
     fn momentum(&self) -> Option<f64> {
@@ -171,14 +160,6 @@ impl Rule for SgdConfig {
             Momentum::None => {}
             Momentum::Classical { momentum, .. } | Momentum::Nesterov { momentum } => *momentum = value,
         }
-    }
-
-    fn groups(&self) -> &[Group] {
-        &self.groups
-    }
-
-    fn gradients(&self) -> Gradients {
-        self.gradients
     }
 
     fn slots(&self) -> Vec<&'static str> {

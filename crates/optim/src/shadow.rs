@@ -17,19 +17,35 @@ pub(crate) struct Shadow {
     pub(crate) values: Vec<Var>,
     /// Which parameters had a gradient since the two were last equal. The others are still equal and are skipped.
     pub(crate) moved: Vec<bool>,
+    /// Which parameters only the optimizer may change: those that `moved` in the last step, before the first step all. The others may be
+    /// running statistics listed by mistake, which change all the time.
+    watched: Vec<bool>,
 }
 
 impl Shadow {
     pub(crate) fn new(name: &'static str, parameters: &[Parameter]) -> Result<Self> {
         let copy = |p: &Parameter| Ok(Var::from_tensor(&p.weights().as_detached_tensor())?);
         let values = parameters.iter().map(copy).collect::<Result<Vec<_>>>()?;
-        let moved = vec![false; values.len()];
-        Ok(Self { name, values, moved })
+        let (moved, watched) = (vec![false; values.len()], vec![true; values.len()]);
+        Ok(Self { name, values, moved, watched })
     }
 
     /// `moved` after a step with these gradients.
     pub(crate) fn moved_by(&self, grads: &GradStore, parameters: &[Parameter]) -> Vec<bool> {
         self.moved.iter().zip(parameters).map(|(moved, p)| *moved || grads.get(p.var()).is_some()).collect()
+    }
+
+    /// Records a step after which the parameters in `moved` differ from the copy, unless a pull made them `equal` to it again.
+    pub(crate) fn stepped(&mut self, moved: Vec<bool>, equal: bool) {
+        self.moved = if equal { vec![false; moved.len()] } else { moved.clone() };
+        self.watched = moved;
+    }
+
+    /// # Errors
+    /// [`Error::WeightsChanged`](crate::Error::WeightsChanged): the copy belongs to other weights than those in the variables.
+    pub(crate) fn check_unchanged(&self, parameters: &[Parameter]) -> Result<()> {
+        let watched = parameters.iter().zip(&self.watched).filter(|(_, watched)| **watched);
+        watched.map(|(parameter, _)| parameter).try_for_each(Parameter::check_unchanged)
     }
 
     /// A pull towards the weights, for the parameters in `moved`.
@@ -50,6 +66,7 @@ impl Shadow {
             value.set(&parameter.weights().as_detached_tensor())?;
         }
         self.moved.fill(false);
+        self.watched.fill(true);
         Ok(())
     }
 
@@ -63,7 +80,8 @@ impl Shadow {
 
     /// Reads what [`save`](Self::save) wrote into a new copy: nothing changes if something is missing.
     pub(crate) fn saved(&self, parameters: &[Parameter], state: &State) -> Result<Self> {
-        let mut saved = Self { name: self.name, values: Vec::new(), moved: Vec::new() };
+        let watched = vec![true; parameters.len()];
+        let mut saved = Self { name: self.name, values: Vec::new(), moved: Vec::new(), watched };
         for (parameter, value) in parameters.iter().zip(&self.values) {
             let tensor = state.tensor(&format!("{}.{}", self.name, parameter.name()))?;
             saved.values.push(Var::from_tensor(&tensor.to_device(value.device())?.detach())?);

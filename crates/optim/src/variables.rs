@@ -7,9 +7,9 @@ use candle_nn::VarMap;
 ///
 /// | from | names |
 /// | --- | --- |
-/// | `&VarMap` | the map's; running statistics of batch norm are left out ([`trainable`]) |
+/// | `&VarMap` | the map's; running statistics of batch norm, and variables that are not floating-point, are left out ([`trainable`]) |
 /// | `Vec<(String, Var)>`, `[(&str, Var); N]` | as given |
-/// | `Vec<Var>` | none; variables that are not floating-point are skipped, as candle's own optimizers do |
+/// | `Vec<Var>`, `[Var; N]` | none; variables that are not floating-point are skipped, as candle's own optimizers do |
 ///
 /// An optimizer of unnamed variables trains like any other, but its state cannot be saved ([`Error::Unnamed`](crate::Error::Unnamed)): the
 /// next process might list the variables in another order, as `VarMap::all_vars` does.
@@ -24,7 +24,7 @@ use candle_nn::VarMap;
 /// let by_map = Sgd::new(&vars, 0.1)?;
 /// let w = Var::zeros(2, DType::F32, &Device::Cpu)?;
 /// let by_name = Sgd::new([("w", w.clone())], 0.1)?;
-/// let unnamed = Sgd::new(vec![w], 0.1)?;
+/// let unnamed = Sgd::new([w], 0.1)?;
 /// # Ok::<(), lookahead_optim::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -59,10 +59,16 @@ impl From<Vec<Var>> for Variables {
     }
 }
 
+impl<const N: usize> From<[Var; N]> for Variables {
+    fn from(vars: [Var; N]) -> Self {
+        Vec::from(vars).into()
+    }
+}
+
 /// The trainable variables of a `VarMap`, sorted by name.
 ///
 /// `VarMap::all_vars` has no fixed order and includes the running statistics of batch norm, which are buffers. This list omits every name
-/// whose last part is `running_mean` or `running_var`.
+/// whose last part is `running_mean` or `running_var`, and variables that are not floating-point, such as a step counter.
 ///
 /// ```
 /// use candle_core::{DType, Device};
@@ -76,7 +82,9 @@ impl From<Vec<Var>> for Variables {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn trainable(vars: &VarMap) -> Vec<(String, Var)> {
-    sorted(vars, |name| !is_running_statistic(name))
+    let mut list = sorted(vars, |name| !is_running_statistic(name));
+    list.retain(|(_, var)| var.dtype().is_float());
+    list
 }
 
 /// The running statistics of batch norm in a `VarMap`, sorted by name: the buffers of

@@ -5,8 +5,8 @@ mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
 use lookahead_optim::{
-    Average, Averaged, Error, Lookahead, LookaheadConfig, Momentum, Optimizer, Sgd, SgdConfig, State,
-    with_evaluation_weights,
+    Average, Averaged, Error, Lookahead, LookaheadConfig, Momentum, Optimizer, ScheduleFreeSgd, Sgd, SgdConfig, State,
+    load_checkpoint, save_checkpoint, with_evaluation_weights,
 };
 use support::{gradients, scalar, values};
 
@@ -176,5 +176,71 @@ fn weights_are_taken_over_only_while_the_fast_ones_are_in_place() {
             assert!(matches!(refused, Err(Error::EvaluationWeightsInPlace { .. })));
         }
         optimizer.swap_evaluation_weights().unwrap();
+    }
+}
+
+/// The natural order: load, validate, save, go on. None of it may mix the loaded weights with the old slow weights, averages or masters.
+#[test]
+fn loaded_weights_are_noticed_by_an_evaluation_and_by_saved_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    for dtype in [DType::F32, DType::F64, DType::BF16, DType::F16] {
+        let half = matches!(dtype, DType::BF16 | DType::F16);
+        let schedule_free: Build = |w| Box::new(ScheduleFreeSgd::new([("w", w.clone())], 0.5).unwrap());
+        for (kind, build, minds) in every_kind().into_iter().chain([("schedule-free", schedule_free, false)]) {
+            // Right after building, in mid-cycle, and right after a sync.
+            for before in [0, 2, 5] {
+                let w = weight(dtype);
+                let mut optimizer = build(&w);
+                for _ in 0..before {
+                    step(&mut optimizer, &w).unwrap();
+                }
+                optimizer.state().unwrap();
+                load(&w, 32.0);
+                if !(minds || half) {
+                    save_checkpoint(&path, &optimizer, &[], &[]).unwrap();
+                    continue;
+                }
+                let what = format!("{kind} {dtype:?} after {before} steps");
+                // SGD has no evaluation weights, and before the first step there is no average: the weights themselves are evaluated.
+                let swaps = if kind == "averaged" { before > 0 } else { kind != "sgd" };
+                let seen = with_evaluation_weights(&mut optimizer, || Ok(values(&w)));
+                assert_eq!(matches!(seen, Err(Error::WeightsChanged { .. })), swaps, "{what}");
+                for refused in [optimizer.state().map(drop), save_checkpoint(&path, &optimizer, &[], &[])] {
+                    assert!(matches!(refused, Err(Error::WeightsChanged { .. })), "{what}");
+                }
+                // Still noticed by the step, and nothing changed.
+                assert!(matches!(step(&mut optimizer, &w), Err(Error::WeightsChanged { .. })), "{what}");
+                assert_eq!(values(&w), [32.0; 2], "{what}");
+
+                optimizer.adopt_weights().unwrap();
+                save_checkpoint(&path, &optimizer, &[], &[]).unwrap();
+                let resumed = weight(dtype);
+                let mut second = build(&resumed);
+                load_checkpoint(&path, &mut second, &[]).unwrap();
+                step(&mut optimizer, &w).unwrap();
+                step(&mut second, &resumed).unwrap();
+                assert_eq!(values(&resumed), values(&w), "{what}");
+            }
+        }
+    }
+}
+
+/// Running statistics listed by mistake change at every forward pass: no reason to refuse an evaluation or a checkpoint.
+#[test]
+fn statistics_listed_by_mistake_are_nobodys_changed_weights() {
+    for dtype in [DType::F32, DType::BF16] {
+        let (w, mean) = (weight(dtype), weight(dtype));
+        let named = [("norm.weight", w.clone()), ("norm.mean", mean.clone())];
+        let sgd = Sgd::new(named, SgdConfig { momentum: Momentum::classical(0.5), ..SgdConfig::default() }).unwrap();
+        let mut optimizer =
+            Lookahead::new(sgd, LookaheadConfig { sync_period: 2.into(), ..LookaheadConfig::default() }).unwrap();
+        for value in [1.0, 2.0, 3.0, 4.0] {
+            load(&mean, value);
+            step(&mut optimizer, &w).unwrap();
+            load(&mean, -value);
+            optimizer.state().unwrap();
+            assert_eq!(optimizer.with_slow_weights(|| Ok(values(&mean))).unwrap(), [-value; 2]);
+        }
     }
 }

@@ -170,7 +170,7 @@ fn groups_scale_rates_and_decay_and_a_misspelt_pattern_is_refused() {
 fn lists_with_a_name_or_a_variable_twice_or_integers_are_refused() {
     let build = |named| Sgd::new(named, SgdConfig::default()).unwrap_err().to_string();
     let (a, b) = (var(&[1.0]), var(&[1.0]));
-    assert_eq!(build(vec![("x".into(), a.clone()), ("x".into(), b)]), "the parameter name `x` is given twice");
+    assert_eq!(build(vec![("x".into(), a.clone()), ("x".into(), b)]), "the name `x` is given twice");
     assert_eq!(
         build(vec![("y".into(), a.clone()), ("x".into(), a)]),
         "`x` and `y` are the same variable: list a shared weight once"

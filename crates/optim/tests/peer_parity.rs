@@ -16,8 +16,8 @@ use lookahead_optim::{
     AdadeltaConfig, AdagradConfig, AdamWConfig, AdamaxConfig, LionConfig, Muon, MuonConfig, NAdamConfig, Optimizer,
     RAdamConfig, ScheduleFreeAdamWConfig, ScheduleFreeSgdConfig, WeightDecay,
 };
-use support::moving_quadratic::{LR, Named, RECORDED, fixture, run, worst_error};
-use support::{Numbers, bits, gradient_of, values};
+use support::moving_quadratic::{LR, Named, RECORDED, fixture, run};
+use support::{Numbers, bits, gradient_of, values, worst_error};
 
 const DECAY: f64 = 0.1;
 
@@ -133,6 +133,8 @@ fn optimizers_take_the_steps_of_pytorch_and_of_their_authors_packages() {
             tolerance = 5e-2;
         }
         let expected = fixture[key].to_dtype(DType::F64).unwrap().to_vec2::<f64>().unwrap();
+        let rows = if case.starts_with("schedule-free") { 2 * RECORDED.len() } else { RECORDED.len() };
+        assert_eq!(expected.len(), rows, "{case}");
         let [trained, evaluated] = run(case, build, dtype, &fixture);
         for (what, found, expected) in
             [("trained", &trained, &expected[..5]), ("evaluated", &evaluated, &expected[5..])]
@@ -226,6 +228,8 @@ fn schedules_without_length_or_with_parts_that_overlap() {
     assert!((stable(0, 4, 8, Decay::Cosine).at(6) - 0.625).abs() < 1e-15);
     assert_eq!([0, 1].map(|step| stable(0, 0, 0, Decay::Linear).at(step)), [0.25, 0.25]);
     assert_eq!(WarmUpCosine { initial: 0.0, peak: 1.0, last: 0.5, warm_up: 0, steps: 0 }.at(0), 0.5);
+    let cut = WarmUpCosine { initial: 0.0, peak: 1.0, last: 0.5, warm_up: 100, steps: 50 };
+    assert_eq!([25, 50, 80, 500].map(|step| cut.at(step)), [0.25, 0.5, 0.5, 0.5]);
     assert_eq!(Polynomial { initial: 1.0, last: 0.5, power: 2.0, steps: 0 }.at(0), 0.5);
     let restarts = |first_cycle, growth, cycles| CosineRestarts { peak: 1.0, last: 0.5, first_cycle, growth, cycles };
     assert_eq!([restarts(0, 1, 3), restarts(0, 2, 3), restarts(5, 1, 0)].map(|s| s.at(2)), [0.5; 3]);

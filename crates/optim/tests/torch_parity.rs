@@ -12,8 +12,8 @@ use lookahead_optim::{
     AdamW, AdamWConfig, Clip, Gradients, Group, Momentum, Optimizer, RmsProp, RmsPropConfig, Sgd, SgdConfig,
     WeightDecay,
 };
-use support::moving_quadratic::{LR, Named, RECORDED, fixture, run, worst_error};
-use support::values;
+use support::moving_quadratic::{LR, Named, RECORDED, fixture, run};
+use support::{values, worst_error};
 
 fn sgd(p: Named, config: SgdConfig) -> Box<dyn Optimizer> {
     Box::new(Sgd::new(p, SgdConfig { learning_rate: LR, ..config }).unwrap())
@@ -85,6 +85,7 @@ fn optimizers_take_pytorch_s_steps() {
         let (case, dtype) = key.split_once('.').unwrap();
         let (dtype, tolerance) = if dtype == "float64" { (DType::F64, 1e-10) } else { (DType::F32, 1e-5) };
         let expected = fixture[key].to_dtype(DType::F64).unwrap().to_vec2::<f64>().unwrap();
+        assert_eq!(expected.len(), RECORDED.len(), "{case}");
         for ((found, expected), step) in run(case, build, dtype, &fixture)[0].iter().zip(&expected).zip(RECORDED) {
             let error = worst_error(found, expected);
             assert!(error < tolerance, "{case} in {dtype:?} at step {step}: relative error {error:.1e}");
@@ -145,4 +146,10 @@ fn the_published_values_of_one_cycle() {
         assert!((0..4000).all(|step| cycle.at(step) <= 0.1));
         assert!((cycle.at(3999) - last).abs() < 0.005 * last, "{:e}", cycle.at(3999));
     }
+}
+
+#[test]
+#[should_panic(expected = "not finite")]
+fn numbers_that_are_none_agree_with_nothing() {
+    worst_error(&[f64::NAN; 2], &[1.0; 2]);
 }

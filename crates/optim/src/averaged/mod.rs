@@ -71,7 +71,8 @@ impl<O: Optimizer> Averaged<O> {
     /// panic. [`EvaluationWeights`](crate::evaluation::EvaluationWeights) does the same without a closure.
     ///
     /// # Errors
-    /// Errors of `evaluate`; candle errors.
+    /// [`Error::WeightsChanged`] for weights loaded without [`adopt_weights`](Optimizer::adopt_weights); errors of `evaluate`; candle
+    /// errors.
     pub fn with_average<T>(&mut self, evaluate: impl FnOnce() -> Result<T>) -> Result<T> {
         with_evaluation_weights(self, evaluate)
     }
@@ -91,7 +92,7 @@ impl<O: Optimizer> Averaged<O> {
             }
         }
         self.inner.parameters().iter().for_each(Parameter::look);
-        self.values.moved = moved;
+        self.values.stepped(moved, false);
         self.steps += 1;
         Ok(())
     }
@@ -143,6 +144,7 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
 
     fn state(&self) -> Result<State> {
         self.check_weights_in_place("save the state")?;
+        self.values.check_unchanged(self.inner.parameters())?;
         let mut state = State::new("averaged").with_inner(self.inner.state()?);
         state.settings_mut().set("average", format!("{:?}", self.average));
         state.count("steps", self.steps);
@@ -151,7 +153,7 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
-        state.check_fits(&self.state()?)?;
+        state.check_fits(&Parameter::unchecked(self.inner.parameters(), || self.state())?)?;
         let steps = state.steps("steps")? as usize;
         let values = self.values.saved(self.inner.parameters(), state)?;
         self.inner.load_state(&state.inner())?;
@@ -172,6 +174,9 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
     fn swap_evaluation_weights(&mut self) -> Result<()> {
         if !self.average.has_begun(self.steps) {
             return self.inner.swap_evaluation_weights();
+        }
+        if !self.average_in_place {
+            self.values.check_unchanged(self.inner.parameters())?;
         }
         self.values.swap(self.inner.parameters())?;
         self.average_in_place = !self.average_in_place;

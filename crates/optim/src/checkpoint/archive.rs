@@ -48,7 +48,8 @@ impl Archive {
             .ok_or_else(|| format("its metadata is damaged: a line has no value".into()))?;
         match lines.get("format").map(String::as_str) {
             Some(FORMAT) => {}
-            other => return Err(format(format!("has format {other:?}; this version reads {FORMAT}"))),
+            Some(other) => return Err(format(format!("has format {other}, but this version reads {FORMAT}"))),
+            None => return Err(format("its metadata is damaged: it names no format".into())),
         }
         let tensors = candle_core::safetensors::load_buffer(&bytes, device)?.into_iter().collect();
         Ok(Self { tensors, lines })

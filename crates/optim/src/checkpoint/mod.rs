@@ -20,7 +20,8 @@ use std::path::Path;
 /// file is written under a temporary name next to `path`, then renamed. Equal contents give equal bytes.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Format`], [`Error::EvaluationWeightsInPlace`]; [`Error::Unnamed`] for variables without names.
+/// [`Error::Io`], [`Error::Format`], [`Error::EvaluationWeightsInPlace`]; [`Error::WeightsChanged`] as [`Optimizer::state`];
+/// [`Error::Unnamed`] for variables without names; [`Error::DuplicateName`] for two buffers of one name.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -56,7 +57,7 @@ pub fn save_checkpoint(
     for parameter in optimizer.parameters() {
         archive.tensors.insert(format!("weights.{}", parameter.name()), parameter.var().as_detached_tensor());
     }
-    for (name, var) in buffers {
+    for (name, var) in by_name(buffers.iter().cloned())? {
         archive.tensors.insert(format!("buffers.{name}"), var.as_detached_tensor());
     }
     archive.lines.extend(extra.iter().map(|(key, value)| (format!("extra.{key}"), value.clone())));
@@ -68,7 +69,7 @@ pub fn save_checkpoint(
 /// Training continues with the same bits as if it had never stopped. All or nothing: everything is checked before anything is written.
 ///
 /// # Errors
-/// The first mismatch, by name; [`Error::Io`], [`Error::Format`], [`Error::Unnamed`].
+/// The first mismatch, by name; [`Error::Io`], [`Error::Format`], [`Error::Unnamed`], [`Error::DuplicateName`].
 pub fn load_checkpoint(
     path: impl AsRef<Path>,
     optimizer: &mut dyn Optimizer,
@@ -80,13 +81,13 @@ pub fn load_checkpoint(
     for parameter in optimizer.parameters() {
         targets.insert(format!("weights.{}", parameter.name()), parameter.var().clone());
     }
-    for (name, var) in buffers {
-        targets.insert(format!("buffers.{name}"), var.clone());
+    for (name, var) in by_name(buffers.iter().cloned())? {
+        targets.insert(format!("buffers.{name}"), var);
     }
     let saved = archive.tensors.iter().filter(|(key, _)| !key.starts_with("state.")).collect::<BTreeMap<_, _>>();
     let state = State::of_archive(&archive);
     // Check the settings first: they describe a different optimizer or network better than a missing tensor does.
-    state.check_fits(&optimizer.state()?)?;
+    state.check_fits(&Parameter::unchecked(optimizer.parameters(), || optimizer.state())?)?;
     for key in saved.keys().copied().chain(targets.keys()).collect::<BTreeSet<_>>() {
         match (saved.get(key), targets.get(key)) {
             (Some(tensor), Some(var)) if (tensor.dims(), tensor.dtype()) != (var.dims(), var.dtype()) => {
@@ -104,6 +105,17 @@ pub fn load_checkpoint(
     }
     optimizer.parameters().iter().for_each(Parameter::look);
     Ok(under("extra.", &archive.lines))
+}
+
+/// The variables by name: of two with one name, a file could hold only one.
+fn by_name(named: impl IntoIterator<Item = (String, Var)>) -> Result<BTreeMap<String, Var>> {
+    let mut vars = BTreeMap::new();
+    for (name, var) in named {
+        if vars.insert(name.clone(), var).is_some() {
+            return Err(Error::DuplicateName { name });
+        }
+    }
+    Ok(vars)
 }
 
 fn check_named(optimizer: &dyn Optimizer) -> Result<()> {

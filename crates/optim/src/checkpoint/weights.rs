@@ -1,11 +1,11 @@
 //! Plain weight files, as candle's `VarMap` reads and writes them.
 
 use super::archive::replace;
+use super::{by_name, check_named};
 use crate::evaluation::EvaluationWeights;
-use crate::parameter::Parameter;
 use crate::{Error, Optimizer, Result};
 use candle_core::{Device, Tensor, Var};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Writes the evaluation weights (slow weights, averages, or else the weights themselves) and `buffers` to a safetensors file under their
@@ -14,7 +14,8 @@ use std::path::Path;
 /// To save the fast weights, write the variables themselves, as `VarMap::save` does.
 ///
 /// # Errors
-/// [`Error::Unnamed`], [`Error::DuplicateName`], [`Error::Io`], [`Error::Format`]; candle errors.
+/// [`Error::Unnamed`], [`Error::DuplicateName`], [`Error::WeightsChanged`] as at an evaluation, [`Error::Io`], [`Error::Format`]; candle
+/// errors.
 ///
 /// ```
 /// use candle_core::{DType, Device};
@@ -35,17 +36,11 @@ use std::path::Path;
 /// # Ok::<(), lookahead_optim::Error>(())
 /// ```
 pub fn export_weights(path: impl AsRef<Path>, optimizer: &mut dyn Optimizer, buffers: &[(String, Var)]) -> Result<()> {
-    super::check_named(optimizer)?;
-    let named: Vec<(String, Var)> =
-        optimizer.parameters().iter().map(|p| (p.name().to_owned(), p.var().clone())).chain(buffers.to_vec()).collect();
+    check_named(optimizer)?;
+    let named = by_name(weights_and(buffers, optimizer))?;
     let weights = EvaluationWeights::of(optimizer)?;
-    let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
-    for (name, var) in named {
-        let copy = var.as_detached_tensor().copy()?;
-        if tensors.insert(name.clone(), copy).is_some() {
-            return Err(Error::DuplicateName { name });
-        }
-    }
+    let copy = |(name, var): (String, Var)| Ok((name, var.as_detached_tensor().copy()?));
+    let tensors: BTreeMap<String, Tensor> = named.into_iter().map(copy).collect::<Result<_>>()?;
     weights.restore()?;
     let path = path.as_ref();
     let bytes = safetensors::serialize(&tensors, None)
@@ -59,32 +54,40 @@ pub fn export_weights(path: impl AsRef<Path>, optimizer: &mut dyn Optimizer, buf
 /// All or nothing: names and shapes are checked before anything is written. Returns the names of the other tensors in the file.
 ///
 /// # Errors
-/// [`Error::StateMissing`], [`Error::StateTensor`], [`Error::Unnamed`], [`Error::Format`], [`Error::Io`]; candle errors.
+/// [`Error::StateMissing`], [`Error::StateTensor`], [`Error::EvaluationWeightsInPlace`], [`Error::Unnamed`], [`Error::DuplicateName`],
+/// [`Error::Format`], [`Error::Io`]; candle errors.
 pub fn import_weights(
     path: impl AsRef<Path>,
     optimizer: &mut dyn Optimizer,
     buffers: &[(String, Var)],
 ) -> Result<Vec<String>> {
-    super::check_named(optimizer)?;
+    check_named(optimizer)?;
     let path = path.as_ref();
     let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
     let saved = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
         .map_err(|error| Error::Format { path: path.to_path_buf(), reason: error.to_string() })?;
-    let parameters = optimizer.parameters().iter().map(|p: &Parameter| (p.name().to_owned(), p.var().clone()));
-    let targets: Vec<(String, Var)> = parameters.chain(buffers.to_vec()).collect();
+    let targets = by_name(weights_and(buffers, optimizer))?;
+    let mut converted = Vec::with_capacity(targets.len());
     for (name, var) in &targets {
         let tensor = saved.get(name).ok_or_else(|| Error::StateMissing { key: name.clone() })?;
         if tensor.dims() != var.dims() {
             let text = |t: &Tensor| format!("{:?} {:?}", t.dims(), t.dtype());
             return Err(Error::StateTensor { key: name.clone(), saved: text(tensor), here: text(var) });
         }
+        converted.push((var, tensor.to_device(var.device())?.to_dtype(var.dtype())?));
     }
-    for (name, var) in &targets {
-        var.set(&saved[name].to_device(var.device())?.to_dtype(var.dtype())?)?;
+    // Before anything is written: it refuses while the evaluation weights are swapped in.
+    optimizer.adopt_weights()?;
+    for (var, tensor) in converted {
+        var.set(&tensor)?;
     }
     optimizer.adopt_weights()?;
-    let known: BTreeSet<&String> = targets.iter().map(|(name, _)| name).collect();
-    let mut rest: Vec<String> = saved.keys().filter(|name| !known.contains(name)).cloned().collect();
+    let mut rest: Vec<String> = saved.keys().filter(|name| !targets.contains_key(*name)).cloned().collect();
     rest.sort();
     Ok(rest)
+}
+
+fn weights_and(buffers: &[(String, Var)], optimizer: &dyn Optimizer) -> Vec<(String, Var)> {
+    let weights = optimizer.parameters().iter().map(|p| (p.name().to_owned(), p.var().clone()));
+    weights.chain(buffers.iter().cloned()).collect()
 }

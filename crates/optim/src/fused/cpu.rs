@@ -2,9 +2,10 @@
 
 use super::Fused;
 use crate::Result;
-use crate::gradients::{Ready, Treatment};
+use crate::gradients::Treatment;
 use crate::kernel::{self, Rate, Work};
 use crate::pull::{Pull, TENSORS_AT_ONCE};
+use crate::ready::Ready;
 use crate::rule::{MAX_SLOTS, Rule};
 use crate::slices::{Element, with_slices_mut};
 use candle_core::{Storage, Tensor};

@@ -2,8 +2,9 @@
 
 use super::Fused;
 use crate::Result;
-use crate::gradients::{Ready, Treatment};
+use crate::gradients::Treatment;
 use crate::pull::Pull;
+use crate::ready::Ready;
 use crate::rule::Rule;
 use candle_core::DType;
 

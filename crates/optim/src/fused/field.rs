@@ -72,10 +72,26 @@ impl Number for Field {
     fn sqrt(self) -> Self {
         self.map(Tensor::sqrt)
     }
+    /// As the loop's: of a NaN and a number, candle's `maximum` gives one or the other, by the device.
     fn maximum(self, other: Self) -> Self {
-        self.zip(other, |a, b| a.maximum(b))
+        self.zip(other, |a, b| a.gt(b)?.where_cond(a, b))
     }
     fn signum(self) -> Self {
         self.map(Tensor::sign)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn the_larger_of_a_nan_and_a_number_is_the_loop_s() {
+        let (a, b) = ([f64::NAN, 1.0, 2.0, 1.0], [1.0, f64::NAN, 1.0, 2.0]);
+        let field = |values: [f64; 4]| Field::new(Tensor::new(&values, &Device::Cpu).unwrap());
+        let found = field(a).maximum(field(b)).into_tensor().unwrap().to_vec1::<f64>().unwrap();
+        let expected: Vec<f64> = a.iter().zip(b).map(|(a, b)| Number::maximum(*a, b)).collect();
+        assert_eq!(format!("{found:?}"), format!("{expected:?}"));
     }
 }

@@ -11,10 +11,10 @@ mod tests;
 
 use crate::away::Away;
 use crate::error::in_range;
-use crate::gradients::Ready;
 use crate::group::{Scales, scales};
 use crate::parameter::Parameter;
 use crate::pull::{Pull, pull_pairs};
+use crate::ready::{Ready, ready};
 use crate::rule::{Clock, MAX_SLOTS, Rule};
 use crate::variables::Variables;
 use crate::{Error, Optimizer, Result, State};
@@ -97,7 +97,11 @@ impl<R: Rule> Fused<R> {
     fn run(&mut self, grads: &GradStore, pull: Option<&Pull<'_>>) -> Result<()> {
         self.away.check("take a step")?;
         check_learning_rate(self.rule.learning_rate())?;
-        let ready = self.ready(grads)?;
+        let mut ready = ready(&self.parameters, grads)?;
+        // A gradient may be a view of a variable, which the fused loop locks for writing.
+        for r in ready.iter_mut().filter(|r| self.addresses.contains(&storage_address(&r.gradient))) {
+            r.gradient = r.gradient.copy()?;
+        }
         let treatment = self.rule.gradients().treat(&ready, &self.parameters)?;
         let mut on_cpu: [Vec<&Ready>; 2] = [Vec::new(), Vec::new()];
         let mut elsewhere = Vec::new();
@@ -133,31 +137,13 @@ impl<R: Rule> Fused<R> {
         Ok(())
     }
 
-    /// Gradients of the parameters that have one, in parameter order.
-    fn ready(&self, grads: &GradStore) -> Result<Vec<Ready>> {
-        let mut ready = Vec::with_capacity(self.parameters.len());
-        for (index, parameter) in self.parameters.iter().enumerate() {
-            let Some(gradient) = grads.get(parameter.var()) else { continue };
-            if gradient.dims() != parameter.var().dims() {
-                return Err(Error::GradientShape {
-                    name: parameter.name().to_string(),
-                    expected: parameter.var().dims().to_vec(),
-                    found: gradient.dims().to_vec(),
-                });
-            }
-            // Without a master copy, changed weights are simply the new starting point.
-            if parameter.master().is_some() {
-                parameter.check_unchanged()?;
-            }
-            let w = parameter.weights();
-            let mut gradient = gradient.detach().to_dtype(w.dtype())?.contiguous()?;
-            // A gradient may be a view of a variable, which the fused loop locks for writing.
-            if self.addresses.contains(&storage_address(&gradient)) {
-                gradient = gradient.copy()?;
-            }
-            ready.push(Ready { index, gradient });
-        }
-        if ready.is_empty() { Err(Error::NoGradient { parameters: self.parameters.len() }) } else { Ok(ready) }
+    /// Reports a variable that was changed while its master copy was not. Variables without one are simply the new starting point, and those
+    /// that no step has moved may be running statistics listed by mistake.
+    fn check_masters(&self) -> Result<()> {
+        let unmoved = |clock: &Clock| *clock == Clock::FRESH;
+        let none_moved = self.clocks.iter().all(unmoved);
+        let moved = self.parameters.iter().zip(&self.clocks).filter(|(_, clock)| none_moved || !unmoved(clock));
+        moved.map(|(p, _)| p).filter(|p| p.master().is_some()).try_for_each(Parameter::check_unchanged)
     }
 }
 
@@ -235,6 +221,7 @@ impl<R: Rule> Optimizer for Fused<R> {
         if self.away.is_empty()
             && let Some((slot, factor)) = self.rule.evaluation()
         {
+            self.check_masters()?;
             let moved = (0..self.clocks.len()).filter(|&index| self.clocks[index] != Clock::FRESH);
             return self.away.put(moved.map(|index| (&self.parameters[index], &self.slots[index][slot])), factor);
         }

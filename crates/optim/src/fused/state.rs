@@ -13,6 +13,7 @@ impl<R: Rule> Fused<R> {
     /// The whole state, by name.
     pub(super) fn save(&self) -> Result<State> {
         self.away.check("save the state")?;
+        self.check_masters()?;
         let mut state = State::new(R::NAME);
         self.rule.settings(state.settings_mut());
         state.count("learning_rate", self.rule.learning_rate());
@@ -53,7 +54,7 @@ impl<R: Rule> Fused<R> {
 
     /// Loads a saved state; on error nothing changes.
     pub(super) fn load(&mut self, state: &State) -> Result<()> {
-        state.check_fits(&self.save()?)?;
+        state.check_fits(&Parameter::unchecked(&self.parameters, || self.save())?)?;
         let learning_rate = state.counter("learning_rate")?;
         check_learning_rate(learning_rate)?;
         let momentum = self.rule.momentum().map(|_| state.counter::<f64>("momentum")).transpose()?;

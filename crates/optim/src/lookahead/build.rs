@@ -35,7 +35,7 @@ impl<O: Optimizer> Lookahead<O> {
         let buffers = Buffers::new(buffers, inner.parameters())?;
         let slow = Shadow::new("slow", inner.parameters())?;
         let slow_state = match config.state_policy {
-            StatePolicy::Interpolate => Some(inner.state()?),
+            StatePolicy::Interpolate => Some(Parameter::unchecked(inner.parameters(), || inner.state())?),
             StatePolicy::Keep | StatePolicy::Reset => None,
         };
         let period = config.sync_period.at(0)?;
@@ -93,7 +93,8 @@ impl<O: Optimizer> Lookahead<O> {
     /// panic. [`EvaluationWeights`](crate::evaluation::EvaluationWeights) does the same without a closure.
     ///
     /// # Errors
-    /// Errors of `evaluate`; candle errors.
+    /// [`Error::WeightsChanged`] for weights loaded without [`adopt_weights`](Optimizer::adopt_weights); errors of `evaluate`; candle
+    /// errors.
     pub fn with_slow_weights<T>(&mut self, evaluate: impl FnOnce() -> Result<T>) -> Result<T> {
         with_evaluation_weights(self, evaluate)
     }
@@ -102,7 +103,8 @@ impl<O: Optimizer> Lookahead<O> {
     /// training batches at the slow weights.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`]; errors of the closures; candle errors.
+    /// [`Error::OutOfRange`]; [`Error::WeightsChanged`] as [`with_slow_weights`](Self::with_slow_weights); errors of the closures; candle
+    /// errors.
     #[doc(alias = "update_bn")]
     pub fn with_reestimated_slow_weights<T>(
         &mut self,

@@ -104,7 +104,7 @@ impl<O: Optimizer> Lookahead<O> {
             Some(pull) => self.inner.step_and_pull(grads, pull)?,
             None => self.inner.step(grads)?,
         }
-        self.slow.moved = moved;
+        self.slow.stepped(moved, false);
         self.steps += 1;
         self.steps_since_sync += 1;
         Ok(())
@@ -119,7 +119,7 @@ impl<O: Optimizer> Lookahead<O> {
         let moved = self.slow.moved_by(grads, self.inner.parameters());
         let next_period = self.config.sync_period.at(self.steps + 1)?;
         let write_back = self.config.pulls_back;
-        let sync = |rate| Pull { anchors: &self.slow.values, takes_part: &moved, rate, write_back };
+        let sync = |rate| self.slow.pull(&moved, rate, write_back);
         let (rate, measured) = match self.config.slow_step_size.known_at(self.steps + 1)? {
             // Step size known in advance: the slow weights are pulled in the pass of the step.
             Some(rate) if !self.measures => {
@@ -134,8 +134,7 @@ impl<O: Optimizer> Lookahead<O> {
                 (rate, measured)
             }
         };
-        // Equal again if the fast weights were pulled back.
-        self.slow.moved = if write_back { vec![false; moved.len()] } else { moved };
+        self.slow.stepped(moved, write_back);
         self.steps += 1;
         self.steps_since_sync = 0;
         self.period = next_period;
@@ -203,7 +202,7 @@ impl<O: Optimizer> Optimizer for Lookahead<O> {
         self.check_fast_in_place("reset the state")?;
         self.inner.reset_state()?;
         if self.slow_state.is_some() {
-            self.slow_state = Some(self.inner.state()?);
+            self.slow_state = Some(Parameter::unchecked(self.inner.parameters(), || self.inner.state())?);
         }
         self.inner.parameters().iter().for_each(Parameter::look_without_master);
         self.steps = 0;
@@ -220,6 +219,9 @@ impl<O: Optimizer> Optimizer for Lookahead<O> {
     }
 
     fn swap_evaluation_weights(&mut self) -> Result<()> {
+        if !self.slow_in_place {
+            self.slow.check_unchanged(self.inner.parameters())?;
+        }
         self.slow.swap(self.inner.parameters())?;
         if self.config.buffer_policy == BufferPolicy::Average {
             self.buffers.swap()?;

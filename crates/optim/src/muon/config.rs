@@ -118,7 +118,8 @@ impl MuonConfig {
         self.learning_rate
     }
 
-    /// Sets the learning rate of the matrices, and AdamW's in proportion; if Muon's was 0, AdamW's stays.
+    /// Sets the learning rate of the matrices, and AdamW's in proportion; if Muon's was 0, AdamW's stays. A rate of 0 therefore makes
+    /// AdamW's 0 for good; [`Muon`](super::Muon) itself keeps the proportion it was built with.
     pub fn set_learning_rate(&mut self, learning_rate: f64) {
         if self.learning_rate > 0.0 {
             self.adamw.learning_rate *= learning_rate / self.learning_rate;
@@ -140,5 +141,27 @@ impl MuonConfig {
         let rest = self.adamw.learning_rate;
         in_range((0.0..f64::INFINITY).contains(&rest), "adamw.learning_rate", rest, "[0, inf)")?;
         self.adamw.validate()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Muon;
+    use candle_core::{Device, Var};
+
+    #[test]
+    fn adamw_stays_in_proportion_and_the_configuration_shows_it() {
+        let vars =
+            || [("a", Var::new(&[[1f32]], &Device::Cpu).unwrap()), ("b", Var::new(&[1f32], &Device::Cpu).unwrap())];
+        let adamw = AdamWConfig { learning_rate: 0.25, ..AdamWConfig::default() };
+        let mut muon = Muon::new(vars(), MuonConfig { learning_rate: 0.5, adamw, ..MuonConfig::default() }).unwrap();
+        for (rate, expected) in [(0.0, 0.0), (1.0, 0.5)] {
+            muon.set_learning_rate(rate);
+            assert_eq!((muon.config().adamw.learning_rate, muon.rest().unwrap().learning_rate()), (expected, expected));
+        }
+        let mut other = Muon::new(vars(), 0.1).unwrap();
+        crate::Optimizer::load_state(&mut other, &crate::Optimizer::state(&muon).unwrap()).unwrap();
+        assert_eq!((other.config().learning_rate, other.config().adamw.learning_rate), (1.0, 0.5));
     }
 }

@@ -7,10 +7,11 @@ pub use config::{MuonConfig, StepScale};
 pub use orthogonal::NewtonSchulz;
 
 use crate::error::{below_one, in_range};
-use crate::gradients::{Ready, Treatment};
+use crate::gradients::Treatment;
 use crate::group::{Scales, scales, selects};
 use crate::parameter::{Parameter, Variables};
 use crate::pull::pull_pairs;
+use crate::ready::{Ready, ready};
 use crate::{AdamW, Error, Optimizer, Result, State};
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
@@ -90,7 +91,7 @@ impl Muon {
         Ok(Self { config, parameters, matrices, rest, proportion })
     }
 
-    /// The configuration, with the current learning rate and momentum.
+    /// The configuration, with the current learning rates and momentum.
     pub fn config(&self) -> &MuonConfig {
         &self.config
     }
@@ -103,28 +104,6 @@ impl Muon {
     /// The optimizer of the other parameters.
     pub fn rest(&self) -> Option<&AdamW> {
         self.rest.as_ref()
-    }
-
-    /// Gradients in the dtype and shape of their weights.
-    fn ready(&self, grads: &GradStore) -> Result<Vec<Ready>> {
-        let mut ready = Vec::with_capacity(self.parameters.len());
-        for (index, parameter) in self.parameters.iter().enumerate() {
-            let Some(gradient) = grads.get(parameter.var()) else { continue };
-            if gradient.dims() != parameter.var().dims() {
-                return Err(Error::GradientShape {
-                    name: parameter.name().to_string(),
-                    expected: parameter.var().dims().to_vec(),
-                    found: gradient.dims().to_vec(),
-                });
-            }
-            // Without a master copy, changed weights are simply the new starting point.
-            if parameter.master().is_some() {
-                parameter.check_unchanged()?;
-            }
-            let gradient = gradient.detach().to_dtype(parameter.weights().dtype())?.contiguous()?;
-            ready.push(Ready { index, gradient });
-        }
-        if ready.is_empty() { Err(Error::NoGradient { parameters: self.parameters.len() }) } else { Ok(ready) }
     }
 
     fn step_rest(&mut self, ready: &[Ready], treatment: &Treatment) -> Result<()> {
@@ -170,7 +149,7 @@ impl Optimizer for Muon {
     fn step(&mut self, grads: &GradStore) -> Result<()> {
         let rate = self.config.learning_rate;
         in_range((0.0..f64::INFINITY).contains(&rate), "learning_rate", rate, "[0, inf)")?;
-        let ready = self.ready(grads)?;
+        let ready = ready(&self.parameters, grads)?;
         let treatment = self.config.gradients.treat(&ready, &self.parameters)?;
         self.step_rest(&ready, &treatment)?;
         for r in &ready {
@@ -187,8 +166,10 @@ impl Optimizer for Muon {
 
     fn set_learning_rate(&mut self, learning_rate: f64) {
         self.config.learning_rate = learning_rate;
-        if let (Some(rest), Some(proportion)) = (&mut self.rest, self.proportion) {
-            rest.set_learning_rate(learning_rate * proportion);
+        let Some(proportion) = self.proportion else { return };
+        self.config.adamw.learning_rate = learning_rate * proportion;
+        if let Some(rest) = &mut self.rest {
+            rest.set_learning_rate(self.config.adamw.learning_rate);
         }
     }
 
@@ -225,6 +206,7 @@ impl Optimizer for Muon {
             state.settings_mut().set(format!("scales.{name}"), format!("{learning_rate}, {weight_decay}"));
             state.insert(format!("momentum.{name}"), &matrix.momentum)?;
             if let Some(master) = parameter.master() {
+                parameter.check_unchanged()?;
                 state.insert(format!("master.{name}"), master)?;
             }
         }
@@ -235,12 +217,13 @@ impl Optimizer for Muon {
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
-        state.check_fits(&self.state()?)?;
+        state.check_fits(&Parameter::unchecked(&self.parameters, || self.state())?)?;
         let (learning_rate, momentum) = (state.counter::<f64>("learning_rate")?, state.counter::<f64>("momentum")?);
         in_range((0.0..f64::INFINITY).contains(&learning_rate), "learning_rate", learning_rate, "[0, inf)")?;
         below_one("momentum", momentum)?;
         if let Some(rest) = &mut self.rest {
             rest.load_state(&state.inner())?;
+            self.config.adamw.learning_rate = rest.learning_rate();
         }
         for matrix in &self.matrices {
             let parameter = &self.parameters[matrix.index];

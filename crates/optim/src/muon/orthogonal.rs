@@ -13,7 +13,7 @@ use candle_core::Tensor;
 /// | --- | --- | --- |
 /// | `coefficients` | 3.4445, -4.775, 2.0315 | finite |
 /// | `steps` | 5 | `[1, 100)` |
-/// | `epsilon` | 1e-7 | `[0, inf)` |
+/// | `epsilon` | 1e-7 | `[0, inf)`; at 0, a gradient of zeros gives NaN |
 ///
 /// The default coefficients rise steeply from 0 and do not converge: the singular values end between about 0.7 and 1.2.
 #[derive(Debug, Clone, Copy, PartialEq)]

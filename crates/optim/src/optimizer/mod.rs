@@ -91,6 +91,9 @@ pub trait Optimizer: std::fmt::Debug + Send {
 
     /// One update. Parameters without a gradient in `grads` are not touched: no decay, no change of state.
     ///
+    /// While a step or a swap of weights runs, no other thread may use the variables: it locks many of them at a time, and a model that
+    /// locks the same ones in another order would wait for it, and it for the model.
+    ///
     /// # Errors
     /// A gradient of the wrong shape; [`Error::NoGradient`] if no parameter has one; [`Error::WeightsChanged`]; hyper-parameters out of
     /// range; the checks that the options request. On error nothing changes.
@@ -144,7 +147,8 @@ pub trait Optimizer: std::fmt::Debug + Send {
     /// A copy of the state kept between steps, without the fast weights.
     ///
     /// # Errors
-    /// [`Error::EvaluationWeightsInPlace`]; [`Error::Unsupported`], the default; candle errors.
+    /// [`Error::EvaluationWeightsInPlace`]; [`Error::WeightsChanged`] as at a [`step`](Self::step); [`Error::Unsupported`], the default;
+    /// candle errors.
     fn state(&self) -> Result<State> {
         self.inner().ok_or(Error::Unsupported { optimizer: self.name(), operation: "save its state" })?.state()
     }
@@ -231,7 +235,7 @@ pub trait Optimizer: std::fmt::Debug + Send {
     /// [`with_evaluation_weights`](crate::with_evaluation_weights), which always makes the second call.
     ///
     /// # Errors
-    /// Candle errors.
+    /// [`Error::WeightsChanged`] as at a [`step`](Self::step); nothing is swapped. Candle errors.
     fn swap_evaluation_weights(&mut self) -> Result<()> {
         self.inner_mut().map_or(Ok(()), |inner| inner.swap_evaluation_weights())
     }
@@ -239,8 +243,8 @@ pub trait Optimizer: std::fmt::Debug + Send {
     /// Restarts from the weights now in the variables, loaded after the optimizer was built: f32 master copies, slow weights and averages
     /// become equal to them, and a cycle begins. Momentum and moments stay; [`reset_state`](Self::reset_state) clears those.
     ///
-    /// Call it after `VarMap::load` and the like. Otherwise the next step is [`Error::WeightsChanged`], because the slow weights would pull
-    /// the loaded weights back to the old ones. Changes are detected on the CPU, from two elements of each tensor, by Lookahead, by
+    /// Call it after `VarMap::load` and the like. Otherwise the next step, evaluation or saved state is [`Error::WeightsChanged`], because the
+    /// slow weights would pull the loaded weights back to the old ones. Changes are detected on the CPU, from two elements of each tensor, by Lookahead, by
     /// averages, and by any optimizer of bf16 and f16 weights.
     ///
     /// # Errors

@@ -91,7 +91,8 @@ impl OneCycle {
         Self::torch_values(HIGH_MOMENTUM, LOW_MOMENTUM, HIGH_MOMENTUM, 0.3, total)
     }
 
-    /// torch's shape with custom values, the middle one after `fraction` of the steps (in `[0, 1]`, torch's `pct_start`).
+    /// torch's shape with custom values, the middle one after `fraction` of the steps (in `[0, 1]`, torch's `pct_start`; at 1 the cycle ends
+    /// there).
     ///
     /// # Errors
     /// As [`torch`](Self::torch).

@@ -30,6 +30,7 @@ pub struct WarmUpCosine {
 
 impl Schedule for WarmUpCosine {
     fn at(&self, step: usize) -> f64 {
+        let step = step.min(self.steps);
         if step < self.warm_up {
             return Ramp { initial: self.initial, last: self.peak, steps: self.warm_up }.at(step);
         }

@@ -25,7 +25,7 @@ pub type ScheduleFreeAdamW = Fused<ScheduleFreeAdamWConfig>;
 /// | `learning_rate` | 2.5e-3 | step length, constant after the warm-up | `[0, inf)` |
 /// | `beta1` | 0.9 | interpolation between iterate and average, where gradients are taken; cannot be scheduled | `(0, 1)` |
 /// | `beta2` | 0.999 | decay rate of the second moment | `[0, 1)` |
-/// | `epsilon` | 1e-8 | added to the square root | `[0, inf)` |
+/// | `epsilon` | 1e-8 | added to the square root; at 0, a weight whose gradient was always 0 becomes NaN | `[0, inf)` |
 /// | `weights` | equal | [`IterateWeights`]: warm-up and the weight of each iterate | |
 /// | `weight_decay` | `None` | [`WeightDecay`], at `y` | |
 /// | `groups`, `gradients` | none | as in [`SgdConfig`](crate::SgdConfig) | |

@@ -216,7 +216,11 @@ fn the_readme_s_file_is_read() {
         learning_rate: 0.05,
         momentum: Momentum::nesterov(0.9),
         weight_decay: WeightDecay::L2(5e-4),
-        groups: vec![Group::no_decay_on_vectors(), Group { learning_rate_scale: 10.0, ..Group::named("fc.*") }],
+        groups: vec![
+            Group { learning_rate_scale: 10.0, weight_decay_scale: 0.0, ..Group::named("fc.bias") },
+            Group { learning_rate_scale: 10.0, ..Group::named("fc.*") },
+            Group::no_decay_on_vectors(),
+        ],
         gradients: Gradients { clip: Some(Clip::GlobalNorm(1.0)), check_finite: false },
     };
     assert_eq!(inner, expected);

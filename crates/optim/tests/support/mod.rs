@@ -37,6 +37,14 @@ pub(crate) fn bits(tensor: &Tensor) -> Vec<u64> {
     values(tensor).into_iter().map(f64::to_bits).collect()
 }
 
+/// The largest difference, relative to the largest number: single weights pass through zero.
+pub(crate) fn worst_error(found: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len(), "as many numbers on both sides");
+    assert!(found.iter().chain(expected).all(|x| x.is_finite()), "not finite: {found:?}, expected {expected:?}");
+    let scale = expected.iter().fold(0f64, |m, x| m.max(x.abs()));
+    found.iter().zip(expected).fold(0f64, |m, (a, b)| m.max((a - b).abs() / scale))
+}
+
 /// A state as values that compare, tensors to the bit.
 pub(crate) fn everything(state: &State) -> (String, Vec<Vec<u64>>) {
     (format!("{state:?}"), state.tensors().map(|(_, tensor)| bits(tensor)).collect())

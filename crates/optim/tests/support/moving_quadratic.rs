@@ -55,9 +55,3 @@ pub(crate) fn run(
     }
     rows
 }
-
-/// Relative to the largest weight: single weights pass through zero.
-pub(crate) fn worst_error(found: &[f64], expected: &[f64]) -> f64 {
-    let scale = expected.iter().fold(0f64, |m, x| m.max(x.abs()));
-    found.iter().zip(expected).fold(0f64, |m, (a, b)| m.max((a - b).abs() / scale))
-}
