@@ -43,6 +43,22 @@ pub enum Error {
         source: candle_core::Error,
     },
 
+    /// A language model's saved state without one of its tensors.
+    #[error("the saved state has no `{name}`: save all tensors of `LanguageState::tensors`")]
+    StateMissing {
+        /// The tensor.
+        name: String,
+    },
+
+    /// The state of a language model with another number of layers.
+    #[error("the state has {got} layers, but the model has {expected}: begin with the model's own `begin` or `resume`")]
+    StateLayers {
+        /// Number of layers of the model.
+        expected: usize,
+        /// Number of layers of the state.
+        got: usize,
+    },
+
     /// A variable that exists in a [`VarBuilder`](candle_nn::VarBuilder) with another dtype than the network needs.
     #[error("{name} is {got:?} in the VarBuilder, but the network needs {expected:?}: build both with the same dtype")]
     VarType {
@@ -61,6 +77,16 @@ pub enum Error {
     /// A tensor operation failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+impl From<Error> for candle_core::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Candle(error) => error,
+            Error::Kernel(error) => error.into(),
+            other => Self::wrap(other),
+        }
+    }
 }
 
 /// The result of this crate's functions.

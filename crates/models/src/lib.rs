@@ -7,6 +7,7 @@ mod error;
 mod init;
 mod language;
 mod layers;
+mod module;
 mod resnet;
 mod speed_net;
 mod store;

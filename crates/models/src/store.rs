@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
+    fs::{self, File},
     path::Path,
 };
 
@@ -35,10 +36,19 @@ impl Store {
         self.parameters.values().map(|var| var.elem_count()).sum()
     }
 
-    /// Writes everything to a safetensors file.
+    /// Writes everything to a safetensors file: first under a temporary name, so that a failure leaves the old file intact.
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         let state: HashMap<_, _> = self.state().into_iter().collect();
-        candle_core::safetensors::save(&state, path).map_err(|source| Error::File { path: path.to_path_buf(), source })
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".partial");
+        let written = candle_core::safetensors::save(&state, &temporary)
+            .and_then(|()| Ok(File::options().write(true).open(&temporary)?.sync_all()?))
+            .and_then(|()| Ok(fs::rename(&temporary, path)?));
+        written.map_err(|source| {
+            // The disk may be full; do not leave a partial file.
+            let _ = fs::remove_file(&temporary);
+            Error::File { path: path.to_path_buf(), source }
+        })
     }
 
     /// The live tensors by name, not copies.
@@ -85,7 +95,7 @@ pub(crate) fn precise(activations: DType) -> DType {
     if activations == DType::BF16 { DType::F32 } else { activations }
 }
 
-/// A network's variables during construction: drawn from the seed, or taken from a `VarBuilder`.
+/// A network's variables during construction: drawn from the seed, or taken from a `VarBuilder`. All are of `dtype`, the precise one.
 pub(crate) struct StoreBuilder<'a> {
     pub(crate) seed: u64,
     pub(crate) dtype: DType,
@@ -96,7 +106,22 @@ pub(crate) struct StoreBuilder<'a> {
     pub(crate) store: Store,
 }
 
-impl StoreBuilder<'_> {
+impl<'a> StoreBuilder<'a> {
+    /// No variables yet. `dtype` is that of the activations.
+    pub(crate) fn new(
+        seed: u64,
+        dtype: DType,
+        device: &Device,
+        batch_norm: BatchNormConfig,
+        source: Option<VarBuilder<'a>>,
+    ) -> Result<Self> {
+        if !matches!(dtype, DType::F32 | DType::F64 | DType::BF16) {
+            return Err(Error::Config { field: "dtype", value: format!("{dtype:?}"), rule: "F32, F64 or BF16" });
+        }
+        let (dtype, device) = (precise(dtype), device.clone());
+        Ok(Self { seed, dtype, device, batch_norm, source, store: Store::default() })
+    }
+
     /// A new trainable variable. The layers of this crate never use a name twice.
     pub(crate) fn parameter(&mut self, name: String, shape: &[usize], init: Init) -> Result<Var> {
         let var = self.var(&name, shape, init)?;

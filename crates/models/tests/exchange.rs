@@ -168,6 +168,11 @@ fn saved_files_are_read_back() {
     }
     let nowhere = folder.path().join("no/such/folder.safetensors");
     assert!(net.save(&nowhere).unwrap_err().to_string().contains("folder.safetensors"));
+    // A save that fails leaves nothing behind: here a folder has the file's name.
+    let taken = folder.path().join("taken");
+    std::fs::create_dir(&taken).unwrap();
+    assert!(net.save(&taken).is_err());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
 }
 
 #[test]

@@ -1,33 +1,13 @@
 //! Language models against PyTorch in f64 and f32, by `fixtures/language/generate.py`; threads, masks, and states that are carried.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-};
+mod support;
+
+use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
-use lookahead_models::{LanguageDropout, LanguageModel, LanguageModelConfig, Pass};
-
-type Named = BTreeMap<String, Tensor>;
-
-fn fixture() -> Named {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/language/windows.safetensors");
-    candle_core::safetensors::load(path, &Device::Cpu).unwrap().into_iter().collect()
-}
-
-fn with_prefix(fixture: &Named, prefix: &str) -> Named {
-    fixture.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_string(), tensor.clone()))).collect()
-}
-
-/// The largest difference, relative to the largest entry of `expected`.
-fn difference(actual: &Tensor, expected: &Tensor) -> f64 {
-    let max = |t: Tensor| {
-        let values = t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
-        values.into_iter().fold(0.0, |max: f64, value| max.max(value.abs()))
-    };
-    max((actual.to_dtype(DType::F64).unwrap() - expected).unwrap()) / max(expected.clone())
-}
+use lookahead_models::{Error, LanguageDropout, LanguageModel, LanguageModelConfig, Pass};
+use support::{difference, fixture, with_prefix};
 
 fn tied() -> LanguageModelConfig {
     LanguageModelConfig { vocabulary: 19, embedding: 6, hidden: 9, layers: 2, ..LanguageModelConfig::default() }
@@ -38,7 +18,7 @@ fn free() -> LanguageModelConfig {
 }
 
 fn windows_agree(case: &str, config: &LanguageModelConfig, dtype: DType, tolerance: f64) {
-    let fixture = fixture();
+    let fixture = fixture("language/windows.safetensors");
     let model = LanguageModel::new(config, 0, dtype, &Device::Cpu).unwrap();
     model.load(with_prefix(&fixture, &format!("{case}.before."))).unwrap();
     let mut state = model.begin(3).unwrap();
@@ -148,8 +128,8 @@ fn a_state_goes_on_where_it_was_saved() {
 
     let mut without = saved.clone();
     without.remove("state.hidden_l1");
-    let error = model.resume(&without).unwrap_err().to_string();
-    assert!(error.contains("without state.hidden_l1"), "{error}");
+    let error = model.resume(&without).unwrap_err();
+    assert!(matches!(&error, Error::StateMissing { name } if name == "state.hidden_l1"), "{error}");
     let mut narrow = saved;
     narrow.insert("state.hidden_l1".into(), Tensor::zeros((2, 5), DType::F32, &Device::Cpu).unwrap());
     assert!(model.resume(&narrow).unwrap_err().to_string().contains("(2, 6)"));
@@ -177,6 +157,12 @@ fn what_does_not_fit_is_refused() {
     let beyond = Tensor::new(&[[19u32]], &Device::Cpu).unwrap();
     assert!(run(&beyond, 1).unwrap_err().to_string().contains("19 of 19"));
     let other = LanguageModel::new(&free(), 1, DType::F32, &Device::Cpu).unwrap();
-    assert!(model.forward(&text(1, 2), &other.begin(2).unwrap(), Pass::Eval).is_err());
+    let error = model.forward(&text(1, 2), &other.begin(2).unwrap(), Pass::Eval).unwrap_err();
+    assert!(matches!(error, Error::StateLayers { expected: 2, got: 1 }), "{error}");
+    // A head is what it lacks.
+    let bias = Tensor::zeros(5, DType::F32, &Device::Cpu).unwrap();
+    let weights = model.state().into_iter().chain([("head.bias".to_string(), bias)]).collect::<Vec<_>>();
+    let error = model.load(weights).unwrap_err().to_string();
+    assert!(error.contains("1 unexpected (head.bias)") && !error.contains("load_backbone"), "{error}");
     assert!(LanguageModel::new(&tied(), 1, DType::BF16, &Device::Cpu).unwrap_err().to_string().contains("dtype"));
 }

@@ -1,37 +1,18 @@
 //! The network of the speed runs against PyTorch in f64, by `fixtures/speed_net/generate.py`.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{collections::BTreeMap, path::Path};
+mod support;
 
 use candle_core::{DType, Device, Tensor};
 use lookahead_models::{BatchNormConfig, Pass, SpeedNet, SpeedNetConfig};
-
-type Named = BTreeMap<String, Tensor>;
-
-fn fixture() -> Named {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/speed_net/step.safetensors");
-    candle_core::safetensors::load(path, &Device::Cpu).unwrap().into_iter().collect()
-}
-
-fn with_prefix(fixture: &Named, prefix: &str) -> Named {
-    fixture.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_string(), tensor.clone()))).collect()
-}
+use support::{difference, fixture, values, with_prefix};
 
 fn config() -> SpeedNetConfig {
     SpeedNetConfig { widths: vec![8, 16, 16], classes: 5, ..SpeedNetConfig::default() }
 }
 
-/// The largest difference, relative to the largest entry of `expected`.
-fn difference(actual: &Tensor, expected: &Tensor) -> f64 {
-    let max = |t: Tensor| {
-        let values = t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
-        values.into_iter().fold(0.0, |max: f64, value| max.max(value.abs()))
-    };
-    max((actual.to_dtype(DType::F64).unwrap() - expected).unwrap()) / max(expected.clone())
-}
-
 fn step_agrees(dtype: DType, tolerance: f64) {
-    let fixture = fixture();
+    let fixture = fixture("speed_net/step.safetensors");
     let net = SpeedNet::new(&config(), 0, dtype, &Device::Cpu).unwrap();
     net.load(with_prefix(&fixture, "before.")).unwrap();
     let images = fixture["images"].to_dtype(dtype).unwrap();
@@ -73,7 +54,7 @@ fn a_step_is_pytorchs_in_f32() {
 /// Row k of the filters is LAPACK's k-th eigenvector from the end over the root of its eigenvalue plus eps; signs are arbitrary.
 #[test]
 fn whitening_is_lapacks() {
-    let fixture = fixture();
+    let fixture = fixture("speed_net/step.safetensors");
     let net = SpeedNet::new(&config(), 0, DType::F64, &Device::Cpu).unwrap();
     net.whiten(&fixture["whiten.images"]).unwrap();
     let filters = net.state().into_iter().find(|(name, _)| name == "whiten.weight").unwrap().1;
@@ -119,7 +100,7 @@ fn the_published_network_has_the_published_size() {
 /// bf16 activations, f32 weights and logits: within bf16's eight bits, which every layer rounds to.
 #[test]
 fn bf16_gives_nearly_the_same_logits() {
-    let fixture = fixture();
+    let fixture = fixture("speed_net/step.safetensors");
     let logits = |dtype| {
         let net = SpeedNet::new(&config(), 0, dtype, &Device::Cpu).unwrap();
         net.load(with_prefix(&fixture, "before.")).unwrap();
@@ -136,4 +117,22 @@ fn configurations_describe_networks_or_are_refused() {
     let momentum = SpeedNetConfig { batch_norm: BatchNormConfig { momentum: 1.5, eps: 1e-12 }, ..config() };
     let error = SpeedNet::new(&momentum, 0, DType::F32, &Device::Cpu).unwrap_err().to_string();
     assert!(error.contains("batch_norm.momentum is 1.5"), "{error}");
+}
+
+#[test]
+fn another_number_of_classes_keeps_the_head() {
+    let build =
+        |classes, seed| SpeedNet::new(&SpeedNetConfig { classes, ..config() }, seed, DType::F32, &Device::Cpu).unwrap();
+    let (trained, net) = (build(5, 0), build(9, 1));
+    let head = |net: &SpeedNet| net.state().into_iter().find(|(name, _)| name == "head.weight").unwrap().1;
+    let before = values(&head(&net));
+    let error = net.load(trained.state()).unwrap_err().to_string();
+    assert!(error.contains("`load_backbone`"), "{error}");
+    assert_eq!(net.load_backbone(trained.state()).unwrap().kept, ["head.weight"]);
+    assert_eq!(values(&head(&net)), before);
+    for ((name, loaded), (_, given)) in
+        net.state().iter().zip(trained.state()).filter(|((name, _), _)| name != "head.weight")
+    {
+        assert_eq!(values(loaded), values(&given), "{name}");
+    }
 }

@@ -1,30 +1,11 @@
 //! Names and shapes as torchvision's, and one training step of small networks as PyTorch's (tests/fixtures/generate.py).
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-use std::{collections::BTreeMap, path::Path};
+mod support;
 
 use candle_core::{DType, Device, Tensor};
 use lookahead_models::{BlockKind, Head, Pass, ResNet, ResNetConfig, Stem};
-
-type Named = BTreeMap<String, Tensor>;
-
-fn fixture(name: &str) -> Named {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
-    candle_core::safetensors::load(path, &Device::Cpu).unwrap().into_iter().collect()
-}
-
-fn with_prefix(fixture: &Named, prefix: &str) -> Named {
-    fixture.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_string(), tensor.clone()))).collect()
-}
-
-/// The largest difference, relative to the largest entry of `expected`.
-fn difference(actual: &Tensor, expected: &Tensor) -> f64 {
-    let max = |t: Tensor| {
-        let values = t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
-        values.into_iter().fold(0.0, |max: f64, value| max.max(value.abs()))
-    };
-    max((actual - expected).unwrap()) / max(expected.clone()).max(1e-3)
-}
+use support::{difference, fixture, with_prefix};
 
 /// Two orders above f32's rounding: sums over a whole batch, and batch norm's division by small deviations, on both sides.
 const TOLERANCE: f64 = 1e-4;
@@ -96,4 +77,10 @@ fn names_and_shapes_are_torchvisions() {
         let theirs: Vec<&str> = text.lines().filter(|line| line.starts_with(model)).collect();
         assert_eq!(ours, theirs);
     }
+}
+
+#[test]
+#[should_panic(expected = "not finite")]
+fn numbers_that_are_none_agree_with_nothing() {
+    difference(&Tensor::new(f64::NAN, &Device::Cpu).unwrap(), &Tensor::new(1f64, &Device::Cpu).unwrap());
 }

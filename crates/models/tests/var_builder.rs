@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{Optimizer, VarBuilder, VarMap};
-use lookahead_models::{Error, Pass, ResNet, ResNetConfig};
+use candle_nn::{ModuleT, Optimizer, VarBuilder, VarMap};
+use lookahead_models::{Error, Head, Pass, ResNet, ResNetConfig, SpeedNet, SpeedNetConfig};
 
 fn small() -> ResNetConfig {
     ResNetConfig { widths: vec![4, 8], depths: vec![1, 1], ..ResNetConfig::resnet20(5) }
@@ -107,4 +107,44 @@ fn bf16_networks_keep_f32_weights_and_other_types_are_refused() {
 
     let error = ResNet::from_var_builder(&small(), 0, builder(DType::F64)).unwrap_err();
     assert!(matches!(&error, Error::VarType { name, .. } if name == "net.conv1.weight"), "{error}");
+    for dtype in [DType::F16, DType::U32] {
+        let built = [
+            ResNet::from_var_builder(&small(), 0, builder(dtype)).map(drop),
+            ResNet::new(&small(), 0, dtype, &Device::Cpu).map(drop),
+            SpeedNet::new(&SpeedNetConfig::default(), 0, dtype, &Device::Cpu).map(drop),
+        ];
+        for error in built.map(Result::unwrap_err) {
+            assert_eq!(error.to_string(), format!("dtype is {dtype:?}: it must be F32, F64 or BF16"));
+        }
+    }
+}
+
+/// Generic candle code: it knows neither the networks nor their errors.
+#[test]
+fn networks_are_candle_s_layers() {
+    fn logits(layer: &impl ModuleT, images: &Tensor, train: bool) -> candle_core::Result<Tensor> {
+        layer.forward_t(images, train)
+    }
+    fn mixed(net: &ResNet, images: &Tensor) -> candle_core::Result<Tensor> {
+        net.forward(images, Pass::Eval)?.sum_all()
+    }
+    let images = Tensor::ones((2, 3, 32, 32), DType::F32, &Device::Cpu).unwrap();
+    let net = fresh(1);
+    let expected = values(&net.forward(&images, Pass::Eval).unwrap());
+    assert_eq!(values(&logits(&net, &images, false).unwrap()), expected);
+    mixed(&net, &images).unwrap();
+    assert!(mixed(&net, &images.narrow(1, 0, 2).unwrap()).is_err());
+    let before = all(&net);
+    assert_ne!(values(&logits(&net, &images, true).unwrap()), expected);
+    assert_ne!(all(&net), before, "the running statistics are those of the batch");
+
+    let config = SpeedNetConfig { widths: vec![4, 4, 4], ..SpeedNetConfig::default() };
+    let speed_net = SpeedNet::new(&config, 0, DType::F32, &Device::Cpu).unwrap();
+    assert_eq!(logits(&speed_net, &images, true).unwrap().dims(), [2, 10]);
+
+    // Dropout is numbered by a step that candle's trait does not know.
+    let fastai = ResNetConfig { head: Head::Fastai, ..small() };
+    let fastai = ResNet::new(&fastai, 0, DType::F32, &Device::Cpu).unwrap();
+    logits(&fastai, &images, false).unwrap();
+    assert!(logits(&fastai, &images, true).unwrap_err().to_string().contains("`ResNet::forward`"));
 }

@@ -36,7 +36,7 @@ impl Masks {
         }
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         // The top bit keeps these streams apart from those of the initial weights by more than chance.
-        rng.set_stream((1 << 63) | (self.places * step + place));
+        rng.set_stream((1 << 63) | self.places.wrapping_mul(step).wrapping_add(place));
         // Two bytes decide each value: the rate is met within 1 / 131,072.
         let threshold = (rate * 65_536.0).round() as u32;
         let scale = (1.0 / (1.0 - rate)) as f32;
@@ -88,6 +88,12 @@ mod tests {
         let dropped = first.iter().filter(|value| **value == 0.0).count();
         // Five standard deviations of 4,000 draws.
         assert!((dropped as f64 - 1000.0).abs() < 5.0 * 750f64.sqrt(), "{dropped}");
+    }
+
+    /// A step from a file may be any number.
+    #[test]
+    fn the_last_step_has_masks() {
+        assert_eq!(mask(1, u64::MAX, 2), mask(1, u64::MAX, 2));
     }
 
     /// The bytes of one stream decide, whichever task draws them.

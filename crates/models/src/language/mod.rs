@@ -99,9 +99,7 @@ impl LanguageModel {
         if ![DType::F32, DType::F64].contains(&dtype) {
             return Err(Error::Config { field: "dtype", value: format!("{dtype:?}"), rule: "F32 or F64" });
         }
-        let batch_norm = BatchNormConfig::default();
-        let mut store =
-            StoreBuilder { seed, dtype, device: device.clone(), batch_norm, source: None, store: Store::default() };
+        let mut store = StoreBuilder::new(seed, dtype, device, BatchNormConfig::default(), None)?;
         let init = |bound: f64| Init::Uniform(config.uniform.unwrap_or(bound));
         let (vocabulary, width) = (config.vocabulary, config.embedding);
         let table = store.parameter("embedding.weight".into(), &[vocabulary, width], init(0.1))?;
@@ -148,7 +146,7 @@ impl LanguageModel {
             let (hidden, cell) = state::names(layer);
             let mut find = |name: String| -> Result<Tensor> {
                 let Some(tensor) = tensors.get(&name) else {
-                    return Err(Error::Config { field: "state", value: format!("without {name}"), rule: "complete" });
+                    return Err(Error::StateMissing { name });
                 };
                 let rows = *batch.get_or_insert(tensor.dims().first().copied().unwrap_or(0));
                 if tensor.dims() != [rows, units] {
@@ -176,8 +174,7 @@ impl LanguageModel {
             return Err(lookahead_kernels::Error::Shape { op, argument, expected, got }.into());
         }
         if state.layers.len() != self.layers.len() {
-            let (field, value) = ("state", format!("of {} layers", state.layers.len()));
-            return Err(Error::Config { field, value, rule: "of a model with as many layers as this one" });
+            return Err(Error::StateLayers { expected: self.layers.len(), got: state.layers.len() });
         }
         let dropout = self.config.dropout;
         // Mask places: rows, input, and two per layer: its recurrent weights, and its output.

@@ -87,7 +87,7 @@ fn dropout(x: &Tensor, rate: f64, seed: u64, layer: u64, pass: Pass) -> Result<T
     let Pass::Train { step } = pass else { return Ok(x.clone()) };
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // Two layers per step; the top bit keeps these streams apart from those of the initial weights by more than chance.
-    rng.set_stream((1 << 63) | (2 * step + layer));
+    rng.set_stream((1 << 63) | step.wrapping_mul(2).wrapping_add(layer));
     let threshold = (rate * 2f64.powi(32)) as u32;
     let scale = (1.0 / (1.0 - rate)) as f32;
     let mask: Vec<f32> = (0..x.elem_count()).map(|_| if rng.next_u32() < threshold { 0.0 } else { scale }).collect();

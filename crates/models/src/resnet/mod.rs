@@ -61,7 +61,7 @@ impl ResNet {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](crate::Error::Config) if the configuration is invalid.
+    /// [`Error::Config`](crate::Error::Config) if the configuration is invalid, or for another dtype.
     pub fn new(config: &ResNetConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
         Self::build(config, seed, dtype, device, None)
     }
@@ -76,8 +76,8 @@ impl ResNet {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](crate::Error::Config) if the configuration is invalid, [`Error::VarType`](crate::Error::VarType) if a variable
-    /// exists with another dtype, and the builder's errors if it has no tensor of a name and shape.
+    /// [`Error::Config`](crate::Error::Config) as in [`new`](Self::new), [`Error::VarType`](crate::Error::VarType) if a variable exists with
+    /// another dtype, and the builder's errors if it has no tensor of a name and shape.
     ///
     /// ```
     /// use candle_core::{DType, Device};
@@ -103,9 +103,7 @@ impl ResNet {
         source: Option<VarBuilder<'_>>,
     ) -> Result<Self> {
         config.validate()?;
-        let (batch_norm, device) = (config.batch_norm, device.clone());
-        let mut store =
-            StoreBuilder { seed, dtype: precise(dtype), device, batch_norm, source, store: Store::default() };
+        let mut store = StoreBuilder::new(seed, dtype, device, config.batch_norm, source)?;
         let width = config.widths[0];
         let stem = match config.stem {
             Stem::Cifar => ConvNorm::new(&mut store, "conv1", "bn1", [width, IMAGE_CHANNELS, 3, 3], 1)?,

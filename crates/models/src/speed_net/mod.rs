@@ -94,12 +94,10 @@ impl SpeedNet {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](crate::Error::Config) if the configuration is invalid.
+    /// [`Error::Config`](crate::Error::Config) if the configuration is invalid, or for another dtype.
     pub fn new(config: &SpeedNetConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
         config.validate()?;
-        let (batch_norm, device) = (config.batch_norm, device.clone());
-        let mut store =
-            StoreBuilder { seed, dtype: precise(dtype), device, batch_norm, source: None, store: Store::default() };
+        let mut store = StoreBuilder::new(seed, dtype, device, config.batch_norm, None)?;
         let filters = 2 * whitening::PATCH;
         let whiten = Whitening {
             weight: store.buffer("whiten.weight".into(), &[filters, 3, 2, 2], Init::linear(whitening::PATCH))?,
@@ -217,6 +215,18 @@ impl SpeedNet {
     #[doc(alias = "load_state_dict")]
     pub fn load(&self, weights: impl Into<Weights>) -> Result<Loaded> {
         self.store.load(weights.into(), false)
+    }
+
+    /// [`load`](Self::load) for another task: loads all but the last layer, `head`, which keeps this network's weights. The number of
+    /// classes may differ.
+    ///
+    /// # Errors
+    ///
+    /// Errors of [`load`](Self::load), for all but the head.
+    #[doc(alias = "fine_tune")]
+    #[doc(alias = "num_classes")]
+    pub fn load_backbone(&self, weights: impl Into<Weights>) -> Result<Loaded> {
+        self.store.load(weights.into(), true)
     }
 
     /// Writes parameters and buffers to a safetensors file.

@@ -21,7 +21,8 @@ pub struct Mismatch {
     pub misshapen: Vec<Misshapen>,
     /// Tensors that are not floating-point with 16, 32 or 64 bits.
     pub not_floats: Vec<(String, DType)>,
-    /// Whether only the last layer differs, so that [`ResNet::load_backbone`](crate::ResNet::load_backbone) would succeed.
+    /// Whether only the last layer differs, so that [`ResNet::load_backbone`](crate::ResNet::load_backbone) or
+    /// [`SpeedNet::load_backbone`](crate::SpeedNet::load_backbone) would succeed.
     pub head_only: bool,
 }
 

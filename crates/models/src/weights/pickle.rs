@@ -6,7 +6,7 @@
 use std::{collections::HashMap, io::BufRead};
 
 use candle_core::{
-    DType, Device, Error, Result, Shape, Tensor, bail,
+    DType, Device, Result, Shape, Tensor, bail,
     pickle::{Object, Stack},
 };
 
@@ -47,8 +47,12 @@ fn tensors(entries: &[(Object, Object)]) -> Result<Vec<(String, Place)>> {
     let mut tensors = Vec::new();
     for (name, value) in entries {
         if let (Object::Unicode(name), Some(arguments)) = (name, rebuilt(value)) {
-            let place =
-                place(arguments).ok_or_else(|| Error::Msg(format!("{name}: not a tensor of 16, 32 or 64 bits")))?;
+            let Some(place) = place(arguments) else { bail!("{name}: not a tensor of 16, 32 or 64 bits") };
+            if views(arguments) {
+                bail!(
+                    "{name}: views of a storage, from PyTorch before 0.4, are not supported: save the state dict again"
+                )
+            }
             tensors.push((name.clone(), place));
         }
     }
@@ -98,7 +102,13 @@ fn place(arguments: &[Object]) -> Option<Place> {
     Some(Place { storage, dtype, offset, dims: numbers(dims)?, strides: numbers(strides)? })
 }
 
-/// Key and type of a storage, stored as ("storage", type, key, device, count), plus a view in the older format.
+/// Whether the storage is a part of another, with a field for the part after those of [`named`].
+fn views(arguments: &[Object]) -> bool {
+    let Some(Object::PersistentLoad(fields)) = arguments.first() else { return false };
+    matches!(fields.as_ref(), Object::Tuple(fields) if fields.get(5).is_some_and(|view| !matches!(view, Object::None)))
+}
+
+/// Key and type of a storage, stored as ("storage", type, key, device, count), plus a view or None in the older format.
 fn named(storage: &Object) -> Option<(&str, &str)> {
     let Object::PersistentLoad(fields) = storage else { return None };
     let Object::Tuple(fields) = fields.as_ref() else { return None };
@@ -178,6 +188,29 @@ mod tests {
         assert_eq!(read(&at(1, &[3, 2], &[1, 3])), [0, 3, 1, 4, 2, 5]);
         assert_eq!(read(&at(6, &[], &[])), [5]);
         assert_eq!(read(&at(7, &[0], &[1])), [0; 0]);
+    }
+
+    /// A state dict of one tensor, with these fields after a storage's count.
+    fn of_storage(more: Vec<Object>) -> Object {
+        let text = |text: &str| Object::Unicode(text.to_string());
+        let class = |class_name: &str| Object::Class { module_name: "torch".into(), class_name: class_name.into() };
+        let mut fields = vec![text("storage"), class("FloatStorage"), text("7"), text("cpu"), Object::Int(4)];
+        fields.extend(more);
+        let numbers = |number| Object::Tuple(vec![Object::Int(number)]);
+        let storage = Object::PersistentLoad(Box::new(Object::Tuple(fields)));
+        let args = Object::Tuple(vec![storage, Object::Int(0), numbers(2), numbers(1)]);
+        let tensor = Object::Reduce { callable: Box::new(class("_rebuild_tensor_v2")), args: Box::new(args) };
+        Object::Dict(vec![(text("w"), tensor)])
+    }
+
+    #[test]
+    fn a_view_of_a_storage_is_refused() {
+        for whole in [vec![], vec![Object::None]] {
+            assert_eq!(state_dict(&of_storage(whole)).unwrap()[0].1.storage, "7");
+        }
+        let view = Object::Tuple(vec![Object::Unicode("8".to_string()), Object::Int(2), Object::Int(2)]);
+        let error = state_dict(&of_storage(vec![view])).unwrap_err().to_string();
+        assert!(error.starts_with("w: views of a storage"), "{error}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{Loaded, Mismatch, Misshapen, Weights, naming::Translation};
 /// The name suffix of the batch counters in PyTorch's batch norms.
 pub(super) const COUNTER: &str = ".num_batches_tracked";
 
-/// Name prefixes of the last layer: torchvision's, and fastai's.
+/// Name prefixes of the last layer: torchvision's, and that of fastai and of [`SpeedNet`](crate::SpeedNet).
 const HEADS: [&str; 2] = ["fc.", "head."];
 
 fn of_a_head(name: &str) -> bool {
@@ -36,7 +36,7 @@ pub(crate) fn plan(
 
     let (mut chosen, mut skipped, mut converted) = (BTreeMap::new(), Vec::new(), Vec::new());
     let mut mismatch = Mismatch::default();
-    let mut head_only = true;
+    let mut head_only = own.keys().any(|name| of_a_head(name));
     for (given, tensor) in weights.tensors {
         let name = translation.own(&given);
         let head = of_a_head(&name);
