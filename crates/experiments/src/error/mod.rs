@@ -1,9 +1,12 @@
 //! Errors, and the exit status of a program that ends with one.
 
+mod hints;
+
 use lookahead_data::Error as DataError;
 use lookahead_report::counted;
 use lookahead_runs::{Error as RunsError, Measure};
 
+use self::hints::{data_hint, hint_for, hint_without_fresh};
 use crate::config::ConfigError;
 use crate::study::StudyError;
 
@@ -383,87 +386,4 @@ fn data_status(error: &DataError) -> u8 {
 
 fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
-}
-
-/// A hint for an error of the data, in terms of the programs' flags.
-fn data_hint(error: &DataError) -> String {
-    match error {
-        DataError::Missing { name, .. } if is_published(name) => {
-            format!(
-                "; download it with `just data {}`, or set --data or LOOKAHEAD_DATA to the folder that contains it",
-                name.trim_end_matches("-coarse")
-            )
-        }
-        DataError::Unpublished { name } if name == "imagenet" => {
-            "; an account at image-net.org or kaggle.com is needed for ImageNet, see docs/IMAGENET.md".to_owned()
-        }
-        DataError::Missing { .. } | DataError::Occupied { .. } => {
-            "; set --data or LOOKAHEAD_DATA to the folder that contains the data set".to_owned()
-        }
-        DataError::Io { source, .. } if is_full(source) => {
-            "; free some space and run the same command to resume, or choose another folder with --cache".to_owned()
-        }
-        DataError::Broken { .. } => "; `just data --check DIR` lists all that are broken".to_owned(),
-        DataError::Sample { source, .. } => data_hint(source),
-        DataError::Crop { .. } => "; `--print-config` shows the crop under `data.train` and `data.valid`".to_owned(),
-        _ => String::new(),
-    }
-}
-
-fn is_published(name: &str) -> bool {
-    // The list of the data crate is not part of a build without downloads.
-    let images = ["cifar10", "cifar100", "cifar100-coarse", "imagenette2-160", "imagenette2-320", "imagenette2"];
-    images.contains(&name) || name == "ptb"
-}
-
-/// A hint for an error of a run folder, in terms of the programs' flags.
-fn hint_for(error: &RunsError) -> &'static str {
-    match error {
-        RunsError::Locked { .. } => "; wait until it is free, or give another --out",
-        RunsError::ConfigChanged { .. } | RunsError::OtherVersion { .. } => {
-            "; give another --out, or --fresh to discard the old run"
-        }
-        RunsError::Damaged { .. } => "; --fresh starts the run over",
-        RunsError::DataChanged { .. } => "; restore the data, or give --fresh to start over",
-        error if error.is_out_of_room() => {
-            "; free some space, then run the same command without --fresh to resume from the last checkpoint"
-        }
-        _ => "",
-    }
-}
-
-/// The same for a program without the flag `--fresh`.
-fn hint_without_fresh(error: &RunsError) -> &'static str {
-    match error {
-        RunsError::ConfigChanged { .. } | RunsError::OtherVersion { .. } => {
-            "; give another --out, or delete the folder to discard the old run"
-        }
-        RunsError::Damaged { .. } => "; delete the run's folder to start it over",
-        RunsError::DataChanged { .. } => "; restore the data, or delete the folder to start over",
-        error if error.is_out_of_room() => {
-            "; free some space, then run the same command to resume from the last checkpoint"
-        }
-        error => hint_for(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_hint_names_a_flag_that_the_program_lacks() {
-        let errors: [fn() -> RunsError; 5] = [
-            || RunsError::ConfigChanged { path: "a".into(), key: "b".into(), was: "1".into(), now: "2".into() },
-            || RunsError::OtherVersion { path: "a".into(), version: "0.1".into() },
-            || RunsError::Damaged { path: "a".into(), reason: "it is cut short".into() },
-            || RunsError::DataChanged { path: "a".into(), was: "1".into(), now: "2".into() },
-            || RunsError::output("write", "a".as_ref())(std::io::ErrorKind::StorageFull.into()),
-        ];
-        for of in errors {
-            let (with, without) = (Error::Runs(of()), Error::Runs(of()).without_fresh("sweep"));
-            assert!(with.to_string().contains("--fresh") && !without.to_string().contains("--fresh"), "{without}");
-            assert_eq!(with.exit_status(), without.exit_status());
-        }
-    }
 }
