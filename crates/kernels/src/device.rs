@@ -91,20 +91,24 @@ pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resu
 
 pub(crate) fn linear_cross_entropy(
     x: &Tensor,
-    weight: &Tensor,
-    bias: Option<&Tensor>,
+    mask: Option<&Tensor>,
+    (weight, bias): (&Tensor, Option<&Tensor>),
     targets: &Tensor,
     smoothing: f64,
 ) -> Result<Tensor> {
     if x.device().is_cpu() {
-        return crate::cpu::linear_cross_entropy(x, weight, bias, targets, smoothing);
+        return crate::cpu::linear_cross_entropy(x, mask, (weight, bias), targets, smoothing);
     }
+    let x = match mask {
+        Some(mask) => &masked(x, mask)?,
+        None => x,
+    };
     let rows = x.reshape(((), weight.dims()[1]))?;
     cross_entropy_indices(&linear(&rows, weight, bias)?, targets, smoothing)
 }
 
-pub(crate) fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
-    on_the_cpu!(weight, embedding(weight, ids))
+pub(crate) fn embedding(weight: &Tensor, ids: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+    on_the_cpu!(weight, embedding(weight, ids, mask))
 }
 
 pub(crate) fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {

@@ -10,7 +10,8 @@
 //! * pooling: [`max_pool2d`], [`avg_pool2d`], [`global_avg_pool`]
 //! * activations: [`relu`], [`activate`] with [`Activation`]
 //! * norms of rows: [`layer_norm`] with [`LayerNorm`], [`rms_norm`] with [`RmsNorm`]
-//! * language models: [`embedding`], [`lstm`] with [`Lstm`], [`LstmState`]; [`linear`], [`linear_cross_entropy`], [`masked`]
+//! * language models: [`embedding`], [`lstm`] with [`Lstm`], [`LstmState`]; [`linear`], [`linear_cross_entropy`]; [`masked`],
+//!   [`masked_embedding`], [`masked_linear_cross_entropy`]
 //! * losses: [`cross_entropy`], [`cross_entropy_indices`]
 //! * gradients without additions: [`gradients_of`]
 //! * memory: [`PageCache`], [`release_workspace`]
@@ -44,7 +45,8 @@ pub use error::{Error, Result};
 pub use ops::{
     activate, avg_pool2d, batch_norm, conv2d, conv2d_batch_norm, conv2d_batch_norm_with, conv2d_with, cross_entropy,
     cross_entropy_indices, embedding, global_avg_pool, layer_norm, linear, linear_cross_entropy, lstm, masked,
-    max_pool2d, plain_network, relu, residual_blocks, residual_network, rms_norm, to_channels_first, to_channels_last,
+    masked_embedding, masked_linear_cross_entropy, max_pool2d, plain_network, relu, residual_blocks, residual_network,
+    rms_norm, to_channels_first, to_channels_last,
 };
 pub use plan::{
     Activation, After, BatchNorm, Conv2dOptions, ConvBatchNorm, LayerNorm, Lstm, LstmState, Mode, PlainLayer,

@@ -325,7 +325,12 @@ fn layers_of_language_models() -> Result<()> {
         let mut all = side.all(&y, &[&x, &ih, &hh, &hidden, &cell])?;
         let ids = Tensor::from_iter((0..12u32).map(|at| at * 5 % 28), &side.device)?;
         all.extend(side.all(&kernels::embedding(&ih, &ids)?, &[&ih])?);
+        let mask = side.numbers((12, 5), 6)?.as_detached_tensor();
+        all.extend(side.all(&kernels::masked_embedding(&ih, &ids, &mask)?, &[&ih])?);
         all.extend(side.all(&kernels::linear_cross_entropy(&y, &hh, None, &ids, 0.1)?, &[&x, &hh])?);
+        let mask = side.numbers((1, 3, 7), 8)?.as_detached_tensor();
+        let loss = kernels::masked_linear_cross_entropy(&y, &mask, &hh, None, &ids, 0.1)?;
+        all.extend(side.all(&loss, &[&x, &hh])?);
         Ok(all)
     })
 }

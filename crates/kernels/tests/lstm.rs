@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Shape, Tensor, Var};
 use lookahead_kernels::{
     Lstm, LstmState, cross_entropy_indices, embedding, gradients_of, linear, linear_cross_entropy, lstm, masked,
+    masked_embedding, masked_linear_cross_entropy,
 };
 use serde_json::Value;
 
@@ -98,10 +99,12 @@ fn model(vars: &[Var], targets: &Tensor) -> candle_core::Result<Tensor> {
     let layer = Lstm { weight_ih: ih.as_tensor().clone(), weight_hh: dropped, biases };
     let mut state = LstmState::zeros(3, 4, table.dtype(), &Device::Cpu)?;
     let mut losses = Vec::new();
-    for _ in 0..2 {
-        let x = masked(&embedding(table, &tokens)?, &drawn(&[1, 3, 4], 7, table.dtype()).as_detached_tensor())?;
+    for window in 0..2 {
+        let mask = drawn(&[1 + window, 3, 4], 7, table.dtype());
+        let x = masked_embedding(table, &tokens, &mask)?;
         let (y, last) = lstm(&x, &layer, &state)?;
-        losses.push(linear_cross_entropy(&y, table, Some(output), targets, 0.1)?);
+        let mask = drawn(&[2 - window, 3, 4], 8, table.dtype());
+        losses.push(masked_linear_cross_entropy(&y, &mask, table, Some(output), targets, 0.1)?);
         state = last;
     }
     // The cells behind the last window too.
@@ -222,6 +225,28 @@ fn a_failed_pass_leaves_nothing_behind() {
     assert_eq!(run(true), run(false));
 }
 
+/// Locked and element masks, over more elements than a task has.
+#[test]
+fn masks_in_a_node_have_the_bits_of_separate_ones() {
+    let (table, weight) = (drawn(&[9, 40], 1, DType::F32), drawn(&[7, 40], 2, DType::F32));
+    let ids = Tensor::from_iter((0..900u32).map(|at| at * 5 % 9), &Device::Cpu).unwrap().reshape((30, 30)).unwrap();
+    let targets = Tensor::from_iter((0..900u32).map(|at| at % 7), &Device::Cpu).unwrap();
+    for steps in [1, 30] {
+        let [first, last] = [3, 4].map(|seed| drawn(&[steps, 30, 40], seed, DType::F32).as_detached_tensor());
+        let fused = masked_embedding(&table, &ids, &first).unwrap();
+        let fused = masked_linear_cross_entropy(&fused, &last, &weight, None, &targets, 0.0).unwrap();
+        let apart = masked(&embedding(&table, &ids).unwrap(), &first).unwrap();
+        let apart = linear_cross_entropy(&masked(&apart, &last).unwrap(), &weight, None, &targets, 0.0).unwrap();
+        let bits = |loss: &Tensor| -> Vec<u32> {
+            let gradients = loss.backward().unwrap();
+            let of = |var: &Var| gradients.get(var).unwrap().flatten_all().unwrap();
+            let all = Tensor::cat(&[loss.reshape(1).unwrap(), of(&table), of(&weight)], 0).unwrap();
+            all.to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+        };
+        assert_eq!(bits(&fused), bits(&apart), "{steps} steps");
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_named() {
     let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
@@ -246,4 +271,7 @@ fn what_does_not_fit_is_named() {
     assert_eq!(error, "linear: weight must have shape (O, 3) to match x, got [5, 4]");
     let error = masked(&zeros(&[2, 3]), &zeros(&[3])).unwrap_err().to_string();
     assert_eq!(error, "masked: mask must have shape [2, 3], or 1 on the first axis, got [3]");
+    let mask = zeros(&[3, 2]);
+    let error = masked_embedding(&zeros(&[6, 2]), &ids, &mask).unwrap_err().to_string();
+    assert_eq!(error, "masked_embedding: mask must have shape [2, 2], or 1 on the first axis, got [3, 2]");
 }

@@ -20,10 +20,14 @@ pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resu
     .reshape(shape)
 }
 
-/// Rows of a table.
-pub(crate) fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
+/// Rows of a table, and their product with a constant.
+pub(crate) fn embedding(weight: &Tensor, ids: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
     let (_, width) = weight.dims2()?;
-    weight.index_select(&ids.flatten_all()?, 0)?.reshape([ids.dims(), &[width]].concat())
+    let rows = weight.index_select(&ids.flatten_all()?, 0)?.reshape([ids.dims(), &[width]].concat())?;
+    match mask {
+        Some(mask) => masked(&rows, mask),
+        None => Ok(rows),
+    }
 }
 
 /// A product with a constant.

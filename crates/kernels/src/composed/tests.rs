@@ -220,7 +220,12 @@ fn layers_of_language_models() {
 
     let ids = Tensor::new(&[3u32, 0, 3], &Device::Cpu).unwrap();
     let rows = crate::embedding(&weights[0], &ids).unwrap();
-    equal("embedding", &[&weights[0]], &embedding(&weights[0], &ids).unwrap(), &rows);
+    equal("embedding", &[&weights[0]], &embedding(&weights[0], &ids, None).unwrap(), &rows);
+    for mask in [numbers((3, 4), 10), numbers((1, 4), 11)] {
+        let rows = crate::masked_embedding(&weights[0], &ids, &mask).unwrap();
+        let composed = embedding(&weights[0], &ids, Some(&mask.as_detached_tensor())).unwrap();
+        equal("masked_embedding", &[&weights[0]], &composed, &rows);
+    }
     let (input, bias) = (numbers((5, 4), 8), Some(biases[0].as_tensor()));
     let kernel = crate::linear(&input, &weights[0], bias).unwrap();
     equal("linear", &[&input, &weights[0], &biases[0]], &linear(&input, &weights[0], bias).unwrap(), &kernel);

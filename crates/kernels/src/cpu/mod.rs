@@ -111,16 +111,16 @@ pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resu
 
 pub(crate) fn linear_cross_entropy(
     x: &Tensor,
-    weight: &Tensor,
-    bias: Option<&Tensor>,
+    mask: Option<&Tensor>,
+    layer: (&Tensor, Option<&Tensor>),
     targets: &Tensor,
     smoothing: f64,
 ) -> crate::Result<Tensor> {
-    by_float!(x, linear_cross_entropy(x, weight, bias, targets, smoothing))
+    by_float!(x, linear_cross_entropy(x, mask, layer, targets, smoothing))
 }
 
-pub(crate) fn embedding(weight: &Tensor, ids: &Tensor) -> crate::Result<Tensor> {
-    by_float!(weight, embedding(weight, ids))
+pub(crate) fn embedding(weight: &Tensor, ids: &Tensor, mask: Option<&Tensor>) -> crate::Result<Tensor> {
+    by_float!(weight, embedding(weight, ids, mask))
 }
 
 pub(crate) fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {

@@ -180,15 +180,16 @@ pub(crate) fn row_norm_backward<T: Kernels>(
 }
 
 /// `x` times a mask that repeats.
-pub(crate) fn masked<T: Element>(x: &[T], mask: &[T]) -> Vec<T> {
+pub(crate) fn masked<T: Element>(x: &[T], mask: &[T], place: Place) -> Values<T> {
     // SAFETY: the kernel writes all of its output.
-    unsafe { written(x.len(), Place::Tensor, |y| product::masked(x, mask, y)) }.into_vec()
+    unsafe { written(x.len(), place, |y| product::masked(x, mask, y)) }
 }
 
-/// The rows of a table with indices `ids`.
-pub(crate) fn rows<T: Element>(table: &[T], width: usize, ids: &[u32]) -> Vec<T> {
+/// The rows of a table with indices `ids`, times a mask.
+pub(crate) fn rows<T: Element>(table: &[T], width: usize, ids: &[u32], mask: Option<&[T]>) -> Vec<T> {
+    let kernel = |rows: &mut [_]| embedding::rows(table, width, ids, mask, rows);
     // SAFETY: the kernel writes all of its output.
-    unsafe { written(ids.len() * width, Place::Tensor, |rows| embedding::rows(table, width, ids, rows)) }.into_vec()
+    unsafe { written(ids.len() * width, Place::Tensor, kernel) }.into_vec()
 }
 
 /// `a b + bias`.

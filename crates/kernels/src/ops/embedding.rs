@@ -3,6 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use crate::check::{require_device, require_dtype, require_same_device, require_size, require_two_floats, wrong_shape};
+use crate::ops::masked;
 use crate::{Error, Result, device};
 
 /// The rows of `weight` (V, E), f32 or f64, that `ids` selects, u32 of any shape: (.., E), as one graph node.
@@ -28,7 +29,39 @@ use crate::{Error, Result, device};
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
-    let op = "embedding";
+    let (weight, ids) = check("embedding", weight, ids)?;
+    device::embedding(&weight, &ids, None)
+}
+
+/// [`embedding`] times a constant mask, as one graph node: dropout of a model's input, with a mask drawn by the caller.
+///
+/// Equals [`masked`](crate::masked) of the rows, with the same bits, but the rows before the mask, and their gradient, never
+/// become tensors. `mask` has the shape of the result, (.., E), and the type of `weight`; a first axis of 1 shares it along that
+/// axis.
+///
+/// # Errors
+///
+/// Those of both functions.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use lookahead_kernels::masked_embedding;
+///
+/// let weight = Tensor::new(&[[1f32, 2.], [3., 4.]], &Device::Cpu)?;
+/// let ids = Tensor::new(&[1u32, 0], &Device::Cpu)?;
+/// let mask = Tensor::new(&[[2f32, 0.]], &Device::Cpu)?; // for both rows
+/// assert_eq!(masked_embedding(&weight, &ids, &mask)?.to_vec2::<f32>()?, [[6., 0.], [2., 0.]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn masked_embedding(weight: &Tensor, ids: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    let op = "masked_embedding";
+    let (weight, ids) = check(op, weight, ids)?;
+    let mask = masked::check(op, mask, &[ids.dims(), &weight.dims()[1..]].concat(), ("weight", &weight))?;
+    device::embedding(&weight, &ids, Some(&mask))
+}
+
+/// The same tensors, contiguous.
+fn check(op: &'static str, weight: &Tensor, ids: &Tensor) -> Result<(Tensor, Tensor)> {
     require_device(op, "weight", weight)?;
     require_two_floats(op, "weight", weight)?;
     let (_, width) = weight.dims2().map_err(|_| wrong_shape(op, "weight", "(V, E)".into(), weight))?;
@@ -40,5 +73,5 @@ pub fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
         got: ids.dtype(),
     })?;
     require_size(op, "result", weight.device().location(), &[ids.dims(), &[width]].concat())?;
-    device::embedding(&weight.contiguous()?, &ids.detach().contiguous()?)
+    Ok((weight.contiguous()?, ids.detach().contiguous()?))
 }

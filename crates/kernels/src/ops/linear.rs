@@ -3,6 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use crate::check::{require_device, require_dtype, require_same_device, require_size, require_two_floats, wrong_shape};
+use crate::ops::masked;
 use crate::{Error, Result, device};
 
 /// `x W^T + b` over the last axis of `x`, as one graph node.
@@ -65,7 +66,51 @@ pub fn linear_cross_entropy(
     targets: &Tensor,
     label_smoothing: f64,
 ) -> Result<Tensor> {
-    let op = "linear_cross_entropy";
+    let (layer, targets) = ((weight, bias), (targets, label_smoothing));
+    checked_loss("linear_cross_entropy", x, None, layer, targets)
+}
+
+/// [`linear_cross_entropy`] of `x` times a constant mask, as one graph node: dropout before a model's output, with a mask drawn by
+/// the caller.
+///
+/// Equals the loss of [`masked`](crate::masked), with the same bits, but the product and its gradient never become tensors.
+/// `mask` has the shape and type of `x`; a first axis of 1 shares it along that axis.
+///
+/// # Errors
+///
+/// Those of both functions.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use lookahead_kernels::masked_linear_cross_entropy;
+///
+/// let x = Tensor::new(&[[1f32, 2.]], &Device::Cpu)?;
+/// let mask = Tensor::new(&[[2f32, 0.]], &Device::Cpu)?;
+/// let weight = Tensor::new(&[[0f32, 5.], [1., 5.]], &Device::Cpu)?;
+/// let targets = Tensor::new(&[1u32], &Device::Cpu)?;
+/// let loss = masked_linear_cross_entropy(&x, &mask, &weight, None, &targets, 0.0)?;
+/// assert!((loss.to_scalar::<f32>()? - (1. + (-2f32).exp()).ln()).abs() < 1e-6); // logits 0 and 2
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn masked_linear_cross_entropy(
+    x: &Tensor,
+    mask: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    targets: &Tensor,
+    label_smoothing: f64,
+) -> Result<Tensor> {
+    let (layer, targets) = ((weight, bias), (targets, label_smoothing));
+    checked_loss("masked_linear_cross_entropy", x, Some(mask), layer, targets)
+}
+
+fn checked_loss(
+    op: &'static str,
+    x: &Tensor,
+    mask: Option<&Tensor>,
+    (weight, bias): (&Tensor, Option<&Tensor>),
+    (targets, label_smoothing): (&Tensor, f64),
+) -> Result<Tensor> {
     let (x, weight, bias) = check(op, x, weight, bias)?;
     let rows = x.elem_count() / weight.dims()[1];
     require_same_device(op, "targets", targets, x.device(), "x")?;
@@ -85,8 +130,9 @@ pub fn linear_cross_entropy(
         let value = label_smoothing.to_string();
         return Err(Error::Argument { op, argument: "label_smoothing", rule: "in [0, 1]", value });
     }
+    let mask = mask.map(|mask| masked::check(op, mask, x.dims(), ("x", &x))).transpose()?;
     let targets = targets.detach().flatten_all()?.contiguous()?;
-    device::linear_cross_entropy(&x, &weight, bias.as_ref(), &targets, label_smoothing)
+    device::linear_cross_entropy(&x, mask.as_ref(), (&weight, bias.as_ref()), &targets, label_smoothing)
 }
 
 /// The same tensors, contiguous.

@@ -26,11 +26,22 @@ pub fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
     let op = "masked";
     require_device(op, "x", x)?;
     require_two_floats(op, "x", x)?;
-    require_same_device(op, "mask", mask, x.device(), "x")?;
-    require_dtype(op, "mask", mask, x.dtype())?;
-    let shared = mask.rank() == x.rank() && mask.rank() > 0 && mask.dims()[0] == 1 && mask.dims()[1..] == x.dims()[1..];
-    if mask.dims() != x.dims() && !shared {
-        return Err(wrong_shape(op, "mask", format!("{:?}, or 1 on the first axis", x.dims()), mask));
+    let mask = check(op, mask, x.dims(), ("x", x))?;
+    device::masked(&x.contiguous()?, &mask)
+}
+
+/// The mask of a result of these dimensions, contiguous and without a graph. `like` has its device and type.
+pub(super) fn check(
+    op: &'static str,
+    mask: &Tensor,
+    dims: &[usize],
+    (name, like): (&'static str, &Tensor),
+) -> Result<Tensor> {
+    require_same_device(op, "mask", mask, like.device(), name)?;
+    require_dtype(op, "mask", mask, like.dtype())?;
+    let shared = mask.rank() == dims.len() && !dims.is_empty() && mask.dims()[0] == 1 && mask.dims()[1..] == dims[1..];
+    if mask.dims() != dims && !shared {
+        return Err(wrong_shape(op, "mask", format!("{dims:?}, or 1 on the first axis"), mask));
     }
-    device::masked(&x.contiguous()?, &mask.detach().contiguous()?)
+    Ok(mask.detach().contiguous()?)
 }

@@ -39,31 +39,34 @@ impl Masks {
         rng.set_stream((1 << 63) | self.places.wrapping_mul(step).wrapping_add(place));
         // Two bytes decide each value: the rate is met within 1 / 131,072.
         let threshold = (rate * 65_536.0).round() as u32;
-        let scale = (1.0 / (1.0 - rate)) as f32;
-        let kept = |pair: [u8; 2]| u32::from(u16::from_le_bytes(pair)) >= threshold;
+        let scale = ((1.0 / (1.0 - rate)) as f32).to_bits();
         let mut mask = vec![0f32; shape.iter().product()];
-        let draw = |drawn: &mut Vec<u8>, (task, mask): (usize, &mut [f32])| {
+        let draw = move |drawn: &mut Vec<u8>, (task, mask): (usize, &mut [f32])| {
             let mut rng = rng.clone();
             // The generator counts words of four bytes.
             rng.set_word_pos((task * TASK / 2) as u128);
             let drawn = &mut drawn[..2 * mask.len()];
             rng.fill_bytes(drawn);
-            for (value, pair) in mask.iter_mut().zip(drawn.chunks_exact(2)) {
-                *value = if kept([pair[0], pair[1]]) { scale } else { 0.0 };
+            // Without a branch: which values stay cannot be predicted.
+            for (value, pair) in mask.iter_mut().zip(drawn.as_chunks::<2>().0) {
+                let kept = u32::from(u32::from(u16::from_le_bytes(*pair)) >= threshold);
+                *value = f32::from_bits(scale * kept);
             }
         };
         mask.par_chunks_mut(TASK).enumerate().for_each_init(|| vec![0; 2 * TASK], draw);
         Ok(Some(Tensor::from_vec(mask, shape, device)?.to_dtype(dtype)?))
     }
 
-    /// Drops elements of activations (T, B, F), or the same units at all steps.
-    pub(super) fn drop(&self, x: &Tensor, place: u64, rate: f64, locked: bool) -> Result<Tensor> {
-        let (steps, batch, features) = x.dims3()?;
-        let shape = [if locked { 1 } else { steps }, batch, features];
-        match self.mask(place, rate, &shape, (x.dtype(), x.device()))? {
-            Some(mask) => Ok(lookahead_kernels::masked(x, &mask)?),
-            None => Ok(x.clone()),
-        }
+    /// The mask of activations (T, B, F), or of the same units at all steps.
+    pub(super) fn of_activations(
+        &self,
+        place: u64,
+        rate: f64,
+        (steps, batch, features): (usize, usize, usize),
+        locked: bool,
+        kind: (DType, &Device),
+    ) -> Result<Option<Tensor>> {
+        self.mask(place, rate, &[if locked { 1 } else { steps }, batch, features], kind)
     }
 }
 
@@ -113,13 +116,15 @@ mod tests {
 
     #[test]
     fn nothing_is_dropped_in_evaluation_and_locked_masks_hold_for_all_steps() {
-        let x = Tensor::ones((5, 2, 40), DType::F32, &Device::Cpu).unwrap();
         let masks = Masks { seed: 1, pass: Pass::Eval, places: 1 };
-        assert_eq!(masks.drop(&x, 0, 0.5, true).unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap(), 400.0);
+        let of = |masks: Masks, locked| {
+            masks.of_activations(0, 0.5, (5, 2, 40), locked, (DType::F32, &Device::Cpu)).unwrap()
+        };
+        assert!(of(masks, true).is_none());
         let masks = Masks { pass: Pass::Train { step: 0 }, ..masks };
-        let steps = masks.drop(&x, 0, 0.5, true).unwrap().to_vec3::<f32>().unwrap();
-        assert!(steps.iter().all(|step| *step == steps[0]) && steps[0][0] != steps[0][1]);
-        let steps = masks.drop(&x, 0, 0.5, false).unwrap().to_vec3::<f32>().unwrap();
-        assert_ne!(steps[0], steps[1]);
+        let locked = of(masks, true).unwrap().to_vec3::<f32>().unwrap();
+        assert!(locked.len() == 1 && locked[0][0] != locked[0][1]);
+        let steps = of(masks, false).unwrap().to_vec3::<f32>().unwrap();
+        assert!(steps.len() == 5 && steps[0] != steps[1]);
     }
 }

@@ -1,16 +1,18 @@
 //! Language models: an embedding, LSTM layers, and a softmax over the vocabulary.
 
 mod config;
+mod features;
 mod masks;
 mod state;
 
 use std::{collections::HashMap, path::Path};
 
 use candle_core::{DType, Device, Tensor, Var};
-use lookahead_kernels::{Lstm, LstmState, embedding, linear, linear_cross_entropy, lstm, masked};
+use lookahead_kernels::{LstmState, linear, linear_cross_entropy, masked_linear_cross_entropy};
 
 pub use self::config::{LanguageDropout, LanguageModelConfig};
-use self::masks::Masks;
+pub use self::features::LanguageFeatures;
+use self::features::Outputs;
 pub use self::state::LanguageState;
 use crate::{
     BatchNormConfig, Error, Loaded, Pass, Result, Weights,
@@ -73,17 +75,6 @@ struct Layer {
     weight_hh: Var,
     bias_ih: Var,
     bias_hh: Var,
-}
-
-/// The layers' outputs for a window of text.
-#[derive(Debug, Clone)]
-pub struct LanguageFeatures {
-    /// The last layer's outputs after dropout, (T, B, units): the input of the softmax.
-    pub dropped: Tensor,
-    /// The last layer's outputs before dropout, (T, B, units); AWD-LSTM's regularisers use both.
-    pub raw: Tensor,
-    /// The state after the last step, with its graph.
-    pub state: LanguageState,
 }
 
 impl LanguageModel {
@@ -160,54 +151,6 @@ impl LanguageModel {
         Ok(LanguageState { layers })
     }
 
-    /// Runs the layers on `tokens`, u32 (T, B), starting from `state`.
-    ///
-    /// Training keeps the graph and applies dropout; the pass's step numbers its masks.
-    ///
-    /// # Errors
-    ///
-    /// Tokens of another shape or dtype, or beyond the vocabulary; a state of another model or batch.
-    pub fn features(&self, tokens: &Tensor, state: &LanguageState, pass: Pass) -> Result<LanguageFeatures> {
-        let (op, argument) = ("LanguageModel::features", "tokens");
-        if tokens.rank() != 2 {
-            let (expected, got) = ("(T, B)".to_string(), tokens.dims().to_vec());
-            return Err(lookahead_kernels::Error::Shape { op, argument, expected, got }.into());
-        }
-        if state.layers.len() != self.layers.len() {
-            return Err(Error::StateLayers { expected: self.layers.len(), got: state.layers.len() });
-        }
-        let dropout = self.config.dropout;
-        // Mask places: rows, input, and two per layer: its recurrent weights, and its output.
-        let masks = Masks { seed: self.seed, pass, places: 2 + 2 * self.layers.len() as u64 };
-        let mut x = embedding(&weight(&self.embedding, pass), tokens)?;
-        if let Some(rows) = masks.mask(0, dropout.rows, &[self.config.vocabulary, 1], (self.dtype, &self.device))? {
-            let (steps, batch) = tokens.dims2()?;
-            let of_tokens = rows.index_select(&tokens.flatten_all()?, 0)?.reshape((steps, batch, 1))?;
-            x = x.broadcast_mul(&of_tokens)?;
-        }
-        let mut x = masks.drop(&x, 1, dropout.input, dropout.locked)?;
-        let (mut raw, mut after) = (x.clone(), Vec::with_capacity(self.layers.len()));
-        for (index, (layer, state)) in self.layers.iter().zip(&state.layers).enumerate() {
-            let place = 2 + 2 * index as u64;
-            let mut weight_hh = weight(&layer.weight_hh, pass);
-            let (shape, of) = (weight_hh.dims().to_vec(), (self.dtype, &self.device));
-            if let Some(mask) = masks.mask(place, dropout.recurrent, &shape, of)? {
-                weight_hh = masked(&weight_hh, &mask)?;
-            }
-            let parameters = Lstm {
-                weight_ih: weight(&layer.weight_ih, pass),
-                weight_hh,
-                biases: Some((weight(&layer.bias_ih, pass), weight(&layer.bias_hh, pass))),
-            };
-            let (y, state) = lstm(&x, &parameters, state)?;
-            after.push(state);
-            let rate = if index + 1 == self.layers.len() { dropout.output } else { dropout.between };
-            x = masks.drop(&y, place + 1, rate, dropout.locked)?;
-            raw = y;
-        }
-        Ok(LanguageFeatures { dropped: x, raw, state: LanguageState { layers: after } })
-    }
-
     /// Logits (T, B, V) of the token after each of `tokens`, u32 (T, B), and the state after the last step.
     ///
     /// # Errors
@@ -231,8 +174,10 @@ impl LanguageModel {
         state: &LanguageState,
         pass: Pass,
     ) -> Result<(Tensor, LanguageState)> {
-        let features = self.features(tokens, state, pass)?;
-        Ok((self.loss_of(&features.dropped, targets, pass)?, features.state))
+        let Outputs { raw, mask, state } = self.outputs(tokens, state, pass)?;
+        let Some(mask) = mask else { return Ok((self.loss_of(&raw, targets, pass)?, state)) };
+        let (output, bias) = self.output(pass);
+        Ok((masked_linear_cross_entropy(&raw, &mask, &output, Some(&bias), targets, 0.0)?, state))
     }
 
     /// The mean cross-entropy of `targets`, in nats per token, from [`features`](Self::features) computed before.

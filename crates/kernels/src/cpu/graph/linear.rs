@@ -12,7 +12,7 @@ use crate::cpu::element::Element;
 use crate::cpu::graph::kept::Kept;
 use crate::cpu::graph::pass::on_the_pool;
 use crate::cpu::memory::{Place, Values};
-use crate::cpu::product::{Order, ProductShape, column_sums};
+use crate::cpu::product::{Order, ProductShape, column_sums, mask_in_place};
 use crate::cpu::run;
 use crate::cpu::tensors::{elements, tensor, with_elements};
 
@@ -26,8 +26,8 @@ where
 
 pub(crate) fn linear_cross_entropy<T>(
     x: &Tensor,
-    weight: &Tensor,
-    bias: Option<&Tensor>,
+    mask: Option<&Tensor>,
+    (weight, bias): (&Tensor, Option<&Tensor>),
     targets: &Tensor,
     smoothing: f64,
 ) -> crate::Result<Tensor>
@@ -41,8 +41,8 @@ where
         return Err(Error::Argument { op, argument, rule, value: format!("{index} of {classes}") });
     }
     let (token, layer) = Layer::new(weight, bias)?;
-    let tracked = x.track_op() || token.track_op();
-    let node = LinearCrossEntropy::<T> { layer, classes: numbers, smoothing, tracked, saved: Kept::default() };
+    let (tracked, mask) = (x.track_op() || token.track_op(), mask.cloned());
+    let node = LinearCrossEntropy::<T> { layer, mask, classes: numbers, smoothing, tracked, saved: Kept::default() };
     Ok(x.apply_op2(&token, node)?)
 }
 
@@ -79,25 +79,25 @@ impl Layer {
         })
     }
 
-    /// Returns the gradient of the input and stores those of the parameters in the slot.
-    fn backward<T>(&self, x: &Tensor, dy: &[T]) -> Result<Option<Tensor>>
+    /// Returns the gradient of the input, if it is wanted, and stores those of the parameters in the slot.
+    fn backward<T>(&self, x: &[T], of_x: bool, dy: &[T]) -> Result<Option<Vec<T>>>
     where
         T: Kernels + Element<Accumulator = T>,
     {
-        let ProductShape { rows, inner, columns } = self.shape(x.elem_count());
-        let dx = match x.track_op() {
+        let ProductShape { rows, inner, columns } = self.shape(x.len());
+        let dx = match of_x {
             true => Some(with_elements::<T, _>(&self.weight, |weight| {
                 let shape = ProductShape { rows, inner: columns, columns: inner };
                 let product = || run::product(shape, (dy, weight, Order::Rows), None, Place::Tensor);
-                Ok(tensor(on_the_pool(product).into_vec(), x.shape()))
+                Ok(on_the_pool(product).into_vec())
             })?),
             false => None,
         };
         let weight = match self.weight.track_op() {
-            true => with_elements::<T, _>(x, |x| {
+            true => {
                 let mut gradients = on_the_pool(|| run::product_of_columns((columns, rows), dy, &[([x, &[]], inner)]));
-                Ok(gradients.pop().map(|gradient| tensor(gradient, self.weight.shape())))
-            })?,
+                gradients.pop().map(|gradient| tensor(gradient, self.weight.shape()))
+            }
             false => None,
         };
         let bias = self.bias.as_ref().filter(|bias| bias.track_op());
@@ -127,19 +127,29 @@ impl<T: Kernels + Element<Accumulator = T>> CustomOp2 for Linear<T> {
     }
 
     fn bwd(&self, x: &Tensor, token: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let dx = with_elements::<T, _>(&dy.contiguous()?, |dy| self.layer.backward(x, dy))?;
-        Ok((dx, bundle::gradient(token)))
+        let dx = with_elements::<T, _>(&dy.contiguous()?, |dy| {
+            with_elements::<T, _>(x, |values| self.layer.backward(values, x.track_op(), dy))
+        })?;
+        Ok((dx.map(|dx| tensor(dx, x.shape())), bundle::gradient(token)))
     }
 }
 
 struct LinearCrossEntropy<T: Kernels> {
     layer: Layer,
+    mask: Option<Tensor>,
     classes: Vec<u32>,
     smoothing: f64,
     /// Whether a backward pass may follow.
     tracked: bool,
-    /// The logits, and the loss's results for each row.
-    saved: Kept<(Values<T>, Vec<Row>)>,
+    saved: Kept<Saved<T>>,
+}
+
+struct Saved<T: Kernels> {
+    /// The input times the mask, if there is one.
+    dropped: Option<Values<T>>,
+    logits: Values<T>,
+    /// The loss's results for each row.
+    rows: Vec<Row>,
 }
 
 impl<T: Kernels + Element<Accumulator = T>> CustomOp2 for LinearCrossEntropy<T> {
@@ -150,13 +160,19 @@ impl<T: Kernels + Element<Accumulator = T>> CustomOp2 for LinearCrossEntropy<T> 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = elements::<T>(x, layout)?;
         let ProductShape { rows: count, columns, .. } = self.layer.shape(x.len());
-        let logits = self.layer.forward(x, Place::Workspace)?;
+        let dropped = match &self.mask {
+            Some(mask) => {
+                Some(with_elements::<T, _>(mask, |mask| Ok(on_the_pool(|| run::masked(x, mask, Place::Workspace))))?)
+            }
+            None => None,
+        };
+        let logits = self.layer.forward(dropped.as_deref().unwrap_or(x), Place::Workspace)?;
         let mut rows = vec![Row::EMPTY; count];
         let targets = Targets::Classes(&self.classes);
         on_the_pool(|| T::cross_entropy(&logits, targets, columns, self.smoothing, &mut rows));
         let sum: f64 = rows.iter().map(|row| row.loss).sum();
         if self.tracked {
-            self.saved.set((logits, rows));
+            self.saved.set(Saved { dropped, logits, rows });
         }
         Ok((T::to_cpu_storage_owned(vec![<T as WithDType>::from_f64(sum / count as f64)]), Shape::from(())))
     }
@@ -165,12 +181,23 @@ impl<T: Kernels + Element<Accumulator = T>> CustomOp2 for LinearCrossEntropy<T> 
         let Some(saved) = self.saved.get() else {
             candle_core::bail!("linear_cross_entropy: backward without forward");
         };
-        let (logits, rows) = &*saved;
+        let Saved { dropped, logits, rows } = &*saved;
         let upstream = dy.to_dtype(DType::F64)?.to_scalar::<f64>()? / rows.len() as f64;
         let (classes, targets) = (self.layer.weight.dims()[0], Targets::Classes(&self.classes));
         let d_logits = on_the_pool(|| {
             run::cross_entropy_backward(logits, targets, classes, self.smoothing, upstream, rows, Place::Workspace)
         });
-        Ok((self.layer.backward(x, &d_logits)?, bundle::gradient(token)))
+        let backward = |values: &[T]| self.layer.backward(values, x.track_op(), &d_logits);
+        let mut dx = match dropped {
+            Some(dropped) => backward(dropped)?,
+            None => with_elements::<T, _>(x, backward)?,
+        };
+        if let (Some(dx), Some(mask)) = (&mut dx, &self.mask) {
+            with_elements::<T, _>(mask, |mask| {
+                on_the_pool(|| mask_in_place(dx, mask));
+                Ok(())
+            })?;
+        }
+        Ok((dx.map(|dx| tensor(dx, x.shape())), bundle::gradient(token)))
     }
 }

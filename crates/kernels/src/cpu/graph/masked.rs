@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use crate::cpu::element::Element;
+use crate::cpu::memory::Place;
 use crate::cpu::run;
 use crate::cpu::tensors::{elements, tensor, with_elements};
 
@@ -19,7 +20,7 @@ struct Masked<T> {
 
 impl<T: Element> Masked<T> {
     fn times(&self, x: &[T]) -> Result<Vec<T>> {
-        with_elements::<T, _>(&self.mask, |mask| Ok(run::masked(x, mask)))
+        with_elements::<T, _>(&self.mask, |mask| Ok(run::masked(x, mask, Place::Tensor).into_vec()))
     }
 }
 

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::InstructionSet;
 use crate::cpu::lstm::{Extents, Window, Written, steps_at_once};
 use crate::cpu::memory::Buffer;
-use crate::cpu::product::{Order, Panels, Product, multiply_rows, share, tile_of};
+use crate::cpu::product::{Order, Panels, Product, multiply_rows, share, tile_of, transpose};
 use crate::cpu::simd::functions::logistic;
 use crate::cpu::simd::microkernel::reduce;
 use crate::cpu::simd::{Shared, Stored, Vector, dispatch, lanes};
@@ -37,23 +37,13 @@ pub(crate) fn forward(set: InstructionSet, window: &Window<'_, f32>, written: Wr
 
 /// The weight in panels of a vector of units: (panel, unit before, gate, lane), zeros beyond the units.
 fn pack(weight: &[f32], hidden: usize, lanes: usize, packed: &mut [f32]) {
+    let zeros = vec![0.0; hidden];
     packed.par_chunks_mut(4 * hidden * lanes).enumerate().for_each(|(panel, packed)| {
-        let units = panel * lanes..hidden.min((panel + 1) * lanes);
-        if units.len() < lanes {
-            packed.fill(0.0);
-        }
-        for (block, to) in packed.chunks_mut(16 * 4 * lanes).enumerate() {
-            let count = to.len() / (4 * lanes);
-            for gate in 0..4 {
-                for unit in units.clone() {
-                    let from = &weight[(gate * hidden + unit) * hidden + 16 * block..][..count];
-                    let to = to[gate * lanes + unit - units.start..].iter_mut().step_by(4 * lanes);
-                    for (from, to) in from.iter().zip(to) {
-                        *to = *from;
-                    }
-                }
-            }
-        }
+        let row = |index: usize| match panel * lanes + index % lanes {
+            unit if unit < hidden => &weight[(index / lanes * hidden + unit) * hidden..][..hidden],
+            _ => &zeros[..],
+        };
+        transpose(4 * lanes, row, packed);
     });
 }
 

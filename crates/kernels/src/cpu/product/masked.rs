@@ -25,6 +25,22 @@ pub(crate) fn masked<T: Element>(x: &[T], mask: &[T], y: &mut [MaybeUninit<T>]) 
     });
 }
 
+/// The same into `x`.
+pub(crate) fn mask_in_place<T: Element>(x: &mut [T], mask: &[T]) {
+    assert!(x.is_empty() || !mask.is_empty(), "lengths");
+    x.par_chunks_mut(TASK).enumerate().for_each(|(task, x)| {
+        let mut at = 0;
+        while at < x.len() {
+            let mask = &mask[(task * TASK + at) % mask.len()..];
+            let end = x.len().min(at + mask.len());
+            for (x, mask) in x[at..end].iter_mut().zip(mask) {
+                *x *= *mask;
+            }
+            at = end;
+        }
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +53,9 @@ mod tests {
             let mut y = vec![f64::NAN; len];
             masked(&x, &mask, crate::cpu::memory::as_output(&mut y));
             assert!(y.iter().enumerate().all(|(at, y)| *y == x[at] * mask[at % of_mask]), "{len} by {of_mask}");
+            let mut x = x;
+            mask_in_place(&mut x, &mask);
+            assert_eq!(x, y, "{len} by {of_mask}, in place");
         }
     }
 }

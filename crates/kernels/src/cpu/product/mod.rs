@@ -16,10 +16,10 @@ use rayon::prelude::*;
 
 use crate::cpu::element::Element;
 
-pub(crate) use masked::masked;
+pub(crate) use masked::{mask_in_place, masked};
 pub(crate) use tiles::{share, tile_of};
 pub(crate) use transposed::product_of_columns;
-pub(crate) use vectors::{Panels, Product, multiply_rows, pack, product};
+pub(crate) use vectors::{Panels, Product, multiply_rows, pack, product, transpose};
 
 /// Extents of `y = a b`: (rows, inner) times (inner, columns).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
