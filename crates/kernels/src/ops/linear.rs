@@ -66,8 +66,7 @@ pub fn linear_cross_entropy(
     targets: &Tensor,
     label_smoothing: f64,
 ) -> Result<Tensor> {
-    let (layer, targets) = ((weight, bias), (targets, label_smoothing));
-    checked_loss("linear_cross_entropy", x, None, layer, targets)
+    loss("linear_cross_entropy", x, None, weight, bias, targets, label_smoothing)
 }
 
 /// [`linear_cross_entropy`] of `x` times a constant mask, as one graph node: dropout before a model's output, with a mask drawn by
@@ -100,16 +99,17 @@ pub fn masked_linear_cross_entropy(
     targets: &Tensor,
     label_smoothing: f64,
 ) -> Result<Tensor> {
-    let (layer, targets) = ((weight, bias), (targets, label_smoothing));
-    checked_loss("masked_linear_cross_entropy", x, Some(mask), layer, targets)
+    loss("masked_linear_cross_entropy", x, Some(mask), weight, bias, targets, label_smoothing)
 }
 
-fn checked_loss(
+fn loss(
     op: &'static str,
     x: &Tensor,
     mask: Option<&Tensor>,
-    (weight, bias): (&Tensor, Option<&Tensor>),
-    (targets, label_smoothing): (&Tensor, f64),
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    targets: &Tensor,
+    label_smoothing: f64,
 ) -> Result<Tensor> {
     let (x, weight, bias) = check(op, x, weight, bias)?;
     let rows = x.elem_count() / weight.dims()[1];

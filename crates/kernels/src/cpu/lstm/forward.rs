@@ -37,11 +37,10 @@ pub(crate) fn forward(set: InstructionSet, window: &Window<'_, f32>, written: Wr
 
 /// The weight in panels of a vector of units: (panel, unit before, gate, lane), zeros beyond the units.
 fn pack(weight: &[f32], hidden: usize, lanes: usize, packed: &mut [f32]) {
-    let zeros = vec![0.0; hidden];
     packed.par_chunks_mut(4 * hidden * lanes).enumerate().for_each(|(panel, packed)| {
-        let row = |index: usize| match panel * lanes + index % lanes {
-            unit if unit < hidden => &weight[(index / lanes * hidden + unit) * hidden..][..hidden],
-            _ => &zeros[..],
+        let row = |index: usize| {
+            let unit = panel * lanes + index % lanes;
+            (unit < hidden).then(|| &weight[(index / lanes * hidden + unit) * hidden..][..hidden])
         };
         transpose(4 * lanes, row, packed);
     });

@@ -1,6 +1,7 @@
 //! The product of each element with a mask that repeats.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -13,14 +14,10 @@ const TASK: usize = 1 << 15;
 pub(crate) fn masked<T: Element>(x: &[T], mask: &[T], y: &mut [MaybeUninit<T>]) {
     assert!(x.len() == y.len() && (x.is_empty() || !mask.is_empty()), "lengths");
     y.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).enumerate().for_each(|(task, (y, x))| {
-        let mut at = 0;
-        while at < x.len() {
-            let mask = &mask[(task * TASK + at) % mask.len()..];
-            let end = x.len().min(at + mask.len());
-            for (y, (x, mask)) in y[at..end].iter_mut().zip(x[at..end].iter().zip(mask)) {
+        for (part, mask) in parts(mask, task * TASK, x.len()) {
+            for (y, (x, mask)) in y[part.clone()].iter_mut().zip(x[part].iter().zip(mask)) {
                 y.write(*x * *mask);
             }
-            at = end;
         }
     });
 }
@@ -29,16 +26,22 @@ pub(crate) fn masked<T: Element>(x: &[T], mask: &[T], y: &mut [MaybeUninit<T>]) 
 pub(crate) fn mask_in_place<T: Element>(x: &mut [T], mask: &[T]) {
     assert!(x.is_empty() || !mask.is_empty(), "lengths");
     x.par_chunks_mut(TASK).enumerate().for_each(|(task, x)| {
-        let mut at = 0;
-        while at < x.len() {
-            let mask = &mask[(task * TASK + at) % mask.len()..];
-            let end = x.len().min(at + mask.len());
-            for (x, mask) in x[at..end].iter_mut().zip(mask) {
-                *x *= *mask;
-            }
-            at = end;
+        for (part, mask) in parts(mask, task * TASK, x.len()) {
+            x[part].iter_mut().zip(mask).for_each(|(x, mask)| *x *= *mask);
         }
     });
+}
+
+/// The parts of `len` elements, the first of which is number `first` of all, in each of which the mask does not start again; and the
+/// mask from there on.
+fn parts<T>(mask: &[T], first: usize, len: usize) -> impl Iterator<Item = (Range<usize>, &[T])> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let mask = (at < len).then(|| &mask[(first + at) % mask.len()..])?;
+        let part = at..len.min(at + mask.len());
+        at = part.end;
+        Some((part, mask))
+    })
 }
 
 #[cfg(test)]

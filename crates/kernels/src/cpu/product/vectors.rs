@@ -105,7 +105,6 @@ pub(crate) fn pack(
     if packed.is_empty() {
         return;
     }
-    let zeros = vec![0.0; if order == Order::Columns { inner } else { 0 }];
     packed.par_chunks_mut(inner * panel).enumerate().for_each(|(index, packed)| {
         let width = panel.min(padded - index * panel);
         let (first, taken) = (index * panel, width.min(columns - index * panel));
@@ -119,11 +118,9 @@ pub(crate) fn pack(
                     to[..taken].copy_from_slice(&row[first..][..taken]);
                 }
             }
-            Order::Columns => transpose(
-                width,
-                |column| if column < taken { &b[0][(first + column) * inner..][..inner] } else { &zeros },
-                packed,
-            ),
+            Order::Columns => {
+                transpose(width, |column| (column < taken).then(|| &b[0][(first + column) * inner..][..inner]), packed)
+            }
         }
     });
 }
@@ -133,16 +130,19 @@ const MOST_ROWS: usize = 64;
 /// Elements of a row that are transposed at once: a cache line.
 const LINE: usize = 16;
 
-/// Writes these rows of equal length as columns: `to` is (length, `count`).
+/// Writes these rows of equal length as columns: `to` is (length, `count`). A row that is missing is zeros.
 ///
 /// Lines of all rows are copied side by side first: rows that are a power of two apart would push each other out of the cache.
-pub(crate) fn transpose<'a>(count: usize, row: impl Fn(usize) -> &'a [f32], to: &mut [f32]) {
+pub(crate) fn transpose<'a>(count: usize, row: impl Fn(usize) -> Option<&'a [f32]>, to: &mut [f32]) {
     assert!(count <= MOST_ROWS, "{count} rows");
     let mut lines = [[0.0; LINE]; MOST_ROWS];
     for (block, to) in to.chunks_mut(LINE * count).enumerate() {
         let len = to.len() / count;
         for (index, line) in lines[..count].iter_mut().enumerate() {
-            line[..len].copy_from_slice(&row(index)[LINE * block..][..len]);
+            match row(index) {
+                Some(row) => line[..len].copy_from_slice(&row[LINE * block..][..len]),
+                None => line.fill(0.0),
+            }
         }
         for (at, to) in to.chunks_exact_mut(count).enumerate() {
             for (to, line) in to.iter_mut().zip(&lines) {
@@ -244,7 +244,7 @@ mod tests {
         // More than two lines of three rows, and one more element.
         let rows: Vec<Vec<f32>> = (0..3).map(|row| (0..33).map(|at| (100 * row + at) as f32).collect()).collect();
         let mut to = [f32::NAN; 3 * 33];
-        super::transpose(3, |row| &rows[row], &mut to);
+        super::transpose(3, |row| Some(&rows[row]), &mut to);
         assert_eq!(to[..6], [0.0, 100.0, 200.0, 1.0, 101.0, 201.0]);
         assert_eq!(to[3 * 32..], [32.0, 132.0, 232.0]);
         assert!(to.iter().enumerate().all(|(at, value)| *value == rows[at % 3][at / 3]));
