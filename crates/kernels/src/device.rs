@@ -90,6 +90,7 @@ pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resu
 }
 
 pub(crate) fn linear_cross_entropy(
+    op: &'static str,
     x: &Tensor,
     mask: Option<&Tensor>,
     (weight, bias): (&Tensor, Option<&Tensor>),
@@ -97,7 +98,7 @@ pub(crate) fn linear_cross_entropy(
     smoothing: f64,
 ) -> Result<Tensor> {
     if x.device().is_cpu() {
-        return crate::cpu::linear_cross_entropy(x, mask, (weight, bias), targets, smoothing);
+        return crate::cpu::linear_cross_entropy(op, x, mask, (weight, bias), targets, smoothing);
     }
     let x = match mask {
         Some(mask) => &masked(x, mask)?,
@@ -107,8 +108,8 @@ pub(crate) fn linear_cross_entropy(
     cross_entropy_indices(&linear(&rows, weight, bias)?, targets, smoothing)
 }
 
-pub(crate) fn embedding(weight: &Tensor, ids: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
-    on_the_cpu!(weight, embedding(weight, ids, mask))
+pub(crate) fn embedding(op: &'static str, weight: &Tensor, ids: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+    on_the_cpu!(weight, embedding(op, weight, ids, mask))
 }
 
 pub(crate) fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {

@@ -1,6 +1,8 @@
 //! Every operation on each device of the build, in each element type, against the CPU in f64: values, gradients and running
 //! statistics, for several images, stride 2 and odd extents.
 
+mod support;
+
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use candle_core::backprop::GradStore;
@@ -9,6 +11,7 @@ use lookahead_kernels as kernels;
 use lookahead_kernels::{
     Activation, After, BatchNorm, ConvBatchNorm, LayerNorm, Mode, PlainLayer, ResidualBlock, RmsNorm,
 };
+use support::largest;
 
 /// A device, and the arithmetic it is asked for.
 #[derive(Debug, Clone)]
@@ -55,7 +58,6 @@ impl Kind {
     /// layout or an index that is wrong makes it 1.
     fn distance(&self, convolves: bool, got: &Tensor, expected: &Tensor) -> Result<(f64, f64)> {
         let off = (got - expected)?;
-        let largest = |t: &Tensor| t.abs()?.flatten_all()?.max(0)?.to_scalar::<f64>();
         let power = |t: &Tensor| t.sqr()?.sum_all()?.to_scalar::<f64>();
         if self.dtype == DType::BF16 || self.tf32 {
             return Ok(((power(&off)? / power(expected)?).sqrt(), 0.1));
@@ -154,8 +156,19 @@ fn agrees(name: &str, convolves: bool, f: impl Fn(&Side) -> Result<Vec<Tensor>>)
             assert_eq!(got.dims(), expected.dims(), "{name} {index}");
             let got = got.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
             let (off, most) = kind.distance(convolves, &got, expected)?;
+            // NaN fails this, and would pass the opposite of `off > most`.
             assert!(off <= most, "{name} {index}, {kind:?}: {off} instead of at most {most}");
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_element_left_out_shows() -> Result<()> {
+    let (got, expected) =
+        (Tensor::new(&[1.0, f64::NAN, 3.0], &Device::Cpu)?, Tensor::new(&[1.0, 2.0, 3.0], &Device::Cpu)?);
+    for kind in kinds() {
+        assert!(kind.distance(false, &got, &expected)?.0.is_nan(), "{kind:?}");
     }
     Ok(())
 }

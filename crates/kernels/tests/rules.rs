@@ -1,9 +1,12 @@
 //! What a user relies on beside the numbers: errors that name the culprit, empty batches, the same bits from run to run and on
 //! any number of threads, and operations that agree with one another.
 
+mod support;
+
 use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels as kernels;
 use lookahead_kernels::{Activation, After, BatchNorm, ConvBatchNorm, Error, LayerNorm, Mode, ResidualBlock, RmsNorm};
+use support::largest;
 
 fn numbers(shape: impl Into<candle_core::Shape>, seed: u32) -> Result<Tensor> {
     let shape = shape.into();
@@ -27,14 +30,6 @@ fn layer(from: usize, to: usize, kernel: usize, stride: usize, seed: u32) -> Res
 
 fn bits(tensor: &Tensor) -> Result<Vec<u32>> {
     Ok(tensor.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f32::to_bits).collect())
-}
-
-/// The largest absolute value; NaN if one is NaN, which neither candle's maximum nor that of Rust's numbers keeps.
-fn largest(tensor: &Tensor) -> Result<f64> {
-    let values = tensor.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
-    Ok(values
-        .into_iter()
-        .fold(0.0, |most, value| if value.abs() > most || value.is_nan() { value.abs() } else { most }))
 }
 
 /// A small network through every operation: the loss and all gradients, as bits.

@@ -7,7 +7,7 @@
 
 mod sequences;
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use crate::plan::{
     BlockPlan, ConvShape, Input, LayerPlan, NormPlan, PlainPlan, PoolShape, RowNormPlan, Shortcut, Window,
@@ -170,7 +170,8 @@ pub(crate) fn row_norm(x: &Tensor, plan: RowNormPlan) -> Result<Tensor> {
     y.reshape(x.shape())
 }
 
-/// The largest value of each window. Among equal elements, the device chooses the one that gets the gradient.
+/// The largest value of each window. Among equal elements the first one wins; NaN wins over everything, the last one
+/// over others, as in PyTorch.
 pub(crate) fn max_pool(shape: PoolShape, x: &Tensor) -> Result<Tensor> {
     let window = shape.window;
     // Clamp indices to the edge: every such window covers it, so the maximum does not change.
@@ -181,9 +182,14 @@ pub(crate) fn max_pool(shape: PoolShape, x: &Tensor) -> Result<Tensor> {
     let taps = taps(window, |r, s| {
         picked(x, within(r, shape.output.0, shape.input.0), within(s, shape.output.1, shape.input.1))
     })?;
-    let taps = Tensor::stack(&taps, 4)?.contiguous()?;
-    let winners = taps.detach().argmax_keepdim(D::Minus1)?;
-    taps.gather(&winners, D::Minus1)?.squeeze(D::Minus1)
+    let (first, others) = split_first(taps)?;
+    // Not by candle's argmax, which passes over a NaN behind a number.
+    others.into_iter().try_fold(first, |best, tap| {
+        let (now, next) = (best.detach(), tap.detach());
+        // A NaN is greater than nothing and differs from itself: at most one of the two is 1.
+        let wins = (next.gt(&now)? + next.ne(&next)?)?;
+        wins.where_cond(&tap, &best)
+    })
 }
 
 /// The mean of each window, including zeros of the padding.
@@ -199,9 +205,8 @@ pub(crate) fn avg_pool(_: &'static str, shape: PoolShape, x: &Tensor) -> Result<
         picked(&x, steps(r, shape.output.0, window.stride), steps(s, shape.output.1, window.stride))
     })?;
     let share = 1.0 / (window.kernel.0 * window.kernel.1) as f64;
-    let mut taps = taps.into_iter();
-    let first = taps.next().ok_or_else(|| candle_core::Error::msg("a window without elements"))?;
-    taps.try_fold(first, |sum, tap| sum + tap)? * share
+    let (first, others) = split_first(taps)?;
+    others.into_iter().try_fold(first, |sum, tap| sum + tap)? * share
 }
 
 /// Mean cross-entropy against (N, K) weights.
@@ -211,23 +216,34 @@ pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -
     let targets = (targets * (1.0 - smoothing))?.broadcast_add(&spread)?;
     let centred = logits.broadcast_sub(&logits.detach().max_keepdim(1)?)?;
     let normaliser = centred.exp()?.sum_keepdim(1)?.log()?;
-    let losses = (normaliser.broadcast_sub(&centred)? * targets)?;
+    let losses = normaliser.broadcast_sub(&centred)?;
+    // A class without weight adds nothing, even where its logit is minus infinity, and 0 times its loss NaN.
+    let losses = (targets.eq(0.0)?.where_cond(&losses.zeros_like()?, &losses)? * targets)?;
     losses.sum_all()? * (1.0 / rows as f64)
 }
 
 /// Mean cross-entropy against class indices. They are not checked, which would wait for the device; an index out of range
-/// counts as no target.
+/// makes the loss NaN, and the gradient of its row.
 pub(crate) fn cross_entropy_indices(logits: &Tensor, indices: &Tensor, smoothing: f64) -> Result<Tensor> {
     let (rows, classes) = logits.dims2()?;
     let numbers = Tensor::arange(0, classes as u32, logits.device())?.reshape((1, classes))?;
     let targets = indices.detach().reshape((rows, 1))?.broadcast_eq(&numbers)?.to_dtype(logits.dtype())?;
-    cross_entropy(logits, &targets, smoothing)
+    let known = indices.detach().lt(classes as u32)?.reshape((rows, 1))?.broadcast_as((rows, classes))?;
+    let unknown = Tensor::new(f32::NAN, logits.device())?.to_dtype(logits.dtype())?.broadcast_as((rows, classes))?;
+    cross_entropy(logits, &known.where_cond(&targets, &unknown)?, smoothing)
 }
 
 /// `f` of every position in the window, in reading order.
 fn taps(window: Window, f: impl Fn(usize, usize) -> Result<Tensor>) -> Result<Vec<Tensor>> {
     let (height, width) = window.kernel;
     (0..height).flat_map(|r| (0..width).map(move |s| (r, s))).map(|(r, s)| f(r, s)).collect()
+}
+
+/// The first position of a window, and the others.
+fn split_first(taps: Vec<Tensor>) -> Result<(Tensor, Vec<Tensor>)> {
+    let mut taps = taps.into_iter();
+    let first = taps.next().ok_or_else(|| candle_core::Error::msg("a window without elements"))?;
+    Ok((first, taps.collect()))
 }
 
 /// The index of position `tap` in each window.

@@ -152,6 +152,31 @@ fn pools_with_padding_and_other_strides() {
     equal("global_avg_pool", &[&x], &composed, &crate::global_avg_pool(&x).unwrap());
 }
 
+/// NaN wins over everything, wherever in the window it is, the last one over others, and the first of equals gets the gradient.
+#[test]
+fn pools_of_nan_and_of_equals_choose_as_the_kernels_do() {
+    let nan = f64::NAN;
+    let windows = [
+        [1.0, nan, 0.0, 0.0],
+        [nan, 1.0, 0.0, 2.0],
+        [0.0, f64::INFINITY, nan, nan],
+        [f64::NEG_INFINITY; 4],
+        [3.0, 1.0, 3.0, 3.0],
+    ];
+    for window in windows {
+        let x = Var::from_tensor(&Tensor::from_slice(&window, (1, 2, 2, 1), &Device::Cpu).unwrap()).unwrap();
+        let shape = crate::ops::extents::pool_extents("test", &x, 2, 2, 0).unwrap();
+        let results = [max_pool(shape, &x).unwrap(), crate::max_pool2d(&x, 2, 2, 0).unwrap()].map(|y| {
+            let gradients = y.sum_all().unwrap().backward().unwrap();
+            let all = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            (all(&y)[0], all(gradients.get(&x).unwrap()))
+        });
+        let [(composed, of_composed), (kernel, of_kernel)] = results;
+        assert!(composed == kernel || composed.is_nan() && kernel.is_nan(), "{window:?}: {composed}, not {kernel}");
+        assert_eq!(of_composed, of_kernel, "{window:?}");
+    }
+}
+
 #[test]
 fn the_rectifier_is_flat_at_zero() {
     let x = Var::new(&[-1f64, 0.0, 2.0, f64::INFINITY, f64::NEG_INFINITY], &Device::Cpu).unwrap();
@@ -200,6 +225,32 @@ fn losses_with_and_without_smoothing() {
 }
 
 #[test]
+fn a_class_without_weight_costs_nothing_at_minus_infinity() {
+    let logits = Var::new(&[[0.0, f64::NEG_INFINITY], [1.0, 2.0]], &Device::Cpu).unwrap();
+    let classes = Tensor::new(&[0u32, 1], &Device::Cpu).unwrap();
+    let composed = cross_entropy_indices(&logits, &classes, 0.0).unwrap();
+    equal("indices", &[&logits], &composed, &crate::cross_entropy_indices(&logits, &classes, 0.0).unwrap());
+    let weights = Tensor::new(&[[1.0, 0.0], [0.25, 0.75]], &Device::Cpu).unwrap();
+    let composed = cross_entropy(&logits, &weights, 0.0).unwrap();
+    equal("weights", &[&logits], &composed, &crate::cross_entropy(&logits, &weights, 0.0).unwrap());
+}
+
+/// As on CUDA: nobody waits for the device to tell, so the loss does.
+#[test]
+fn a_class_number_that_is_none_gives_nan_to_the_loss_and_its_row() {
+    let logits = Var::new(&[[1.0, 2.0], [3.0, 3.0], [1.0, 1.0f64]], &Device::Cpu).unwrap();
+    for smoothing in [0.0, 0.1] {
+        let classes = Tensor::new(&[2u32, 0, u32::MAX], &Device::Cpu).unwrap();
+        let loss = cross_entropy_indices(&logits, &classes, smoothing).unwrap();
+        assert!(loss.to_scalar::<f64>().unwrap().is_nan());
+        let gradient = loss.backward().unwrap().get(&logits).unwrap().to_vec2::<f64>().unwrap();
+        let is_nan = gradient.iter().map(|row| row.iter().all(|value| value.is_nan())).collect::<Vec<_>>();
+        assert_eq!(is_nan, [true, false, true], "{gradient:?}");
+        assert!(gradient[1].iter().all(|value| value.is_finite()), "{gradient:?}");
+    }
+}
+
+#[test]
 fn layers_of_language_models() {
     let x = numbers((3, 2, 4), 1);
     let weights = [numbers((12, 4), 2), numbers((12, 3), 3)];
@@ -220,10 +271,10 @@ fn layers_of_language_models() {
 
     let ids = Tensor::new(&[3u32, 0, 3], &Device::Cpu).unwrap();
     let rows = crate::embedding(&weights[0], &ids).unwrap();
-    equal("embedding", &[&weights[0]], &embedding(&weights[0], &ids, None).unwrap(), &rows);
+    equal("embedding", &[&weights[0]], &embedding("embedding", &weights[0], &ids, None).unwrap(), &rows);
     for mask in [numbers((3, 4), 10), numbers((1, 4), 11)] {
         let rows = crate::masked_embedding(&weights[0], &ids, &mask).unwrap();
-        let composed = embedding(&weights[0], &ids, Some(&mask.as_detached_tensor())).unwrap();
+        let composed = embedding("embedding", &weights[0], &ids, Some(&mask.as_detached_tensor())).unwrap();
         equal("masked_embedding", &[&weights[0]], &composed, &rows);
     }
     let (input, bias) = (numbers((5, 4), 8), Some(biases[0].as_tensor()));

@@ -63,8 +63,8 @@ pub(crate) fn weight_gradient<T: Kernels>(
     tensor(dw, weight.shape()).to_dtype(weight.dtype()).map(Some)
 }
 
-/// The gradient of a bias, `None` if it is not tracked: the sum over all pixels, in double precision and in the order of
-/// batch norm's sums.
+/// The gradient of a bias, `None` if it is not tracked: the sum over all pixels, by the kernel of batch norm's
+/// gradient.
 pub(crate) fn bias_gradient<T: Kernels>(dy: &[T], bias: &Tensor) -> Result<Option<Tensor>> {
     if !bias.track_op() {
         return Ok(None);

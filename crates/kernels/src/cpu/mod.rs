@@ -110,17 +110,23 @@ pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resu
 }
 
 pub(crate) fn linear_cross_entropy(
+    op: &'static str,
     x: &Tensor,
     mask: Option<&Tensor>,
     layer: (&Tensor, Option<&Tensor>),
     targets: &Tensor,
     smoothing: f64,
 ) -> crate::Result<Tensor> {
-    by_float!(x, linear_cross_entropy(x, mask, layer, targets, smoothing))
+    by_float!(x, linear_cross_entropy(op, x, mask, layer, targets, smoothing))
 }
 
-pub(crate) fn embedding(weight: &Tensor, ids: &Tensor, mask: Option<&Tensor>) -> crate::Result<Tensor> {
-    by_float!(weight, embedding(weight, ids, mask))
+pub(crate) fn embedding(
+    op: &'static str,
+    weight: &Tensor,
+    ids: &Tensor,
+    mask: Option<&Tensor>,
+) -> crate::Result<Tensor> {
+    by_float!(weight, embedding(op, weight, ids, mask))
 }
 
 pub(crate) fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {

@@ -74,6 +74,8 @@ __device__ __forceinline__ bool arrive(unsigned *gate, unsigned blocks, unsigned
     __syncthreads();
     if (threadIdx.x == 0) {
         before = ((volatile unsigned *)gate)[1];
+        // Once this block has come, the last one may open the gate: how often it was opened must be read before.
+        __threadfence();
         came = atomicAdd(&gate[0], 1u) + 1;
         __threadfence();
     }

@@ -18,7 +18,11 @@ pub(crate) struct Batch {
 /// Data that a forward pass keeps for the backward pass, (N) each in the wide type.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rows {
-    pub(crate) normalisers: Pointer,
+    /// The largest logit.
+    pub(crate) maxima: Pointer,
+    /// The sum of exponentials of the distances from it.
+    pub(crate) sums: Pointer,
+    /// The sum of the targets; NaN where the class number is none.
     pub(crate) weights: Pointer,
 }
 
@@ -37,7 +41,8 @@ impl Batch {
             int(self.classes),
             self.smoothing.into(),
             losses.into(),
-            rows.normalisers.into(),
+            rows.maxima.into(),
+            rows.sums.into(),
             rows.weights.into(),
             gates.into(),
             loss.into(),
@@ -58,7 +63,8 @@ impl Batch {
             int(self.rows),
             self.smoothing.into(),
             upstream.into(),
-            rows.normalisers.into(),
+            rows.maxima.into(),
+            rows.sums.into(),
             rows.weights.into(),
             d_logits.into(),
         ];

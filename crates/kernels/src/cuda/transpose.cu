@@ -19,16 +19,18 @@ extern "C" __global__ void transpose(const word *from, word *to, int batch, int 
     for (long long b = blockIdx.z; b < batch; b += gridDim.z) {
         const word *in = from + b * rows * columns;
         word *out = to + b * rows * columns;
-        int row0 = blockIdx.y * SIDE, column0 = blockIdx.x * SIDE;
-        for (int r = line; r < SIDE; r += THREADS / SIDE) {
-            int row = row0 + r, column = column0 + lane;
-            if (row < rows && column < columns) tile[r][lane] = in[(long long)row * columns + column];
+        long long column0 = (long long)blockIdx.x * SIDE;
+        for (long long row0 = (long long)blockIdx.y * SIDE; row0 < rows; row0 += (long long)gridDim.y * SIDE) {
+            for (int r = line; r < SIDE; r += THREADS / SIDE) {
+                long long row = row0 + r, column = column0 + lane;
+                if (row < rows && column < columns) tile[r][lane] = in[row * columns + column];
+            }
+            __syncthreads();
+            for (int r = line; r < SIDE; r += THREADS / SIDE) {
+                long long column = column0 + r, row = row0 + lane;
+                if (row < rows && column < columns) out[column * rows + row] = tile[lane][r];
+            }
+            __syncthreads();
         }
-        __syncthreads();
-        for (int r = line; r < SIDE; r += THREADS / SIDE) {
-            int column = column0 + r, row = row0 + lane;
-            if (row < rows && column < columns) out[(long long)column * rows + row] = tile[lane][r];
-        }
-        __syncthreads();
     }
 }

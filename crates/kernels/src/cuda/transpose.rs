@@ -6,24 +6,24 @@ use crate::cuda::source::{ElementType, File, Source};
 /// The side of the tile that a block transposes, the source's `SIDE`.
 const SIDE: usize = 32;
 
-/// Maximum number of blocks in a grid's last two directions.
+/// Maximum number of blocks in a grid's last two directions; with more tiles of rows or batches, a block takes several.
 const MOST: usize = 65_535;
 
 /// (batch, rows, columns) at `from` to (batch, columns, rows) at `to`, of elements of `bytes` bytes: 1, 2, 4 or 8.
 ///
-/// `None` for more than two million rows, which no image or filter has.
+/// `None` for elements of another size.
 pub(crate) fn transpose(
     bytes: usize,
     (batch, rows, columns): (usize, usize, usize),
     from: Pointer,
     to: Pointer,
 ) -> Option<Call> {
-    let lines = rows.div_ceil(SIDE);
-    if lines > MOST || !matches!(bytes, 1 | 2 | 4 | 8) {
+    if !matches!(bytes, 1 | 2 | 4 | 8) {
         return None;
     }
     let source = Source::of(File::Transpose(8 * bytes as u32), ElementType::F32);
     let arguments = vec![from.into(), to.into(), int(batch), int(rows), int(columns)];
-    let grid = (columns.div_ceil(SIDE).max(1) as u32, lines.max(1) as u32, batch.clamp(1, MOST) as u32);
+    let lines = rows.div_ceil(SIDE).clamp(1, MOST);
+    let grid = (columns.div_ceil(SIDE).max(1) as u32, lines as u32, batch.clamp(1, MOST) as u32);
     Some(Call { source, kernel: "transpose", grid, together: false, arguments })
 }

@@ -21,8 +21,11 @@ use crate::{Result, device};
 ///
 /// Returns (N, P, Q, O) with `P = (H + 2 * padding - Kh) / stride + 1`, rounded down, and `Q` likewise. Both arguments
 /// get gradients; an argument outside the graph, such as the images of the first layer, costs nothing. The result has
-/// the type of `x`, each gradient that of its argument. With bf16, all sums are f32 and rounded once.
-/// [`ConvAlgorithm`](crate::ConvAlgorithm) selects the precision of f32 sums.
+/// the type of `x`, each gradient that of its argument. [`ConvAlgorithm`](crate::ConvAlgorithm) selects the precision of f32
+/// sums on the CPU.
+///
+/// With bf16, all sums are f32. On the CPU they are rounded once. On CUDA, f32 filters are rounded to bf16 first, the filters'
+/// gradient is rounded to bf16 before it becomes f32, and with a bias the result is rounded before and after the bias is added.
 ///
 /// # Errors
 ///
@@ -73,8 +76,8 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Res
 /// | `options` | | stride, padding, dilation and groups |
 ///
 /// Returns (N, P, Q, O) with `P = (H + 2 * padding - (Kh - 1) * dilation - 1) / stride + 1`, rounded down, and `Q` likewise.
-/// All three arguments get gradients. On the CPU, the bias's gradient is summed in f64, in an order that depends only
-/// on the problem.
+/// All three arguments get gradients. The bias's is summed as [`batch_norm`](crate::batch_norm()) sums, in an order that
+/// depends only on the problem.
 ///
 /// # Errors
 ///

@@ -55,7 +55,8 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) ->
 ///
 /// # Errors
 ///
-/// Those of [`cross_entropy`]; [`Error::Argument`] also for an index that is not a class.
+/// Those of [`cross_entropy`]; on the CPU, [`Error::Argument`] also for an index that is not a class. CUDA and Metal do not
+/// check indices, which would wait for the device: such an index makes the loss NaN, and the gradient of its row.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};

@@ -29,8 +29,9 @@ use crate::{Error, Result, device};
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
-    let (weight, ids) = check("embedding", weight, ids)?;
-    device::embedding(&weight, &ids, None)
+    let op = "embedding";
+    let (weight, ids) = check(op, weight, ids)?;
+    device::embedding(op, &weight, &ids, None)
 }
 
 /// [`embedding`] times a constant mask, as one graph node: dropout of a model's input, with a mask drawn by the caller.
@@ -56,8 +57,13 @@ pub fn embedding(weight: &Tensor, ids: &Tensor) -> Result<Tensor> {
 pub fn masked_embedding(weight: &Tensor, ids: &Tensor, mask: &Tensor) -> Result<Tensor> {
     let op = "masked_embedding";
     let (weight, ids) = check(op, weight, ids)?;
-    let mask = masked::check(op, mask, &[ids.dims(), &weight.dims()[1..]].concat(), ("weight", &weight))?;
-    device::embedding(&weight, &ids, Some(&mask))
+    let dims = [ids.dims(), &weight.dims()[1..]].concat();
+    let mut mask = masked::check(op, mask, &dims, ("weight", &weight))?;
+    // The row of a single id has one axis. A mask that is shared along it is one number; kernels take masks of whole rows.
+    if dims.len() == 1 {
+        mask = mask.broadcast_as(dims)?.contiguous()?;
+    }
+    device::embedding(op, &weight, &ids, Some(&mask))
 }
 
 /// The same tensors, contiguous.

@@ -88,11 +88,16 @@ pub(crate) fn pool_extents(
     Ok(PoolShape { batch, input: (height, width), output, channels, window })
 }
 
-/// Rejects batch statistics of fewer than two values.
-pub(crate) fn require_values(op: &'static str, mode: Mode, values: usize) -> Result<()> {
+/// Rejects batch statistics of fewer than two values per channel, for a norm of these extents (N, H, W, C): the unbiased
+/// variance of one value is 0 / 0.
+pub(crate) fn require_values(op: &'static str, mode: Mode, extents: (usize, usize, usize, usize)) -> Result<()> {
+    let (batch, height, width, _) = extents;
+    let values = batch * height * width;
     if mode.uses_batch() && values < 2 {
-        let rule = "at least 2 to normalise by the batch's statistics";
-        return Err(Error::Argument { op, argument: "values per channel", rule, value: values.to_string() });
+        let rule = "at least 2 to normalise by the batch's statistics \
+                    (take a larger batch, drop a last one of a single image, or use Mode::Eval)";
+        let value = format!("{values} of shape {extents:?}");
+        return Err(Error::Argument { op, argument: "values per channel", rule, value });
     }
     Ok(())
 }

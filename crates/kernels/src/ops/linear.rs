@@ -47,7 +47,8 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
 ///
 /// # Errors
 ///
-/// Those of both functions.
+/// Those of both functions. An index that is not a class is an error on the CPU only; on CUDA and Metal it makes the loss and
+/// all gradients but those of the other rows of `x` NaN.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};
@@ -132,7 +133,7 @@ fn loss(
     }
     let mask = mask.map(|mask| masked::check(op, mask, x.dims(), ("x", &x))).transpose()?;
     let targets = targets.detach().flatten_all()?.contiguous()?;
-    device::linear_cross_entropy(&x, mask.as_ref(), (&weight, bias.as_ref()), &targets, label_smoothing)
+    device::linear_cross_entropy(op, &x, mask.as_ref(), (&weight, bias.as_ref()), &targets, label_smoothing)
 }
 
 /// The same tensors, contiguous.

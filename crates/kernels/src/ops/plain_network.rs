@@ -22,8 +22,8 @@ const MOST_POOL: usize = 15;
 ///
 /// # Errors
 ///
-/// Those of the four functions; [`Error::Argument`] for a pool outside 1..=15, and for a bias together with a batch
-/// norm.
+/// Those of the four functions, before any running statistics are updated; [`Error::Argument`] for a pool outside 1..=15,
+/// and for a bias together with a batch norm.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor, Var};
@@ -93,18 +93,18 @@ fn plan(x: &Tensor, input: (usize, usize, usize, usize), layer: &PlainLayer, mod
         }
         side => return Err(Error::Argument { op, argument: "pool", rule: "in 1..=15", value: side.to_string() }),
     };
-    let plan = PlainPlan {
+    let mut plan = PlainPlan {
         shape,
         weight: layer.weight.contiguous()?,
         bias: layer.bias.as_ref().map(Tensor::contiguous).transpose()?,
         pool,
-        norm: layer.norm.clone(),
+        norm: None,
         after: layer.activation,
     };
-    if let Some(norm) = &plan.norm {
-        let (batch, height, width, channels) = plan.output_extents();
-        norm.check(op, channels, dtype, x.device(), "x")?;
-        require_values(op, mode, batch * height * width)?;
+    if let Some(norm) = &layer.norm {
+        let output = plan.output_extents();
+        plan.norm = Some(norm.checked(op, output.3, dtype, x.device(), "x")?);
+        require_values(op, mode, output)?;
     }
     Ok(plan)
 }

@@ -19,8 +19,8 @@ use crate::{Error, Mode, Result, device};
 ///
 /// # Errors
 ///
-/// Those of [`conv2d`](crate::conv2d()) and [`batch_norm`](crate::batch_norm()); [`Error::Argument`] for a path without
-/// layers; [`Error::Shape`] if path and shortcut do not match.
+/// Those of [`conv2d`](crate::conv2d()) and [`batch_norm`](crate::batch_norm()), before any running statistics are updated;
+/// [`Error::Argument`] for a path without layers; [`Error::Shape`] if path and shortcut do not match.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor, Var};
@@ -136,9 +136,9 @@ impl<'a> Stack<'a> {
         require_parameter_dtype(op, "weight", &layer.weight, dtype)?;
         let options = Conv2dOptions { stride: layer.stride, padding: layer.padding, ..Conv2dOptions::default() };
         let shape = conv_shape(op, input, &layer.weight, options)?;
-        layer.norm.check(op, shape.channels_out, dtype, self.x.device(), "x")?;
-        require_values(op, self.mode, shape.batch * shape.output.0 * shape.output.1)?;
-        Ok(LayerPlan { shape, weight: layer.weight.contiguous()?, norm: layer.norm.clone() })
+        let norm = layer.norm.checked(op, shape.channels_out, dtype, self.x.device(), "x")?;
+        require_values(op, self.mode, shape.output_extents())?;
+        Ok(LayerPlan { shape, weight: layer.weight.contiguous()?, norm })
     }
 
     fn run(self) -> Result<Tensor> {

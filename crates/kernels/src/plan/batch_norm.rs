@@ -83,8 +83,25 @@ impl BatchNorm {
         Self::new(bias.ones_like()?.detach(), bias, running_mean, running_var)
     }
 
+    /// The layer for a plan: checked against the input, which is the argument `partner`, and with contiguous scale and shift,
+    /// as CUDA's kernels read them. What is contiguous is not copied.
+    pub(crate) fn checked(
+        &self,
+        op: &'static str,
+        channels: usize,
+        dtype: DType,
+        device: &Device,
+        partner: &'static str,
+    ) -> Result<Self> {
+        self.check(op, channels, dtype, device, partner)?;
+        if device.is_cuda() {
+            self.require_one_dtype(op)?;
+        }
+        Ok(Self { weight: self.weight.contiguous()?, bias: self.bias.contiguous()?, ..self.clone() })
+    }
+
     /// Checks every field against the channels, type and device of the input, which is the argument `partner`.
-    pub(crate) fn check(
+    fn check(
         &self,
         op: &'static str,
         channels: usize,
@@ -119,8 +136,7 @@ impl BatchNorm {
     }
 
     /// Rejects fields of different types, which the CUDA kernel does not support.
-    #[cfg(any(feature = "cuda", test))]
-    pub(crate) fn require_one_dtype(&self, op: &'static str) -> Result<()> {
+    fn require_one_dtype(&self, op: &'static str) -> Result<()> {
         let dtype = self.weight.dtype();
         let (mean, var) = (self.running_mean.as_tensor(), self.running_var.as_tensor());
         let others = [("bias", &self.bias), ("running_mean", mean), ("running_var", var)];
@@ -152,6 +168,20 @@ mod tests {
         let message = new(DType::BF16, DType::F64).unwrap_err().to_string();
         assert_eq!(message, "BatchNorm::new: bias must be BF16, as weight is, or F32, got F64");
         assert!(new(DType::BF16, DType::F32).is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn a_plan_has_contiguous_parameters_and_copies_only_others() -> Result<()> {
+        let device = &Device::Cpu;
+        let (mean, var) = (Var::zeros(4, DType::F32, device)?, Var::ones(4, DType::F32, device)?);
+        let strided = Var::ones(1, DType::F32, device)?.broadcast_as(4)?;
+        let norm = BatchNorm::new(strided, Tensor::zeros(4, DType::F32, device)?, mean, var)?;
+        assert!(!norm.weight.is_contiguous());
+        let checked = norm.checked("batch_norm", 4, DType::F32, device, "x")?;
+        assert!(checked.weight.is_contiguous() && checked.weight.track_op());
+        assert_eq!(checked.bias.id(), norm.bias.id());
+        assert_eq!(checked.checked("batch_norm", 4, DType::F32, device, "x")?.weight.id(), checked.weight.id());
         Ok(())
     }
 

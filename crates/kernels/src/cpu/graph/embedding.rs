@@ -12,12 +12,18 @@ use crate::cpu::graph::pass::on_the_pool;
 use crate::cpu::run;
 use crate::cpu::tensors::{tensor, with_elements};
 
-pub(crate) fn embedding<T: Element>(weight: &Tensor, ids: &Tensor, mask: Option<&Tensor>) -> crate::Result<Tensor> {
+/// `op` is the function that was called, for messages.
+pub(crate) fn embedding<T: Element>(
+    op: &'static str,
+    weight: &Tensor,
+    ids: &Tensor,
+    mask: Option<&Tensor>,
+) -> crate::Result<Tensor> {
     let (count, width) = weight.dims2()?;
     let shape = Shape::from([ids.dims(), &[width]].concat());
     let ids = ids.flatten_all()?.to_vec1::<u32>()?;
     if let Some(&id) = ids.iter().find(|&&id| id as usize >= count) {
-        let (op, argument, rule) = ("embedding", "ids", "below the number of rows");
+        let (argument, rule) = ("ids", "below the number of rows");
         return Err(Error::Argument { op, argument, rule, value: format!("{id} of {count}") });
     }
     let (token, slot) = bundle::pair(weight, weight)?;

@@ -24,7 +24,9 @@ where
     x.apply_op2(&token, Linear::<T> { layer, element: PhantomData })
 }
 
+/// `op` is the function that was called, for messages.
 pub(crate) fn linear_cross_entropy<T>(
+    op: &'static str,
     x: &Tensor,
     mask: Option<&Tensor>,
     (weight, bias): (&Tensor, Option<&Tensor>),
@@ -37,7 +39,7 @@ where
     let classes = weight.dims()[0];
     let numbers = targets.to_vec1::<u32>()?;
     if let Some(&index) = numbers.iter().find(|&&index| index as usize >= classes) {
-        let (op, argument, rule) = ("linear_cross_entropy", "targets", "below the number of classes");
+        let (argument, rule) = ("targets", "below the number of classes");
         return Err(Error::Argument { op, argument, rule, value: format!("{index} of {classes}") });
     }
     let (token, layer) = Layer::new(weight, bias)?;

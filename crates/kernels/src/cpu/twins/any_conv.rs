@@ -4,7 +4,7 @@
 use half::bf16;
 
 use super::conv::{check, shape};
-use super::{SMALL, both, error, numbers, run, same_rounded, sets, wide};
+use super::{SMALL, both, error, numbers, run, same_bits, same_rounded, sets, wide};
 use crate::cpu::conv::{depthwise, direct, reference, winograd};
 use crate::cpu::memory;
 use crate::plan::{ConvShape, Window};
@@ -156,7 +156,7 @@ fn bf16_is_f32_rounded() {
                     same_rounded(&format!("dx {shape:?}"), &dx, &wdx);
                     let dw = run(weight.len(), f32::NAN, |dw| $family::backward_weight(set, shape, &x, &dy, dw));
                     let wdw = run(weight.len(), f32::NAN, |dw| $family::backward_weight(set, shape, &wx, &wdy, dw));
-                    assert!(dw.iter().zip(&wdw).all(|(a, b)| a.to_bits() == b.to_bits()), "dw {shape:?}");
+                    same_bits(&format!("dw {shape:?}"), &dw, &wdw);
                 }};
             }
             if depthwise::takes(shape) { passes!(depthwise) } else { passes!(direct) }

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use half::bf16;
 
-use super::{SMALL, both, error, in_pools, numbers, run, same_rounded, sets, wide};
+use super::{SMALL, both, error, in_pools, numbers, run, same_bits, same_rounded, sets, wide};
 use crate::cpu::conv::{direct, reference, winograd};
 use crate::cpu::memory;
 use crate::plan::{ConvShape, Window};
@@ -162,7 +162,7 @@ fn convolutions_on_bf16_are_those_on_f32_rounded() {
                 }
                 same_rounded(&format!("{name} y"), &y, &wy);
                 same_rounded(&format!("{name} dx"), &dx, &wdx);
-                assert!(dw.iter().zip(&wdw).all(|(a, b)| a.to_bits() == b.to_bits()), "{name} dw");
+                same_bits(&format!("{name} dw"), &dw, &wdw);
             }
         }
     }

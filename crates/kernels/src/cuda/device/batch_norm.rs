@@ -36,7 +36,6 @@ type Gradients = (Option<Tensor>, Option<Tensor>);
 
 /// Batch norm of checked, contiguous arguments, alone or after a convolution.
 pub(crate) fn batch_norm(x: &Tensor, residual: Option<&Tensor>, mut plan: NormPlan) -> crate::Result<Tensor> {
-    plan.norm.require_one_dtype(plan.op)?;
     // Activations other than the rectifier are separate nodes here.
     let apart = plan.after.filter(|after| *after != Activation::Relu);
     if let Some(after) = apart {

@@ -17,7 +17,7 @@ pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor, smoothing: f64) -
 }
 
 /// [`cross_entropy_indices`](crate::cross_entropy_indices()), likewise. Indices are not checked on the host: one out of range
-/// makes the loss NaN.
+/// makes the loss NaN, and the gradient of its row.
 pub(crate) fn cross_entropy_indices(logits: &Tensor, classes: &Tensor, smoothing: f64) -> crate::Result<Tensor> {
     run(logits, classes, smoothing, true)
 }
@@ -35,7 +35,7 @@ struct CrossEntropy {
     classes: usize,
     smoothing: f64,
     are_indices: bool,
-    /// Normaliser and sum of targets of every row.
+    /// Largest logit, sum of exponentials and sum of targets of every row.
     left: Kept<Scratch>,
 }
 
@@ -47,7 +47,8 @@ impl CrossEntropy {
     }
 
     fn rows_at(&self, left: &Scratch) -> Rows {
-        Rows { normalisers: left.at(), weights: left.at().offset(self.rows * self.stored.wide_bytes()) }
+        let column = |index: usize| left.at().offset(index * self.rows * self.stored.wide_bytes());
+        Rows { maxima: column(0), sums: column(1), weights: column(2) }
     }
 }
 
@@ -69,7 +70,7 @@ impl CustomOp2 for CrossEntropy {
     ) -> Result<(CudaStorage, Shape)> {
         let device = &logits.device;
         let batch = self.batch(address(logits, logits_layout)?, address(targets, targets_layout)?);
-        let left = Scratch::new(device, 2 * self.rows * self.stored.wide_bytes())?;
+        let left = Scratch::new(device, 3 * self.rows * self.stored.wide_bytes())?;
         let losses = Scratch::new(device, 8 * self.rows)?;
         let loss = allocate(device, self.stored.wide(), 1)?;
         let gates = meeting(device)?.gates;

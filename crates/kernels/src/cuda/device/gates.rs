@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Mutex, PoisonError};
+use std::thread::ThreadId;
 
 use candle_core::Result;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, sys::CUdevice_attribute};
@@ -20,12 +21,21 @@ struct Gates {
     blocks: usize,
 }
 
-/// The gates of a device, zero before its first launch. Created once per device, not per GPU: launches of two streams must not
-/// share gates.
+/// The handle that stands for another stream in each thread, CUDA's `CU_STREAM_PER_THREAD`: that of candle's
+/// `Device::new_cuda`.
+const STREAM_OF_EACH_THREAD: usize = 2;
+
+/// A device, and the thread if each one has another stream.
+type StreamId = (DeviceId, Option<ThreadId>);
+
+/// The gates of a stream, zero before its first launch. Launches of two streams must not share gates: they may run at the same
+/// time.
 pub(super) fn meeting(device: &CudaDevice) -> Result<Meeting> {
-    static GATES: Mutex<Option<HashMap<DeviceId, Gates>>> = Mutex::new(None);
+    static GATES: Mutex<Option<HashMap<StreamId, Gates>>> = Mutex::new(None);
+    let is_per_thread = device.cuda_stream().cu_stream().addr() == STREAM_OF_EACH_THREAD;
+    let stream = (device.id(), is_per_thread.then(|| std::thread::current().id()));
     let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
-    let gates = match gates.get_or_insert_default().entry(device.id()) {
+    let gates = match gates.get_or_insert_default().entry(stream) {
         Entry::Occupied(entry) => entry.into_mut(),
         Entry::Vacant(entry) => {
             let attribute = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;

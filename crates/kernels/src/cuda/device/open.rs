@@ -9,10 +9,13 @@ use crate::{Error, Result};
 
 /// Opens CUDA device `ordinal` for training: with a separate stream, and with memory kept for the next step.
 ///
-/// candle's `Device::new_cuda` works too, but it returns all memory to the driver at every synchronisation, records two
-/// events per tensor, uses a different stream in each thread, and panics if a library is missing.
+/// All work on the device goes through its one stream, in the order in which threads call. Do not use its tensors on another
+/// stream.
 ///
-/// All work on the device goes through its one stream. Do not use its tensors on another stream.
+/// candle's `Device::new_cuda` works too, **in one thread only**: it uses a different stream in each thread, and this crate does
+/// not wait for the work of another stream, so a tensor that one thread computes and another one reads may hold anything. It
+/// also returns all memory to the driver at every synchronisation, records two events per tensor, and panics if a library is
+/// missing.
 ///
 /// # Errors
 ///

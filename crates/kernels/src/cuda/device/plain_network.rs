@@ -18,10 +18,7 @@ pub(crate) fn plain_network(x: &Tensor, plans: Vec<PlainPlan>, mode: Mode) -> cr
     let (mut tokens, mut slots) = (Vec::with_capacity(plans.len()), Vec::with_capacity(plans.len()));
     for PlainPlan { weight, bias, norm, .. } in &plans {
         let (token, slot) = match norm {
-            Some(norm) => {
-                norm.require_one_dtype("plain_network")?;
-                bundle::triple(weight, &norm.weight, &norm.bias)?
-            }
+            Some(norm) => bundle::triple(weight, &norm.weight, &norm.bias)?,
             None => bundle::pair(weight, bias.as_ref().unwrap_or(weight))?,
         };
         tokens.push(token);

@@ -22,7 +22,6 @@ pub(crate) fn residual_blocks(
 ) -> crate::Result<Tensor> {
     let (mut tokens, mut slots) = (Vec::new(), Vec::new());
     for plan in plans.iter().flat_map(BlockPlan::layers) {
-        plan.norm.require_one_dtype("residual_blocks")?;
         let (token, slot) = bundle::triple(&plan.weight, &plan.norm.weight, &plan.norm.bias)?;
         tokens.push(token);
         slots.push(slot);

@@ -1,7 +1,7 @@
 //! Transposition, and the extents of grids.
 
 use crate::cuda::batch_norm::{Forward, Parameters};
-use crate::cuda::call::Pointer;
+use crate::cuda::call::{Call, Pointer};
 use crate::cuda::columns::Matrix;
 use crate::cuda::source::ElementType;
 use crate::cuda::stream::Meeting;
@@ -10,13 +10,17 @@ use crate::cuda::transpose;
 
 #[test]
 fn transposing_moves_every_element() {
-    let (batch, rows, columns) = (2, 35, 67);
+    let (batch, rows, columns) = (2, 135, 67);
     let len = batch * rows * columns;
-    for stored in [ElementType::Bf16, ElementType::F32, ElementType::F64] {
+    // With fewer blocks than tiles of rows and images, as with more than a grid may have, a block takes several.
+    let types = [ElementType::Bf16, ElementType::F32, ElementType::F64];
+    for (stored, is_cut) in types.into_iter().flat_map(|stored| [(stored, false), (stored, true)]) {
         let values: Vec<f64> = (0..len).map(|i| (i % 251) as f64).collect();
         let (mut from, mut to) = (Memory::of(stored, &values), Memory::new(stored, len));
-        let call = transpose::transpose(stored.bytes(), (batch, rows, columns), from.at(), to.at());
-        if !all(&[call.as_slice()]) {
+        let call = transpose::transpose(stored.bytes(), (batch, rows, columns), from.at(), to.at()).unwrap();
+        assert_eq!(call.grid, (3, 5, 2));
+        let grid = if is_cut { (3, 2, 1) } else { call.grid };
+        if !all(&[&[Call { grid, ..call }]]) {
             return;
         }
         let got = to.values();
@@ -35,7 +39,8 @@ fn a_grid_has_no_more_blocks_than_cuda_allows() {
     let at = Pointer(64);
     let call = transpose::transpose(4, (200_000, 3, 49), at, at).unwrap();
     assert!(call.grid.1 <= 65_535 && call.grid.2 <= 65_535);
-    assert!(transpose::transpose(4, (1, 3_000_000, 1), at, at).is_none());
+    // An image of three million pixels, whose rows a block takes in strides.
+    assert_eq!(transpose::transpose(8, (1, 3_000_000, 1), at, at).unwrap().grid, (1, 65_535, 1));
     assert!(transpose::transpose(3, (1, 3, 1), at, at).is_none());
     let matrix =
         Matrix { rows: 1024 * 112 * 112, channels: 64, element: ElementType::F32, parameter: ElementType::F32 };
