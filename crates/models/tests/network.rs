@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use lookahead_models::{BatchNormConfig, Head, Pass, ResNet, ResNetConfig, Stem};
+use lookahead_models::{BatchNormConfig, Error, Head, Pass, ResNet, ResNetConfig, Stem};
 
 fn images(n: usize, height: usize, width: usize) -> Tensor {
     let values: Vec<f32> = (0..n * 3 * height * width).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
@@ -51,6 +51,27 @@ fn odd_sizes_and_batches_go_through() {
     }
     let stem = ResNetConfig { stem: Stem::ImageNet, ..small() };
     assert_eq!(build(&stem, 0).forward(&images(2, 65, 48), Pass::Eval).unwrap().dims(), [2, 5]);
+}
+
+/// One value per channel has no variance. Such a batch, often an epoch's last one, must not make running statistics NaN.
+#[test]
+fn one_value_per_channel_is_an_error_in_training() {
+    let fastai = ResNetConfig { head: Head::Fastai, ..small() };
+    let stem = ResNetConfig { stem: Stem::ImageNet, ..small() };
+    // The last map of the first two has one pixel. Fastai's head normalises features, of which an image has one each.
+    for (config, op, side) in
+        [(&small(), "residual_network", 2), (&stem, "residual_blocks", 8), (&fastai, "batch_norm", 8)]
+    {
+        let net = build(config, 0);
+        let error = net.forward(&images(1, side, side), Pass::Train { step: 0 }).unwrap_err();
+        assert!(matches!(error, Error::Kernel(_)), "{error:?}");
+        assert!(error.to_string().starts_with(&format!("{op}: values per channel must be at least 2")), "{error}");
+        for (name, var) in net.buffers() {
+            assert!(values(&var).iter().all(|value| value.is_finite()), "{name}");
+        }
+        assert_eq!(net.forward(&images(1, side, side), Pass::Eval).unwrap().dims(), [1, 5]);
+        assert_eq!(net.forward(&images(2, side, side), Pass::Train { step: 0 }).unwrap().dims(), [2, 5]);
+    }
 }
 
 #[test]

@@ -132,7 +132,9 @@ impl ResNet {
     ///
     /// # Errors
     ///
-    /// Images of another shape, dtype or device.
+    /// Images of another shape, dtype or device. In training, [`Error::Kernel`](crate::Error::Kernel) if a batch norm gets one value per
+    /// channel, which has no variance: a batch of one image whose last feature map has one pixel, and any batch of one image with
+    /// [`Head::Fastai`]. Running statistics of earlier layers may have been updated by then.
     pub fn forward(&self, images: &Tensor, pass: Pass) -> Result<Tensor> {
         let mut x = to_channels_last(images)?;
         if self.dtype == DType::BF16 && x.dtype() == DType::F32 {

@@ -32,15 +32,18 @@ pub(super) fn object(file: &mut impl BufRead) -> Result<Object> {
 /// The tensors of a state dict, which is `object` or is stored in it under one of [`KEYS`]; empty if there is no state dict.
 pub(super) fn state_dict(object: &Object) -> Result<Vec<(String, Place)>> {
     let Object::Dict(entries) = object else { return Ok(Vec::new()) };
-    let tensors = tensors(entries)?;
-    let nested = entries.iter().find_map(|(name, value)| match (name, value) {
-        (Object::Unicode(name), Object::Dict(entries)) if KEYS.contains(&name.as_str()) => Some(entries),
-        _ => None,
-    });
-    match nested {
-        Some(entries) if tensors.is_empty() => self::tensors(entries),
-        _ => Ok(tensors),
+    // First the nested one: a checkpoint may have other tensors beside it, such as the best accuracy.
+    for (name, value) in entries {
+        if let (Object::Unicode(name), Object::Dict(nested)) = (name, value)
+            && KEYS.contains(&name.as_str())
+        {
+            let nested = tensors(nested)?;
+            if !nested.is_empty() {
+                return Ok(nested);
+            }
+        }
     }
+    tensors(entries)
 }
 
 fn tensors(entries: &[(Object, Object)]) -> Result<Vec<(String, Place)>> {
@@ -211,6 +214,22 @@ mod tests {
         let view = Object::Tuple(vec![Object::Unicode("8".to_string()), Object::Int(2), Object::Int(2)]);
         let error = state_dict(&of_storage(vec![view])).unwrap_err().to_string();
         assert!(error.starts_with("w: views of a storage"), "{error}");
+    }
+
+    /// A checkpoint may have other tensors, such as the best accuracy, beside the state dict; and a state dict may have a part of that name.
+    #[test]
+    fn a_nested_state_dict_is_found_beside_other_tensors() {
+        let Object::Dict(inner) = of_storage(vec![]) else { panic!("no dict") };
+        let text = |text: &str| Object::Unicode(text.to_string());
+        let tensor = inner[0].1.clone();
+        let names = |object: &Object| -> Vec<String> {
+            state_dict(object).unwrap().into_iter().map(|(name, _)| name).collect()
+        };
+        let best = (text("best_acc1"), tensor.clone());
+        let nested = (text("state_dict"), Object::Dict(inner));
+        assert_eq!(names(&Object::Dict(vec![best.clone(), nested])), ["w"]);
+        let empty = (text("model"), Object::Dict(vec![]));
+        assert_eq!(names(&Object::Dict(vec![empty, best])), ["best_acc1"]);
     }
 
     #[test]
