@@ -75,11 +75,16 @@ pub enum Error {
         dtype: candle_core::DType,
     },
     /// A group pattern that matches nothing, probably misspelt.
-    #[error("the group pattern `{pattern}` matches no parameter")]
+    #[error("the group pattern `{pattern}` matches no {searched}")]
     UnmatchedGroup {
         /// The pattern.
         pattern: String,
+        /// What it was compared with: every parameter, or a part of them under [`Muon`](crate::Muon).
+        searched: &'static str,
     },
+    /// A group of vectors among the groups of Muon's matrices, where it would select nothing.
+    #[error("Muon's `groups` are of matrices, and a matrix is no vector: put the group of vectors into `adamw.groups`")]
+    VectorsAmongMatrices,
     /// A gradient whose shape differs from its parameter's.
     #[error("the gradient of `{name}` has shape {found:?}, but the parameter has {expected:?}")]
     GradientShape {

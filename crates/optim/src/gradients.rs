@@ -251,6 +251,25 @@ fn with_elements(gradient: &Tensor, f: impl Fn(&[f32]) -> f64, d: impl Fn(&[f64]
 mod tests {
     use super::*;
 
+    #[test]
+    fn sums_of_squares_are_right_around_chunks_and_the_same_on_any_number_of_threads() {
+        assert_eq!(CHUNK, 65_536, "the sizes in tests/gradients.rs are around it");
+        let threads = |count| rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
+        let (one, three) = (threads(1), threads(3));
+        for len in [CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 1, 3 * CHUNK + 7] {
+            // 0, 1, 2 and so on: whole numbers, whose sums are exact in any order.
+            let whole: Vec<f32> = (0..len).map(|i| (i % 3) as f32).collect();
+            let expected: usize = (0..len).map(|i| (i % 3).pow(2)).sum();
+            assert_eq!(three.install(|| sum_of_squares(&whole)), expected as f64, "{len}");
+            // Rounded sums: in the order of the chunks.
+            let rounded: Vec<f32> = (0..len).map(|i| (i as f32 * 0.37).sin()).collect();
+            let in_order: f64 = rounded.chunks(CHUNK).map(chunk_sum_of_squares).sum();
+            for pool in [&one, &three] {
+                assert_eq!(pool.install(|| sum_of_squares(&rounded)).to_bits(), in_order.to_bits(), "{len}");
+            }
+        }
+    }
+
     /// On the CPU, candle's own functions would keep the NaN too.
     #[test]
     fn tensors_are_limited_and_a_nan_stays_one() {

@@ -87,8 +87,8 @@ pub struct Scales {
 
 /// The scales of every parameter.
 ///
-/// A pattern that matches nothing is an error, since it is probably misspelt.
-pub(crate) fn scales(groups: &[Group], parameters: &[Parameter]) -> Result<Vec<Scales>> {
+/// A pattern that matches nothing is an error, since it is probably misspelt. `searched` says what one of the `parameters` is.
+pub(crate) fn scales(groups: &[Group], parameters: &[Parameter], searched: &'static str) -> Result<Vec<Scales>> {
     for group in groups {
         for (what, value) in
             [("learning_rate_scale", group.learning_rate_scale), ("weight_decay_scale", group.weight_decay_scale)]
@@ -99,7 +99,7 @@ pub(crate) fn scales(groups: &[Group], parameters: &[Parameter]) -> Result<Vec<S
             && !parameters.is_empty()
             && !parameters.iter().any(|p| group.holds(p))
         {
-            return Err(Error::UnmatchedGroup { pattern: pattern.clone() });
+            return Err(Error::UnmatchedGroup { pattern: pattern.clone(), searched });
         }
     }
     Ok(parameters
@@ -179,7 +179,8 @@ mod tests {
         let classifier = Group { learning_rate_scale: 10.0, ..Group::named("fc.*") };
         let bias = Group { weight_decay_scale: 0.0, select: Select::Name("fc.bias".into()), ..classifier.clone() };
         let found =
-            scales(&[bias, classifier, Group::no_decay_on_vectors()], &Parameter::list(named).unwrap()).unwrap();
+            scales(&[bias, classifier, Group::no_decay_on_vectors()], &Parameter::list(named).unwrap(), "parameter")
+                .unwrap();
         let found: Vec<_> = found.iter().map(|scales| (scales.learning_rate, scales.weight_decay)).collect();
         assert_eq!(found, [(1.0, 1.0), (10.0, 0.0), (10.0, 1.0), (1.0, 0.0)]);
     }

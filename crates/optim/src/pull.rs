@@ -64,6 +64,8 @@ enum PairOp {
 }
 
 fn on_pairs(pairs: &[(&Var, &Var)], op: PairOp) -> Result<()> {
+    // Without elements there is nothing to move, and candle does not lend every such tensor for writing.
+    let pairs: Vec<(&Var, &Var)> = pairs.iter().copied().filter(|(a, _)| a.elem_count() > 0).collect();
     let fused = |dtype: DType| move |(a, _): &&(&Var, &Var)| a.device().is_cpu() && a.dtype() == dtype;
     on_slices::<f32>(&pairs.iter().filter(fused(DType::F32)).collect::<Vec<_>>(), op)?;
     on_slices::<f64>(&pairs.iter().filter(fused(DType::F64)).collect::<Vec<_>>(), op)?;

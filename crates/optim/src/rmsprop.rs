@@ -168,7 +168,8 @@ impl Rule for RmsPropConfig {
             let n = state[1].clone() + (g.clone() - state[1].clone()).scale(u.take);
             state[1] = n.clone();
             let variance = divisor - n.clone() * n;
-            divisor = variance.clone().maximum(variance.scale(0.0));
+            // In this order an infinite variance, of which 0 times is a NaN, stays infinite, and a NaN stays a NaN.
+            divisor = variance.clone().scale(0.0).maximum(variance);
         }
         let step = g / divisor.sqrt().offset(u.epsilon);
         if N == 3 || (N == 2 && !u.centered) {

@@ -60,6 +60,12 @@ impl Shadow {
         moved.iter().try_for_each(|&i| parameters[i].publish())
     }
 
+    /// Records that the weights were adjusted by hand and so may differ from the copy, also right after a sync. Only those that nobody but
+    /// the optimizer changes otherwise: running statistics listed by mistake stay out.
+    pub(crate) fn adjusted(&mut self) {
+        self.moved.iter_mut().zip(&self.watched).for_each(|(moved, watched)| *moved |= watched);
+    }
+
     /// Makes the copy equal to the weights again.
     pub(crate) fn restart(&mut self, parameters: &[Parameter]) -> Result<()> {
         for (parameter, value) in parameters.iter().zip(&self.values) {

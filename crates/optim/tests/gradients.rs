@@ -7,7 +7,7 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use lookahead_optim::{
     AdamW, AdamWConfig, Clip, Error, Gradients, Group, Lookahead, LookaheadConfig, Momentum, Optimizer, RmsProp,
-    RmsPropConfig, Sgd, SgdConfig, WeightDecay,
+    RmsPropConfig, Sgd, SgdConfig, StatePolicy, WeightDecay,
 };
 use support::{Numbers, bits, gradients, values};
 
@@ -213,10 +213,39 @@ fn hyper_parameters_out_of_range_are_refused_nan_included() {
     assert!(matches!(sgd.set_momentum(0.9), Err(Error::NoMomentum { optimizer: "sgd" })));
 }
 
-/// Sizes around the chunk boundaries, and large enough for several threads.
+/// In candle they have strides of 0, by which in-place operations take them for broadcast.
+#[test]
+fn parameters_without_elements_are_in_nobody_s_way() {
+    for dtype in [DType::F32, DType::F64, DType::BF16] {
+        let full = Var::from_tensor(&Tensor::new(&[8f64], &Device::Cpu).unwrap().to_dtype(dtype).unwrap()).unwrap();
+        let [rows, columns] = [(2, 0), (0, 3)].map(|shape| Var::zeros(shape, dtype, &Device::Cpu).unwrap());
+        let named = [("columns", columns.clone()), ("full", full.clone()), ("rows", rows.clone())];
+        let momentum = Momentum::classical(0.0);
+        let gradients = Gradients { clip: Some(Clip::GlobalNorm(9.0)), check_finite: true };
+        let config = SgdConfig { learning_rate: 1.0, momentum, gradients, ..SgdConfig::default() };
+        let sgd = Sgd::new(named, config).unwrap();
+        let config = LookaheadConfig {
+            sync_period: 2.into(),
+            state_policy: StatePolicy::Interpolate,
+            ..LookaheadConfig::default()
+        };
+        let mut optimizer = Lookahead::new(sgd, config).unwrap();
+        for (expected, slow) in [(7.0, 8.0), (7.0, 7.0), (6.0, 7.0)] {
+            optimizer.step(&support::gradients(&[(&rows, 1.0), (&full, 1.0), (&columns, 1.0)])).unwrap();
+            let seen = optimizer.with_slow_weights(|| Ok(values(&full))).unwrap();
+            assert_eq!((values(&full), seen), (vec![expected], vec![slow]), "{dtype:?}"); // 8 -> 7 -> (6 ->) 7 -> 6
+        }
+        optimizer.step(&support::gradients(&[(&rows, 1.0)])).unwrap();
+        optimizer.adopt_weights().unwrap();
+        optimizer.reset_state().unwrap();
+        assert_eq!((rows.dims(), columns.dims()), (&[2, 0][..], &[0, 3][..]));
+    }
+}
+
+/// Sizes around the chunks of 65536, and around the two chunks from which on several threads share the work.
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    let sizes = [1, 3, 16_383, 16_384, 16_385, 100_003];
+    let sizes = [1, 3, 65_535, 65_536, 65_537, 131_073, 200_003];
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {

@@ -161,6 +161,10 @@ fn statistics_are_kept_averaged_or_estimated_anew() {
     // A buffer that is a parameter too would be pulled twice.
     let refused = Lookahead::with_buffers(plain(&w), every(5), vec![("w".into(), w.clone())]);
     assert!(matches!(refused, Err(Error::SameVariable { .. })));
+    // One under two names would be locked twice.
+    let twice = ["b", "a"].map(|name| (name.to_owned(), buffers[0].1.clone())).to_vec();
+    let error = Lookahead::with_buffers(plain(&w), every(5), twice).unwrap_err();
+    assert!(matches!(&error, Error::SameVariable { first, second } if first == "a" && second == "b"), "{error}");
 }
 
 #[test]
@@ -234,6 +238,9 @@ fn lookahead_takes_an_optimizer_it_has_never_seen() {
         fn reset_state(&mut self) -> lookahead_optim::Result<()> {
             self.1 = 0;
             Ok(())
+        }
+        fn can_reset_state(&self) -> bool {
+            true
         }
     }
     let w = at(8.0);

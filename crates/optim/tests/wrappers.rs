@@ -218,6 +218,13 @@ fn four_methods_are_an_optimizer_and_the_rest_is_honest() {
     let error = optimizer.state().unwrap_err();
     assert!(error.to_string().ends_with("Halving cannot save its state"), "{error}");
     assert!(matches!(build(&w).reset_state(), Err(Error::Unsupported { operation: "reset its state", .. })));
+    // Refused before the first step, not at the first sync.
+    let boxed: Box<dyn Optimizer> = Box::new(Averaged::new(build(&w), Average::polyak()).unwrap());
+    for inner in [Box::new(build(&w)) as Box<dyn Optimizer>, boxed] {
+        assert!(!inner.can_reset_state());
+        let error = Lookahead::new(inner, every(2, StatePolicy::Reset)).unwrap_err();
+        assert!(error.to_string().ends_with("Halving cannot reset its state"), "{error}");
+    }
     assert!(matches!(build(&w).set_momentum(0.5), Err(Error::NoMomentum { .. })));
     let mut average = Averaged::new(build(&w), Average::Polyak { start: 0, power: 0.0 }).unwrap();
     path(&w, &mut average, 2); // 1.25, 0.625

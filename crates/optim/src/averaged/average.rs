@@ -92,10 +92,15 @@ impl Average {
         }
     }
 
+    /// The first averaged step, from 0.
+    pub(super) fn start(self) -> usize {
+        let (Self::Polyak { start, .. } | Self::Ema { start, .. }) = self;
+        start
+    }
+
     /// Interpolation weight after step `step`, from 1; `None` before the first averaged step.
     pub(super) fn rate(self, step: usize) -> Option<f64> {
-        let (Self::Polyak { start, .. } | Self::Ema { start, .. }) = self;
-        let t = step.checked_sub(start).filter(|t| *t > 0)? as f64;
+        let t = step.checked_sub(self.start()).filter(|t| *t > 0)? as f64;
         Some(match self {
             Self::Polyak { power, .. } => (1.0 + power) / (t + power),
             Self::Ema { decay, warm_up: true, .. } => 1.0 - decay.min((t - 1.0) / (t + 8.0)),
@@ -106,7 +111,6 @@ impl Average {
 
     /// Whether there is an average after `steps` steps.
     pub(super) fn has_begun(self, steps: usize) -> bool {
-        let (Self::Polyak { start, .. } | Self::Ema { start, .. }) = self;
-        steps > start
+        steps > self.start()
     }
 }

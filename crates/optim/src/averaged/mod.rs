@@ -97,10 +97,10 @@ impl<O: Optimizer> Averaged<O> {
         Ok(())
     }
 
-    /// Starts the average at the present weights.
-    fn begin(&mut self) -> Result<()> {
+    /// Starts the average at the present weights, after `steps` steps.
+    fn begin(&mut self, steps: usize) -> Result<()> {
         self.values.restart(self.inner.parameters())?;
-        self.steps = 0;
+        self.steps = steps;
         Ok(())
     }
 
@@ -168,7 +168,7 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
         self.check_weights_in_place("reset the state")?;
         self.inner.reset_state()?;
         self.inner.parameters().iter().for_each(Parameter::look_without_master);
-        self.begin()
+        self.begin(0)
     }
 
     fn swap_evaluation_weights(&mut self) -> Result<()> {
@@ -186,7 +186,8 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
     fn adopt_weights(&mut self) -> Result<()> {
         self.check_weights_in_place("adopt weights")?;
         self.inner.adopt_weights()?;
-        self.begin()
+        // An average that has begun begins again with the next step; one that has not waits no longer than it would have.
+        self.begin(self.steps.min(self.average.start()))
     }
 
     fn accept_adjustment(&mut self) -> Result<()> {

@@ -92,8 +92,4 @@ impl<O: candle_nn::Optimizer + Send> Optimizer for FromCandle<O> {
     fn name(&self) -> &'static str {
         std::any::type_name::<O>()
     }
-
-    fn can_reset_state(&self) -> bool {
-        false
-    }
 }

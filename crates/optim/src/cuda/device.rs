@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
+use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::cuda_backend::cudarc::driver::{CudaFunction, DevicePtr, result::launch_kernel};
 use candle_core::cuda_backend::cudarc::nvrtc::{Ptx, result, sys};
 use candle_core::cuda_backend::{CudaDevice, WrapErr};
-use candle_core::{Result, Storage, Tensor};
+use candle_core::{Device, Result, Storage, Tensor};
 
 use super::formula::Formula;
 use super::source::{KERNEL, source};
@@ -33,53 +34,94 @@ pub(crate) struct Preparation<'a> {
     pub(crate) limit: f32,
 }
 
-/// Runs all steps: one launch for those that share a formula, up to some hundreds of tensors.
-pub(crate) fn run(steps: &[Step<'_>], preparation: Preparation<'_>, pull: Option<&Pull<'_>>) -> Result<()> {
-    let mut groups: Vec<(&Formula, CudaDevice, Vec<Item>)> = Vec::new();
+/// A step that is ready to launch: lengths are checked and kernels compiled, so that little can fail once something is written.
+pub(crate) struct Launches<'a> {
+    groups: Vec<Group>,
+    scale: f32,
+    limit: f32,
+    rate: f32,
+    write_back: bool,
+    /// The items hold the addresses of these.
+    tensors: PhantomData<&'a Tensor>,
+}
+
+/// Parameters of one formula on one device.
+struct Group {
+    device: CudaDevice,
+    function: CudaFunction,
+    items: Vec<Item>,
+    /// The scale, on this device; kept until the launch.
+    scale: Option<Tensor>,
+}
+
+/// Prepares all steps: one launch for those that share a formula, up to some hundreds of tensors.
+pub(crate) fn prepare<'a>(
+    steps: &[Step<'a>],
+    preparation: Preparation<'_>,
+    pull: Option<&Pull<'_>>,
+) -> Result<Launches<'a>> {
+    let mut by_formula: Vec<(&Formula, CudaDevice, Vec<Item>)> = Vec::new();
     for step in steps.iter().filter(|step| step.weights.elem_count() > 0) {
         let device = step.weights.device().as_cuda_device()?;
         let item = item(step)?;
-        match groups.iter_mut().find(|(formula, on, _)| **formula == step.formula && on.id() == device.id()) {
+        match by_formula.iter_mut().find(|(formula, on, _)| **formula == step.formula && on.id() == device.id()) {
             Some((_, _, items)) => items.push(item),
-            None => groups.push((&step.formula, device.clone(), vec![item])),
+            None => by_formula.push((&step.formula, device.clone(), vec![item])),
         }
     }
-    let scale_at = preparation.scale_on_device.map_or(Ok(0), address)?;
-    for (formula, device, items) in &groups {
-        let function = function(device, formula)?;
-        let stream = device.cuda_stream();
-        stream.context().bind_to_thread().w()?;
-        let at_once = items_per_launch(items[0].constants.len());
-        if at_once == 0 {
-            candle_core::bail!(
-                "lookahead-optim: a rule with {} constants is too long for a launch",
-                items[0].constants.len()
-            );
+    let group = |(formula, device, items): (&Formula, CudaDevice, Vec<Item>)| {
+        let constants = items[0].constants.len();
+        if items_per_launch(constants) == 0 {
+            candle_core::bail!("lookahead-optim: a rule with {constants} constants is too long for a launch");
         }
-        for items in items.chunks(at_once) {
+        let function = function(&device, formula)?;
+        // The norm of all gradients is on one device; a kernel reads its own device's memory only.
+        let on_device = Device::Cuda(device.clone());
+        let scale = preparation.scale_on_device.map(|scale| scale.to_device(&on_device)).transpose()?;
+        Ok(Group { device, function, items, scale })
+    };
+    Ok(Launches {
+        groups: by_formula.into_iter().map(group).collect::<Result<_>>()?,
+        scale: preparation.scale,
+        limit: preparation.limit,
+        rate: pull.map_or(0.0, |pull| pull.rate) as f32,
+        write_back: pull.is_some_and(|pull| pull.write_back),
+        tensors: PhantomData,
+    })
+}
+
+impl Launches<'_> {
+    /// Launches every kernel.
+    pub(crate) fn run(&self) -> Result<()> {
+        self.groups.iter().try_for_each(|group| self.launch(group))
+    }
+
+    fn launch(&self, group: &Group) -> Result<()> {
+        let scale_at = group.scale.as_ref().map_or(Ok(0), address)?;
+        let stream = group.device.cuda_stream();
+        stream.context().bind_to_thread().w()?;
+        for items in group.items.chunks(items_per_launch(group.items[0].constants.len())) {
             let (table, blocks) = pack(items);
-            let (count, scale, limit) = (items.len() as u32, preparation.scale, preparation.limit);
-            let rate = pull.map_or(0.0, |pull| pull.rate) as f32;
-            let write_back = i32::from(pull.is_some_and(|pull| pull.write_back));
+            let (count, write_back) = (items.len() as u32, i32::from(self.write_back));
             let mut arguments: [*mut c_void; 7] = [
                 (&raw const table.0).cast_mut().cast(),
                 (&raw const count).cast_mut().cast(),
                 (&raw const scale_at).cast_mut().cast(),
-                (&raw const scale).cast_mut().cast(),
-                (&raw const limit).cast_mut().cast(),
-                (&raw const rate).cast_mut().cast(),
+                (&raw const self.scale).cast_mut().cast(),
+                (&raw const self.limit).cast_mut().cast(),
+                (&raw const self.rate).cast_mut().cast(),
                 (&raw const write_back).cast_mut().cast(),
             ];
             let (grid, block) = ((blocks, 1, 1), (THREADS as u32, 1, 1));
             #[allow(unsafe_code, reason = "a kernel launch is")]
             // SAFETY: the arguments match the generated signature, and the launch copies them. The addresses are of live f32 tensors of the
-            // lengths in the table; distinct variables share no memory; the stream orders the rest.
+            // lengths in the table, on the stream's device; distinct variables share no memory; the stream orders the rest.
             unsafe {
-                launch_kernel(function.cu_function(), grid, block, 0, stream.cu_stream(), &mut arguments).w()?;
+                launch_kernel(group.function.cu_function(), grid, block, 0, stream.cu_stream(), &mut arguments).w()?;
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 fn item(step: &Step<'_>) -> Result<Item> {

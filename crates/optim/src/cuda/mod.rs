@@ -17,6 +17,6 @@ mod table;
 mod tests;
 
 #[cfg(feature = "cuda")]
-pub(crate) use device::{Preparation, Step, run};
+pub(crate) use device::{Launches, Preparation, Step, prepare};
 #[cfg(feature = "cuda")]
 pub(crate) use formula::record;

@@ -13,7 +13,7 @@ use candle_core::{Storage, Tensor};
 impl<R: Rule> Fused<R> {
     /// Updates the parameters on the CPU: f32 first, then f64.
     pub(super) fn run_on_cpu(
-        &mut self,
+        &self,
         ready: &[Vec<&Ready>; 2],
         treatment: &Treatment,
         pull: Option<&Pull<'_>>,
@@ -27,7 +27,7 @@ impl<R: Rule> Fused<R> {
     }
 
     fn run_fused<const N: usize>(
-        &mut self,
+        &self,
         ready: &[Vec<&Ready>; 2],
         treatment: &Treatment,
         pull: Option<&Pull<'_>>,
@@ -37,7 +37,7 @@ impl<R: Rule> Fused<R> {
     }
 
     fn run_slices<T: Element, const N: usize>(
-        &mut self,
+        &self,
         ready: &[&Ready],
         treatment: &Treatment,
         pull: Option<&Pull<'_>>,

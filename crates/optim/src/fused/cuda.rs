@@ -2,6 +2,7 @@
 
 use super::Fused;
 use crate::Result;
+use crate::cuda::Launches;
 use crate::gradients::Treatment;
 use crate::pull::Pull;
 use crate::ready::Ready;
@@ -9,18 +10,15 @@ use crate::rule::Rule;
 use candle_core::DType;
 
 impl<R: Rule> Fused<R> {
-    /// Updates the f32 parameters on a CUDA device in one launch, and returns the rest.
-    pub(super) fn run_on_cuda<'a>(
-        &self,
+    /// Prepares the update of the f32 parameters on a CUDA device, in one launch, and returns the rest.
+    pub(super) fn prepare_for_cuda<'a>(
+        &'a self,
         ready: Vec<&'a Ready>,
         treatment: &Treatment,
-        pull: Option<&Pull<'_>>,
-    ) -> Result<Vec<&'a Ready>> {
+        pull: Option<&'a Pull<'_>>,
+    ) -> Result<(Launches<'a>, Vec<&'a Ready>)> {
         let (here, rest): (Vec<&Ready>, Vec<&Ready>) =
             ready.into_iter().partition(|r| r.gradient.device().is_cuda() && r.gradient.dtype() == DType::F32);
-        if here.is_empty() {
-            return Ok(rest);
-        }
         let record = |index: usize| {
             let update = self.rule.update(&self.clocks[index], self.scales[index]);
             match self.slots[index].len() {
@@ -43,7 +41,6 @@ impl<R: Rule> Fused<R> {
             }
         };
         let steps: Vec<_> = here.iter().map(step).collect();
-        crate::cuda::run(&steps, treatment.on_device(), pull)?;
-        Ok(rest)
+        Ok((crate::cuda::prepare(&steps, treatment.on_device(), pull)?, rest))
     }
 }

@@ -11,6 +11,7 @@ mod tests;
 
 use crate::away::Away;
 use crate::error::in_range;
+use crate::gradients::Treatment;
 use crate::group::{Scales, scales};
 use crate::parameter::Parameter;
 use crate::pull::{Pull, pull_pairs};
@@ -69,13 +70,13 @@ impl<R: Rule> Fused<R> {
         rule.validate()?;
         rule.gradients().validate()?;
         check_learning_rate(rule.learning_rate())?;
-        Self::over(Parameter::list(variables)?, rule)
+        Self::over(Parameter::list(variables)?, rule, "parameter")
     }
 
-    /// An optimizer over existing, shared parameters. The rule has been validated.
-    pub(crate) fn over(parameters: Vec<Parameter>, rule: R) -> Result<Self> {
+    /// An optimizer over existing, shared parameters, each of which is a `kind` in messages. The rule has been validated.
+    pub(crate) fn over(parameters: Vec<Parameter>, rule: R, kind: &'static str) -> Result<Self> {
         let count = rule.slots().len();
-        let scales = scales(rule.groups(), &parameters)?;
+        let scales = scales(rule.groups(), &parameters, kind)?;
         let slots = parameters
             .iter()
             .map(|p| {
@@ -98,24 +99,40 @@ impl<R: Rule> Fused<R> {
         self.away.check("take a step")?;
         check_learning_rate(self.rule.learning_rate())?;
         let mut ready = ready(&self.parameters, grads)?;
+        // Without elements there is nothing to update, and candle does not lend every such tensor for writing.
+        ready.retain(|r| r.gradient.elem_count() > 0);
         // A gradient may be a view of a variable, which the fused loop locks for writing.
         for r in ready.iter_mut().filter(|r| self.addresses.contains(&storage_address(&r.gradient))) {
             r.gradient = r.gradient.copy()?;
         }
         let treatment = self.rule.gradients().treat(&ready, &self.parameters)?;
+        let before = self.clocks.clone();
+        ready.iter().for_each(|r| self.rule.advance(&mut self.clocks[r.index]));
+        let updated = self.update(&ready, &treatment, pull);
+        if updated.is_err() {
+            // A step that failed is not counted.
+            self.clocks = before;
+        }
+        updated
+    }
+
+    /// The part of a step after the clocks have counted it.
+    fn update(&self, ready: &[Ready], treatment: &Treatment, pull: Option<&Pull<'_>>) -> Result<()> {
         let mut on_cpu: [Vec<&Ready>; 2] = [Vec::new(), Vec::new()];
         let mut elsewhere = Vec::new();
-        for r in &ready {
-            self.rule.advance(&mut self.clocks[r.index]);
+        for r in ready {
             match (r.gradient.device().is_cpu(), r.gradient.dtype()) {
                 (true, DType::F32) => on_cpu[0].push(r),
                 (true, DType::F64) => on_cpu[1].push(r),
                 _ => elsewhere.push(r),
             }
         }
-        self.run_on_cpu(&on_cpu, &treatment, pull)?;
+        // Lengths are checked and kernels compiled before anything is written.
         #[cfg(feature = "cuda")]
-        let elsewhere = self.run_on_cuda(elsewhere, &treatment, pull)?;
+        let (launches, elsewhere) = self.prepare_for_cuda(elsewhere, treatment, pull)?;
+        self.run_on_cpu(&on_cpu, treatment, pull)?;
+        #[cfg(feature = "cuda")]
+        launches.run()?;
         for r in elsewhere {
             let w = self.parameters[r.index].weights();
             self.run_on_tensors(r.index, &treatment.apply(&r.gradient)?)?;
@@ -199,6 +216,10 @@ impl<R: Rule> Optimizer for Fused<R> {
         Ok(())
     }
 
+    fn can_reset_state(&self) -> bool {
+        true
+    }
+
     fn interpolate_state(&mut self, anchor: &mut State, rate: f64) -> Result<()> {
         self.interpolate(anchor, rate)
     }
@@ -209,7 +230,11 @@ impl<R: Rule> Optimizer for Fused<R> {
 
     fn adopt_weights(&mut self) -> Result<()> {
         self.away.check("adopt weights")?;
-        self.parameters.iter().try_for_each(Parameter::adopt)
+        self.parameters.iter().try_for_each(Parameter::adopt)?;
+        // The adopted weights are those for evaluation too.
+        let Some((slot, _)) = self.rule.evaluation() else { return Ok(()) };
+        let used = self.slots.iter().zip(&self.clocks).filter(|(_, clock)| **clock != Clock::FRESH);
+        used.map(|(slots, _)| &slots[slot]).try_for_each(zero)
     }
 
     fn accept_adjustment(&mut self) -> Result<()> {
@@ -231,6 +256,10 @@ impl<R: Rule> Optimizer for Fused<R> {
 
 fn check_learning_rate(learning_rate: f64) -> Result<()> {
     in_range((0.0..f64::INFINITY).contains(&learning_rate), "learning_rate", learning_rate, "[0, inf)")
+}
+
+fn zero(slot: &Var) -> Result<()> {
+    Ok(slot.set(&slot.as_detached_tensor().zeros_like()?)?)
 }
 
 /// Identifies an allocation: views share the lock that holds the storage.

@@ -1,7 +1,7 @@
 //! The step in candle's operations, for devices without a fused loop.
 
 use super::field::Field;
-use super::{Fused, storage_address};
+use super::{Fused, storage_address, zero};
 use crate::Result;
 use crate::rule::Rule;
 use candle_core::{Tensor, Var};
@@ -26,20 +26,30 @@ impl<R: Rule> Fused<R> {
         let field = |var: &Var| Field::new(var.as_detached_tensor());
         let state: [Field; N] = std::array::from_fn(|s| field(&self.slots[index][s]));
         let (w, state) = R::element::<Field, N>(&update, field(weights), Field::new(gradient.clone()), state);
-        let w = w.into_tensor()?;
-        for (slot, value) in self.slots[index].iter().zip(state) {
+        let targets: Vec<&Var> = std::iter::once(weights).chain(&self.slots[index]).collect();
+        let addresses: Vec<usize> = targets.iter().map(|var| storage_address(var)).collect();
+        let mut values = Vec::with_capacity(targets.len());
+        for (value, own) in std::iter::once(w).chain(state).zip(&addresses) {
             let value = value.into_tensor()?;
-            // `set` refuses a slot that the rule returned unchanged.
-            if storage_address(slot) != storage_address(&value) {
-                slot.set(&value)?;
-            }
+            let from = storage_address(&value);
+            values.push(if from == *own {
+                // Returned unchanged: `set` refuses it.
+                None
+            } else if addresses.contains(&from) {
+                // Another target, such as a slot that takes the value of the one before it: read it before any is overwritten.
+                Some(value.copy()?)
+            } else {
+                Some(value)
+            });
         }
-        weights.set(&w)?;
+        for (target, value) in targets.iter().zip(values) {
+            value.map_or(Ok(()), |value| target.set(&value))?;
+        }
         Ok(())
     }
 
     /// Overwrites a fresh parameter's state with the zeros it stands for.
     pub(super) fn clear(&self, index: usize) -> Result<()> {
-        self.slots[index].iter().try_for_each(|slot| Ok(slot.set(&slot.as_detached_tensor().zeros_like()?)?))
+        self.slots[index].iter().try_for_each(zero)
     }
 }

@@ -11,6 +11,8 @@ impl<O: Optimizer> Lookahead<O> {
     /// Proposition 1 of the paper gives, for a quadratic with Hessian `A` and minimum `x`,
     /// `(slow - x)' A (slow - fast) / ((slow - fast)' A (slow - fast))`. With `x = fast - A^-1 g` the Hessian cancels in one term:
     /// `1 + (slow - fast)' g / ((slow - fast)' A (slow - fast))`.
+    ///
+    /// `grads` are raw: the inner optimizer clips its gradients and adds L2 decay for itself, so only the curvature has both in it.
     pub(super) fn adaptive_rate(&self, grads: &GradStore, moved: &[bool]) -> Result<f64> {
         let StepSize::Adaptive { lowest } = self.config.slow_step_size else { return Ok(1.0) };
         let curvature = self.inner.second_moments()?.ok_or(Error::NoCurvature)?;

@@ -5,6 +5,7 @@ use crate::parameter::Parameter;
 use crate::pull::{pull_pairs, swap_pairs};
 use crate::{Error, Result, State};
 use candle_core::Var;
+use std::collections::HashMap;
 
 /// The buffers passed to Lookahead, sorted by name.
 #[derive(Debug)]
@@ -23,9 +24,10 @@ impl Buffers {
         if let Some(pair) = named.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(Error::DuplicateName { name: pair[0].0.clone() });
         }
+        let mut seen: HashMap<_, _> = parameters.iter().map(|p| (p.var().id(), p.name())).collect();
         for (name, var) in &named {
-            if let Some(parameter) = parameters.iter().find(|p| p.var().id() == var.id()) {
-                return Err(Error::SameVariable { first: parameter.name().to_string(), second: name.clone() });
+            if let Some(first) = seen.insert(var.id(), name) {
+                return Err(Error::SameVariable { first: first.to_string(), second: name.clone() });
             }
         }
         let buffer =

@@ -23,7 +23,7 @@ impl<O: Optimizer> Lookahead<O> {
     /// and [`with_reestimated_slow_weights`](Self::with_reestimated_slow_weights) handle.
     ///
     /// # Errors
-    /// As [`new`](Self::new); [`Error::DuplicateName`]; [`Error::SameVariable`] if a buffer is also a parameter.
+    /// As [`new`](Self::new); [`Error::DuplicateName`]; [`Error::SameVariable`] if a buffer is also a parameter or has two names.
     pub fn with_buffers(inner: O, config: LookaheadConfig, buffers: Vec<(String, Var)>) -> Result<Self> {
         config.validate()?;
         if matches!(config.slow_step_size, StepSize::Adaptive { .. }) && inner.second_moments()?.is_none() {
@@ -68,7 +68,9 @@ impl<O: Optimizer> Lookahead<O> {
         &self.inner
     }
 
-    /// The inner optimizer, to change its settings. If it steps on its own, the next step is [`Error::WeightsChanged`].
+    /// The inner optimizer, to change its settings. Do not step it: Lookahead would not count that. Its own next step reports it, as
+    /// [`Error::WeightsChanged`], only for f32 and f64 weights on the CPU, and only if the inner optimizer does not
+    /// [publish](Parameter::publish) them, as wrappers do.
     pub fn inner_mut(&mut self) -> &mut O {
         &mut self.inner
     }

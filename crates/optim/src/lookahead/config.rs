@@ -100,6 +100,9 @@ pub enum StepSize {
     /// The diagonal `A` holds the bias-corrected second moments of the inner optimizer (proposition 1 of the paper with its practical
     /// approximation). `g` is the gradient of the cycle's last inner step, taken one step before `fast`, which saves an extra backward
     /// pass. Waits for the device once per sync.
+    ///
+    /// `g` is the gradient that was passed to the step, before clipping and without L2 decay, but `A` averages the squares of gradients after
+    /// both. With either, the two belong to different losses and the step size is not the minimiser; decoupled decay enters neither.
     Adaptive {
         /// The smallest step size, in `[0, 1]`.
         lowest: f64,

@@ -200,14 +200,11 @@ impl<O: Optimizer> Optimizer for Lookahead<O> {
     /// Resets the inner state, sets the slow weights to the present fast ones and begins a cycle.
     fn reset_state(&mut self) -> Result<()> {
         self.check_fast_in_place("reset the state")?;
+        let period = self.config.sync_period.at(0)?;
         self.inner.reset_state()?;
-        if self.slow_state.is_some() {
-            self.slow_state = Some(Parameter::unchecked(self.inner.parameters(), || self.inner.state())?);
-        }
         self.inner.parameters().iter().for_each(Parameter::look_without_master);
         self.steps = 0;
-        self.period = self.config.sync_period.at(0)?;
-        self.begin_cycle()
+        self.begin_cycle(period)
     }
 
     fn steps_since_sync(&self) -> Option<usize> {
@@ -232,12 +229,15 @@ impl<O: Optimizer> Optimizer for Lookahead<O> {
 
     fn adopt_weights(&mut self) -> Result<()> {
         self.check_fast_in_place("adopt weights")?;
+        let period = self.config.sync_period.at(self.steps)?;
         self.inner.adopt_weights()?;
-        self.begin_cycle()
+        self.begin_cycle(period)
     }
 
     fn accept_adjustment(&mut self) -> Result<()> {
         self.check_fast_in_place("accept weights")?;
-        self.inner.accept_adjustment()
+        self.inner.accept_adjustment()?;
+        self.slow.adjusted();
+        Ok(())
     }
 }

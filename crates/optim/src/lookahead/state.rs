@@ -76,11 +76,15 @@ impl<O: Optimizer> Lookahead<O> {
         Ok(Some(slow))
     }
 
-    /// Begins a cycle: sets slow weights and buffers to the fast ones.
-    pub(super) fn begin_cycle(&mut self) -> Result<()> {
+    /// Begins a cycle of `period` steps: sets slow weights, buffers and inner state to the fast ones.
+    pub(super) fn begin_cycle(&mut self, period: usize) -> Result<()> {
+        if self.slow_state.is_some() {
+            self.slow_state = Some(Parameter::unchecked(self.inner.parameters(), || self.inner.state())?);
+        }
         self.slow.restart(self.inner.parameters())?;
         self.buffers.restart()?;
         self.steps_since_sync = 0;
+        self.period = period;
         Ok(())
     }
 }

@@ -2,8 +2,9 @@
 
 use super::NewtonSchulz;
 use crate::error::{below_one, in_range, not_negative};
+use crate::group::Select;
 use crate::rule::{Rule, from_learning_rate};
-use crate::{AdamWConfig, Gradients, Group, Result, WeightDecay};
+use crate::{AdamWConfig, Error, Gradients, Group, Result, WeightDecay};
 
 /// Hyper-parameters of [`Muon`](super::Muon).
 ///
@@ -29,7 +30,7 @@ use crate::{AdamWConfig, Gradients, Group, Result, WeightDecay};
 /// | `weight_decay` | `Decoupled(0.1)` | [`WeightDecay`] of the matrices | |
 /// | `left_to_adamw` | none | names of matrices for AdamW, patterns as in [`Select::Name`](crate::parameter::Select::Name); Muon's author advises embeddings and the classifier | |
 /// | `adamw` | AdamW's | [`AdamWConfig`] of the other parameters; under a schedule its learning rate stays in proportion to Muon's | |
-/// | `groups` | none | [`Group`]s of matrices with other scales | |
+/// | `groups` | none | [`Group`]s of matrices with other scales; those of the other parameters are `adamw.groups` | by name |
 /// | `gradients` | as they are | [`Gradients`]: clipping by the norm of all parameters together, check | |
 ///
 /// Arithmetic and defaults match `torch.optim.Muon`, with two differences. PyTorch rounds to bf16 inside `orthogonal`; this computes in f32
@@ -60,7 +61,7 @@ pub struct MuonConfig {
     pub left_to_adamw: Vec<String>,
     /// AdamW's settings for the other parameters.
     pub adamw: AdamWConfig,
-    /// Matrix groups with their own scales.
+    /// Groups of matrices, by name, with their own scales.
     pub groups: Vec<Group>,
     /// Gradient clipping and checks.
     pub gradients: Gradients,
@@ -130,10 +131,13 @@ impl MuonConfig {
     /// Checks the settings, as [`Muon::new`](super::Muon::new) does.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`](crate::Error::OutOfRange) for the first field out of range.
+    /// [`Error::OutOfRange`] for the first field out of range; [`Error::VectorsAmongMatrices`] for a group of vectors in `groups`.
     pub fn validate(&self) -> Result<()> {
         not_negative("learning_rate", self.learning_rate)?;
         below_one("momentum", self.momentum)?;
+        if self.groups.iter().any(|group| group.select == Select::Vectors) {
+            return Err(Error::VectorsAmongMatrices);
+        }
         self.newton_schulz.validate()?;
         self.weight_decay.validate()?;
         self.gradients.validate()?;
@@ -163,5 +167,34 @@ mod tests {
         let mut other = Muon::new(vars(), 0.1).unwrap();
         crate::Optimizer::load_state(&mut other, &crate::Optimizer::state(&muon).unwrap()).unwrap();
         assert_eq!((other.config().learning_rate, other.config().adamw.learning_rate), (1.0, 0.5));
+    }
+
+    /// `weight` is a matrix; `bias` and `embedding` are AdamW's.
+    #[test]
+    fn groups_say_what_they_select_from() {
+        let refused = |groups: Vec<Group>, of_adamw: Vec<Group>| {
+            let var = |dims: &[usize]| Var::zeros(dims, candle_core::DType::F32, &Device::Cpu).unwrap();
+            let named = [("bias", var(&[2])), ("embedding", var(&[3, 2])), ("weight", var(&[2, 2]))];
+            let adamw = AdamWConfig { groups: of_adamw, ..AdamWConfig::default() };
+            let left_to_adamw = vec!["embedding".to_owned()];
+            let config = MuonConfig { groups, adamw, left_to_adamw, ..MuonConfig::default() };
+            Muon::new(named, config).err().map(|error| error.to_string())
+        };
+        let vectors = Group::no_decay_on_vectors;
+        assert_eq!(refused(vec![Group::named("weight")], vec![Group::named("embedding"), vectors()]), None);
+        let error = refused(vec![vectors()], vec![]).unwrap();
+        assert!(error.ends_with("put the group of vectors into `adamw.groups`"), "{error}");
+        for name in ["bias", "embedding"] {
+            assert_eq!(
+                refused(vec![Group::named(name)], vec![]).unwrap(),
+                format!(
+                    "the group pattern `{name}` matches no matrix of Muon's; the other parameters have `adamw.groups`"
+                )
+            );
+        }
+        assert_eq!(
+            refused(vec![], vec![Group::named("weight")]).unwrap(),
+            "the group pattern `weight` matches no parameter of AdamW's; Muon's matrices have `groups`"
+        );
     }
 }

@@ -45,6 +45,10 @@ pub struct Muon {
     proportion: Option<f64>,
 }
 
+/// What groups select from, in messages: either list is easily taken for that of all parameters.
+const CHOSEN: &str = "matrix of Muon's; the other parameters have `adamw.groups`";
+const LEFT: &str = "parameter of AdamW's; Muon's matrices have `groups`";
+
 #[derive(Debug)]
 struct Matrix {
     /// Index of the parameter.
@@ -61,14 +65,14 @@ impl Muon {
     /// bare learning rate, with defaults for everything else.
     ///
     /// # Errors
-    /// As [`AdamW::new`](crate::rule::Fused::new); a pattern of `left_to_adamw` that matches no parameter.
+    /// As [`AdamW::new`](crate::rule::Fused::new); a pattern of `left_to_adamw` that matches no parameter; [`MuonConfig::validate`].
     pub fn new(variables: impl Into<Variables>, config: impl Into<MuonConfig>) -> Result<Self> {
         let config = config.into();
         config.validate()?;
         let parameters = Parameter::list(variables)?;
         for pattern in &config.left_to_adamw {
             if !parameters.iter().any(|parameter| selects(pattern, parameter.name())) {
-                return Err(Error::UnmatchedGroup { pattern: pattern.clone() });
+                return Err(Error::UnmatchedGroup { pattern: pattern.clone(), searched: "parameter" });
             }
         }
         let is_matrix = |parameter: &Parameter| {
@@ -77,8 +81,8 @@ impl Muon {
         };
         // Clones share the variables, and the master copies.
         let (chosen, rest): (Vec<Parameter>, Vec<Parameter>) = parameters.iter().cloned().partition(is_matrix);
-        let rest = if rest.is_empty() { None } else { Some(AdamW::over(rest, config.adamw.clone())?) };
-        let scales = scales(&config.groups, &chosen)?;
+        let rest = if rest.is_empty() { None } else { Some(AdamW::over(rest, config.adamw.clone(), LEFT)?) };
+        let scales = scales(&config.groups, &chosen, CHOSEN)?;
         let matrix = |(parameter, scales): (&Parameter, Scales)| {
             let weights = parameter.weights();
             let rows = weights.dims()[0];
@@ -245,6 +249,10 @@ impl Optimizer for Muon {
             matrix.momentum.set(&matrix.momentum.as_detached_tensor().zeros_like()?)?;
         }
         self.rest.as_mut().map_or(Ok(()), Optimizer::reset_state)
+    }
+
+    fn can_reset_state(&self) -> bool {
+        true
     }
 
     fn interpolate_state(&mut self, anchor: &mut State, rate: f64) -> Result<()> {

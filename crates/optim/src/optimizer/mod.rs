@@ -162,7 +162,8 @@ pub trait Optimizer: std::fmt::Debug + Send {
         self.inner_mut().ok_or(error)?.load_state(state)
     }
 
-    /// Resets every buffer and counter to those of a newly built optimizer. Weights and rates stay.
+    /// Resets every buffer and counter to those of a newly built optimizer. Weights and rates stay. Implement it together with
+    /// [`can_reset_state`](Self::can_reset_state).
     ///
     /// # Errors
     /// [`Error::Unsupported`], the default; candle errors.
@@ -171,9 +172,10 @@ pub trait Optimizer: std::fmt::Debug + Send {
         self.inner_mut().ok_or(error)?.reset_state()
     }
 
-    /// Whether [`reset_state`](Self::reset_state) is supported; Lookahead with the policy `Reset` requires it.
+    /// Whether [`reset_state`](Self::reset_state) is supported; Lookahead with the policy `Reset` requires it. By default the answer of the
+    /// wrapped optimizer, or false if there is none: an optimizer that implements `reset_state` returns true here.
     fn can_reset_state(&self) -> bool {
-        self.inner().is_none_or(|inner| inner.can_reset_state())
+        self.inner().is_some_and(|inner| inner.can_reset_state())
     }
 
     /// Moves `anchor`, an earlier [`state`](Self::state), towards the present state by `rate`, then loads it: Lookahead's `Interpolate`.
@@ -240,8 +242,9 @@ pub trait Optimizer: std::fmt::Debug + Send {
         self.inner_mut().map_or(Ok(()), |inner| inner.swap_evaluation_weights())
     }
 
-    /// Restarts from the weights now in the variables, loaded after the optimizer was built: f32 master copies, slow weights and averages
-    /// become equal to them, and a cycle begins. Momentum and moments stay; [`reset_state`](Self::reset_state) clears those.
+    /// Restarts from the weights now in the variables, loaded after the optimizer was built: f32 master copies, slow weights and averages,
+    /// also those of Schedule-Free, become equal to them, and a cycle begins. Momentum and moments stay; [`reset_state`](Self::reset_state)
+    /// clears those.
     ///
     /// Call it after `VarMap::load` and the like. Otherwise the next step, evaluation or saved state is [`Error::WeightsChanged`], because the
     /// slow weights would pull the loaded weights back to the old ones. Changes are detected on the CPU, from two elements of each tensor, by Lookahead, by

@@ -2,7 +2,7 @@
 
 use super::Schedule;
 
-/// Schedules one after another, each counting from 0 for a given number of steps; the last continues past its end.
+/// Schedules one after another, each counting from 0 for a given number of steps. Past its end, the last one keeps the value it has there.
 ///
 /// ```
 /// use lookahead_optim::schedule::{Cosine, Ramp, Schedule, Sequence};

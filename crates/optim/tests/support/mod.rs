@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its share")]
 
 pub(crate) mod every;
+pub(crate) mod loading;
 pub(crate) mod moving_quadratic;
 
 use candle_core::backprop::GradStore;
