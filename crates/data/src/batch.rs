@@ -4,6 +4,7 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use crate::dataset::checked_label;
+use crate::rng::Purpose;
 use crate::{Dataset, ImageSize, Mix, Normalize, Result, SampleRng};
 
 /// Augmented images of one size with their labels, on the host, as u8.
@@ -13,6 +14,8 @@ pub struct Batch {
     pub(crate) images: Vec<u8>,
     pub(crate) labels: Vec<u32>,
     pub(crate) indices: Vec<u32>,
+    /// (N): number of earlier visits to each image in the same epoch.
+    pub(crate) earlier: Vec<u32>,
     pub(crate) mix: Option<Mix>,
     pub(crate) classes: usize,
     pub(crate) seed: u64,
@@ -41,6 +44,7 @@ impl Batch {
             images: Vec::new(),
             labels: Vec::new(),
             indices: indices.to_vec(),
+            earlier: vec![0; indices.len()],
             mix: None,
             classes: dataset.classes().len(),
             seed: 0,
@@ -86,7 +90,7 @@ impl Batch {
         &self.labels
     }
 
-    /// (N): the index of each image in the data set.
+    /// (N): the index of each image in [`Loader::dataset`](crate::Loader::dataset), which is a subset if `limit` is set.
     pub fn indices(&self) -> &[u32] {
         &self.indices
     }
@@ -97,7 +101,8 @@ impl Batch {
     /// # Panics
     /// If `position` is not below [`len`](Self::len).
     pub fn rng(&self, position: usize) -> SampleRng {
-        SampleRng::outside(self.seed, self.epoch as usize, self.indices[position] as usize)
+        let (index, earlier) = (self.indices[position].into(), self.earlier[position]);
+        SampleRng::of_visit(self.seed, Purpose::Outside, self.epoch, index, earlier)
     }
 
     /// How the images were mixed; `None` without mixing.

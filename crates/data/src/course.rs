@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::order::{InOrder, Order, Shuffled, checked};
+use crate::order::{InOrder, Order, Shuffled, Visit, checked, visits};
 use crate::prefetch::Batches;
 use crate::{Error, LoaderConfig, Result};
 
@@ -10,8 +10,8 @@ use crate::{Error, LoaderConfig, Result};
 pub(crate) trait Make: Send + Sync + 'static {
     type Batch: Send + 'static;
 
-    /// Batch `number` of `epoch`: the samples `indices`.
-    fn make(&self, indices: &[u32], epoch: usize, number: usize) -> Result<Self::Batch>;
+    /// Batch `number` of `epoch`: the samples of `visits`.
+    fn make(&self, visits: &[Visit], epoch: usize, number: usize) -> Result<Self::Batch>;
 }
 
 /// The part of a loader that does not depend on the epoch.
@@ -71,7 +71,7 @@ impl Course {
         let end = self.batches_per_epoch();
         let order = self.check_batch().and_then(|()| checked(self.order.as_ref(), self.len, epoch, self.config.seed));
         let (order, failed) = match order {
-            Ok(order) => (order, None),
+            Ok(order) => (visits(&order), None),
             Err(error) => (Vec::new(), Some(error)),
         };
         let plan = Plan {
@@ -85,7 +85,9 @@ impl Course {
             end,
         };
         let left = plan.end - plan.next;
-        Batches::start(plan, left, self.config.prefetch)
+        // A thread of a rayon pool that waited for a batch could be the one that the pool needs to prepare it.
+        let may_block = self.pool.is_none() && rayon::current_thread_index().is_some();
+        Batches::start(plan, left, if may_block { 0 } else { self.config.prefetch })
     }
 }
 
@@ -93,7 +95,7 @@ impl Course {
 struct Plan<M> {
     maker: Arc<M>,
     pool: Option<Arc<rayon::ThreadPool>>,
-    order: Vec<u32>,
+    order: Vec<Visit>,
     /// The error of the setting or of the order, reported instead of the first batch.
     failed: Option<Error>,
     size: usize,
@@ -115,8 +117,8 @@ impl<M: Make> Iterator for Plan<M> {
         }
         let number = self.next;
         self.next += 1;
-        let indices = &self.order[number * self.size..self.order.len().min((number + 1) * self.size)];
-        let make = || self.maker.make(indices, self.epoch, number);
+        let visits = &self.order[number * self.size..self.order.len().min((number + 1) * self.size)];
+        let make = || self.maker.make(visits, self.epoch, number);
         let batch = match &self.pool {
             Some(pool) => pool.install(make),
             None => make(),

@@ -7,6 +7,7 @@ use candle_core::{Device, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
 use crate::course::{Course, Make};
+use crate::order::Visit;
 use crate::prefetch::Batches;
 use crate::rng::Purpose;
 use crate::{Error, LoaderConfig, Mixing, Order, OwnError, Result, SampleRng};
@@ -103,6 +104,9 @@ impl<E: Examples + 'static> ExampleLoader<E> {
             let rule = "none for examples of any kind: mix them in the training step";
             return Err(Error::setting("mixing", format!("{:?}", config.mixing), rule));
         }
+        if u32::try_from(examples.len()).is_err() {
+            return Err(Error::setting("samples", examples.len(), "at most 2^32 - 1"));
+        }
         let len = config.limit.map_or(examples.len(), |limit| limit.min(examples.len()));
         let course = Course::new(len, &config)?;
         Ok(Self { course, shared: Arc::new(Shared { examples, len, seed: config.seed }) })
@@ -129,15 +133,16 @@ impl<E: Examples + 'static> ExampleLoader<E> {
 impl<E: Examples + 'static> Make for Shared<E> {
     type Batch = ExampleBatch<E::Item>;
 
-    fn make(&self, indices: &[u32], epoch: usize, _number: usize) -> Result<Self::Batch> {
+    fn make(&self, visits: &[Visit], epoch: usize, _number: usize) -> Result<Self::Batch> {
         let whole = self.examples.len() as u64;
-        let indices: Vec<u32> = indices.iter().map(|&i| (u64::from(i) * whole / self.len as u64) as u32).collect();
-        let get = |&index: &u32| {
-            let rng = &mut SampleRng::keyed(self.seed, Purpose::Examples, epoch as u64, index.into());
+        let place = |visit: &Visit| (u64::from(visit.index) * whole / self.len as u64) as u32;
+        let indices: Vec<u32> = visits.iter().map(place).collect();
+        let get = |(&index, visit): (&u32, &Visit)| {
+            let rng = &mut SampleRng::of_visit(self.seed, Purpose::Examples, epoch as u64, index.into(), visit.earlier);
             let own = |source| Error::Own { name: format!("example {index}"), source };
             self.examples.get(index as usize, rng).map_err(own)
         };
-        let items = indices.par_iter().map(get).collect::<Result<Vec<_>>>()?;
+        let items = indices.par_iter().zip(visits).map(get).collect::<Result<Vec<_>>>()?;
         Ok(ExampleBatch { indices, items })
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::augment::checked;
 use crate::course::{Course, Make};
 use crate::dataset::{checked_label, origin};
+use crate::order::Visit;
 use crate::prefetch::Batches;
 use crate::rng::Purpose;
 use crate::{Batch, Dataset, Error, ImageSize, Mixing, Order, Pipeline, Result, SampleRng};
@@ -24,6 +25,9 @@ use crate::{Batch, Dataset, Error, ImageSize, Mixing, Order, Pipeline, Result, S
 /// | `limit` | none | use at most this many samples, [evenly spaced](crate::limit) | >= 1 |
 /// | `threads` | none | threads of a separate pool; none uses rayon's global pool | >= 1 |
 /// | `mixing` | none | mixup or CutMix | |
+///
+/// An epoch started on a thread of a rayon pool prepares nothing ahead unless `threads` is set: by waiting, that thread could block the pool
+/// that prepares the batches.
 ///
 /// These defaults are for training. PyTorch's `DataLoader` has a batch size of 1, keeps the order and drops nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -175,31 +179,35 @@ impl Loader {
 impl Make for Shared {
     type Batch = Batch;
 
-    fn make(&self, indices: &[u32], epoch: usize, number: usize) -> Result<Batch> {
-        let size = self.output_size(indices)?;
-        let too_large = || Error::setting("batch_size", indices.len(), "small enough for the batch to fit into memory");
-        let mut images = vec![0; size.bytes().checked_mul(indices.len()).ok_or_else(too_large)?];
+    fn make(&self, visits: &[Visit], epoch: usize, number: usize) -> Result<Batch> {
+        let size = self.output_size(visits)?;
+        let too_large = || Error::setting("batch_size", visits.len(), "small enough for the batch to fit into memory");
+        let mut images = vec![0; size.bytes().checked_mul(visits.len()).ok_or_else(too_large)?];
         let labels = images
             .par_chunks_mut(size.bytes().max(1))
             .with_min_len((BYTES_PER_TASK / size.bytes().max(1)).max(1))
-            .zip(indices)
-            .map(|(out, &index)| self.write(index as usize, epoch, size, out))
+            .zip(visits)
+            .map(|(out, &visit)| self.write(visit, epoch, size, out))
             .collect::<Result<Vec<u32>>>()?;
         let mut rng = SampleRng::keyed(self.config.seed, Purpose::Mixing, epoch as u64, number as u64);
-        let mix = self.config.mixing.draw(indices.len(), size, &mut rng)?;
+        let mix = self.config.mixing.draw(visits.len(), size, &mut rng)?;
         if let Some((mix, pasted)) = mix.as_ref().and_then(|mix| Some((mix, mix.pasted?))) {
             pasted.paste(&mut images, size, &mix.partner);
         }
         let classes = self.dataset.classes().len();
         let (seed, epoch) = (self.config.seed, epoch as u64);
-        Ok(Batch { size, images, labels, indices: indices.to_vec(), mix, classes, seed, epoch })
+        let indices = visits.iter().map(|visit| visit.index).collect();
+        let earlier = visits.iter().map(|visit| visit.earlier).collect();
+        Ok(Batch { size, images, labels, indices, earlier, mix, classes, seed, epoch })
     }
 }
 
 impl Shared {
-    /// Writes augmented sample `index` to `out` and returns its label.
-    fn write(&self, index: usize, epoch: usize, size: ImageSize, out: &mut [u8]) -> Result<u32> {
-        let rng = &mut SampleRng::new(self.config.seed, epoch, index);
+    /// Writes the augmented sample of `visit` to `out` and returns its label.
+    fn write(&self, visit: Visit, epoch: usize, size: ImageSize, out: &mut [u8]) -> Result<u32> {
+        let Visit { index, earlier } = visit;
+        let rng = &mut SampleRng::of_visit(self.config.seed, Purpose::Augment, epoch as u64, index.into(), earlier);
+        let index = index as usize;
         let named = |error| Error::Sample { origin: origin(self.dataset.as_ref(), index), source: Box::new(error) };
         let label = match self.dataset.view(index) {
             Some(view) => {
@@ -230,9 +238,9 @@ impl Shared {
 
     /// The size of a batch's images: the pipeline's if it fixes one, else the data set's, else that of the first image. It is checked
     /// here, before memory for the batch is allocated.
-    fn output_size(&self, indices: &[u32]) -> Result<ImageSize> {
-        let Some(&first) = indices.first() else { return Ok(ImageSize::new(0, 0)) };
-        let first = first as usize;
+    fn output_size(&self, visits: &[Visit]) -> Result<ImageSize> {
+        let Some(first) = visits.first() else { return Ok(ImageSize::new(0, 0)) };
+        let first = first.index as usize;
         let size = match (self.pipeline.fixed_size(), self.dataset.image_size()) {
             (Some(size), _) => size,
             (None, Some(size)) => self.pipeline.output_size(size),

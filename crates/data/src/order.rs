@@ -1,5 +1,6 @@
 //! The samples of an epoch and their order.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 
 use crate::rng::{Purpose, SampleRng};
@@ -49,6 +50,7 @@ pub trait Order: Send + Sync + Debug {
     }
 
     /// The positions that epoch `epoch` visits: [`samples`](Self::samples) of them, each below `len`. Positions may repeat or be missing.
+    /// A sample that is visited again is augmented anew.
     ///
     /// `rng` is the epoch's own stream, keyed by (seed, epoch). An order that draws only from it can be resumed after a stop.
     ///
@@ -75,6 +77,27 @@ impl Order for InOrder {
     fn epoch(&self, len: usize, _epoch: usize, _rng: &mut SampleRng) -> std::result::Result<Vec<u32>, OwnError> {
         Ok((0..len as u32).collect())
     }
+}
+
+/// One visit of an epoch to a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Visit {
+    /// The sample's position.
+    pub(crate) index: u32,
+    /// Number of earlier visits to it in the same epoch.
+    pub(crate) earlier: u32,
+}
+
+/// The visits to `positions`, in order.
+pub(crate) fn visits(positions: &[u32]) -> Vec<Visit> {
+    let mut seen = HashMap::new();
+    let visit = |&index: &u32| {
+        let next = seen.entry(index).or_insert(0);
+        let earlier = *next;
+        *next += 1;
+        Visit { index, earlier }
+    };
+    positions.iter().map(visit).collect()
 }
 
 /// The positions of an epoch, after checking their number and range.
@@ -104,6 +127,12 @@ mod tests {
         assert_ne!(order, shuffled(2, 0));
         order.sort_unstable();
         assert_eq!(order, checked(&InOrder, 1000, 0, 1).unwrap());
+    }
+
+    #[test]
+    fn visits_are_counted_for_each_sample() {
+        let counted: Vec<(u32, u32)> = visits(&[4, 2, 4, 4, 2, 0]).iter().map(|v| (v.index, v.earlier)).collect();
+        assert_eq!(counted, [(4, 0), (2, 0), (4, 1), (4, 2), (2, 1), (0, 0)]);
     }
 
     #[derive(Debug)]

@@ -38,7 +38,7 @@ impl<B: Send + 'static> Batches<B> {
     }
 
     fn spawn(plan: impl Iterator<Item = Result<B>> + Send + 'static, prefetch: usize, left: usize) -> Source<B> {
-        let (sender, receiver) = sync_channel(prefetch);
+        let (sender, receiver) = sync_channel(prefetch.min(left));
         let work = move || {
             for batch in plan {
                 // The receiver was dropped: stop.

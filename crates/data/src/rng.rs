@@ -19,7 +19,8 @@ pub(crate) enum Purpose {
 /// The random stream of one sample: ChaCha8 keyed by (seed, purpose, epoch, index).
 ///
 /// The same four numbers give the same stream on every machine, regardless of the number of threads and of other samples' draws. The four
-/// numbers are the cipher's 256-bit key, so no two samples share a stream.
+/// numbers are the cipher's 256-bit key, so no two samples share a stream. If an [`Order`](crate::Order) visits a sample more than once in
+/// an epoch, each visit has its own stream.
 ///
 /// ```
 /// use lookahead_data::SampleRng;
@@ -45,14 +46,23 @@ impl SampleRng {
         Self::keyed(seed, Purpose::Augment, epoch as u64, index as u64)
     }
 
+    /// The stream of a purpose for visit number `visit`, from 0, of the same sample in the same epoch.
+    pub(crate) fn of_visit(seed: u64, purpose: Purpose, epoch: u64, index: u64, visit: u32) -> Self {
+        Self::from_words(seed, purpose as u64 | u64::from(visit) << 32, epoch, index)
+    }
+
     /// A second stream of the same sample, for use outside the pipeline. It is keyed like [`new`](Self::new), but independent of it.
     pub fn outside(seed: u64, epoch: usize, index: usize) -> Self {
         Self::keyed(seed, Purpose::Outside, epoch as u64, index as u64)
     }
 
     pub(crate) fn keyed(seed: u64, purpose: Purpose, epoch: u64, index: u64) -> Self {
+        Self::of_visit(seed, purpose, epoch, index, 0)
+    }
+
+    fn from_words(seed: u64, purpose: u64, epoch: u64, index: u64) -> Self {
         let mut key = [0; 32];
-        for (slot, word) in key.chunks_exact_mut(8).zip([seed, purpose as u64, epoch, index]) {
+        for (slot, word) in key.chunks_exact_mut(8).zip([seed, purpose, epoch, index]) {
             slot.copy_from_slice(&word.to_le_bytes());
         }
         Self { stream: ChaCha8Rng::from_seed(key), seed, epoch, index }

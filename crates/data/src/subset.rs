@@ -84,8 +84,8 @@ impl Dataset for Subset {
 
 /// At most `count` samples of `dataset`, evenly spaced: sample i is sample i * len / count of the whole.
 ///
-/// A set sorted by class thus keeps all its classes, and the subset of a set in random order is as random as its first `count` samples. If
-/// `count` is the length or more, the set is returned unchanged.
+/// A set sorted by class thus keeps all its classes, and the subset of a set in random order is as random as its first `count` samples. A
+/// set whose classes alternate may lose some. If `count` is the length or more, the set is returned unchanged.
 pub fn limit(dataset: Arc<dyn Dataset>, count: usize) -> Arc<dyn Dataset> {
     let len = dataset.len();
     if count >= len {

@@ -2,8 +2,12 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::{Error, Result};
+
+/// The longest pause between two attempts to lock: short for a user, long for the processor.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// A lock file that one process at a time holds. It is removed when the turn ends; the system releases the lock of a process that dies.
 ///
@@ -16,19 +20,18 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// Waits for the lock; calls `waiting` once if another process holds it.
-    pub(crate) fn take(path: PathBuf, waiting: &mut dyn FnMut()) -> Result<Self> {
-        let mut waited = false;
+    /// Waits for the lock. While another process holds it, calls `waiting` a few times per second; an error from it ends the wait.
+    pub(crate) fn take(path: PathBuf, waiting: &mut dyn FnMut() -> Result<()>) -> Result<Self> {
+        let mut pause = Duration::from_millis(1);
         loop {
             let file = File::create(&path).map_err(|e| Error::io(&path, e))?;
             let alone = match file.try_lock() {
                 Ok(()) => true,
                 Err(std::fs::TryLockError::WouldBlock) => {
-                    if !std::mem::replace(&mut waited, true) {
-                        waiting();
-                    }
-                    file.lock().map_err(|e| Error::io(&path, e))?;
-                    true
+                    waiting()?;
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    continue;
                 }
                 Err(std::fs::TryLockError::Error(_)) => false,
             };
@@ -81,6 +84,7 @@ mod tests {
                         let path = dir.path().join("lock");
                         let turn = Turn::take(path, &mut || {
                             waits.fetch_add(1, Ordering::SeqCst);
+                            Ok(())
                         })
                         .unwrap();
                         most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -93,5 +97,19 @@ mod tests {
         });
         assert_eq!(most.load(Ordering::SeqCst), 1);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_wait_can_be_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let _held = Turn::take(path.clone(), &mut || Ok(())).unwrap();
+        let mut calls = 0;
+        let stopped = Turn::take(path, &mut || {
+            calls += 1;
+            if calls < 3 { Ok(()) } else { Err(Error::Stopped { done: 0, total: 7 }) }
+        });
+        assert!(matches!(stopped, Err(Error::Stopped { done: 0, total: 7 })));
+        assert_eq!(calls, 3);
     }
 }

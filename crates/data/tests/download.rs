@@ -34,6 +34,8 @@ enum Manner {
     RedirectForEver,
     /// Asked to go on, sends a part that begins elsewhere.
     OtherRange,
+    /// Calls the archive's own compression an encoding of the body, as some servers do for `.tgz`.
+    Encoded,
 }
 
 struct Server {
@@ -104,7 +106,8 @@ fn answer(
         Some(start) => format!("206 Partial\r\nContent-Range: bytes {start}-{}/{}", body.len() - 1, body.len()),
         None => "200 OK".to_string(),
     };
-    write!(stream, "HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", part.len())?;
+    let encoding = if manner == Manner::Encoded { "Content-Encoding: gzip\r\n" } else { "" };
+    write!(stream, "HTTP/1.1 {head}\r\n{encoding}Content-Length: {}\r\nConnection: close\r\n\r\n", part.len())?;
     let sent = match manner {
         Manner::Cut(bytes) | Manner::CutWithoutRanges(bytes) => bytes.min(part.len()),
         Manner::Silent => 0,
@@ -215,6 +218,22 @@ fn a_cut_download_goes_on_where_it_stopped() {
     assert!(is_present(root.path(), "cifar10").unwrap());
 }
 
+/// What is stored, resumed and verified is what was sent.
+#[test]
+fn a_compressed_body_is_kept_as_it_is() {
+    let archive = cifar_archive();
+    let server = serve(archive.clone(), Manner::Encoded);
+    for part in [&[][..], &archive[..100]] {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join(".cifar10.part"), part).unwrap();
+        // A published sum may be in capitals.
+        let md5 = md5_of(&archive).to_uppercase();
+        let set = Published { md5: &md5, ..set(&server, &archive) };
+        download_from(&set, root.path(), &mut |_| {}).unwrap();
+        assert!(is_present(root.path(), "cifar10").unwrap());
+    }
+}
+
 #[test]
 fn a_server_without_ranges_sends_the_whole_again() {
     let archive = cifar_archive();
@@ -291,6 +310,16 @@ fn a_folder_with_something_else_in_it_is_noticed_before_the_download() {
     let error = download_from(&set(&server, &archive), root.path(), &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains("it is a file"), "{error}");
     assert_eq!(server.requests.load(Ordering::SeqCst), 0);
+    // Nor is a link to an empty folder, which cannot be replaced.
+    #[cfg(unix)]
+    {
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::fs::remove_file(root.path().join("cifar10")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), root.path().join("cifar10")).unwrap();
+        let error = download_from(&set(&server, &archive), root.path(), &mut |_| {}).unwrap_err();
+        assert!(error.to_string().contains("cannot take its place"), "{error}");
+        assert_eq!(server.requests.load(Ordering::SeqCst), 0);
+    }
     // An empty folder is no hindrance.
     std::fs::remove_file(root.path().join("cifar10")).unwrap();
     std::fs::create_dir(root.path().join("cifar10")).unwrap();
@@ -473,21 +502,22 @@ fn unknown_names_are_refused() {
 fn the_files_of_a_text_come_together() {
     let body = b"a b c\n".to_vec();
     let server = serve(body.clone(), Manner::Plain);
-    let files = |train, valid| -> &'static [(&'static str, &'static str)] {
-        Box::leak(Box::new([("ptb.train.txt", train), ("ptb.valid.txt", valid)]))
-    };
-    let text = |files| PublishedText { name: "ptb", url: server.url, files };
+    let files = |train, valid| [("ptb.train.txt", train), ("ptb.valid.txt", valid)];
     let root = tempfile::tempdir().unwrap();
-    let damaged = text(files(md5_of(&body), md5_of(b"other")));
+    // Another text, interrupted, has left a part of a file of the same name.
+    std::fs::write(root.path().join(".other.ptb.train.txt.part"), b"xyz").unwrap();
+    let damaged = files(md5_of(&body), md5_of(b"other"));
+    let damaged = PublishedText { name: "ptb", url: server.url, files: &damaged };
     let error = download_text(&damaged, root.path(), &mut |_| ()).unwrap_err();
     assert!(matches!(error, Error::Checksum { .. }), "{error}");
     assert!(!root.path().join("ptb").exists());
-    let whole = text(files(md5_of(&body), md5_of(&body)));
+    let whole = files(md5_of(&body), md5_of(&body));
+    let whole = PublishedText { name: "ptb", url: server.url, files: &whole };
     let folder = download_text(&whole, root.path(), &mut |_| ()).unwrap();
     assert_eq!(names(&folder), ["ptb.train.txt", "ptb.valid.txt"]);
     assert_eq!(std::fs::read(folder.join("ptb.valid.txt")).unwrap(), body);
     let requests = server.requests.load(Ordering::SeqCst);
     download_text(&whole, root.path(), &mut |_| ()).unwrap();
     assert_eq!(server.requests.load(Ordering::SeqCst), requests, "it is there");
-    assert!(!names(root.path()).iter().any(|name| name.ends_with("part")), "{:?}", names(root.path()));
+    assert_eq!(names(root.path()), [".other.ptb.train.txt.part", "ptb"]);
 }

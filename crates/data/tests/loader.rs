@@ -4,13 +4,14 @@
 
 mod support;
 
+use rayon::prelude::*;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use lookahead_data::{
-    Batch, Batches, CHANNELS, ColorJitter, Dataset, DecodedCache, Error, ExampleLoader, Examples, Flip, ImageFolder,
-    ImageSize, InMemory, Loader, LoaderConfig, Mixing, Normalize, Order, OwnError, PadCrop, Pipeline, Result, Sample,
-    SampleRng, Shapes, ShapesConfig, Transform,
+    Augment, Batch, Batches, CHANNELS, ColorJitter, Dataset, DecodedCache, Error, ExampleLoader, Examples, Flip, Image,
+    ImageFolder, ImageSize, InMemory, Loader, LoaderConfig, Mixing, Normalize, Order, OwnError, PadCrop, Pipeline,
+    Result, Sample, SampleRng, Shapes, ShapesConfig, Transform,
 };
 
 fn shapes(count: usize) -> Arc<dyn Dataset> {
@@ -320,6 +321,70 @@ fn an_epoch_of_which_all_samples_are_dropped_is_an_error() {
         assert!(lengths(loader(config.clone()).with_order(Repeated(0)).epoch(0, 0)).is_empty());
         assert_eq!(lengths(loader(LoaderConfig { drop_last: false, ..config }).epoch(0, 0)), [100]);
     }
+}
+
+/// Always fails.
+#[derive(Debug)]
+struct Failing;
+
+impl Augment for Failing {
+    fn name(&self) -> String {
+        "failing".to_string()
+    }
+    fn apply(&self, _: Image, _: &mut SampleRng) -> std::result::Result<Image, OwnError> {
+        Err("no luck".into())
+    }
+}
+
+#[test]
+fn an_error_of_an_augmentation_names_the_sample() {
+    let pipeline = Pipeline::new(vec![Transform::own(Failing)]).unwrap();
+    let loader = Loader::new(shapes(3), pipeline, LoaderConfig::evaluation(3)).unwrap();
+    let error = loader.epoch(0, 0).next().unwrap().unwrap_err();
+    let Error::Sample { source, .. } = &error else { panic!("{error:?}") };
+    assert!(matches!(&**source, Error::Own { name, .. } if name == "failing"), "{source:?}");
+    assert!(error.to_string().contains("no luck"), "{error}");
+}
+
+/// Oversampling must not repeat the same picture: each visit is augmented anew, and the first as if it were the only one.
+#[test]
+fn a_sample_visited_again_is_augmented_anew() {
+    let config = LoaderConfig { batch_size: 120, shuffle: false, ..LoaderConfig::default() };
+    let loader = || Loader::new(shapes(40), Pipeline::cifar(), config.clone()).unwrap();
+    let batch = loader().with_order(Repeated(3)).epoch(1, 0).next().unwrap().unwrap();
+    let stride = batch.images().len() / 120;
+    let image = |batch: &Batch, at: usize| batch.images()[at * stride..(at + 1) * stride].to_vec();
+    // A crop of 81 and a flip: two visits may look the same by chance, but rarely.
+    let differ = |a: usize, b: usize| (0..40).filter(|i| image(&batch, a + i) != image(&batch, b + i)).count();
+    assert!(differ(0, 40) > 35 && differ(0, 80) > 35 && differ(40, 80) > 35);
+    assert_ne!(batch.rng(0).bits(), batch.rng(40).bits());
+
+    let config = LoaderConfig { batch_size: 40, ..config.clone() };
+    let once = Loader::new(shapes(40), Pipeline::cifar(), config).unwrap().epoch(1, 0).next().unwrap().unwrap();
+    assert!((0..40).all(|at| image(&once, at) == image(&batch, at)));
+    assert_eq!(once.rng(0).bits(), batch.rng(0).bits());
+}
+
+/// The only thread of a pool iterates: it must not wait for batches that this pool should prepare.
+#[test]
+fn a_loader_in_a_full_pool_does_not_wait_for_itself() {
+    // The global pool's threads run the test's epochs, as many as there are threads and more.
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let count = |seed: usize| {
+            let config = LoaderConfig { batch_size: 10, seed: seed as u64, ..LoaderConfig::default() };
+            Loader::new(shapes(40), Pipeline::cifar(), config)
+                .unwrap()
+                .epoch(0, 0)
+                .map(|batch| batch.unwrap().len())
+                .sum()
+        };
+        let counts: Vec<usize> =
+            (0..4 * rayon::current_num_threads()).into_par_iter().with_max_len(1).map(count).collect();
+        sender.send(counts).unwrap();
+    });
+    let counts = receiver.recv_timeout(std::time::Duration::from_secs(120)).expect("the pool waits for itself");
+    assert!(counts.iter().all(|&count| count == 40));
 }
 
 #[test]

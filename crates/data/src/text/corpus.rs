@@ -143,9 +143,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("train.txt"), "a b c\na b\n").unwrap();
-        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        packed.write_all(b"c a x\n").unwrap();
-        std::fs::write(path("valid.txt.gz"), packed.finish().unwrap()).unwrap();
+        let packed = |text: &str| {
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+            packed.write_all(text.as_bytes()).unwrap();
+            packed.finish().unwrap()
+        };
+        // Two gzip files in a row are one file, as `cat` and bgzip write it.
+        std::fs::write(path("valid.txt.gz"), [packed("c a"), packed(" x\n")].concat()).unwrap();
         let files = |valid: &str| TextFiles { train: path("train.txt"), valid: Some(path(valid)), test: None };
         let corpus = TextCorpus::read("t", &files("valid.txt.gz"), TextUnit::Words, 2).unwrap();
         assert_eq!(corpus.vocabulary.tokens(), ["<unk>", "<eos>", "a", "b"]);

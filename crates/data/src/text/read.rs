@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 
 use crate::{Error, Result};
 
@@ -16,7 +16,7 @@ pub(super) fn text(path: &Path) -> Result<String> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
     let mut bytes = Vec::new();
     let read = match path.extension().is_some_and(|ending| ending == "gz") {
-        true => GzDecoder::new(file).take(MAX_BYTES + 1).read_to_end(&mut bytes),
+        true => MultiGzDecoder::new(file).take(MAX_BYTES + 1).read_to_end(&mut bytes),
         false => file.take(MAX_BYTES + 1).read_to_end(&mut bytes),
     };
     read.map_err(|e| Error::io(path, e))?;
@@ -30,7 +30,7 @@ pub(super) fn text(path: &Path) -> Result<String> {
 /// The text of embedded gzip bytes.
 pub(super) fn unpacked(bytes: &[u8], name: &str) -> Result<String> {
     let mut text = Vec::new();
-    GzDecoder::new(bytes).read_to_end(&mut text).map_err(|e| Error::io(name, e))?;
+    MultiGzDecoder::new(bytes).read_to_end(&mut text).map_err(|e| Error::io(name, e))?;
     utf8(text, Path::new(name))
 }
 
