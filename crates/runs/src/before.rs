@@ -9,7 +9,7 @@ use crate::dataset::DataSet;
 use crate::difference::first_difference;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::folder::{CONFIG, DATA, ENVIRONMENT, SUMMARY};
+use crate::folder::{CONFIG, DATA, SUMMARY};
 use crate::row::RowId;
 use crate::summary::RunSummary;
 use crate::{atomic, checkpoint};
@@ -29,7 +29,7 @@ pub(crate) fn check_config(path: &Path, now: &Table) -> Result<()> {
     let text = fs::read_to_string(&file).map_err(Error::output("read", &file))?;
     let was: Table = text.parse().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))?;
     if RowId::of_config(&was).is_none() && RowId::of_old_config(&was).is_some() {
-        let environment: Option<Environment> = atomic::read_json(&path.join(ENVIRONMENT)).unwrap_or_default();
+        let environment = Environment::read(path).unwrap_or_default();
         let version = environment.map(|environment| environment.version).filter(|version| !version.is_empty());
         return Err(Error::OtherVersion {
             path: path.to_path_buf(),

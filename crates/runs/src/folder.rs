@@ -12,7 +12,7 @@ use crate::checkpoint::{self, Checkpoints};
 use crate::dataset::DataSet;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::lock::{self, Lock};
+use crate::lock::Lock;
 use crate::metrics::MetricsFile;
 use crate::summary::RunSummary;
 
@@ -41,6 +41,7 @@ pub struct Divergence {
 pub struct RunFolder {
     path: PathBuf,
     data: Box<DataSet>,
+    environment: Box<Environment>,
     lock: Lock,
 }
 
@@ -55,49 +56,41 @@ pub enum Opened {
 
 impl RunFolder {
     /// Opens the folder `<experiment>/<name>` and locks it, unless the run in it is done.
+    /// [`discard`](crate::discard) starts it over.
     ///
     /// The folder is created if it is missing; `config`, `environment` and `data` are written to it. `config` holds
-    /// every setting that the result depends on. `fresh` deletes what an earlier run wrote, even a finished one.
+    /// every setting that the result depends on. If a run is resumed, its earlier sessions stay in
+    /// [`Environment::earlier`].
     ///
     /// # Errors
-    /// [`Error::Locked`] if another process trains in the folder. Without `fresh`: [`Error::ConfigChanged`],
-    /// [`Error::OtherVersion`] or [`Error::DataChanged`] if the folder holds a different run, [`Error::Damaged`] if its
-    /// configuration or summary cannot be parsed. [`Error::Output`] if a file cannot be read, written or removed.
+    /// [`Error::Locked`] if another process trains in the folder. [`Error::ConfigChanged`], [`Error::OtherVersion`] or
+    /// [`Error::DataChanged`] if the folder holds a different run, [`Error::Damaged`] if its configuration or summary
+    /// cannot be parsed. [`Error::Output`] if a file cannot be read, written or removed.
     pub fn open(
         experiment: &Path,
         name: &str,
         config: &Table,
         data: &DataSet,
         environment: &Environment,
-        fresh: bool,
     ) -> Result<Opened> {
         let path = experiment.join(name);
-        if !fresh {
-            check_config(&path, config)?;
-            check_data(&path, data)?;
-            if let Some(summary) = read_done(&path, &data.sha256)? {
-                return Ok(Opened::Done(Box::new(summary)));
-            }
+        if let Some(summary) = check(&path, config, data)? {
+            return Ok(Opened::Done(Box::new(summary)));
         }
         fs::create_dir_all(&path).map_err(Error::output("create", &path))?;
         let lock = Lock::take(&path)?;
-        if fresh {
-            empty(&path)?;
-        } else {
-            // Another process may have started or finished the run before this one got the lock.
-            check_config(&path, config)?;
-            check_data(&path, data)?;
-            if let Some(summary) = read_done(&path, &data.sha256)? {
-                return Ok(Opened::Done(Box::new(summary)));
-            }
-            remove_if_there(&path.join(DIVERGED))?;
+        // Another process may have started or finished the run before this one got the lock.
+        if let Some(summary) = check(&path, config, data)? {
+            return Ok(Opened::Done(Box::new(summary)));
         }
+        remove_if_there(&path.join(DIVERGED))?;
+        let environment = session(&path, environment);
         let text = toml::to_string(config).map_err(std::io::Error::other);
         let text = text.map_err(Error::output("write", &path.join(CONFIG)))?;
         atomic::write(&path.join(CONFIG), text.as_bytes())?;
-        atomic::write_json(&path.join(ENVIRONMENT), environment)?;
+        atomic::write_json(&path.join(ENVIRONMENT), &environment)?;
         atomic::write_json(&path.join(DATA), data)?;
-        Ok(Opened::ToDo(Self { path, data: Box::new(data.clone()), lock }))
+        Ok(Opened::ToDo(Self { path, data: Box::new(data.clone()), environment: Box::new(environment), lock }))
     }
 
     /// The folder.
@@ -107,11 +100,14 @@ impl RunFolder {
 
     /// A warning for the user if the file system has no locks, so that nothing keeps a second process out.
     pub fn notice(&self) -> Option<String> {
-        let reason = self.lock.missing.as_ref()?;
-        Some(format!(
-            "this file system has no locks ({reason}): make sure that no other process trains in {}",
-            self.path.display()
-        ))
+        self.lock.notice(&self.path)
+    }
+
+    /// A note for the user if this session resumes a run with another commit, processor or kernels: the result may not
+    /// be that of an uninterrupted run.
+    pub fn change(&self) -> Option<String> {
+        let change = self.environment.change()?;
+        Some(format!("{} is resumed in another way than it was trained: {change}", self.path.display()))
     }
 
     /// The data set of the run.
@@ -144,13 +140,31 @@ impl RunFolder {
         atomic::write_json(&self.path.join(DIVERGED), &Divergence { step })
     }
 
-    /// Writes `summary.json`, which marks the run as done.
+    /// Writes `summary.json`, which marks the run as done. Before it, adds the present load to `env.json`.
     ///
     /// # Errors
-    /// [`Error::Output`] if the file cannot be written.
+    /// [`Error::Output`] if a file cannot be written.
     pub fn finish(&self, summary: &RunSummary) -> Result<()> {
+        atomic::write_json(&self.path.join(ENVIRONMENT), &self.environment.finished())?;
         atomic::write_json(&self.path.join(SUMMARY), summary)
     }
+}
+
+/// Compares the run in the folder `path` with this one; the summary if it is done.
+fn check(path: &Path, config: &Table, data: &DataSet) -> Result<Option<RunSummary>> {
+    check_config(path, config)?;
+    check_data(path, data)?;
+    read_done(path, &data.sha256)
+}
+
+/// `environment` as that of the next session of the run in `path`. Without a checkpoint, the run starts over and
+/// earlier sessions are of no account.
+fn session(path: &Path, environment: &Environment) -> Environment {
+    if !checkpoint::any(path) {
+        return environment.clone();
+    }
+    // Of a session whose file is missing or damaged, nothing is known.
+    environment.resuming(Environment::read(path).unwrap_or_default().unwrap_or_default())
 }
 
 pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
@@ -158,31 +172,6 @@ pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::output("remove", path)(error)),
         _ => Ok(()),
     }
-}
-
-/// Removes the files that a run writes. Other files in the folder stay.
-///
-/// What counts as a result goes first and the configuration last: a process that is killed in between leaves no old
-/// result that could pass for one of another configuration.
-fn empty(path: &Path) -> Result<()> {
-    remove_if_there(&path.join(SUMMARY))?;
-    checkpoint::forget(path)?;
-    for entry in fs::read_dir(path).map_err(Error::output("read", path))? {
-        let entry = entry.map_err(Error::output("read", path))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let file = entry.path();
-        let ours = [DATA, ENVIRONMENT, METRICS, DIVERGED].contains(&name.as_str())
-            || name.starts_with("events.out.tfevents.")
-            || name.ends_with(".tmp");
-        let removed = match name.as_str() {
-            checkpoint::FOLDER => fs::remove_dir_all(&file),
-            lock::NAME => Ok(()),
-            _ if ours => fs::remove_file(&file),
-            _ => Ok(()),
-        };
-        removed.map_err(Error::output("remove", &file))?;
-    }
-    remove_if_there(&path.join(CONFIG))
 }
 
 #[cfg(test)]
@@ -198,8 +187,12 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn open(root: &Path, config: &Table, fresh: bool) -> Result<Opened> {
-        RunFolder::open(root, NAME, config, &DataSet::default(), &Environment::default(), fresh)
+    fn open(root: &Path, config: &Table) -> Result<Opened> {
+        RunFolder::open(root, NAME, config, &DataSet::default(), &Environment::default())
+    }
+
+    fn discard(root: &Path) -> Result<()> {
+        crate::discard(&[root.join(NAME)])
     }
 
     fn with_checkpoint(root: &Path, config_text: &str) {
@@ -212,36 +205,38 @@ mod tests {
     #[test]
     fn a_folder_in_use_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        let held = open(root.path(), &config(4), false).unwrap();
-        assert!(matches!(open(root.path(), &config(4), false), Err(Error::Locked { .. })));
+        let held = open(root.path(), &config(4)).unwrap();
+        assert!(matches!(open(root.path(), &config(4)), Err(Error::Locked { .. })));
         drop(held);
-        open(root.path(), &config(4), false).unwrap();
+        open(root.path(), &config(4)).unwrap();
     }
 
     #[test]
-    fn a_changed_configuration_is_refused_unless_fresh() {
+    fn a_changed_configuration_is_refused_until_the_run_is_discarded() {
         let root = tempfile::tempdir().unwrap();
         // Nothing has been trained yet, so nothing can be lost.
-        drop(open(root.path(), &config(4), false).unwrap());
-        drop(open(root.path(), &config(5), false).unwrap());
+        drop(open(root.path(), &config(4)).unwrap());
+        drop(open(root.path(), &config(5)).unwrap());
         with_checkpoint(root.path(), &config(4).to_string());
-        let message = open(root.path(), &config(5), false).unwrap_err().to_string();
+        let message = open(root.path(), &config(5)).unwrap_err().to_string();
         assert!(message.contains("`train.epochs` was 4, now 5"), "{message}");
         let faster = config(4).to_string().replace("0.1", "0.2");
-        let message = open(root.path(), &faster.parse().unwrap(), false).unwrap_err().to_string();
+        let message = open(root.path(), &faster.parse().unwrap()).unwrap_err().to_string();
         assert!(message.contains("`rows.inner.sgd.learning_rate` was 0.1, now 0.2"), "{message}");
-        open(root.path(), &config(5), true).unwrap();
+        discard(root.path()).unwrap();
+        open(root.path(), &config(5)).unwrap();
     }
 
     #[test]
-    fn other_data_are_refused_unless_fresh() {
+    fn other_data_are_refused_until_the_run_is_discarded() {
         let root = tempfile::tempdir().unwrap();
-        drop(open(root.path(), &config(4), false).unwrap());
+        drop(open(root.path(), &config(4)).unwrap());
         with_checkpoint(root.path(), &config(4).to_string());
         let other = DataSet { sha256: "other".to_owned(), ..DataSet::default() };
-        let open = |fresh| RunFolder::open(root.path(), NAME, &config(4), &other, &Environment::default(), fresh);
-        assert!(matches!(open(false), Err(Error::DataChanged { .. })));
-        open(true).unwrap();
+        let open = || RunFolder::open(root.path(), NAME, &config(4), &other, &Environment::default());
+        assert!(matches!(open(), Err(Error::DataChanged { .. })));
+        discard(root.path()).unwrap();
+        open().unwrap();
     }
 
     #[test]
@@ -249,37 +244,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         with_checkpoint(root.path(), "optimizers = [\"sgd\"]\nseeds = [1]\n[sgd]\nlearning_rate = 0.1\n");
         fs::write(root.path().join(NAME).join(ENVIRONMENT), "{\"version\": \"0.1.0\"}").unwrap();
-        let message = open(root.path(), &config(4), false).unwrap_err().to_string();
+        let message = open(root.path(), &config(4)).unwrap_err().to_string();
         assert!(message.contains("was written by version 0.1.0"), "{message}");
-        open(root.path(), &config(4), true).unwrap();
-    }
-
-    #[test]
-    fn fresh_removes_what_a_run_wrote_and_nothing_else() {
-        let root = tempfile::tempdir().unwrap();
-        let folder = root.path().join(NAME);
-        fs::create_dir_all(folder.join("checkpoint")).unwrap();
-        for name in [SUMMARY, METRICS, DIVERGED, "notes.txt", "checkpoint/latest.json"] {
-            fs::write(folder.join(name), "x").unwrap();
-        }
-        drop(open(root.path(), &config(4), true).unwrap());
-        assert!(folder.join("notes.txt").exists());
-        assert!([SUMMARY, DIVERGED, "checkpoint"].iter().all(|name| !folder.join(name).exists()));
-    }
-
-    #[test]
-    fn a_folder_emptied_half_way_holds_no_result() {
-        let root = tempfile::tempdir().unwrap();
-        let folder = root.path().join(NAME);
-        with_checkpoint(root.path(), &config(4).to_string());
-        for name in [SUMMARY, "checkpoint/previous.json"] {
-            fs::write(folder.join(name), "{}").unwrap();
-        }
-        // A folder where a file should be cannot be removed as one: emptying ends there.
-        fs::create_dir(folder.join(METRICS)).unwrap();
-        assert!(matches!(open(root.path(), &config(5), true), Err(Error::Output { action: "remove", .. })));
-        assert!(!folder.join(SUMMARY).exists() && !checkpoint::any(&folder));
-        assert!(folder.join(CONFIG).exists(), "the configuration goes last");
+        discard(root.path()).unwrap();
+        open(root.path(), &config(4)).unwrap();
     }
 
     #[test]
@@ -287,9 +255,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         with_checkpoint(root.path(), &config(4).to_string());
         fs::remove_file(root.path().join(NAME).join(CONFIG)).unwrap();
-        let message = open(root.path(), &config(4), false).unwrap_err().to_string();
+        let message = open(root.path(), &config(4)).unwrap_err().to_string();
         assert!(message.contains("config.toml is damaged: it is missing"), "{message}");
-        open(root.path(), &config(4), true).unwrap();
+        discard(root.path()).unwrap();
+        open(root.path(), &config(4)).unwrap();
     }
 
     #[test]
@@ -298,17 +267,45 @@ mod tests {
         let folder = root.path().join(NAME);
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join(SUMMARY), "{\"optimizer\": \"sgd\"").unwrap();
-        assert!(matches!(open(root.path(), &config(4), false), Err(Error::Damaged { .. })));
+        assert!(matches!(open(root.path(), &config(4)), Err(Error::Damaged { .. })));
     }
 
     #[test]
     fn opening_a_diverged_run_takes_the_divergence_back() {
         let root = tempfile::tempdir().unwrap();
-        let Opened::ToDo(folder) = open(root.path(), &config(4), false).unwrap() else { panic!("done before") };
+        let Opened::ToDo(folder) = open(root.path(), &config(4)).unwrap() else { panic!("done before") };
         folder.diverged(7).unwrap();
         drop(folder);
         assert!(root.path().join(NAME).join(DIVERGED).exists());
-        drop(open(root.path(), &config(4), false).unwrap());
+        drop(open(root.path(), &config(4)).unwrap());
         assert!(!root.path().join(NAME).join(DIVERGED).exists());
+    }
+
+    #[test]
+    fn a_resumed_run_keeps_its_earlier_sessions() {
+        let root = tempfile::tempdir().unwrap();
+        let opened = |commit: &str| {
+            let environment = Environment { commit: commit.to_owned(), ..Environment::default() };
+            match RunFolder::open(root.path(), NAME, &config(4), &DataSet::default(), &environment).unwrap() {
+                Opened::ToDo(folder) => folder,
+                Opened::Done(_) => panic!("done before"),
+            }
+        };
+        let commits = || -> Vec<String> {
+            let environment = Environment::read(&root.path().join(NAME)).unwrap().unwrap();
+            environment.sessions().map(Environment::revision).collect()
+        };
+        // Without a checkpoint, the second session starts over.
+        drop(opened("a"));
+        assert_eq!((opened("b").change(), commits()), (None, vec!["b".to_owned()]));
+        with_checkpoint(root.path(), &config(4).to_string());
+        assert_eq!((opened("b").change(), commits()), (None, vec!["b".to_owned(), "b".to_owned()]));
+        let folder = opened("c");
+        assert!(
+            folder.change().unwrap().ends_with("than it was trained: commit was b, now c"),
+            "{:?}",
+            folder.change()
+        );
+        assert_eq!(commits(), ["b", "b", "c"]);
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! # Where things are
 //!
-//! * training a run: [`RunFolder`], [`Opened`], [`Divergence`]; [`MetricsFile`], [`Record`], [`StepRecord`], [`EpochRecord`]; [`Checkpoints`],
+//! * training a run: [`RunFolder`], [`Opened`], [`discard`], [`Divergence`]; [`MetricsFile`], [`Record`], [`StepRecord`], [`EpochRecord`]; [`Checkpoints`],
 //!   [`Found`], [`Position`]; [`EventWriter`]
-//! * reading a run: [`Run`], [`Status`], [`Log`]; only its state: [`look`], [`look_except`], [`Look`], [`has_ended`]
+//! * reading a run: [`Run`], [`Status`], [`Log`]; only its state: [`look`], [`look_except`], [`Look`], [`has_ended`]; its lock:
+//!   [`is_in_use`], [`without_locks`]
 //! * what a run depends on: [`RowId`], [`flat`], [`DataSet`], [`DataPart`], [`Environment`]
 //! * its summary: [`RunSummary`], [`Figures`], [`Split`]; [`RunDetails`], [`HeldOutFigures`], [`Target`], [`Reached`], [`TimeSplit`],
 //!   [`Confusion`]
@@ -24,6 +25,7 @@ mod dataset;
 mod details;
 mod difference;
 pub mod digest;
+mod discard;
 mod environment;
 mod error;
 mod folder;
@@ -46,9 +48,11 @@ pub use claims::{Improvement, expected_best, holm};
 pub use confusion::Confusion;
 pub use dataset::{DataPart, DataSet};
 pub use details::{HeldOutFigures, Reached, RunDetails, Target, TimeSplit};
+pub use discard::discard;
 pub use environment::Environment;
 pub use error::{Error, Result};
 pub use folder::{Divergence, Opened, RunFolder};
+pub use lock::{is_in_use, without_locks};
 pub use log::Log;
 pub use look::{Look, has_ended, look, look_except};
 pub use metrics::{EpochRecord, MetricsFile, Record, StepRecord};
