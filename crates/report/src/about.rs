@@ -6,6 +6,7 @@ use crate::conditions::{Conditions, differing};
 use crate::reference::{Reference, references};
 use crate::report::Report;
 use crate::row::{Row, main_data};
+use crate::unpaired::unpaired;
 use crate::words::noun;
 
 impl Report {
@@ -126,10 +127,10 @@ pub(crate) fn data(runs: &[Run]) -> DataSet {
     DataSet { sha256: main.unwrap_or_default().to_owned(), classes, ..said }
 }
 
-/// Warnings for readers who compare `rows`.
-pub(crate) fn warnings(rows: &[Row], runs: &[Run]) -> Vec<String> {
-    let Some(first) = rows.first() else { return Vec::new() };
-    let (rows, others): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.data == first.data);
+/// Warnings for readers who compare the rows.
+pub(crate) fn warnings(all: &[Row], runs: &[Run]) -> Vec<String> {
+    let Some(first) = all.first() else { return Vec::new() };
+    let (rows, others): (Vec<&Row>, Vec<&Row>) = all.iter().partition(|row| row.data == first.data);
     let mut warnings = Vec::new();
     if !others.is_empty() {
         let labels: Vec<String> = others.iter().map(|row| row.id.label()).collect();
@@ -153,6 +154,7 @@ pub(crate) fn warnings(rows: &[Row], runs: &[Run]) -> Vec<String> {
     if !different.is_empty() {
         warnings.push(format!("Rows that differ in these settings are not compared: {different}."));
     }
+    warnings.extend(unpaired(all, runs));
     warnings
 }
 

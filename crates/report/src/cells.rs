@@ -1,6 +1,7 @@
 //! Tables of text that fit the width of a terminal.
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, TableStyle, Width, presets};
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::number::ABSENT;
 
@@ -27,7 +28,7 @@ pub(crate) fn wrapped(text: &str, width: usize) -> String {
         let mut used = 0;
         let next_line = if line.starts_with("- ") { "\n  " } else { "\n" };
         for word in line.split(' ') {
-            let letters = word.chars().count();
+            let letters = word.width();
             let gap = match used {
                 0 => "",
                 used if used + 1 + letters > width => next_line,
@@ -60,7 +61,7 @@ impl Cells<'_> {
             let gone = &self.spare[..left_out];
             (0..self.head.len()).filter(|column| !gone.contains(column)).collect::<Vec<_>>()
         };
-        let fits = |table: &Table| table.lines().all(|line| line.chars().count() <= width);
+        let fits = |table: &Table| table.lines().all(|line| line.width() <= width);
         let tables = (0..=self.spare.len()).map(|left_out| self.table(&with(left_out), presets::NOTHING));
         if let Some(table) = tables.into_iter().find(fits) {
             return table.trim_fmt();
@@ -82,7 +83,7 @@ impl Cells<'_> {
 
     fn longest_word(&self, column: usize) -> usize {
         let cells = self.rows.iter().map(|row| row[column].as_str()).chain([self.head[column]]);
-        cells.flat_map(|cell| cell.split(' ')).map(|word| word.chars().count()).max().unwrap_or(0)
+        cells.flat_map(|cell| cell.split(' ')).map(|word| word.width()).max().unwrap_or(0)
     }
 
     /// Each row as its name, with every cell on a separate line below.
@@ -113,5 +114,32 @@ impl Cells<'_> {
             table.add_row(columns.iter().map(|&column| row[column].as_str()));
         }
         table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Five characters of two columns each.
+    const WIDE: &str = "\u{6162}\u{6b65}\u{4f18}\u{5316}\u{5668}";
+
+    #[test]
+    fn a_wide_character_has_two_columns() {
+        assert_eq!(wrapped(&format!("{WIDE} {WIDE}"), 20), format!("{WIDE}\n{WIDE}\n"));
+        assert_eq!(wrapped(&format!("{WIDE} {WIDE}"), 21), format!("{WIDE} {WIDE}\n"));
+        // Accents that combine have none.
+        assert_eq!(wrapped("a\u{301}b\u{301} c", 4), "a\u{301}b\u{301} c\n");
+    }
+
+    /// The name has 10 columns with a space on either side, the number 4 with its spaces: 18 in all.
+    #[test]
+    fn a_table_of_wide_names_fits() {
+        let cells = Cells { head: &["", "loss"], rows: vec![vec![WIDE.to_owned(), "1.25".to_owned()]], spare: &[1] };
+        for (width, has_loss) in [(17, false), (20, true)] {
+            let table = cells.fitted(width);
+            assert!(table.lines().all(|line| line.width() <= width), "{width}: {table}");
+            assert_eq!(table.contains("1.25"), has_loss, "{width}: {table}");
+        }
     }
 }

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use lookahead_runs::{Error as RunsError, atomic};
 
-use crate::console::{note, print as say};
+use crate::console::{note, one_line, print as say};
+use crate::csv::csv_of_all;
 use crate::document::{BEGIN, END, is_ours};
+use crate::file_name::{file_name, unused_file_name};
 use crate::{Found, LeftOut, Report};
 
 /// Tables and the interactive page from run folders.
@@ -30,7 +32,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
 
-    /// Print the table as CSV with all digits [default: Markdown, or on a terminal a table of its width]
+    /// Print one CSV table of all experiments with all digits [default: Markdown, or on a terminal tables of its width]
     #[arg(long)]
     csv: bool,
 
@@ -79,8 +81,8 @@ pub enum Error {
 
     /// The file of `--results` is a document without the lines between which the tables go.
     #[error(
-        "{} is another document: put the lines `{BEGIN}` and `{END}` where the tables should go, in this order, or give \
-         --results a new file",
+        "{} is another document: put `{BEGIN}` and `{END}` where the tables should go, in this order and each on a line \
+         of its own, or give --results a new file",
         path.display()
     )]
     Marks {
@@ -124,23 +126,24 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     if several {
         check_files(arguments, found.len())?;
     }
-    let mut reports: Vec<Report> = Vec::new();
+    let (mut reports, mut names) = (Vec::new(), Vec::new());
     let mut failed = None;
     for found in &found {
         let report = Report::read(found);
         tell(&report.left_out);
-        if !arguments.quiet {
-            print(arguments, &report, reports.is_empty())?;
+        if !arguments.quiet && !arguments.csv {
+            print(&report)?;
         }
-        // Experiments of the same name get files of different names.
-        let earlier = reports.iter().filter(|earlier| earlier.name == report.name).count();
-        let suffix = if earlier > 0 { format!("-{}", earlier + 1) } else { String::new() };
-        let name = file_name(&report.name) + &suffix;
+        let name = unused_file_name(&report.name, &names);
         if let Err(error) = write(arguments, found, &report, &left_out, several.then_some(name.as_str())) {
             tell(&[LeftOut::new(&report.name, error.to_string())]);
             failed = Some(error);
         }
+        names.push(name);
         reports.push(report);
+    }
+    if arguments.csv && !arguments.quiet {
+        say(&csv_of_all(&reports))?;
     }
     if let Some(path) = &arguments.results {
         save(path, &document(path, &reports)?, arguments.quiet)?;
@@ -177,18 +180,14 @@ fn terminal_width() -> Option<usize> {
     output.is_terminal().then(columns)
 }
 
-fn print(arguments: &Arguments, report: &Report, is_first: bool) -> Result<(), RunsError> {
-    if arguments.csv {
-        // One header for all experiments.
-        let text = crate::csv(report);
-        return say(if is_first { &text } else { text.split_once("\r\n").map_or("", |(_, rows)| rows) });
-    }
+fn print(report: &Report) -> Result<(), RunsError> {
     if let Some(width) = terminal_width() {
         return say(&format!("{}\n", crate::text(report, width)));
     }
-    let facts: String = report.facts().map(|fact| format!("{fact}\n\n")).collect();
-    let times: String = report.times_to_target().iter().map(|time| format!("{}\n\n", time.sentence())).collect();
-    say(&format!("{}\n\n{facts}{}\n{times}", report.title(), crate::markdown(report)))?;
+    let facts: String = report.facts().map(|fact| format!("{}\n\n", one_line(&fact))).collect();
+    let times = report.times_to_target();
+    let times: String = times.iter().map(|time| format!("{}\n\n", one_line(&time.sentence()))).collect();
+    say(&format!("{}\n\n{facts}{}\n{times}", one_line(report.title()), crate::markdown(report)))?;
     let differences = crate::markdown_differences(report);
     if differences.is_empty() { Ok(()) } else { say(&format!("{differences}\n")) }
 }
@@ -233,13 +232,6 @@ fn is_folder(path: &Path) -> bool {
     path.is_dir() || path.extension().is_none()
 }
 
-/// An experiment's name as a file name: characters that could lead to another folder become dashes.
-fn file_name(name: &str) -> String {
-    let safe = |character: char| if character.is_alphanumeric() || "-_.".contains(character) { character } else { '-' };
-    let name: String = name.chars().map(safe).collect();
-    if name.trim_matches('.').is_empty() { "report".to_owned() } else { name }
-}
-
 fn create_folder_of(path: &Path) -> Result<(), RunsError> {
     match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         Some(folder) => fs::create_dir_all(folder).map_err(RunsError::output("create", folder)),
@@ -256,13 +248,13 @@ fn save(path: &Path, text: &str, quiet: bool) -> Result<(), RunsError> {
 
 fn told(path: &Path, quiet: bool) {
     if !quiet {
-        note(&format!("wrote {}", path.display()));
+        note(&one_line(&format!("wrote {}", path.display())));
     }
 }
 
 fn tell(left_out: &[LeftOut]) {
     for item in left_out {
-        note(&format!("note: {item}"));
+        note(&one_line(&format!("note: {item}")));
     }
 }
 
@@ -274,12 +266,6 @@ mod tests {
     fn the_flags_are_sound() {
         use clap::CommandFactory as _;
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn a_name_cannot_lead_elsewhere() {
-        assert_eq!(file_name("../../etc/passwd"), "..-..-etc-passwd");
-        assert_eq!([file_name(".."), file_name(""), file_name("cifar10")], ["report", "report", "cifar10"]);
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Comparison {
     pub(crate) fn verdict(&self) -> &'static str {
         match (self.interval, self.is_better()) {
             (None, _) if self.pairs > 1 => "the same in all seeds",
-            (None, _) => "one seed",
+            (None, _) => "one pair",
             (_, None) => "not distinguishable",
             (_, Some(_)) if self.metric.is_higher_better() => "",
             (_, Some(true)) => "better",
@@ -60,11 +60,11 @@ impl Comparison {
 /// The differences in score that tables and sentences show, in the order of the rows. A row with a wrapper is compared
 /// with the row of its inner optimizer, every other row with the first. If there are three rows, the third pair comes
 /// last: the later row minus the earlier one. Rows on different data or with other settings than their optimizer's, such
-/// as the number of epochs, are not compared, nor are rows without a common finished seed.
+/// as the number of epochs, are not compared, nor are rows without a common finished seed;
+/// [`warnings`](Report::warnings) name them.
 pub fn differences(report: &Report) -> Vec<Comparison> {
     let score = Metric::Score(report.task().score());
-    let of = |row: usize| {
-        let baseline = baseline(&report.rows, row)?;
+    let of = |(row, baseline): (usize, usize)| {
         let mut found = report.comparisons.iter().filter(|found| found.metric == score);
         found.find_map(|found| match (found.row, found.baseline) {
             pair if pair == (row, baseline) => Some(*found),
@@ -72,16 +72,15 @@ pub fn differences(report: &Report) -> Vec<Comparison> {
             _ => None,
         })
     };
-    let mut usual: Vec<Comparison> = (0..report.rows.len()).filter_map(of).collect();
-    if report.rows.len() == 3 {
-        let is_usual = |found: &Comparison| {
-            let pair = [found.row, found.baseline];
-            usual.iter().any(|usual| pair.contains(&usual.row) && pair.contains(&usual.baseline))
-        };
-        let third = report.comparisons.iter().find(|found| found.metric == score && !is_usual(found)).copied();
-        usual.extend(third);
-    }
-    usual
+    shown(&report.rows).into_iter().filter_map(of).collect()
+}
+
+/// The pairs of rows whose differences are shown if they can be compared, as (row, baseline).
+pub(crate) fn shown(rows: &[Row]) -> Vec<(usize, usize)> {
+    let usual: Vec<(usize, usize)> = (0..rows.len()).filter_map(|row| Some((row, baseline(rows, row)?))).collect();
+    let is_new = |&(row, other): &(usize, usize)| !usual.contains(&(row, other)) && !usual.contains(&(other, row));
+    let third = [(1, 0), (2, 0), (2, 1)].into_iter().filter(|pair| rows.len() == 3 && is_new(pair));
+    usual.iter().copied().chain(third).collect()
 }
 
 /// Index of the row that `row` is compared with.
@@ -186,7 +185,7 @@ mod tests {
     fn one_pair_has_a_difference_and_no_interval() {
         let report = report(vec![finished("sgd-s1", 90.0), finished("lookahead-sgd-keep-s1", 89.5)]);
         let found = differences(&report)[0];
-        assert_eq!((found.mean, found.interval, found.verdict()), (-0.5, None, "one seed"));
+        assert_eq!((found.mean, found.interval, found.verdict()), (-0.5, None, "one pair"));
     }
 
     /// On 30 images each seed gains one image: no interval, and no claim.
@@ -231,8 +230,8 @@ mod tests {
         let pairs: Vec<(usize, usize)> = found.iter().map(|found| (found.row, found.baseline)).collect();
         assert_eq!(pairs, [(1, 0), (2, 0), (2, 1)]);
         // Rows without a common seed are still not compared.
-        let apart = ["sgd-s1", "adamw-s1", "rmsprop-s2"].map(|name| finished(name, 80.0)).to_vec();
-        assert_eq!(differences(&report(apart)).len(), 1);
+        let apart = report(["sgd-s1", "adamw-s1", "rmsprop-s2"].map(|name| finished(name, 80.0)).to_vec());
+        assert_eq!(differences(&apart).len(), 1);
     }
 
     /// An average comes before optimizers of other kinds, so its inner optimizer's row may come after it.

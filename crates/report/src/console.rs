@@ -42,7 +42,35 @@ fn names_utf8(locale: &str) -> bool {
 }
 
 fn shown(text: &str, is_terminal: bool) -> Cow<'_, str> {
-    if is_terminal && !text.is_ascii() && !is_unicode() { ascii(text).into() } else { text.into() }
+    if !is_terminal {
+        return text.into();
+    }
+    let text = harmless(text);
+    if text.is_ascii() || is_unicode() { text } else { ascii(&text).into() }
+}
+
+/// `text` without the control characters with which the name of a run could move a terminal's cursor or change its
+/// colours. Lines and tabs stay.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_harmful = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
+    if !text.contains(is_harmful) {
+        return text.into();
+    }
+    text.replace("\r\n", "\n").replace(is_harmful, REPLACEMENT).into()
+}
+
+/// Shown instead of a control character.
+pub(crate) const REPLACEMENT: &str = "\u{fffd}";
+
+/// `text` as one line without control characters: a line break or tab becomes a space, every other one U+FFFD. For
+/// names in tables, whose columns they would break.
+///
+/// ```
+/// use lookahead_report::console::one_line;
+/// assert_eq!(one_line("a\nb\u{1b}[2J"), "a b\u{fffd}[2J");
+/// ```
+pub fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r', '\t'], " ").replace(char::is_control, REPLACEMENT)
 }
 
 /// `text` in ASCII: signs, quotation marks and rules are replaced by similar characters, all others by question marks.
@@ -81,6 +109,14 @@ mod tests {
 
     #[test]
     fn what_is_no_terminal_gets_every_character() {
-        assert_eq!(shown("1 ± 2", false), "1 ± 2");
+        assert_eq!(shown("1 ± 2\u{1b}[2J", false), "1 ± 2\u{1b}[2J");
+    }
+
+    /// An escape sequence that clears the screen, a return that hides what is before it, and a C1 control.
+    #[test]
+    fn no_name_controls_the_terminal() {
+        assert_eq!(harmless("a\u{1b}[2J\rb\u{9b}c\n\td"), "a\u{fffd}[2J\u{fffd}b\u{fffd}c\n\td");
+        assert_eq!(harmless("a,b\r\n1,2\r\n"), "a,b\n1,2\n");
+        assert!(!shown("\u{1b}", true).contains('\u{1b}'));
     }
 }

@@ -13,11 +13,31 @@ use crate::report::Report;
 /// metric, with all digits. `_std` is empty for a single seed. `title` is the row's label in tables and legends;
 /// `seeds` are those of the finished runs, separated by spaces.
 pub fn csv(report: &Report) -> String {
+    csv_of_all(std::slice::from_ref(report))
+}
+
+/// The tables of several experiments as one, for a data frame: with the metrics of all of their tasks, empty for a row
+/// whose task lacks them.
+pub(crate) fn csv_of_all(reports: &[Report]) -> String {
+    let mut keys: Vec<&str> = Vec::new();
+    for metric in reports.iter().flat_map(|report| metrics(report.task())) {
+        if !keys.contains(&metric.key()) {
+            keys.push(metric.key());
+        }
+    }
     let mut text = "experiment,protocol,model,device,optimizer,state,title,seeds".to_owned();
-    for metric in metrics(report.task()) {
-        let _ = write!(text, ",{0}_mean,{0}_std", metric.key());
+    for key in &keys {
+        let _ = write!(text, ",{key}_mean,{key}_std");
     }
     text.push_str("\r\n");
+    for report in reports {
+        table(&mut text, report, &keys);
+    }
+    text
+}
+
+/// The lines of an experiment.
+fn table(text: &mut String, report: &Report, keys: &[&str]) {
     for row in &report.rows {
         let seeds: Vec<String> = report.finished(row).map(|run| run.seed.to_string()).collect();
         let label = row.id.label();
@@ -25,7 +45,8 @@ pub fn csv(report: &Report) -> String {
         let names = [name, protocol, model, device, &row.id.name, &row.id.state, &label];
         let mut cells: Vec<String> = names.map(|name| quoted(name)).to_vec();
         cells.push(seeds.join(" "));
-        for (_, number) in &row.numbers {
+        for key in keys {
+            let number = row.numbers.iter().find(|(metric, _)| metric.key() == *key).and_then(|(_, number)| *number);
             cells.extend(number.map_or_else(
                 || [String::new(), String::new()],
                 |s| [s.mean.to_string(), s.std.map_or_else(String::new, |std| std.to_string())],
@@ -34,7 +55,6 @@ pub fn csv(report: &Report) -> String {
         text.push_str(&cells.join(","));
         text.push_str("\r\n");
     }
-    text
 }
 
 /// Columns of [`metrics_csv`].
@@ -177,6 +197,21 @@ mod tests {
         let of_language =
             "valid_loss_std,perplexity_mean,perplexity_std,seconds_mean,seconds_std,per_second_mean,per_second_std";
         assert!(head(language("sgd-s1", 80.0)).ends_with(of_language));
+    }
+
+    /// Accuracy and perplexity in columns of their own: each number is below its own name, and every line is as long.
+    #[test]
+    fn tables_of_two_tasks_share_one_header() {
+        let both = [report(vec![finished("sgd-s1", 80.0)]), report(vec![language("adamw-s1", 90.0)])];
+        let text = csv_of_all(&both);
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines.iter().all(|cells| cells.len() == lines[0].len()), "{text}");
+        let cell = |line: usize, name: &str| lines[line][lines[0].iter().position(|head| *head == name).unwrap()];
+        assert_eq!([cell(1, "top1_mean"), cell(1, "perplexity_mean")], ["80", ""]);
+        assert_eq!([cell(2, "top1_mean"), cell(2, "perplexity_mean")], ["", "90"]);
+        assert_eq!([cell(1, "seconds_mean"), cell(2, "seconds_mean")], ["61", "61"]);
+        assert_eq!(csv_of_all(&both[..1]), csv(&both[0]));
     }
 
     #[test]

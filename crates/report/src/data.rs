@@ -1,6 +1,6 @@
 //! The data of the page, as one JSON value.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use lookahead_runs::{Run, Spread, TaskKind};
 use serde::Serialize;
@@ -10,6 +10,7 @@ use crate::compare::{Comparison, baseline};
 use crate::findings::findings;
 use crate::metric::metrics;
 use crate::palette::Ink;
+use crate::pool::Pool;
 use crate::reference::{Reference, Source};
 use crate::report::Report;
 use crate::row::Row;
@@ -17,14 +18,7 @@ use crate::scored::Scored;
 use crate::settings::{Origin, Settings};
 use crate::sums::{Classes, Sample, clock, mean_time, sample};
 use crate::target::TimeToTarget;
-use crate::thin::{Curve, of_epochs, of_steps};
-
-/// Buckets of all curves of one kind in total, which keeps the page of fifty runs well under two megabytes.
-const BUCKETS: usize = 24_000;
-/// Maximum number of buckets of one curve: more than a wide screen can show.
-const MOST_BUCKETS: usize = 1_000;
-/// Minimum number of buckets of one curve, with any number of runs: with fewer, it would look angular.
-const FEWEST_BUCKETS: usize = 80;
+use crate::thin::Curve;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Data {
@@ -45,7 +39,6 @@ pub(crate) struct Data {
     scored: Scored,
     rows: Vec<RowData>,
     runs: Vec<RunData>,
-    /// All distinct curves: seeds share their learning rate.
     curves: Vec<Curve>,
     comparisons: Vec<ComparisonData>,
     sources: Vec<SourceData>,
@@ -92,7 +85,7 @@ struct RunData {
     steps_per_epoch: f64,
     /// Steps and seconds, for the time axis.
     clock: (Vec<u64>, Vec<f64>),
-    /// Positions in `curves` by name.
+    /// Positions in the page's `curves` by name.
     curves: BTreeMap<&'static str, usize>,
 }
 
@@ -119,10 +112,8 @@ struct SourceData {
 impl Data {
     pub(crate) fn new(report: &Report, found_left_out: &[LeftOut]) -> Self {
         let runs = &report.runs;
-        let last_step = runs.iter().map(|run| run.log.steps_done()).max().unwrap_or(0);
-        let buckets = (BUCKETS / runs.len().max(1)).clamp(FEWEST_BUCKETS, MOST_BUCKETS);
-        let mut pool = Pool::default();
-        let run_data = runs.iter().map(|run| run_data(run, report.task(), last_step, buckets, &mut pool)).collect();
+        let Pool { curves, of_runs } = Pool::of(runs, report.task());
+        let run_data = runs.iter().zip(of_runs).map(|(run, curves)| run_data(run, report.task(), curves)).collect();
         let inks = Ink::of_rows(report.rows.iter().map(|row| &row.id));
         let theirs = report.references();
         let used = |source: &Source| theirs.iter().any(|row| row.source == *source);
@@ -144,7 +135,7 @@ impl Data {
             scored: Scored::of(report),
             rows: rows.map(|(position, (row, ink))| row_data(report, position, row, ink, &theirs)).collect(),
             runs: run_data,
-            curves: pool.curves,
+            curves,
             comparisons: report.comparisons.iter().map(ComparisonData::of).collect(),
             sources: sources
                 .map(|source| SourceData { source, title: source.title(), about: source.about() })
@@ -175,23 +166,6 @@ impl ComparisonData {
     }
 }
 
-/// Curves by content, so that equal ones are stored once.
-#[derive(Default)]
-struct Pool {
-    curves: Vec<Curve>,
-    known: HashMap<String, usize>,
-}
-
-impl Pool {
-    fn position(&mut self, curve: Curve) -> usize {
-        let content = format!("{curve:?}");
-        *self.known.entry(content).or_insert_with(|| {
-            self.curves.push(curve);
-            self.curves.len() - 1
-        })
-    }
-}
-
 fn row_data(report: &Report, position: usize, row: &Row, ink: Ink, theirs: &[Reference]) -> RowData {
     let beside = theirs.iter().filter(|their| their.is_beside(&row.id.name, &row.id.state));
     RowData {
@@ -212,27 +186,7 @@ fn row_data(report: &Report, position: usize, row: &Row, ink: Ink, theirs: &[Ref
     }
 }
 
-fn run_data(run: &Run, task: TaskKind, last_step: u64, buckets: usize, pool: &mut Pool) -> RunData {
-    let mut curves = BTreeMap::new();
-    // A short run may have fewer logged steps than epochs.
-    let train_loss = if run.log.steps.len() < run.log.epochs.len() {
-        of_epochs(run, |record| record.train_loss)
-    } else {
-        of_steps(run, |record| record.train_loss)
-    };
-    let all = [
-        ("train_loss", train_loss),
-        ("valid_loss", of_epochs(run, |record| record.valid_loss)),
-        ("learning_rate", of_steps(run, |record| record.learning_rate)),
-        ("momentum", of_steps(run, |record| record.momentum.unwrap_or(f64::NAN))),
-    ];
-    let scores = task.measures().iter();
-    let scores = scores.map(|measure| (measure.key(), of_epochs(run, |record| record.scores.get(*measure))));
-    for (name, points) in all.into_iter().chain(scores) {
-        if let Some(curve) = Curve::thin(&points, last_step, buckets) {
-            curves.insert(name, pool.position(curve));
-        }
-    }
+fn run_data(run: &Run, task: TaskKind, curves: BTreeMap<&'static str, usize>) -> RunData {
     let summary = run.summary.as_ref();
     let details = summary.and_then(|summary| summary.details.as_ref());
     let numbers = summary.map(|summary| metrics(task).iter().map(|metric| metric.of(&summary.figures)).collect());

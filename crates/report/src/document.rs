@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use lookahead_runs::{Environment, Run, TaskKind};
 
 use crate::cells::paragraphs;
+use crate::console::one_line;
 use crate::markdown::{in_cell, markdown_differences, table};
 use crate::metric::Metric;
 use crate::reference::Source;
 use crate::report::Report;
 use crate::row::Row;
-use crate::settings::origin;
 use crate::target::{TimeToTarget, time_to_target};
 use crate::words::{a_unit, noun};
 
@@ -42,7 +42,7 @@ const WRITTEN: &str = "Written by `just report --results`";
 
 /// `document` with the same tables between the lines
 /// ``<!-- results: written by `just report --results` -->`` and `<!-- end of results -->`, and everything else unchanged.
-/// `None` unless it has both lines, in this order.
+/// `None` unless it has both, in this order, each as a line of its own: a sentence that quotes them is no mark.
 ///
 /// ```
 /// use lookahead_report::results_in;
@@ -53,10 +53,23 @@ const WRITTEN: &str = "Written by `just report --results`";
 /// assert_eq!(results_in("no such lines", &[]), None);
 /// ```
 pub fn results_in(document: &str, reports: &[Report]) -> Option<String> {
-    let (before, rest) = document.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
+    let (before, rest) = around(document, BEGIN)?;
+    let (_, after) = around(rest, END)?;
     let (introduction, sections) = (paragraphs(&introduction(reports)), sections(reports, "###"));
     Some(format!("{before}{BEGIN}\n\n{introduction}{sections}\n{END}{after}"))
+}
+
+/// What is before and after the first line of `text` that is `mark`; spaces around the mark are allowed.
+fn around<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if line.trim() == mark {
+            let at = start + line.len() - line.trim_start().len();
+            return Some((&text[..at], &text[at + mark.len()..]));
+        }
+        start += line.len();
+    }
+    None
 }
 
 /// The introduction to the tables.
@@ -111,7 +124,7 @@ fn sections(reports: &[Report], level: &str) -> String {
         let told: Vec<String> = settings
             .iter()
             .filter(|(_, value)| !value.is_empty())
-            .map(|(key, value)| format!("{key} `{value}`"))
+            .map(|(key, value)| format!("{key} {}", code(value)))
             .collect();
         let _ = write!(
             text,
@@ -131,21 +144,7 @@ fn sections(reports: &[Report], level: &str) -> String {
             let _ = write!(text, "\n{differences}");
         }
         text.push('\n');
-        for (title, key) in [("Commit", "commit"), ("Machine", "cpu"), ("Threads", "threads"), ("Command", "command")] {
-            let value_of = |run: &Run| {
-                let values = origin(run);
-                let value = values.get(key)?;
-                let is_dirty = key == "commit" && values.get("dirty").is_some_and(|dirty| dirty == "true");
-                Some(format!("`{value}`{}", if is_dirty { " with uncommitted changes" } else { "" }))
-            };
-            let values: BTreeSet<String> = report.runs.iter().filter_map(value_of).collect();
-            if !values.is_empty() {
-                let more = values.len().saturating_sub(MOST_LISTED);
-                let listed: Vec<String> = values.into_iter().take(MOST_LISTED).collect();
-                let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-                text.push_str(&paragraphs(&format!("- {title}: {}{more}", listed.join(", "))));
-            }
-        }
+        text.push_str(&origins(&report.runs));
         for source in
             Source::ALL.into_iter().filter(|source| report.references().iter().any(|row| row.source == *source))
         {
@@ -155,10 +154,81 @@ fn sections(reports: &[Report], level: &str) -> String {
     text
 }
 
+/// Commits, machines, threads and commands of all sessions of the runs, with a line each.
+fn origins(runs: &[Run]) -> String {
+    type Fact<'a> = &'a dyn Fn(&Environment) -> (String, &'static str);
+    // Every program has a recipe with its name: `cifar10 --epochs 5` is `just cifar10 --epochs 5`.
+    let command = |of: &Environment| if of.command.is_empty() { String::new() } else { format!("just {}", of.command) };
+    let dirty = |of: &Environment| if of.dirty { " with uncommitted changes" } else { "" };
+    let facts: [(&str, Fact<'_>); 4] = [
+        ("Commit", &|of| (of.commit.clone(), dirty(of))),
+        ("Machine", &|of| (of.cpu.clone(), "")),
+        ("Threads", &|of| (of.threads.to_string(), "")),
+        ("Command", &|of| (command(of), "")),
+    ];
+    let mut lines = String::new();
+    for (title, fact) in facts {
+        let sessions = runs.iter().filter_map(|run| run.environment.as_ref()).flat_map(Environment::sessions);
+        let known = sessions.map(fact).filter(|(text, _)| !text.is_empty());
+        let values: BTreeSet<String> = known.map(|(text, note)| format!("{}{note}", code(&text))).collect();
+        if values.is_empty() {
+            continue;
+        }
+        let more = values.len().saturating_sub(MOST_LISTED);
+        let listed: Vec<String> = values.into_iter().take(MOST_LISTED).collect();
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        lines += &paragraphs(&format!("- {title}: {}{more}", listed.join(", ")));
+    }
+    lines
+}
+
+/// `text` as code, in one line.
+fn code(text: &str) -> String {
+    let text = one_line(text);
+    if text.contains('`') { format!("`` {text} ``") } else { format!("`{text}`") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{finished, report};
+
+    /// A document that explains its marks before it uses them; a mark may be indented or end in a carriage return.
+    #[test]
+    fn marks_in_a_sentence_are_no_marks() {
+        let prose = format!("The tables are between `{BEGIN}` and `{END}`.\n");
+        assert_eq!(results_in(&prose, &[]), None);
+        let document = format!("{prose}  {BEGIN}\r\nSee {END}.\nstale\n{END} \n\nThanks.\n");
+        let new = results_in(&document, &[]).unwrap();
+        assert!(new.starts_with(&format!("{prose}  {BEGIN}\n")), "{new}");
+        assert!(new.ends_with(&format!("\n{END} \n\nThanks.\n")) && !new.contains("stale"), "{new}");
+        // The first end before the beginning is none.
+        assert_eq!(results_in(&format!("{END}\n{BEGIN}\n"), &[]), None);
+        assert_eq!(results_in(&new, &[]), Some(new), "writing again changes nothing");
+    }
+
+    /// A command may hold what ends code, and a line that would be a mark.
+    #[test]
+    fn a_command_stays_in_its_line() {
+        assert_eq!(code("just demo"), "`just demo`");
+        assert_eq!(code(&format!("a`b\n{END}\n")), format!("`` a`b {END}  ``"));
+    }
+
+    /// A run that one commit began and another finished is of both.
+    #[test]
+    fn all_sessions_of_a_run_are_named() {
+        let of = |commit: &str, dirty| Environment {
+            commit: commit.to_owned(),
+            command: "demo".to_owned(),
+            dirty,
+            threads: 2,
+            ..Environment::default()
+        };
+        let mut run = finished("sgd-s1", 80.0);
+        run.environment = Some(Environment { earlier: vec![of("aa", true)], ..of("bb", false) });
+        let lines = "- Commit: `aa` with uncommitted changes, `bb`\n- Threads: `2`\n- Command: `just demo`\n";
+        assert_eq!(origins(&[run, finished("sgd-s2", 80.0)]), lines);
+    }
 
     /// One of two runs began beside two others, or does not say: neither the row's seconds nor its speed are in the
     /// document.

@@ -3,20 +3,17 @@
 //! TeX (through `svg` or Inkscape), Word and browsers read SVG, and it stays sharp at any size. PNG would need a second
 //! renderer; `rsvg-convert figure.svg -o figure.png` converts.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use lookahead_runs::{Run, Spread, TaskKind};
 
 use crate::chart::{Chart, Line, Stroke};
 use crate::palette::Ink;
 use crate::report::Report;
-use crate::thin::{Curve, of_epochs, of_steps};
+use crate::thin::{Curve, Values, of_epochs, of_steps};
 
 /// Maximum number of points of a curve.
 const BUCKETS: usize = 300;
-
-/// The points of a run: steps done, and the value at that step.
-type Values = dyn Fn(&Run) -> Vec<(u64, f64)>;
 
 /// A figure: the values drawn for each run.
 struct Drawn {
@@ -68,13 +65,14 @@ pub fn figures(report: &Report) -> Vec<(String, String)> {
     let last_step = report.runs.iter().map(|run| run.log.steps_done()).max().unwrap_or(0);
     let mut figures = Vec::new();
     for Drawn { name, title, y_is_logarithmic, y_range, values } in Drawn::all(report.task()) {
+        let points: Vec<Vec<(u64, f64)>> = report.runs.iter().map(&*values).collect();
+        let curves = Curve::thin(&points, last_step, BUCKETS);
         let lines: Vec<Line> = report
             .rows
             .iter()
             .zip(&inks)
             .map(|(row, ink)| {
-                let curves =
-                    row.runs.iter().filter_map(|&run| Curve::thin(&values(&report.runs[run]), last_step, BUCKETS));
+                let curves = row.runs.iter().filter_map(|&run| curves[run].as_ref());
                 let width = if ink.strong { 2.0 } else { 1.5 };
                 let stroke = Stroke { colour: ink.on_white, width, dash: ink.dash };
                 Line { name: row.id.label(), stroke, points: mean_over_seeds(curves) }
@@ -99,17 +97,28 @@ pub fn figures(report: &Report) -> Vec<(String, String)> {
     figures
 }
 
-/// A row's mean and standard deviation over seeds at each step.
-fn mean_over_seeds(curves: impl Iterator<Item = Curve>) -> Vec<(f64, Spread)> {
-    let mut by_step: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-    for curve in curves {
-        let mut step = 0;
-        for (x, y) in curve.x.iter().zip(&curve.y) {
-            step += x;
-            by_step.entry(step).or_default().push(*y);
-        }
+/// A row's mean and standard deviation over seeds at each step of any of them. Seeds may have been logged at different
+/// steps; if each counted only at its own, the mean would jump from seed to seed.
+fn mean_over_seeds<'a>(curves: impl Iterator<Item = &'a Curve>) -> Vec<(f64, Spread)> {
+    let curves: Vec<Vec<(u64, f64)>> = curves.map(Curve::points).collect();
+    let steps: BTreeSet<u64> = curves.iter().flatten().map(|point| point.0).collect();
+    let mean = |step: u64| {
+        let values: Vec<f64> = curves.iter().filter_map(|points| value_at(points, step)).collect();
+        Some((step as f64, Spread::of(&values)?))
+    };
+    steps.into_iter().filter_map(mean).collect()
+}
+
+/// The value of a curve at `step`, linear between its points; `None` before the first and after the last.
+fn value_at(points: &[(u64, f64)], step: u64) -> Option<f64> {
+    let next = points.partition_point(|point| point.0 < step);
+    let (after, value) = *points.get(next)?;
+    if after == step {
+        return Some(value);
     }
-    by_step.into_iter().filter_map(|(step, values)| Some((step as f64, Spread::of(&values)?))).collect()
+    let (before, earlier) = *points.get(next.checked_sub(1)?)?;
+    let share = (step - before) as f64 / (after - before) as f64;
+    Some((1.0 - share) * earlier + share * value)
 }
 
 #[cfg(test)]
@@ -146,8 +155,19 @@ mod tests {
     #[test]
     fn seeds_are_averaged_where_they_share_a_step() {
         let curve = |y: [f64; 2]| Curve { x: vec![10, 10], y: y.to_vec(), lo: vec![], hi: vec![] };
-        let mean = mean_over_seeds([curve([1.0, 2.0]), curve([3.0, 2.0])].into_iter());
+        let mean = mean_over_seeds([curve([1.0, 2.0]), curve([3.0, 2.0])].iter());
         assert_eq!(mean[0].0, 10.0);
         assert_eq!((mean[0].1.mean, mean[1].1.std), (2.0, Some(0.0)));
+    }
+
+    /// One seed logged every 10 steps, one every 15: where both have a curve, the mean is of both.
+    #[test]
+    fn seeds_of_other_steps_are_averaged_between_their_points() {
+        let curve = |x: &[u64], y: &[f64]| Curve { x: x.to_vec(), y: y.to_vec(), lo: vec![], hi: vec![] };
+        let (tens, fifteens) = (curve(&[10, 10, 10], &[1.0, 2.0, 3.0]), curve(&[15, 15], &[3.5, 5.0]));
+        let mean: Vec<(f64, f64)> =
+            mean_over_seeds([tens, fifteens].iter()).into_iter().map(|(step, of)| (step, of.mean)).collect();
+        // At 15: 1.5 and 3.5. At 20: 2 and 4. At 30: 3 and 5.
+        assert_eq!(mean, [(10.0, 1.0), (15.0, 2.5), (20.0, 3.0), (30.0, 4.0)]);
     }
 }

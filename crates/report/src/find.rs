@@ -1,6 +1,7 @@
 //! Finds experiments and their run folders below given paths.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,18 +12,27 @@ use crate::LeftOut;
 /// The run folders of one experiment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The experiment's folder.
+    /// The experiment's folder, in the spelling of the path that led to it first.
     pub folder: PathBuf,
     /// Its run folders, sorted by name.
     pub runs: Vec<PathBuf>,
+}
+
+/// An experiment being found: its folder and its run folders by name.
+struct Runs {
+    folder: PathBuf,
+    by_name: BTreeMap<OsString, PathBuf>,
 }
 
 /// Finds run folders, grouped by experiment. Each path may be a run, an experiment (a folder of runs), or a folder of
 /// experiments.
 ///
 /// Paths that do not exist or contain no run are added to `left_out`. Folders whose name starts with a dot are ignored.
+/// Different spellings of a path, such as `demo` and `./demo`, lead to one experiment. A link to a run folder is a run
+/// of the folder that it lies in.
 pub fn find(paths: &[PathBuf], left_out: &mut Vec<LeftOut>) -> Vec<Found> {
-    let mut experiments: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    // By the folder's whole path.
+    let mut experiments: BTreeMap<PathBuf, Runs> = BTreeMap::new();
     for path in paths {
         if !path.is_dir() {
             let why = if path.exists() { "is a file, not a folder of runs" } else { "not found" };
@@ -54,27 +64,32 @@ pub fn find(paths: &[PathBuf], left_out: &mut Vec<LeftOut>) -> Vec<Found> {
             ));
         }
         for run in runs {
-            let folder = parent_of(&run);
-            let known = experiments.entry(folder).or_default();
-            if !known.contains(&run) {
-                known.push(run);
-            }
+            let (folder, run, name) = placed(run);
+            let known = experiments.entry(whole(&folder));
+            let known = known.or_insert_with(|| Runs { folder, by_name: BTreeMap::new() });
+            known.by_name.entry(name).or_insert(run);
         }
     }
-    experiments
-        .into_iter()
-        .map(|(folder, mut runs)| {
-            runs.sort();
-            Found { folder, runs }
-        })
-        .collect()
+    let found = |Runs { folder, by_name }| Found { folder, runs: by_name.into_values().collect() };
+    experiments.into_values().map(found).collect()
 }
 
-fn parent_of(run: &Path) -> PathBuf {
-    match run.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
+/// The folder that a run folder lies in, the run folder, and its name.
+fn placed(run: PathBuf) -> (PathBuf, PathBuf, OsString) {
+    if let Some(name) = run.file_name().map(OsString::from) {
+        let parent = run.parent().filter(|parent| !parent.as_os_str().is_empty());
+        return (parent.unwrap_or(Path::new(".")).to_path_buf(), run, name);
     }
+    // `.` and `..` have no name: that of the folder is in its whole path.
+    let folder = if run == Path::new(".") { PathBuf::from("..") } else { run.join("..") };
+    let run = whole(&run);
+    let name = run.file_name().unwrap_or(run.as_os_str()).to_os_string();
+    (folder, run, name)
+}
+
+/// The whole path of a folder, without links; the path itself if the system cannot say it.
+fn whole(folder: &Path) -> PathBuf {
+    folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf())
 }
 
 fn folders_in(path: &Path, left_out: &mut Vec<LeftOut>) -> Vec<PathBuf> {
@@ -122,5 +137,57 @@ mod tests {
         let mut left_out = Vec::new();
         assert_eq!(find(&[root.path().to_path_buf()], &mut left_out).len(), 1, "the demo");
         assert!(left_out.len() == 1 && left_out[0].what.ends_with("old/cifar10"), "{left_out:?}");
+    }
+
+    /// An experiment with two runs, and its folder.
+    fn experiment(root: &Path) -> PathBuf {
+        let folder = root.join("demo");
+        for name in ["sgd-s1", "sgd-s2"] {
+            fs::create_dir_all(folder.join(name)).unwrap();
+            fs::write(folder.join(name).join("metrics.jsonl"), "").unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn spellings_of_a_path_lead_to_one_experiment() {
+        let root = tempfile::tempdir().unwrap();
+        let demo = experiment(root.path());
+        let spelt = root.path().join("demo/../demo");
+        for paths in [[&demo, &spelt], [&spelt, &demo]].map(|paths| paths.map(Clone::clone)) {
+            let found = find(&paths, &mut Vec::new());
+            assert_eq!((found.len(), &found[0].folder), (1, &paths[0]), "the first spelling stays");
+            assert_eq!(found[0].runs, ["sgd-s1", "sgd-s2"].map(|name| paths[0].join(name)));
+        }
+        // One run by each spelling.
+        let found = find(&[spelt.join("sgd-s2"), demo.join("sgd-s1")], &mut Vec::new());
+        assert_eq!(found[0].runs, [demo.join("sgd-s1"), spelt.join("sgd-s2")]);
+    }
+
+    /// As `.` in a run folder: the run has the folder's name, and its experiment is the folder around it.
+    #[test]
+    fn a_path_without_a_name_leads_to_its_experiment() {
+        let root = tempfile::tempdir().unwrap();
+        let demo = experiment(root.path());
+        let path = demo.join("sgd-s1/figures/..");
+        fs::create_dir(demo.join("sgd-s1/figures")).unwrap();
+        let found = find(&[path.clone(), demo.clone()], &mut Vec::new());
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].folder, path.join(".."));
+        assert_eq!(found[0].runs.iter().map(|run| run.file_name().unwrap()).collect::<Vec<_>>(), ["sgd-s1", "sgd-s2"]);
+    }
+
+    /// Runs on another disk: they belong where their links are.
+    #[cfg(unix)]
+    #[test]
+    fn a_linked_run_stays_in_its_experiment() {
+        let root = tempfile::tempdir().unwrap();
+        let demo = experiment(root.path());
+        let disk = root.path().join("disk");
+        fs::create_dir(&disk).unwrap();
+        fs::rename(demo.join("sgd-s2"), disk.join("moved")).unwrap();
+        std::os::unix::fs::symlink(disk.join("moved"), demo.join("sgd-s2")).unwrap();
+        let found = find(std::slice::from_ref(&demo), &mut Vec::new());
+        assert_eq!((found.len(), &found[0].runs[1]), (1, &demo.join("sgd-s2")));
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn findings(report: &Report) -> Vec<String> {
         let reached = |scores: &[f64]| Some(format!("{:.2}", Spread::of(scores)?.mean));
         let verdict = match found.interval {
             None if found.pairs > 1 => format!("the same in all {} paired seeds, so the noise is unknown", found.pairs),
-            None => "one seed, so the effect cannot be distinguished from noise".to_owned(),
+            None => "one pair, so the effect cannot be distinguished from noise".to_owned(),
             Some(of) => format!(
                 "95 % interval {} over {} paired seeds: {}",
                 interval(of.low, of.high),
@@ -91,6 +91,11 @@ mod tests {
         let runs = [runs.as_slice(), &[("sgd-s3", 10.0)]].concat();
         let found = findings(&report(runs.iter().map(|(name, top1)| finished(name, *top1)).collect()));
         assert_eq!(found, [wanted]);
+        // Two seeds each, one of them in common.
+        let runs = [("sgd-s1", 90.0), ("sgd-s2", 80.0), ("adamw-s2", 83.0), ("adamw-s3", 10.0)];
+        let found = findings(&report(runs.map(|(name, top1)| finished(name, top1)).to_vec()));
+        let verdict = "one pair, so the effect cannot be distinguished from noise";
+        assert_eq!(found, [format!("AdamW reaches 83.00 %, SGD 80.00 %: +3.00 points ({verdict}).")]);
     }
 
     /// Differences of -5.0 and -4.8: a lower perplexity is the better one.

@@ -1,8 +1,10 @@
 //! The table and the differences as Markdown.
 
 use lookahead_runs::Spread;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::compare::differences;
+use crate::console::one_line;
 use crate::metric::{Metric, metrics};
 use crate::number::{ABSENT, interval, signed};
 use crate::reference::{Reference, Source};
@@ -76,28 +78,29 @@ fn their_cell(theirs: &[Reference], source: Source, row: &Row) -> String {
     their.map_or_else(|| ABSENT.to_owned(), |their| format!("{:.2}", their.top1))
 }
 
-/// Escapes `text` so that it cannot leave its table cell or line.
+/// Escapes `text` so that it cannot leave its table cell or line, and replaces control characters: a document is read
+/// in terminals, too.
 pub(crate) fn in_cell(text: &str) -> String {
     let mut cell = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in one_line(text).chars() {
         match character {
             '|' | '<' | '`' | '*' | '[' | '\\' => cell.extend(['\\', character]),
-            '\n' | '\r' => cell.push(' '),
             other => cell.push(other),
         }
     }
     cell
 }
 
-/// A Markdown table with aligned columns, right-aligned from column `numbers` on. The first line is the heading.
+/// A Markdown table with aligned columns, right-aligned from column `numbers` on. The first line is the heading. Widths
+/// are those of a terminal: a Chinese character has two columns, a combining accent none.
 pub(crate) fn aligned(lines: &[Vec<String>], numbers: usize) -> String {
     let columns = lines.first().map_or(0, Vec::len);
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0).max(3);
+    let width = |column: usize| lines.iter().map(|line| line[column].width()).max().unwrap_or(0).max(3);
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
     for (position, line) in lines.iter().enumerate() {
         for (column, cell) in line.iter().enumerate() {
-            let fill = " ".repeat(widths[column] - cell.chars().count());
+            let fill = " ".repeat(widths[column] - cell.width());
             let (before, after) = if column < numbers { ("", fill.as_str()) } else { (fill.as_str(), "") };
             text.extend(["| ", before, cell, after, " "]);
         }
@@ -124,11 +127,15 @@ mod tests {
     fn columns_line_up() {
         let lines = [vec!["Name".to_owned(), "N".to_owned()], vec!["a".to_owned(), "1 \u{b1} 2".to_owned()]];
         assert_eq!(aligned(&lines, 1), "| Name |     N |\n| ---- | ----: |\n| a    | 1 \u{b1} 2 |\n");
+        // Six columns, and three.
+        let lines = [vec!["\u{6162}\u{6b65}\u{5668}".to_owned()], vec!["a\u{301}bc".to_owned()]];
+        assert_eq!(aligned(&lines, 1), "| \u{6162}\u{6b65}\u{5668} |\n| ------ |\n| a\u{301}bc    |\n");
     }
 
     #[test]
     fn a_name_cannot_leave_its_cell() {
         assert_eq!(in_cell("a|b\n<script>"), "a\\|b \\<script>");
+        assert_eq!(in_cell("a\u{1b}[2J\tb"), "a\u{fffd}\\[2J b");
     }
 
     #[test]

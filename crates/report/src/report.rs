@@ -10,6 +10,7 @@ use crate::LeftOut;
 use crate::about::{data, warnings};
 use crate::compare::{Comparison, compare};
 use crate::conditions::spelt;
+use crate::copies::leave_out_copies;
 use crate::find::Found;
 use crate::number::counted;
 use crate::row::{Row, rows};
@@ -27,7 +28,7 @@ pub struct Report {
     pub device: String,
     /// The data of most runs, as far as the run folders contain it.
     pub data: DataSet,
-    /// Warnings about comparing rows, such as different data; one sentence each.
+    /// Warnings about comparing rows, such as different data or no common seed; one sentence each.
     pub warnings: Vec<String>,
     /// The runs, sorted by name.
     pub runs: Vec<Run>,
@@ -46,16 +47,17 @@ pub struct Report {
 
 impl Report {
     /// Reads the run folders in `found`, on all threads. Never fails: [`left_out`](Self::left_out) lists what cannot be
-    /// read.
+    /// read. Of several folders with the same row, data and seed, one is used.
     pub fn read(found: &Found) -> Self {
         let mut runs: Vec<Run> = found.runs.par_iter().map(|path| Run::read(path)).collect();
         let mut left_out = Vec::new();
         let summary = own_summary(&found.folder, &mut left_out);
-        let mut data = data(&runs);
-        if let Some(summary) = summary.as_ref().filter(|_| runs.iter().all(|run| run.data.is_none())) {
-            data.task = summary.task;
-        }
-        leave_out_other_tasks(&mut runs, data.task, &mut left_out);
+        let say_nothing = runs.iter().all(|run| run.data.is_none());
+        let of_summary = summary.as_ref().filter(|_| say_nothing).map(|summary| summary.task);
+        let task = of_summary.unwrap_or_else(|| data(&runs).task);
+        leave_out_other_tasks(&mut runs, task, &mut left_out);
+        leave_out_copies(&mut runs, &mut left_out);
+        let data = DataSet { task, ..data(&runs) };
         for run in &mut runs {
             // Run folders of version 0.1 record neither divergence nor data. A later one that does not say that it
             // diverged was started again.
@@ -77,9 +79,9 @@ impl Report {
             from_runs.or(summary.as_ref().map(of)).cloned().unwrap_or_default()
         };
         let name = known("experiment", |summary| &summary.experiment);
-        let rows = rows(&runs, data.task);
+        let rows = rows(&runs, task);
         Self {
-            comparisons: compare(&runs, &rows, data.task),
+            comparisons: compare(&runs, &rows, task),
             data,
             warnings: warnings(&rows, &runs),
             name: if name.is_empty() { folder_name(&found.folder) } else { name },

@@ -68,12 +68,13 @@ impl Origin {
     }
 }
 
-/// The environment of a run, with the command as typed in a checkout; empty if the run has none.
-pub(crate) fn origin(run: &Run) -> BTreeMap<String, String> {
+/// The environment of a run, with its commands as typed in a checkout; empty if the run has none.
+fn origin(run: &Run) -> BTreeMap<String, String> {
     let mut values = run.environment.as_ref().map(Environment::flat).unwrap_or_default();
     if let Some(command) = values.get_mut("command") {
-        // Every program has a recipe with its name: `cifar10 --epochs 5` is `just cifar10 --epochs 5`.
-        command.insert_str(0, "just ");
+        // Every program has a recipe with its name: `cifar10 --epochs 5` is `just cifar10 --epochs 5`. A resumed run
+        // may have several commands.
+        *command = command.split(" | ").map(|command| format!("just {command}")).collect::<Vec<_>>().join(" | ");
     }
     values
 }

@@ -6,6 +6,7 @@ use lookahead_runs::{Spread, Status};
 
 use crate::cells::{Cells, wrapped};
 use crate::compare::{Comparison, differences};
+use crate::console::one_line;
 use crate::metric::Metric;
 use crate::number::{ABSENT, clock, interval, signed};
 use crate::reference::{Reference, Source};
@@ -13,21 +14,22 @@ use crate::report::Report;
 use crate::words::direction;
 
 /// The report for a terminal of `width` columns: the results, the differences paired by seed, and published tables.
-/// Tables omit columns that do not fit; the score is omitted last.
+/// Tables omit columns that do not fit; the score is omitted last. Control characters in names are replaced
+/// ([`one_line`]).
 pub fn text(report: &Report, width: usize) -> String {
     let mut text = format!("{}\n", heading(report));
     for fact in report.facts() {
-        let _ = writeln!(text, "{fact}");
+        let _ = writeln!(text, "{}", one_line(&fact));
     }
     text = wrapped(&text, width);
     let _ = writeln!(text, "\n{}", ours(report, width));
     let diverged = report.runs.iter().filter(|run| run.status == Status::Diverged);
-    let diverged: Vec<&str> = diverged.map(|run| run.name.as_str()).collect();
+    let diverged: Vec<String> = diverged.map(|run| one_line(&run.name)).collect();
     if !diverged.is_empty() {
         text.push_str(&wrapped(&format!("diverged, not in the table: {}\n", diverged.join(", ")), width));
     }
     for time in report.times_to_target() {
-        text.push_str(&wrapped(&format!("{}\n", time.sentence()), width));
+        text.push_str(&wrapped(&one_line(&time.sentence()), width));
     }
     text.push_str(&told_apart(report, width));
     let quoted = report.references();
@@ -52,7 +54,7 @@ fn heading(report: &Report) -> String {
         (model, device) => format!("{model} on {device}"),
     };
     let facts: Vec<String> = [protocol, machine].into_iter().filter(|fact| !fact.is_empty()).collect();
-    if facts.is_empty() { name.to_owned() } else { format!("{name}: {}", facts.join(", ")) }
+    one_line(&if facts.is_empty() { name.to_owned() } else { format!("{name}: {}", facts.join(", ")) })
 }
 
 /// The rows that have finished runs.
@@ -70,7 +72,7 @@ fn ours(report: &Report, width: usize) -> String {
         };
         let mean = |metric: Metric| row.number(metric).map_or(f64::NAN, |number| number.mean);
         if seeds > 0 {
-            let mut cells = vec![row.id.label()];
+            let mut cells = vec![one_line(&row.id.label())];
             cells.extend(numbers.iter().map(cell));
             let speed = format!("{:.0}", mean(Metric::Speed(task)));
             cells.extend([seeds.to_string(), clock(mean(Metric::Seconds)), speed]);
@@ -96,10 +98,17 @@ fn told_apart(report: &Report, width: usize) -> String {
         return String::new();
     }
     if found.iter().all(|found| found.pairs < 2) {
-        return wrapped("one seed: no difference above can be distinguished from noise; train more seeds\n", width);
+        let has_one_seed = |row: usize| report.finished(&report.rows[row]).count() == 1;
+        let (few, remedy) = match found.iter().all(|found| has_one_seed(found.row) && has_one_seed(found.baseline)) {
+            true => ("one seed", "train more seeds"),
+            // More seeds of one row alone would not help: it has seeds that the other lacks.
+            false => ("one pair", "give all rows the same seeds, three or more"),
+        };
+        let note = format!("{few}: no difference above can be distinguished from noise; {remedy}");
+        return wrapped(&note, width);
     }
     let mut rows = Vec::new();
-    let label = |position: usize| report.rows[position].id.label();
+    let label = |position: usize| one_line(&report.rows[position].id.label());
     let absent = || ABSENT.to_owned();
     for found in &found {
         let Comparison { row, baseline, mean, interval: of, .. } = *found;
@@ -199,6 +208,42 @@ mod tests {
         let text = text(&report(vec![finished("sgd-s1", 80.0), finished("lookahead-sgd-keep-s1", 90.0)]), usize::MAX);
         assert!(text.contains("one seed: no difference above can be distinguished from noise"), "{text}");
         assert!(text.contains("90.00") && !text.contains('±') && !text.contains("+10.00"), "{text}");
+    }
+
+    /// SGD has seeds 1 to 3, AdamW 3 to 5: three seeds each, and one pair.
+    #[test]
+    fn one_pair_of_many_seeds_asks_for_the_same_seeds() {
+        let seeds = ["sgd-s1", "sgd-s2", "sgd-s3", "adamw-s3", "adamw-s4", "adamw-s5"];
+        let text = text(&report(seeds.map(|name| finished(name, 80.0)).to_vec()), usize::MAX);
+        let note = "one pair: no difference above can be distinguished from noise; give all rows the same seeds, three or more";
+        assert!(text.lines().any(|line| line == note) && !text.contains("one seed"), "{text}");
+    }
+
+    /// A title that clears the screen and one that begins a line; a name of a run that did not finish.
+    #[test]
+    fn names_control_neither_the_terminal_nor_the_lines() {
+        let mut runs = vec![];
+        for (seed, sgd, adamw) in [(1, 80.0, 81.0), (2, 82.0, 83.1)] {
+            runs.push(finished(&format!("sgd-s{seed}"), sgd));
+            runs.push(finished(&format!("adamw-s{seed}"), adamw));
+        }
+        for run in &mut runs {
+            run.row.title.insert_str(1, "\u{1b}[2J\nx");
+        }
+        let mut diverged = unfinished("rmsprop\r-s1");
+        diverged.status = Status::Diverged;
+        runs.push(diverged);
+        let mut report = report(runs);
+        report.model = "net\u{9b}1m".to_owned();
+        report.warnings.push("one\u{7}".to_owned());
+        for width in [40, usize::MAX] {
+            let text = text(&report, width);
+            assert!(!text.contains(|character: char| character.is_control() && character != '\n'), "{text:?}");
+        }
+        let text = text(&report, usize::MAX);
+        for part in ["S\u{fffd}[2J xGD", "net\u{fffd}1m", "one\u{fffd}", "not in the table: rmsprop -s1"] {
+            assert!(text.contains(part), "{part}: {text:?}");
+        }
     }
 
     #[test]

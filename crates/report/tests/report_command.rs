@@ -69,6 +69,48 @@ fn two_experiments_give_two_pages_tables_and_figures() {
     assert!(root.path().join("one.html").is_file() && output.stdout.is_empty());
 }
 
+/// Images and language in one CSV: a data frame reads it, with one header and lines of one length.
+#[test]
+fn experiments_of_two_tasks_are_one_csv() {
+    let root = tempfile::tempdir().unwrap();
+    let images = Synthetic { rows: vec![("sgd", "")], seeds: 1, epochs: 1, ..Synthetic::small("demo") };
+    images.write_with_data(&root.path().join("runs"));
+    Synthetic { epochs: 1, ..Synthetic::language() }.write_with_data(&root.path().join("runs"));
+    let csv = text(&report(root.path(), &["--csv"]).stdout);
+    let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines.len(), 1 + 1 + 2, "{csv}");
+    let [top1, perplexity] = ["top1_mean", "perplexity_mean"]
+        .map(|name| lines[0].iter().position(|head| *head == name).unwrap_or_else(|| panic!("{name}: {csv}")));
+    for cells in &lines[1..] {
+        assert_eq!(cells.len(), lines[0].len(), "{csv}");
+        assert_eq!(
+            [cells[top1], cells[perplexity]].map(str::is_empty),
+            [cells[0] == "text", cells[0] == "demo"],
+            "{csv}"
+        );
+    }
+}
+
+/// `.` in a run folder is that run of the experiment around it, and two spellings of a folder are one experiment.
+#[test]
+fn a_path_may_be_spelt_in_any_way() {
+    let root = tempfile::tempdir().unwrap();
+    let rows = vec![("sgd", ""), ("adamw", "")];
+    let demo = Synthetic { rows, seeds: 1, epochs: 1, ..Synthetic::small("demo") }.write(root.path());
+    let run = demo.join("sgd-s1");
+    let output = report(&run, &["."]);
+    let said = text(&output.stderr);
+    assert!(output.status.success() && said.contains("wrote ../report.html"), "{said}");
+    assert!(!said.contains("summary.json"), "that of the run is no damaged summary of an experiment: {said}");
+    assert!(demo.join("report.html").is_file() && !run.join("report.html").exists());
+    let page = std::fs::read_to_string(demo.join("report.html")).unwrap();
+    assert!(page.contains("\"name\":\"sgd-s1\"") && !page.contains("\"name\":\"run\""));
+    let output = report(root.path(), &["demo", "./demo", "demo/../demo/adamw-s1"]);
+    let said = text(&output.stderr);
+    assert_eq!(said.matches("wrote ").count(), 1, "{said}");
+    assert!(said.contains("wrote demo/report.html"), "{said}");
+}
+
 /// A document of somebody's own stays as it is, byte by byte, unless it says where the tables go; a page of ours is
 /// replaced.
 #[test]

@@ -245,6 +245,26 @@ fn settings_are_told_apart_by_whether_rows_differ_in_them() {
     assert!(!different.iter().any(|(key, _)| key.contains("seed")), "what names a run is no setting");
 }
 
+/// A folder that was copied is no second seed, whatever its name says: it is in no mean, and it is named.
+#[test]
+fn a_copied_run_counts_once() {
+    let root = tempfile::tempdir().unwrap();
+    let rows = vec![("sgd", ""), ("lookahead-sgd", "keep")];
+    let folder = Synthetic { rows, seeds: 2, epochs: 1, ..Synthetic::small("demo") }.write(root.path());
+    let (before, _) = read(&folder);
+    for copy in ["a-copy", "sgd-s9"] {
+        fs::create_dir(folder.join(copy)).unwrap();
+        for file in ["config.toml", "metrics.jsonl", "summary.json", "env.json"] {
+            fs::copy(folder.join("sgd-s1").join(file), folder.join(copy).join(file)).unwrap();
+        }
+    }
+    let (report, _) = read(&folder);
+    let told: Vec<String> = report.left_out.iter().map(ToString::to_string).collect();
+    let why = "has the row and seed of sgd-s1, which is used";
+    assert_eq!(told, [format!("a-copy: {why}"), format!("sgd-s9: {why}")]);
+    assert_eq!((report.rows, report.comparisons), (before.rows, before.comparisons));
+}
+
 /// The one table, computed here, holds what the experiment's own would.
 #[test]
 fn the_summary_is_that_of_the_runs() {
@@ -317,10 +337,12 @@ fn garbage_is_reported_as_far_as_it_goes() {
     }
     fs::write(folder.join("summary.json"), [0xff, 0xfe, b'{']).unwrap();
     let (report, left_out) = read(&folder);
-    assert_eq!((report.runs.len(), report.name.as_str()), (5, "[]"));
-    assert!(report.left_out.iter().any(|item| item.what == "bytes-s1"), "{:?}", report.left_out);
+    assert_eq!((report.runs.len(), report.name.as_str()), (4, "[]"), "two have the same summary");
+    for what in ["bytes-s1", "sum-s2"] {
+        assert!(report.left_out.iter().any(|item| item.what == what), "{:?}", report.left_out);
+    }
     let html = page(&report, &left_out).unwrap();
-    assert_eq!(data_of(&html)["runs"].as_array().unwrap().len(), 5);
+    assert_eq!(data_of(&html)["runs"].as_array().unwrap().len(), 4);
     assert!(!text(&report, 80).is_empty() && !csv(&report).is_empty() && !metrics_csv(&report).is_empty());
     assert!(!figures(&report).is_empty() && !results(&[report]).is_empty());
 }

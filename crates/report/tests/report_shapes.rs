@@ -182,6 +182,36 @@ fn one_row_that_explodes_does_not_flatten_the_others() {
     assert_eq!(session.console(), [] as [String; 0]);
 }
 
+/// One seed logged every 10 steps, one between: their mean is a level line between its ends, and does not jump from one
+/// to the other.
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn seeds_of_other_steps_are_averaged() {
+    let Some(driver) = Driver::start() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let folder =
+        Synthetic { rows: vec![("sgd", "")], seeds: 2, epochs: 1, ..Synthetic::small("demo") }.write(root.path());
+    for (seed, first, loss) in [(1, 9, 1.0), (2, 14, 3.0)] {
+        let line = |step: u64| {
+            let record = serde_json::json!({ "kind": "step", "step": step, "epoch": 0, "learning_rate": 0.1,
+                "train_loss": loss, "per_second": 800.0, "seconds": step });
+            record.to_string() + "\n"
+        };
+        let lines: String = (0..20).map(|position| line(first + 10 * position)).collect();
+        fs::write(folder.join(format!("sgd-s{seed}/metrics.jsonl")), lines).unwrap();
+    }
+    let (page, _) = page_of(&folder);
+    let session = driver.session(&root.path().join("profile"));
+    session.emulate(1280, 900, "light");
+    session.open(&page);
+    let path = text(session.eval("document.querySelector('[data-key=train_loss] path.line').getAttribute('d')"));
+    let heights: Vec<&str> = path.split(['M', 'L']).filter_map(|point| Some(point.split_once(' ')?.1)).collect();
+    // 20 steps of either; the first is of one seed alone, and so is the last.
+    assert_eq!(heights.len(), 40, "{path}");
+    assert!(heights[1..39].iter().all(|height| *height == heights[1]), "{path}");
+    assert!(heights[0] != heights[1] && heights[39] != heights[1], "{path}");
+}
+
 /// Two rows of a language model: what is there is of perplexity, and what is of classes is not there.
 #[test]
 #[ignore = "needs chromium and chromedriver"]

@@ -24,6 +24,7 @@ mod axis;
 use std::fmt::Write as _;
 
 use lookahead_runs::Spread;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::escape::escaped;
 use axis::{Axis, tick_text};
@@ -136,7 +137,7 @@ impl Chart {
 
     /// Two columns if the longest name fits into half of the width, else one.
     fn legend_columns(&self) -> usize {
-        let longest = self.lines.iter().map(|line| line.name.chars().count()).max().unwrap_or(0);
+        let longest = self.lines.iter().map(|line| line.name.width()).max().unwrap_or(0);
         let half = 0.5 * (SIZE.0 - MARGIN.0 - MARGIN.2);
         if LEGEND_NAME.0 + LEGEND_NAME.1 * longest as f64 <= half { 2 } else { 1 }
     }
@@ -268,6 +269,27 @@ mod tests {
         let mut axis = Axis::of([98.0, 100.0].into_iter(), false, 0.04, 0.0, 100.0);
         axis.stay_within((0.0, 100.0));
         assert_eq!(axis.at(100.0), 100.0);
+    }
+
+    /// Half of the width has room for 31 letters: for 15 characters of two columns each, and not for 16.
+    #[test]
+    fn wide_names_have_a_column_of_the_legend_each() {
+        let columns = |letters| {
+            let stroke = Stroke { colour: "#000", width: 2.0, dash: "" };
+            let line = Line { name: "\u{6162}".repeat(letters), stroke, points: Vec::new() };
+            let chart = Chart {
+                title: String::new(),
+                x_title: "x",
+                y_title: "y",
+                x_is_logarithmic: false,
+                y_is_logarithmic: false,
+                y_range: None,
+                lines: vec![line],
+                mark: None,
+            };
+            chart.legend_columns()
+        };
+        assert_eq!([columns(15), columns(16)], [2, 1]);
     }
 
     #[test]

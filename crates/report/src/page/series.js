@@ -39,6 +39,19 @@ function smoothed(values, weight) {
   });
 }
 
+// The values of a curve at ascending steps, linear between its points; null before the first and after the last.
+function valuesOf(curve, line) {
+  let next = 0;
+  return (step) => {
+    while (curve.step[next] < step) next += 1;
+    if (next === curve.step.length || curve.step[0] > step) return null;
+    const last = curve.step[next] === step ? next : next - 1;
+    const share = last === next ? 1 : (step - curve.step[last]) / (curve.step[next] - curve.step[last]);
+    const at = (values) => (1 - share) * values[last] + share * values[next];
+    return { y: at(line), lo: at(curve.lo || curve.y), hi: at(curve.hi || curve.y) };
+  };
+}
+
 // A value limited to the range of its measure: no accuracy is below 0 or above 100 %, with any deviation.
 const within = (range, value) => Math.min(range?.[1] ?? Infinity, Math.max(range?.[0] ?? -Infinity, value));
 
@@ -54,14 +67,12 @@ function seriesOf(row, key, range, state) {
       x: curves[i].step.map((step) => axis.at(run, step)), y: lines[i], low: [], high: [],
     }));
   }
-  const points = new Map();
-  curves.forEach((curve, i) => curve.step.forEach((step, j) => {
-    if (!points.has(step)) points.set(step, []);
-    points.get(step).push({ run: runs[i], y: lines[i][j], lo: (curve.lo || curve.y)[j], hi: (curve.hi || curve.y)[j] });
-  }));
+  // At every step of any seed: if seeds logged at different steps counted only at their own, the mean would jump between them.
+  const steps = [...new Set(curves.flatMap((curve) => curve.step))].sort((a, b) => a - b);
+  const seeds = curves.map((curve, i) => ({ run: runs[i], at: valuesOf(curve, lines[i]) }));
   const series = { row, name: rowLabel(row), x: [], y: [], low: [], high: [] };
-  for (const step of [...points.keys()].sort((a, b) => a - b)) {
-    const here = points.get(step);
+  for (const step of steps) {
+    const here = seeds.map(({ run, at }) => ({ run, ...at(step) })).filter((point) => "y" in point);
     const n = here.length;
     const mean = here.reduce((sum, point) => sum + point.y, 0) / n;
     series.x.push(here.reduce((sum, point) => sum + axis.at(point.run, step), 0) / n);

@@ -20,7 +20,7 @@ pub(super) struct Heatmap<'a> {
     y: (&'a str, Vec<f64>),
     /// The best trial of each cell, row by row.
     cells: Vec<Option<&'a Trial>>,
-    /// The best trial with step size 1, the identity.
+    /// The best trial that is the identity.
     identity: Option<&'a Trial>,
 }
 
@@ -45,7 +45,7 @@ impl<'a> Heatmap<'a> {
                 cells.push(best(&|trial| trial.number(x) == Some(*at_x) && trial.number(y) == Some(*at_y)));
             }
         }
-        let identity = best(&|trial| trial.number("slow_step_size") == Some(1.0));
+        let identity = best(&|trial| trial.is_identity);
         Some(Self { measure, x: (x, xs), y: (y, ys), cells, identity })
     }
 
@@ -187,6 +187,15 @@ mod tests {
         study.rows[1].trials[0].scores[1].1 = f64::INFINITY;
         let (_, drawn) = svg(&study);
         assert!(cell(&drawn, "\u{221e}").contains(&palest) && !drawn.contains("NaN"), "{drawn}");
+    }
+
+    /// Step size 1 is not the identity if syncs reset the state or the step size falls: no cell has a ring.
+    #[test]
+    fn a_step_size_of_one_alone_is_no_identity() {
+        let mut study = study();
+        study.rows[1].trials.iter_mut().for_each(|trial| trial.is_identity = false);
+        let map = Heatmap::of(Measure::Top1, &study.rows[1], "slow_step_size", "sync_period").unwrap();
+        assert!(!map.has_identity() && !map.to_svg("map").contains("<circle"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod heatmap;
 mod page;
 mod rates;
 mod tables;
+mod width;
 
 use lookahead_runs::{Measure, PairedDifference, Split, TaskKind, by_seed};
 
@@ -61,6 +62,9 @@ pub struct Trial {
     pub loss: f64,
     /// Number of seeds that diverged.
     pub diverged: usize,
+    /// True if the setting leaves the path of its row's inner optimizer as it is: Lookahead that always steps all the
+    /// way to the fast weights and does not reset the inner state. Figures compare the other trials of the row with it.
+    pub is_identity: bool,
 }
 
 /// A final run of a chosen setting.
@@ -139,6 +143,7 @@ pub(crate) mod testing {
             scores: vec![(1, top1), (2, top1 + 0.5)],
             loss: if top1 == 0.0 { f64::INFINITY } else { 3.0 - top1 / 50.0 },
             diverged: usize::from(top1 == 0.0),
+            is_identity: values.contains(&("slow_step_size", "1")),
         };
         let finals = |base: f64, count: u64| -> Vec<FinalRun> {
             (101..101 + count)

@@ -7,7 +7,7 @@ use lookahead_runs::{Split, TaskKind};
 use super::answers::answers;
 use super::figures::figures;
 use super::rates;
-use super::tables::{Cells, INFINITE, chosen, differences};
+use super::tables::{Cells, chosen, differences, or_infinite};
 use super::{StudyReport, Trial};
 use crate::cells::paragraphs;
 use crate::escape::escaped;
@@ -93,10 +93,6 @@ pub fn study_markdown(study: &StudyReport) -> String {
 
 fn of_trial(trial: &Trial) -> Vec<String> {
     vec![trial.words(), or_infinite(trial.mean(), 2), or_infinite(trial.loss, 4), trial.diverged.to_string()]
-}
-
-fn or_infinite(value: f64, digits: usize) -> String {
-    if value.is_finite() { format!("{value:.digits$}") } else { INFINITE.to_owned() }
 }
 
 fn as_markdown(cells: &Cells) -> String {
@@ -192,6 +188,7 @@ figure svg { max-width: 100%; height: auto; }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tables::INFINITE;
     use super::super::testing::{of_language, study};
     use super::*;
 

@@ -16,6 +16,15 @@ pub(super) struct Cells {
 /// Shown for the mean of a score if a run diverged and the worst score is infinite.
 pub(super) const INFINITE: &str = "infinite";
 
+/// A mean or loss with this number of decimals, or [`INFINITE`]; absent if it is not a number.
+pub(super) fn or_infinite(value: f64, digits: usize) -> String {
+    match value {
+        value if value.is_nan() => ABSENT.to_owned(),
+        value if value.is_infinite() => INFINITE.to_owned(),
+        value => format!("{value:.digits$}"),
+    }
+}
+
 /// Significance level of a corrected p.
 pub(super) const CERTAIN: f64 = 0.05;
 
@@ -55,7 +64,7 @@ fn chosen_row(measure: Measure, row: &StudyRow) -> Vec<String> {
         row.title.clone(),
         row.trials.len().to_string(),
         trial.map_or_else(|| ABSENT.to_owned(), |trial| format!("{}{edges}", trial.words())),
-        trial.map_or_else(|| ABSENT.to_owned(), |trial| format!("{:.2}", trial.mean())),
+        trial.map_or_else(|| ABSENT.to_owned(), |trial| or_infinite(trial.mean(), 2)),
         row.finals.len().to_string(),
         spread(&scores, 2),
         spread(&loss, 4),
@@ -68,9 +77,8 @@ fn chosen_row(measure: Measure, row: &StudyRow) -> Vec<String> {
 pub(super) fn spread(values: &[f64], digits: usize) -> String {
     match Spread::of(values) {
         None => ABSENT.to_owned(),
-        Some(Spread { mean, .. }) if mean.is_infinite() => INFINITE.to_owned(),
-        Some(Spread { mean, std: None }) => format!("{mean:.digits$}"),
-        Some(Spread { mean, std: Some(std) }) => format!("{mean:.digits$} \u{b1} {std:.digits$}"),
+        Some(Spread { mean, std: Some(std) }) if mean.is_finite() => format!("{mean:.digits$} \u{b1} {std:.digits$}"),
+        Some(Spread { mean, .. }) => or_infinite(mean, digits),
     }
 }
 
@@ -199,8 +207,11 @@ mod tests {
     #[test]
     fn a_lower_perplexity_is_better_and_a_diverged_run_is_infinite() {
         let mut study = of_language();
+        study.rows[1].chosen = 0;
+        study.rows[1].trials[0].scores[0].1 = f64::INFINITY;
         let cells = chosen(&study);
         assert_eq!((cells.head[3].as_str(), cells.head[5].as_str()), ("Valid perplexity", "Test perplexity"));
+        assert_eq!([&cells.rows[0][3], &cells.rows[1][3]], ["89.75", INFINITE], "one of two seeds diverged");
         assert_eq!((cells.rows[0][5].as_str(), cells.rows[1][5].as_str()), ("89.88 \u{b1} 0.10", INFINITE));
         let found = differences(&study);
         assert_eq!(found.head[..2], ["Test perplexity, paired by seed (lower is better)", "Difference"]);
