@@ -227,7 +227,19 @@ fn a_run_asked_to_stop_saves_and_goes_on() {
     assert_eq!(status, Some(130), "{text}");
     assert!(text.contains("run the same command, without --fresh, to resume"), "{text}");
     assert!(!case.folder(root.path()).join("summary.json").exists());
-    assert_eq!(case.finish(root.path()), expected);
+    // Had another commit begun it, the program would say so, and keep both.
+    let environment = case.folder(root.path()).join("env.json");
+    let mut before = read(&environment);
+    before["commit"] = "0123456789ab".into();
+    before["dirty"] = false.into();
+    fs::write(&environment, before.to_string()).unwrap();
+    let output = case.command(root.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && text.contains("commit was 0123456789ab, now "), "{text}");
+    assert_eq!(case.result(root.path()), expected);
+    let sessions = read(&environment);
+    assert_eq!(sessions["earlier"], serde_json::json!([before]));
+    assert!(sessions["load_at_end"].is_number() || sessions["load"].is_null(), "{sessions}");
 }
 
 /// A damaged checkpoint is noticed; the one before it leads to the same end.

@@ -68,11 +68,42 @@ fn a_range_test_can_be_stopped() {
     let output = child.wait_with_output().unwrap();
     let said = said(&output);
     assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(said.contains("lr-find was interrupted: nothing was saved"), "{said}");
+    assert!(said.contains("the range test of sgd was interrupted: it was not saved"), "{said}");
 }
 
-/// Parts of a batch have statistics of their own, so four parts of 16 are neither one batch of 16, which was tested once,
-/// nor one of 64.
+/// Interrupted in its first run, a command with `--fresh` has discarded the second too: what resumes it must not take
+/// that for one of its own.
+#[test]
+fn an_interrupted_fresh_start_leaves_no_old_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let seeds = ["--seeds", "1,2"];
+    assert!(demo(folder.path(), &seeds).status.success());
+    let [first, second] = ["sgd-s1", "sgd-s2"].map(|name| folder.path().join("runs/demo").join(name));
+    assert!(first.join("summary.json").exists() && second.join("summary.json").exists());
+    let mut child = Command::new(DEMO)
+        .args(SMALL)
+        .args(seeds)
+        .args(["--epochs", "400", "--log-every", "1", "--fresh"])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    // Written once the old run is gone.
+    while !fs::read_to_string(first.join("config.toml")).is_ok_and(|config| config.contains("epochs = 400")) {
+        assert!(begun.elapsed() < Duration::from_secs(300) && child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    wait_for(&first.join("metrics.jsonl"), &mut child);
+    send("-TERM", &child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    assert!(first.join("checkpoint/latest.json").exists() && !second.join("summary.json").exists());
+}
+
+/// Parts of a batch have statistics of their own, so four parts of 16 are neither one batch of 16, which was tested
+/// once, nor one of 64.
 #[test]
 fn a_range_test_takes_the_batch_that_is_trained() {
     let folder = tempfile::tempdir().unwrap();

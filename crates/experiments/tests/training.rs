@@ -19,7 +19,7 @@ fn splits(train: usize, valid: usize) -> Splits {
 fn train_in(root: &Path, run: &RunConfig, splits: Splits) -> RunSummary {
     let data: Data = ImageData::new(splits, run.config.images().unwrap()).unwrap().into();
     let environment = environment("cpu", 1).unwrap();
-    let opened = RunFolder::open(root, &run.name(), &run.to_table(), data.about(), &environment, false).unwrap();
+    let opened = RunFolder::open(root, &run.name(), &run.to_table(), data.about(), &environment).unwrap();
     let Opened::ToDo(folder) = opened else { panic!("done before") };
     let options = LoopOptions { log_every: 10, checkpoint_every: None, interrupt: Interrupt::default() };
     train(run, &data, &Device::Cpu, &folder, &options, &mut Unwatched).unwrap()

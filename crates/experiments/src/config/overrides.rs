@@ -23,7 +23,8 @@ use super::tables::{Place, fitted, lay, number_of_choice, places, read_table, va
 /// | `train.epochs` | the key of the configuration |
 /// | `sgd.learning_rate` | the row `sgd`: its inner optimizer, else what wraps it; `rows.sgd.` reaches all its keys |
 /// | `sgd.momentum`, `sgd.weight_decay` | with a number: the number of the row's kind of momentum or decay |
-/// | `lookahead.sync_period` | every row with Lookahead |
+/// | `lookahead.sync_period` | every row with Lookahead except exponential averages |
+/// | `rows.lookahead.sync_period` | the row `lookahead`, if there is one |
 /// | `data.image_size` | the size of the images in both pipelines |
 ///
 /// ```

@@ -1,6 +1,7 @@
 //! A row: an optimizer, and what wraps it.
 
-use lookahead_optim::{Average, LookaheadConfig, StatePolicy};
+use lookahead_optim::lookahead::BufferPolicy;
+use lookahead_optim::{Average, LookaheadConfig, Momentum, StatePolicy};
 use lookahead_runs::RowId;
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +74,12 @@ impl Around {
         }
     }
 
+    /// Whether it is Lookahead in form but an exponential average of the weights in effect: after each step, the slow
+    /// weights follow the fast ones and pull nothing back. The step size is the average's decay.
+    pub(crate) fn is_exponential_average(&self) -> bool {
+        self.lookahead().is_some_and(|config| !config.pulls_back && config.sync_period == 1.into())
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -119,6 +126,23 @@ impl Row {
     /// What happens to the inner state at a sync; `None` without Lookahead, and if the fast weights are not pulled back.
     pub fn state(&self) -> Option<StatePolicy> {
         self.around.lookahead().filter(|config| config.pulls_back).map(|config| config.state_policy)
+    }
+
+    /// Whether its Lookahead leaves the path of the inner optimizer as it is: each sync takes all of the way, and what
+    /// else a sync may change, state and statistics, stays. The slow weights, which are evaluated, may lag behind.
+    pub(crate) fn keeps_inner_path(&self) -> bool {
+        let Around::Lookahead(config) = &self.around else { return false };
+        let has_state = !matches!(&self.inner, Inner::Sgd(sgd) if sgd.momentum == Momentum::None);
+        config.slow_step_size == 1.0.into()
+            && config.pulls_back
+            && config.buffer_policy == BufferPolicy::Keep
+            && (config.state_policy == StatePolicy::Keep || !has_state)
+    }
+
+    /// Whether it is Lookahead in form and its inner optimizer in effect, to the bit: it
+    /// [keeps the path](Self::keeps_inner_path), and a sync after each step keeps the slow weights from lagging behind.
+    pub(crate) fn is_identity(&self) -> bool {
+        self.keeps_inner_path() && self.around.lookahead().is_some_and(|config| config.sync_period == 1.into())
     }
 
     /// The part of a run folder's name that identifies the row: `<name>[-<state>]`.

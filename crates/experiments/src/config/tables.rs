@@ -27,6 +27,8 @@ impl Place {
 
 /// The places that `key` may mean, likeliest first. Each element is a set of places that receive the value together.
 /// The result is empty if the key is Lookahead's and no row has Lookahead.
+///
+/// `lookahead.` means every Lookahead, also beside a row of that name; `rows.lookahead.` means the row.
 pub(super) fn places(config: &Table, key: &str) -> Vec<Vec<Place>> {
     let rows = config.get("rows").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let parts: Vec<&str> = key.split('.').collect();
@@ -41,6 +43,16 @@ pub(super) fn places(config: &Table, key: &str) -> Vec<Vec<Place>> {
         [] => return Vec::new(),
     };
     let of_name = named(name);
+    let is_group = name == "lookahead" && parts[0] != "rows" && !rest.is_empty();
+    let mut found: Vec<Vec<Place>> = Vec::new();
+    if is_group {
+        let around = |(row, value): (usize, &Value)| {
+            let (kind, settings) = lookahead(value)?;
+            Some(place(row, &[&["around", kind], rest].concat())).filter(|_| !is_exponential_average(settings))
+        };
+        let all: Vec<Place> = rows.iter().enumerate().filter_map(around).collect();
+        found.extend((!all.is_empty()).then_some(all));
+    }
     if !of_name.is_empty() && !rest.is_empty() {
         if ["name", "title", "inner", "around"].contains(&rest[0]) {
             return vec![of_name.iter().map(|&row| place(row, rest)).collect()];
@@ -49,17 +61,26 @@ pub(super) fn places(config: &Table, key: &str) -> Vec<Vec<Place>> {
             let below = |&row: &usize| Some(place(row, &[&[part, kind(rows[row].get(part)?)?], rest].concat()));
             of_name.iter().map(below).collect::<Option<Vec<Place>>>()
         };
-        return [below("inner"), below("around")].into_iter().flatten().collect();
+        found.extend([below("inner"), below("around")].into_iter().flatten());
+        return found;
     }
-    if name == "lookahead" && !rest.is_empty() {
-        let around = |(row, value): (usize, &Value)| {
-            let kind = kind(value.get("around")?).filter(|kind| kind.starts_with("lookahead"))?.to_owned();
-            Some(place(row, &[&["around", kind.as_str()], rest].concat()))
-        };
-        let all: Vec<Place> = rows.iter().enumerate().filter_map(around).collect();
-        return if all.is_empty() { Vec::new() } else { vec![all] };
+    if is_group {
+        return found;
     }
     vec![vec![Place { row: None, keys: parts.iter().map(|key| (*key).to_owned()).collect() }]]
+}
+
+/// The kind and the settings of a row's Lookahead; `None` without one.
+fn lookahead(row: &Value) -> Option<(&str, &Value)> {
+    let around = row.get("around")?;
+    let kind = kind(around).filter(|kind| kind.starts_with("lookahead"))?;
+    Some((kind, around.get(kind)?))
+}
+
+/// As [`Around::is_exponential_average`](super::row::Around::is_exponential_average), of a Lookahead's settings.
+fn is_exponential_average(settings: &Value) -> bool {
+    let pulls_back = settings.get("pulls_back").and_then(Value::as_bool);
+    pulls_back == Some(false) && settings.get("sync_period").and_then(Value::as_integer) == Some(1)
 }
 
 /// The places of the single number of a choice at each of `all`: `weight_decay.l2` for `weight_decay`, and

@@ -2,6 +2,8 @@
 
 mod hints;
 
+use std::path::PathBuf;
+
 use lookahead_data::Error as DataError;
 use lookahead_report::counted;
 use lookahead_runs::{Error as RunsError, Measure};
@@ -93,6 +95,24 @@ pub enum Error {
         left: usize,
         /// Number of all cells.
         cells: usize,
+    },
+
+    /// Runs of a study, whose results it compares, were trained on different data.
+    #[error(
+        "{} and {} were trained on different data (digests {first_sha256} and {other_sha256}) and cannot be compared; delete \
+         the folders of one of the two, then run `just sweep` with this study to train them again",
+        first.display(),
+        other.display()
+    )]
+    DifferentData {
+        /// The folder of one run.
+        first: PathBuf,
+        /// SHA-256 of its data.
+        first_sha256: String,
+        /// The folder of another.
+        other: PathBuf,
+        /// SHA-256 of its data.
+        other_sha256: String,
     },
 
     /// Every trial of a row of a study diverged, so no setting can be chosen for it.
@@ -300,6 +320,7 @@ impl Error {
             | Self::OutOfMemory { .. } => 2,
             Self::Runs(RunsError::Damaged { .. } | RunsError::DataChanged { .. })
             | Self::RunFolder(RunsError::Damaged { .. } | RunsError::DataChanged { .. })
+            | Self::DifferentData { .. }
             | Self::DataMissing { .. }
             | Self::BrokenImages { .. } => 3,
             Self::Runs(error) | Self::RunFolder(error) if error.is_out_of_room() => 5,

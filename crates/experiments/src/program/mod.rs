@@ -9,6 +9,7 @@ mod experiment;
 mod fetch;
 mod flags;
 mod lr_find;
+mod origin;
 mod puzzle;
 mod range;
 mod runs;

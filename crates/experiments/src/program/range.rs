@@ -45,7 +45,8 @@ pub(super) fn range_test(mut setup: Setup<'_>, range: Range, interrupt: &Interru
     let mut time = TimeSplit::default();
     for step in 0..range.steps {
         if interrupt.is_asked() {
-            return Err(Error::Stopped { what: "lr-find".to_owned(), remedy: "nothing was saved" });
+            let what = format!("the range test of {}", setup.run.row.name);
+            return Err(Error::Stopped { what, remedy: "it was not saved" });
         }
         let rate = range.at(step);
         setup.optimizer.set_learning_rate(rate);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candle_core::Device;
 use lookahead_report::{Found, LeftOut, Report, find, write_page};
-use lookahead_runs::{Environment, Error as RunsError, Opened, Plan, RunFolder};
+use lookahead_runs::{Environment, Error as RunsError, Opened, Plan, RunFolder, discard};
 
 use crate::config::{Config, RunConfig};
 use crate::error::{Error, Result};
@@ -36,19 +36,23 @@ pub(super) struct Ended {
 }
 
 /// Trains the runs of `config` in `folder`: resumes interrupted ones and skips finished ones. `fresh` discards old
-/// runs.
+/// runs, all before the first is trained: a command that is interrupted and resumed without it must find none.
 ///
 /// # Errors
-/// A folder that cannot be created. Errors of the runs are in [`Ended`].
+/// A folder that cannot be created; with `fresh`, one that is in use or cannot be emptied. Errors of the runs are in
+/// [`Ended`].
 pub(super) fn run_all(config: &Config, folder: &Path, fresh: bool, shared: &Shared<'_>) -> Result<Ended> {
     std::fs::create_dir_all(folder).map_err(RunsError::output("create", folder))?;
+    if fresh {
+        discard(&config.runs().iter().map(|run| folder.join(run.name())).collect::<Vec<_>>())?;
+    }
     let plan = Plan { runs: config.runs().iter().map(RunConfig::name).collect() };
     plan.write(folder)?;
     let mut found = Found { folder: folder.to_path_buf(), runs: Vec::new() };
     let (mut first_diverged, mut stopped, mut warned) = (None, None, false);
     for run in config.runs() {
         let name = run.name();
-        let diverged = match run_one(&run, folder, fresh, shared, &mut warned) {
+        let diverged = match run_one(&run, folder, shared, &mut warned) {
             Ok(()) => false,
             Err(error @ Error::Diverged { .. }) => {
                 let said = match &error {
@@ -72,12 +76,12 @@ pub(super) fn run_all(config: &Config, folder: &Path, fresh: bool, shared: &Shar
     Ok(Ended { report: Report::read(&found), diverged: first_diverged, stopped })
 }
 
-fn run_one(run: &RunConfig, folder: &Path, fresh: bool, shared: &Shared<'_>, warned: &mut bool) -> Result<()> {
+fn run_one(run: &RunConfig, folder: &Path, shared: &Shared<'_>, warned: &mut bool) -> Result<()> {
     let name = run.name();
     if shared.options.interrupt.is_asked() {
         return Err(Error::Stopped { what: name, remedy: "run the same command, without --fresh, to resume" });
     }
-    match RunFolder::open(folder, &name, &run.to_table(), shared.data.about(), &shared.environment.now(), fresh)? {
+    match RunFolder::open(folder, &name, &run.to_table(), shared.data.about(), &shared.environment.now())? {
         Opened::Done(_) => {
             shared.progress.note(&format!("{name}: already finished, skipped"));
             shared.progress.run_found(&folder.join(name));
@@ -87,6 +91,9 @@ fn run_one(run: &RunConfig, folder: &Path, fresh: bool, shared: &Shared<'_>, war
             if let Some(notice) = run_folder.notice().filter(|_| !*warned) {
                 shared.progress.note(&format!("note: {notice}"));
                 *warned = true;
+            }
+            if let Some(change) = run_folder.change() {
+                shared.progress.note(&format!("note: {change}"));
             }
             let mut watch = shared.progress.run(run.config.data.task(), &name);
             train(run, shared.data, shared.device, &run_folder, shared.options, &mut watch).map(drop)

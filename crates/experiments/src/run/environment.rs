@@ -19,16 +19,20 @@ const COMMIT: &str = env!("LOOKAHEAD_COMMIT");
 /// # Errors
 /// [`Error::Kernels`](crate::Error::Kernels) if an environment variable selects unknown kernels.
 pub fn environment(device: &str, threads: usize) -> Result<Environment> {
+    let here = Environment::here(Path::new(env!("CARGO_MANIFEST_DIR")));
     Ok(Environment {
-        commit: if COMMIT.is_empty() { "unknown" } else { COMMIT }.to_owned(),
-        dirty: env!("LOOKAHEAD_DIRTY") == "true",
         version: env!("CARGO_PKG_VERSION").to_owned(),
         candle: CANDLE.to_owned(),
         threads,
         device: device.to_owned(),
         kernels: kernels()?,
-        ..Environment::here(Path::new(env!("CARGO_MANIFEST_DIR")))
+        ..built_from(COMMIT, env!("LOOKAHEAD_DIRTY") == "true", here)
     })
+}
+
+/// `here` with the commit that the program was built from, empty if it is unknown, instead of the one checked out now.
+fn built_from(commit: &str, dirty: bool, here: Environment) -> Environment {
+    Environment { commit: if commit.is_empty() { "unknown" } else { commit }.to_owned(), dirty, ..here }
 }
 
 /// The instruction set and convolution algorithm of the CPU kernels, by the names that select them: `avx512 winograd4`.
@@ -55,8 +59,10 @@ mod tests {
     /// Whichever commit is checked out when the program starts.
     #[test]
     fn the_commit_is_that_of_the_build() {
-        let found = environment("cpu", 1).unwrap();
-        assert!(found.commit == COMMIT || (COMMIT.is_empty() && found.commit == "unknown"), "{found:?}");
+        let here = || Environment { commit: "checkedout00".to_owned(), dirty: true, ..Environment::default() };
+        assert_eq!(built_from("builtfrom000", false, here()).revision(), "builtfrom000");
+        assert_eq!(built_from("", false, here()).revision(), "unknown");
         assert!(COMMIT.is_empty() || COMMIT.len() == 12, "{COMMIT}");
+        assert_eq!(environment("cpu", 1).unwrap().commit, built_from(COMMIT, false, here()).commit);
     }
 }

@@ -101,13 +101,13 @@ impl Study {
         axes(&self.file, &self.file.rows[row])
     }
 
-    /// The axes at whose edge a setting lies. The identity, Lookahead at step size 1, is not an edge.
+    /// The axes at whose edge a setting lies. A step size of 1 is no edge: there is none beyond it.
     pub fn edges(&self, setting: &Setting) -> Vec<&str> {
         let axes = self.axes(setting.row);
         let is_at_edge = |key: &str, axis: &Axis| {
             let Some(value) = setting.values.get(key) else { return false };
-            let is_identity = key == STEP_SIZE && super::axis::number(value) == Some(1.0);
-            !is_identity && axis.is_at_edge(value)
+            let is_largest = key == STEP_SIZE && super::axis::number(value) == Some(1.0);
+            !is_largest && axis.is_at_edge(value)
         };
         axes.into_iter().filter(|(key, axis)| is_at_edge(key, axis)).map(|(key, _)| key).collect()
     }

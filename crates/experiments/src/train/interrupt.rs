@@ -11,7 +11,12 @@ use signal_hook::flag;
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt {
     asked: Arc<AtomicBool>,
+    /// Whether a request ends the program, because there is nothing to save.
+    at_once: Arc<AtomicBool>,
 }
+
+/// The exit status of a program that was asked to stop.
+const STOPPED: i32 = 130;
 
 impl Interrupt {
     /// Listens for Ctrl-C, SIGTERM and SIGHUP. The first signal asks the loop to save and stop. A second one ends the
@@ -25,8 +30,9 @@ impl Interrupt {
         for signal in signals().filter(|&signal| !is_ignored(&status, signal)) {
             let asked = || Arc::clone(&interrupt.asked);
             // The handler registered first runs first, so it sees whether the flag was already set.
-            let listening =
-                flag::register_conditional_shutdown(signal, 130, asked()).and_then(|_| flag::register(signal, asked()));
+            let listening = flag::register_conditional_shutdown(signal, STOPPED, Arc::clone(&interrupt.at_once))
+                .and_then(|_| flag::register_conditional_shutdown(signal, STOPPED, asked()))
+                .and_then(|_| flag::register(signal, asked()));
             if let Err(error) = listening {
                 note(&format!("note: signal {signal} will not save the run: {error}"));
             }
@@ -42,6 +48,19 @@ impl Interrupt {
     /// Asks to stop, as the signal does.
     pub fn ask(&self) {
         self.asked.store(true, Ordering::SeqCst);
+        if self.at_once.load(Ordering::SeqCst) {
+            std::process::exit(STOPPED);
+        }
+    }
+
+    /// Does `work` that has nothing to save and cannot be asked to stop, such as reading data: a request during it ends
+    /// the program at once with status 130. `None`, without the work, if there was a request before.
+    pub(crate) fn at_once<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        // Set before looking: a request that comes between the two ends the program.
+        self.at_once.store(true, Ordering::SeqCst);
+        let done = (!self.is_asked()).then(work);
+        self.at_once.store(false, Ordering::SeqCst);
+        done
     }
 }
 
@@ -63,6 +82,14 @@ fn is_ignored(status: &str, signal: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_asked_before_begins_no_work() {
+        let interrupt = Interrupt::default();
+        assert_eq!(interrupt.at_once(|| 7), Some(7));
+        interrupt.ask();
+        assert!(interrupt.is_asked() && interrupt.at_once(|| 7).is_none());
+    }
 
     /// 0x1001: SIGHUP (1) and SIGPIPE (13), as `nohup` and Rust's runtime leave them.
     #[test]

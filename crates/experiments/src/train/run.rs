@@ -149,10 +149,17 @@ pub fn train_from(
     }
 
     // Validate again if the final evaluation has more views than the epochs' one, or if the run was stopped after its
-    // last checkpoint.
+    // last checkpoint. The time of a mere repetition is in that checkpoint already.
     let last = match last.filter(|_| views == Views::One) {
         Some(last) => Some(last),
-        None => validate(&mut setup, &mut at, views, &options.interrupt)?,
+        None => {
+            let before = at.time;
+            let found = validate(&mut setup, &mut at, views, &options.interrupt)?;
+            if views == Views::One {
+                at.time = before;
+            }
+            found
+        }
     };
     let Some(last) = last else { return Err(Error::Interrupted { run: setup.run.name(), step: at.step }) };
     note_target(setup.run, &mut at, last.evaluation.scores.get(score));

@@ -94,6 +94,33 @@ fn a_key_of_lookahead_reaches_every_lookahead_and_no_one_else() {
     assert!(message.contains("none of them uses Lookahead"), "{message}");
 }
 
+/// The sprint has a row `lookahead` beside `average`, which mirrors its slow weights: set in one of the two only, the
+/// period would confound their comparison.
+#[test]
+fn a_key_of_lookahead_reaches_every_lookahead_beside_a_row_of_that_name() {
+    let sprint = Config::for_protocol(Experiment::Cifar10, Protocol::Sprint);
+    let with = |assignment: &str| {
+        let mut overrides = Overrides::new(&sprint);
+        overrides.set(assignment).unwrap();
+        overrides.finish().unwrap().rows
+    };
+    let periods = |rows: &[Row]| -> Vec<(String, StepSize, bool)> {
+        let of = |row: &Row| {
+            let config = row.around.lookahead()?;
+            Some((row.name.clone(), config.slow_step_size.clone(), config.sync_period == 10.into()))
+        };
+        rows.iter().filter_map(of).collect()
+    };
+    let told = |names: [(&str, bool); 2]| names.map(|(name, is_ten)| (name.to_owned(), StepSize::Fixed(1.0), is_ten));
+    assert_eq!(periods(&with("lookahead.sync_period=10")), told([("lookahead", true), ("average", true)]));
+    assert_eq!(periods(&with("rows.lookahead.sync_period=10")), told([("lookahead", true), ("average", false)]));
+    // What is no key of Lookahead is the row's.
+    let rows = with("lookahead.learning_rate=0.5");
+    assert_eq!(rows[0].inner.learning_rate(), 0.5);
+    assert_eq!(rows[1..], sprint.rows[1..]);
+    assert_eq!(with("lookahead.title=Mine")[0].title, "Mine");
+}
+
 #[test]
 fn a_row_can_be_reached_in_short_and_in_full() {
     for key in ["lookahead-sgd.sync_period=8", "rows.lookahead-sgd.around.lookahead.sync_period=8"] {

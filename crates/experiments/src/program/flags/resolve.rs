@@ -28,7 +28,7 @@ impl Flags {
         if let Some(model) = self.model {
             overrides.model(model)?;
         }
-        self.set.iter().try_for_each(|assignment| overrides.set(assignment))?;
+        self.set.iter().try_for_each(|assignment| set(&mut overrides, assignment))?;
         self.put_names(&mut overrides)?;
         self.put_numbers(&mut overrides)?;
         let mut config = overrides.finish()?;
@@ -84,8 +84,9 @@ impl Flags {
             ("--slow-step-size", self.slow_step_size.is_some()),
             ("--state", !self.state.is_empty()),
         ];
-        let around: Vec<&mut LookaheadConfig> =
-            config.rows.iter_mut().filter_map(|row| row.around.lookahead_mut()).collect();
+        // With the same settings, an exponential average would be another one and no longer a control.
+        let rows = config.rows.iter_mut().filter(|row| !row.around.is_exponential_average());
+        let around: Vec<&mut LookaheadConfig> = rows.filter_map(|row| row.around.lookahead_mut()).collect();
         if let Some((flag, _)) = given.iter().find(|(_, given)| *given && around.is_empty()) {
             let why = "none of them uses Lookahead; select a row that does, such as lookahead-sgd";
             return Err(no_row(flag, config, why));
@@ -143,6 +144,18 @@ impl Flags {
             }
         }
         Ok(())
+    }
+}
+
+/// Applies one `--set`. The protocol is what the settings start from: set here, it would be a name without effect.
+fn set(overrides: &mut Overrides, assignment: &str) -> Result<(), ConfigError> {
+    match assignment.split_once('=') {
+        Some((key, name)) if key.trim() == "protocol" => Err(ConfigError::WrongValue {
+            key: "protocol".to_owned(),
+            origin: "--set".to_owned(),
+            reason: format!("it is where the settings start from; give `--protocol {}` instead", name.trim()),
+        }),
+        _ => overrides.set(assignment),
     }
 }
 
@@ -224,6 +237,46 @@ mod tests {
         assert!(resolve(&["--dataset-dir", "x"]).unwrap_err().to_string().contains("imagenette"));
         let message = resolve(&["--set", "data.image_size=64"]).unwrap_err().to_string();
         assert!(message.contains("no transform in it sets the size of images"), "{message}");
+    }
+
+    #[test]
+    fn a_protocol_is_chosen_by_its_flag() {
+        for assignment in ["protocol=paper", "protocol = paper"] {
+            let message = resolve(&["--set", assignment]).unwrap_err().to_string();
+            assert_eq!(
+                message,
+                "`protocol`: it is where the settings start from; give `--protocol paper` instead (from --set)"
+            );
+        }
+        let message = resolve(&["--set", "experiment=demo"]).unwrap_err().to_string();
+        assert!(message.contains("the configuration is for another experiment"), "{message}");
+        let config = resolve(&["--set", "device=cuda:0", "--set", "seeds=4,5"]).unwrap();
+        assert_eq!((config.device.as_str(), config.seeds.as_slice()), ("cuda:0", &[4, 5][..]));
+    }
+
+    /// In the sprint's rows, the average mirrors Lookahead's slow weights; the exponential average has its own decay.
+    #[test]
+    fn flags_of_lookahead_leave_the_exponential_average_alone() {
+        let rows = ["--protocol", "sprint", "--optimizers", "lookahead,plain,average,ema"];
+        let of = |flags: &[&str]| {
+            let config = resolve(&[&rows, flags].concat()).unwrap();
+            let of = |name: &str| config.rows.iter().find(|row| row.name == name)?.around.lookahead().cloned();
+            ["lookahead", "average", "ema"].map(|name| of(name).unwrap())
+        };
+        let before = of(&[]);
+        for flags in [
+            &["--sync-period", "10", "--slow-step-size", "0.8"][..],
+            &["--set", "lookahead.sync_period=10", "--set", "lookahead.slow_step_size=0.8"],
+        ] {
+            let after = of(flags);
+            for row in [0, 1] {
+                assert_eq!(after[row].sync_period, 10.into(), "{flags:?}");
+                assert_eq!(after[row].slow_step_size, 0.8.into(), "{flags:?}");
+            }
+            assert_eq!(after[2], before[2], "{flags:?}");
+        }
+        let alone = ["--protocol", "sprint", "--optimizers", "ema", "--sync-period", "10"];
+        assert!(resolve(&alone).unwrap_err().to_string().contains("none of them uses Lookahead"));
     }
 
     #[test]

@@ -105,10 +105,10 @@ fn run(flags: &PuzzleFlags) -> Result<()> {
         return Err(error);
     }
     let Some(path) = &flags.page else {
-        return Ok(print(&page::page(&report, &config, &environment, "puzzle.svg"))?);
+        return Ok(print(&page::page(&report, &config, &environment.command, "puzzle.svg"))?);
     };
     let figure = path.with_extension("svg");
     let name = figure.file_name().unwrap_or_default().to_string_lossy().into_owned();
     atomic::write(&figure, page::figure(&report).as_bytes())?;
-    Ok(atomic::write(path, page::page(&report, &config, &environment, &name).as_bytes())?)
+    Ok(atomic::write(path, page::page(&report, &config, &environment.command, &name).as_bytes())?)
 }

@@ -9,9 +9,10 @@ use lookahead_runs::{Environment, Measure, PairedDifference, Run, Spread, Status
 
 use super::rows::RATES;
 use crate::config::Config;
+use crate::program::origin::origin;
 
-/// The page as Markdown; `figure` is the path of the SVG relative to it.
-pub(super) fn page(report: &Report, config: &Config, environment: &Environment, figure: &str) -> String {
+/// The page as Markdown; `command` writes it, and `figure` is the path of the SVG relative to it.
+pub(super) fn page(report: &Report, config: &Config, command: &str, figure: &str) -> String {
     let mut text = paragraphs(&introduction(config));
     text.push_str("| | accuracy | validation loss | seeds | minus AdamW, paired | 95 % interval | |\n");
     text.push_str("| --- | ---: | ---: | ---: | ---: | ---: | --- |\n");
@@ -26,15 +27,9 @@ pub(super) fn page(report: &Report, config: &Config, environment: &Environment, 
     for (question, ours, theirs) in QUESTIONS {
         text.push_str(&answer(report, question, ours, theirs));
     }
-    let _ = write!(
-        text,
-        "\nWritten by `just {}` at commit {}{}, on {} with {}.\n",
-        environment.command,
-        environment.commit,
-        if environment.dirty { " (changed)" } else { "" },
-        environment.cpu,
-        counted(environment.threads, "thread")
-    );
+    // The runs may be older than the program that writes the page.
+    let environments: Vec<Environment> = report.runs.iter().filter_map(|run| run.environment.clone()).collect();
+    let _ = write!(text, "\nWritten by `just {command}`. Its runs: {}\n", origin(&environments));
     text
 }
 
@@ -262,9 +257,9 @@ mod tests {
         for run in config.runs() {
             let of_row = accuracies.iter().find(|(row, _)| *row == run.row.folder());
             let accuracy = of_row.map_or(50.0, |(_, accuracy)| *accuracy);
+            let environment = Environment { commit: "of-the-runs".to_owned(), ..Environment::default() };
             let opened =
-                RunFolder::open(root, &run.name(), &run.to_table(), &DataSet::default(), &Environment::default(), true)
-                    .unwrap();
+                RunFolder::open(root, &run.name(), &run.to_table(), &DataSet::default(), &environment).unwrap();
             let Opened::ToDo(folder) = opened else { panic!("done before") };
             if accuracy < 0.0 {
                 folder.diverged(3).unwrap();
@@ -324,7 +319,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let config = config(Experiment::Demo, 10);
         let report = report(root.path(), &[("lookahead-adamw-keep", 44.0), ("lookahead-adamw-zeroed-high-keep", -1.0)]);
-        let page = page(&report, &config, &Environment::default(), "f.svg");
+        let page = page(&report, &config, "puzzle --page f.md", "f.svg");
         assert!(
             page.contains("| Lookahead/AdamW (keep) | 44.03 \u{b1} 0.12 % | 1.000 \u{b1} 0.000 | 3 | \u{2212}6.00 |"),
             "{page}"
@@ -337,7 +332,9 @@ mod tests {
         );
         assert!(page.contains("(all training images, all for validation), 10 epochs, batch 64, weight decay 0.01, beta2 0.999, sync period 5"));
         assert!(page.contains("after the epochs 6, 8"), "{page}");
-        assert!(page.contains("![Validation accuracy by epoch](f.svg)") && page.contains("Written by `just "));
+        assert!(page.contains("![Validation accuracy by epoch](f.svg)"));
+        let end = "\nWritten by `just puzzle --page f.md`. Its runs: Commit of-the-runs; machine unknown.\n";
+        assert!(page.ends_with(end), "{page}");
         assert!(figure(&report).contains("</svg>"));
     }
 }

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lookahead_runs::{Look, RunSummary, has_ended, look, look_except};
+use lookahead_runs::{Look, RunSummary, has_ended, is_in_use, look, look_except};
 use rayon::prelude::*;
 
-use crate::config::RunConfig;
-use crate::error::Result;
+use crate::config::{Config, DataConfig, RunConfig};
+use crate::error::{Error, Result};
 
 /// The file in a cell's folder with the reason why it failed, until it is retried.
 const FAILED: &str = "failed.txt";
@@ -31,6 +31,24 @@ pub(in crate::program) enum State {
     Diverged,
     /// It failed since the command was last started.
     Failed,
+}
+
+/// The data that finished cells were trained on.
+#[derive(Debug, Clone)]
+pub(in crate::program) struct Trained {
+    /// Which data they are, by their configuration: [`DataConfig::source`].
+    source: DataConfig,
+    /// SHA-256 of the data.
+    pub(in crate::program) sha256: String,
+    /// The folder of one of the cells.
+    pub(in crate::program) folder: PathBuf,
+}
+
+impl Trained {
+    /// Whether `config` is one of the same data, which should have the same digest.
+    pub(in crate::program) fn is_of(&self, config: &Config) -> bool {
+        self.source == config.data.source()
+    }
 }
 
 impl Cells {
@@ -102,9 +120,50 @@ impl Cells {
         path.join(FAILED).exists()
     }
 
-    /// Removes the records of failures, so that these cells are retried.
+    /// The data of the finished cells, each once.
+    pub(in crate::program) fn trained(&self) -> Vec<Trained> {
+        let of = |cell: usize| {
+            let sha256 = self.summary(cell)?.details?.data_sha256;
+            Some(Trained { source: self.runs[cell].config.data.source(), sha256, folder: self.path(cell) })
+        };
+        let all: Vec<Trained> = (0..self.runs.len()).into_par_iter().filter_map(of).collect();
+        let mut different: Vec<Trained> = Vec::new();
+        for one in all {
+            if !different.iter().any(|other| other.sha256 == one.sha256 && other.source == one.source) {
+                different.push(one);
+            }
+        }
+        different
+    }
+
+    /// Checks that the finished cells of one configuration of the data were trained on the same data.
+    ///
+    /// # Errors
+    /// [`Error::DifferentData`].
+    pub(in crate::program) fn check_data(&self) -> Result<()> {
+        let trained = self.trained();
+        for (at, other) in trained.iter().enumerate() {
+            if let Some(first) = trained[..at].iter().find(|first| first.source == other.source) {
+                return Err(Error::DifferentData {
+                    first: first.folder.clone(),
+                    first_sha256: first.sha256.clone(),
+                    other: other.folder.clone(),
+                    other_sha256: other.sha256.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the records of failures, so that these cells are retried; not while a process trains a cell: it would
+    /// retry what has failed each time that another process is started.
     pub(in crate::program) fn forgive(&self) {
-        (0..self.names.len()).into_par_iter().for_each(|cell| self.succeeded(cell));
+        let paths = || (0..self.names.len()).into_par_iter().map(|cell| self.path(cell));
+        // To look for a lock is to take it for a moment, so look only if there is something to forgive.
+        let is_any = paths().any(|path| Self::has_failed(&path));
+        if is_any && !paths().any(|path| !has_ended(&path) && is_in_use(&path)) {
+            (0..self.names.len()).into_par_iter().for_each(|cell| self.succeeded(cell));
+        }
     }
 
     /// Records why a cell failed. If that fails too, the reason is only in this process's output.

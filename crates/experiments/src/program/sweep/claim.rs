@@ -1,15 +1,15 @@
 //! The final runs of a study: trains the best setting of each row with new seeds, tests once, and writes the page.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use lookahead_report::{FinalFigures, FinalRun, StudyReport, StudyRow, Trial, counted, study_markdown, study_page};
-use lookahead_runs::{Run, RunSummary, atomic};
+use lookahead_runs::{Environment, Run, RunSummary, atomic};
 
 use super::cells::{Cells, State};
 use super::ranking::{Tried, best, tried};
 use crate::config::{Around, RunConfig};
 use crate::error::{Error, Result};
+use crate::program::origin::origin;
 use crate::study::{Setting, Study, StudyError};
 
 /// The folder of the final runs, below the sweep's.
@@ -27,22 +27,23 @@ pub(super) struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
-    /// Chooses the settings.
+    /// Chooses the settings. `any_device`: nothing is trained here, so cells may be on devices that this machine lacks.
     ///
     /// # Errors
-    /// [`Error::SweepFirst`] if cells are unfinished, [`Error::AllDiverged`] if every trial of a row diverged; a summary
-    /// that cannot be read; a study without final seeds.
-    pub(super) fn new(study: &'a Study, sweep: &'a Cells) -> Result<Self> {
+    /// [`Error::SweepFirst`] if cells are unfinished, [`Error::AllDiverged`] if every trial of a row diverged,
+    /// [`Error::DifferentData`] if cells were trained on different data; a summary that cannot be read; a study without
+    /// final seeds.
+    pub(super) fn new(study: &'a Study, sweep: &'a Cells, any_device: bool) -> Result<Self> {
         if study.file.final_seeds.is_empty() {
             let reason = "the list is empty; final runs need seeds that tuning has not used".to_owned();
             return Err(StudyError::Key { key: "final_seeds".to_owned(), reason }.into());
         }
-        let states = sweep.states()?;
+        let states = if any_device { sweep.listed()? } else { sweep.states()? };
         let left = states.iter().filter(|state| !matches!(state, State::Done | State::Diverged)).count();
         if left > 0 {
             return Err(Error::SweepFirst { left, cells: states.len() });
         }
-        let tried = tried(study, sweep, &states);
+        let tried = tried(study, sweep, &states)?;
         if tried.iter().any(|tried| tried.score.is_none()) {
             // All cells have ended, so a summary cannot be read: the choice would be between the others alone.
             (0..states.len()).try_for_each(|cell| RunSummary::read(&sweep.path(cell)).map(drop))?;
@@ -72,8 +73,9 @@ impl<'a> Claim<'a> {
     /// Writes the page and the Markdown into the sweep's folder, and the Markdown to `markdown` too; returns it.
     ///
     /// # Errors
-    /// Write errors.
+    /// [`Error::DifferentData`] if the final runs were trained on different data; write errors.
     pub(super) fn write(&self, markdown: Option<&Path>) -> Result<String> {
+        self.cells.check_data()?;
         let report = self.report();
         let text = study_markdown(&report);
         atomic::write(&self.sweep.folder.join("study.html"), study_page(&report).as_bytes())?;
@@ -166,46 +168,25 @@ impl<'a> Claim<'a> {
             facts.push(format!("Tried for {}: {}.", of_row.name(), axes.join("; ")));
         }
         facts.extend(self.identity());
-        let of = |key: fn(&lookahead_runs::Environment) -> String| {
-            let values: BTreeSet<String> = finals
-                .iter()
-                .filter_map(|run| run.environment.as_ref())
-                .map(key)
-                .filter(|text| !text.is_empty())
-                .collect();
-            values.into_iter().collect::<Vec<_>>().join(", ")
-        };
-        let commit = of(|env| format!("{}{}", env.commit, if env.dirty { " with uncommitted changes" } else { "" }));
-        let word = if commit.contains(", ") { "Commits (not all runs used the same code):" } else { "Commit" };
-        let machine = of(|env| format!("{}, {}", env.cpu, counted(env.threads, "thread")));
-        facts.push(format!("{word} {commit}; {machine}."));
+        let of_cells = (0..self.sweep.runs.len()).filter_map(|cell| Environment::read(&self.sweep.path(cell)).ok()?);
+        let environments: Vec<Environment> =
+            of_cells.chain(finals.iter().filter_map(|run| run.environment.clone())).collect();
+        facts.push(origin(&environments));
         facts
     }
 
-    /// Whether Lookahead at step size 1 and period 1 has the weights of its inner optimizer, if the sweep has both.
+    /// Whether the identity (a Lookahead that is its inner optimizer) has the weights of its inner optimizer's trial, if
+    /// the sweep has both.
     fn identity(&self) -> Option<String> {
-        let weights = |setting: &Setting, seed: u64| {
-            let path = self.sweep.folder.join(setting.run(seed).name());
-            Some(Run::read(&path).summary?.weights_sha256)
-        };
-        let is_identity = |run: &RunConfig| {
-            run.row.around.lookahead().is_some_and(|of| of.slow_step_size == 1.0.into() && of.sync_period == 1.into())
+        let weights = |run: &RunConfig| {
+            let path = self.sweep.folder.join(run.name());
+            Some(RunSummary::read(&path).ok()??.weights_sha256)
         };
         let (mut pairs, mut same) = (0, 0);
         for seed in &self.study.file.seeds {
-            for one in self.study.settings.iter().filter(|setting| is_identity(&setting.run(*seed))) {
-                let run = one.run(*seed);
-                let is_inside = |other: &&Setting| {
-                    let other = other.run(*seed);
-                    let rest =
-                        |run: &RunConfig| (run.config.train.clone(), run.config.data.clone(), run.config.model.clone());
-                    other.row.around == Around::Nothing
-                        && other.row.inner == run.row.inner
-                        && rest(&other) == rest(&run)
-                };
-                if let Some(inside) = self.study.settings.iter().find(is_inside)
-                    && let (Some(ours), Some(theirs)) = (weights(one, *seed), weights(inside, *seed))
-                {
+            let runs: Vec<RunConfig> = self.study.settings.iter().map(|setting| setting.run(*seed)).collect();
+            for (one, inside) in identities(&runs) {
+                if let (Some(ours), Some(theirs)) = (weights(one), weights(inside)) {
                     pairs += 1;
                     same += usize::from(ours == theirs);
                 }
@@ -220,6 +201,22 @@ impl<'a> Claim<'a> {
     }
 }
 
+/// The runs whose Lookahead is the identity, each with the run of its inner optimizer alone.
+fn identities(runs: &[RunConfig]) -> Vec<(&RunConfig, &RunConfig)> {
+    let inside = |one: &RunConfig| {
+        runs.iter().find(|other| {
+            let (ours, theirs) = (&one.config, &other.config);
+            other.row.around == Around::Nothing
+                && other.row.inner == one.row.inner
+                && theirs.train == ours.train
+                && theirs.schedule == ours.schedule
+                && theirs.data == ours.data
+                && theirs.model == ours.model
+        })
+    };
+    runs.iter().filter(|run| run.row.is_identity()).filter_map(|run| Some((run, inside(run)?))).collect()
+}
+
 /// The best setting of a row. One that diverged with all of its seeds is no choice.
 fn chosen<'a>(study: &Study, tried: &[Tried<'a>], row: usize) -> Result<&'a Setting> {
     let seeds = study.file.seeds.len();
@@ -229,16 +226,64 @@ fn chosen<'a>(study: &Study, tried: &[Tried<'a>], row: usize) -> Result<&'a Sett
 }
 
 fn trial(tried: &Tried<'_>) -> Trial {
-    Trial { values: tried.setting.spelt(), scores: tried.by_seed.clone(), loss: tried.loss, diverged: tried.diverged }
+    Trial {
+        values: tried.setting.spelt(),
+        scores: tried.by_seed.clone(),
+        loss: tried.loss,
+        diverged: tried.diverged,
+        is_identity: tried.setting.run(0).row.keeps_inner_path(),
+    }
 }
 
 fn final_figures(run: &Run) -> Option<FinalFigures> {
     let summary = run.summary.as_ref()?;
-    let alone = run.environment.as_ref().is_some_and(lookahead_runs::Environment::was_alone);
+    let alone = run.environment.as_ref().is_some_and(Environment::was_alone);
     Some(FinalFigures {
         score: summary.figures.scores.get(run.task().score()),
         loss: summary.figures.valid_loss,
         seconds: alone.then_some(summary.figures.seconds),
         peak_rss_mb: summary.peak_rss_mb,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use lookahead_optim::{LookaheadConfig, Momentum, SgdConfig, StatePolicy};
+
+    use super::*;
+    use crate::config::{Config, Experiment, Inner, Protocol, Row, ScheduleConfig};
+
+    fn run(row: Row) -> RunConfig {
+        RunConfig { config: Config::for_protocol(Experiment::Demo, Protocol::Quick), row, seed: 1 }
+    }
+
+    #[test]
+    fn only_what_must_be_the_inner_optimizer_is_compared_with_it() {
+        let sgd = |momentum| Inner::Sgd(SgdConfig { momentum, ..SgdConfig::default() });
+        let (heavy, light) = (sgd(Momentum::nesterov(0.9)), sgd(Momentum::None));
+        let identity =
+            LookaheadConfig { sync_period: 1.into(), slow_step_size: 1.0.into(), ..LookaheadConfig::default() };
+        let reset = LookaheadConfig { state_policy: StatePolicy::Reset, ..identity.clone() };
+        let plain = [&heavy, &light].map(|inner| run(Row::plain(inner.clone())));
+        let count = |one: RunConfig| identities(&[&plain[..], &[one]].concat()).len();
+        let around = |inner: &Inner, config: &LookaheadConfig| run(Row::lookahead(inner.clone(), config.clone()));
+        assert_eq!(count(around(&heavy, &identity)), 1);
+        assert_eq!(count(around(&light, &reset)), 1, "there is no state to reset");
+        for config in [
+            reset,
+            LookaheadConfig { sync_period: 5.into(), ..identity.clone() },
+            LookaheadConfig { slow_step_size: 0.5.into(), ..identity.clone() },
+            LookaheadConfig { pulls_back: false, ..identity.clone() },
+        ] {
+            assert_eq!(count(around(&heavy, &config)), 0, "{config:?}");
+        }
+        let slower = LookaheadConfig { sync_period: 5.into(), ..identity.clone() };
+        assert!(around(&heavy, &slower).row.keeps_inner_path(), "only its evaluation lags behind");
+        let falling = Row { around: Around::LookaheadFalling(identity.clone()), ..Row::plain(heavy.clone()) };
+        assert!(!falling.keeps_inner_path());
+        assert_eq!(count(run(falling)), 0, "its step size is 1 at the start only");
+        let mut constant = around(&heavy, &identity);
+        constant.config.schedule = ScheduleConfig::Constant;
+        assert_eq!(count(constant), 0, "the schedule differs");
+    }
 }

@@ -14,6 +14,7 @@ use candle_core::Device;
 use clap::Parser;
 use lookahead_report::console::{note, print};
 use lookahead_report::{clock, counted};
+use lookahead_runs::Environment;
 
 pub use shard::Shard;
 
@@ -67,6 +68,9 @@ pub struct SweepFlags {
     /// Exit when other processes hold all remaining cells, instead of waiting
     #[arg(long)]
     pub no_wait: bool,
+    /// Do not retry cells that failed before
+    #[arg(long)]
+    pub no_retry: bool,
     /// Write a SLURM script, submit it, and exit
     #[arg(long, conflicts_with_all = ["jobs", "shard"])]
     pub submit: bool,
@@ -118,50 +122,57 @@ fn run(flags: &SweepFlags) -> Result<()> {
     };
     at_least_one("--jobs", Some(flags.jobs))?;
     at_least_one("--threads", flags.threads)?;
-    // To list the cells takes no device: a cluster's front machine may have none.
-    let (device, name) = if flags.list { (Device::Cpu, flags.device.clone()) } else { open_device(&flags.device)? };
+    // To list or submit cells takes neither device nor data: a cluster's front machine may have none.
+    let trains = !flags.list && !flags.submit;
+    let (device, name) = if trains { open_device(&flags.device)? } else { (Device::Cpu, flags.device.clone()) };
     set_threads(flags.threads);
     let study = Study::read(&flags.study, &name)?;
     let folder = flags.out.join(&study.name);
     let tuning = Cells::new(folder, study.cells().map(|(setting, seed)| setting.run(seed)).collect());
-    let claim = if flags.last { Some(Claim::new(&study, &tuning)?) } else { None };
+    let claim = if flags.last { Some(Claim::new(&study, &tuning, !trains)?) } else { None };
     let cells = claim.as_ref().map_or(&tuning, |claim| &claim.cells);
     // Processes of --jobs do not retry cells that failed in another process.
-    if !flags.part && !flags.list {
+    if !flags.part && !flags.list && !flags.no_retry {
         cells.forgive();
     }
+    // A cell of another configuration ends the sweep here, before anything is trained.
+    let states = if trains { cells.states()? } else { cells.listed()? };
     if flags.list {
-        let states = cells.listed()?;
         let word = |state: State| format!("{state:?}").to_lowercase();
         let lines =
             states.iter().enumerate().map(|(cell, state)| format!("{:<8} {}\n", word(*state), cells.name(cell)));
         return Ok(print(&lines.collect::<String>())?);
     }
-    // A cell of another configuration ends the sweep here, before anything is trained.
-    let states = cells.states()?;
     let to_do: Vec<usize> = (0..states.len()).filter(|&cell| states[cell] == State::ToDo).collect();
-    let environment = environment(&name, rayon::current_num_threads())?;
-    let store = Store::new(data_root(flags.data.as_deref()), flags.dataset_dir.clone(), flags.cache.clone());
-    let interrupt = Interrupt::listen();
-    if flags.part {
-        jobs::stop_with_parent(&interrupt);
-    }
-    let mut worker = Worker {
-        device: &device,
-        environment: &environment,
-        interrupt: &interrupt,
-        store,
-        quiet: flags.quiet,
-        no_wait: flags.no_wait,
-        is_without_locks: false,
+    let say_plan = |seconds: Option<f64>| {
+        note(&plan(&study, cells, to_do.len(), flags, seconds));
+        claim.iter().for_each(|claim| note(&claim.words()));
     };
-    if !to_do.is_empty() {
-        if !flags.part && !flags.quiet {
-            note(&plan(&study, cells, &states, &to_do, flags, &mut worker)?);
-            claim.iter().for_each(|claim| note(&claim.words()));
+    if flags.submit && !to_do.is_empty() {
+        if !flags.quiet {
+            say_plan(None);
         }
-        if flags.submit {
-            return slurm::submit(&study, &cells.folder, to_do.len(), flags);
+        return slurm::submit(&study, &cells.folder, to_do.len(), flags);
+    }
+    if !to_do.is_empty() {
+        let environment = environment(&name, rayon::current_num_threads())?;
+        let environment = Environment { shares_machine: flags.part, ..environment };
+        let interrupt = Interrupt::listen();
+        if flags.part {
+            jobs::stop_with_parent(&interrupt);
+        }
+        let (root, folder, cache) = (data_root(flags.data.as_deref()), flags.dataset_dir.clone(), flags.cache.clone());
+        let mut worker = Worker {
+            device: &device,
+            environment: &environment,
+            interrupt: &interrupt,
+            store: Store::new(root, folder, cache, interrupt.clone()),
+            quiet: flags.quiet,
+            no_wait: flags.no_wait,
+            is_without_locks: false,
+        };
+        if !flags.part && !flags.quiet {
+            say_plan(seconds(cells, &states, &to_do, flags, &mut worker)?);
         }
         if flags.jobs > 1 {
             jobs::run(cells, flags, &interrupt)?;
@@ -175,7 +186,7 @@ fn run(flags: &SweepFlags) -> Result<()> {
     let states = if to_do.is_empty() { states } else { cells.states()? };
     let left = states.iter().filter(|state| **state == State::ToDo).count();
     match &claim {
-        None => print(&ranking::ranking(&study, cells, &states))?,
+        None => print(&ranking::ranking(&study, cells, &states)?)?,
         Some(claim) if states.iter().all(|state| matches!(state, State::Done | State::Diverged)) => {
             let text = claim.write(flags.markdown.as_deref())?;
             print(text.split("## Trials").next().unwrap_or_default())?;
@@ -200,15 +211,15 @@ fn run(flags: &SweepFlags) -> Result<()> {
     Ok(())
 }
 
-/// A summary of the sweep with an estimate of its time, from finished cells or else from a few steps of the first cell.
-fn plan(
-    study: &Study,
+/// An estimate of the seconds that the cells `to_do` take here, from finished cells or else from a few steps of the
+/// first one; `None` if that one cannot be set up.
+fn seconds(
     cells: &Cells,
     states: &[State],
     to_do: &[usize],
     flags: &SweepFlags,
     worker: &mut Worker<'_>,
-) -> Result<String> {
+) -> Result<Option<f64>> {
     const SAMPLE: usize = 20;
     let done: Vec<f64> = (0..states.len())
         .filter(|&cell| states[cell] == State::Done)
@@ -216,19 +227,22 @@ fn plan(
         .filter_map(|cell| Some(cells.summary(cell)?.figures.seconds))
         .collect();
     let share = to_do.len() as f64 / flags.shard.map_or(1, |shard| shard.of) as f64;
-    let time = if done.is_empty() {
+    if done.is_empty() {
         // Timed on all cores: jobs that share them each take longer, but together take as long.
         let run = &cells.runs[to_do[0]];
-        estimate(run, worker.store.of(&run.config)?, worker.device).map(|seconds| share * seconds)
-    } else {
-        Some(share * done.iter().sum::<f64>() / done.len() as f64 / flags.jobs as f64)
-    };
-    let about = time.map_or_else(String::new, |time| format!(", about {} here", clock(time)));
-    let before = states.len() - to_do.len();
+        return Ok(estimate(run, worker.store.of(&run.config)?, worker.device).map(|seconds| share * seconds));
+    }
+    Ok(Some(share * done.iter().sum::<f64>() / done.len() as f64 / flags.jobs as f64))
+}
+
+/// A summary of the sweep with `left` cells to do in about `seconds`.
+fn plan(study: &Study, cells: &Cells, left: usize, flags: &SweepFlags, seconds: Option<f64>) -> String {
+    let about = seconds.map_or_else(String::new, |seconds| format!(", about {} here", clock(seconds)));
+    let before = cells.runs.len() - left;
     let before = if before > 0 { format!(", {before} of them already finished") } else { String::new() };
     let (settings, seeds) =
         if flags.last { (1, study.file.final_seeds.len()) } else { (study.trials, study.file.seeds.len()) };
-    Ok(format!(
+    format!(
         "{}: {} of {}, {}: {}{before}{about}; {}",
         study.name,
         counted(study.file.rows.len(), "row"),
@@ -236,5 +250,5 @@ fn plan(
         counted(seeds, "seed"),
         counted(cells.runs.len(), "cell"),
         cells.folder.display()
-    ))
+    )
 }

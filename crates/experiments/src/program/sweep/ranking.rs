@@ -6,6 +6,7 @@ use lookahead_report::counted;
 use rayon::prelude::*;
 
 use super::cells::{Cells, State};
+use crate::error::Result;
 use crate::study::{Setting, Study};
 
 /// The number of settings printed per row.
@@ -26,7 +27,11 @@ pub(in crate::program) struct Tried<'a> {
 }
 
 /// Every setting with its result, in the order of the study.
-pub(in crate::program) fn tried<'a>(study: &'a Study, cells: &Cells, states: &[State]) -> Vec<Tried<'a>> {
+///
+/// # Errors
+/// [`Error::DifferentData`](crate::Error::DifferentData).
+pub(in crate::program) fn tried<'a>(study: &'a Study, cells: &Cells, states: &[State]) -> Result<Vec<Tried<'a>>> {
+    cells.check_data()?;
     let measure = study.file.experiment.task().score();
     let (settings, seeds) = (study.settings.len(), study.file.seeds.len());
     let of = |(position, setting): (usize, &'a Setting)| {
@@ -48,7 +53,7 @@ pub(in crate::program) fn tried<'a>(study: &'a Study, cells: &Cells, states: &[S
         let score = (by_seed.len() == seeds).then(|| mean(by_seed.iter().map(|(_, score)| score).sum()));
         Tried { setting, score, by_seed, loss: mean(loss), diverged }
     };
-    study.settings.par_iter().enumerate().map(of).collect()
+    Ok(study.settings.par_iter().enumerate().map(of).collect())
 }
 
 /// The tried settings of a row, best first: by score, then by loss.
@@ -61,8 +66,11 @@ pub(in crate::program) fn best<'a, 'b>(study: &Study, tried: &'b [Tried<'a>], ro
 }
 
 /// The best settings of each row, in words.
-pub(super) fn ranking(study: &Study, cells: &Cells, states: &[State]) -> String {
-    let tried = tried(study, cells, states);
+///
+/// # Errors
+/// As [`tried`].
+pub(super) fn ranking(study: &Study, cells: &Cells, states: &[State]) -> Result<String> {
+    let tried = tried(study, cells, states)?;
     let mut text = format!("{}: the best settings by the held-out part (the test part was not read)\n", study.name);
     let measure = study.file.experiment.task().score();
     for (row, file) in study.file.rows.iter().enumerate() {
@@ -79,5 +87,5 @@ pub(super) fn ranking(study: &Study, cells: &Cells, states: &[State]) -> String 
                 writeln!(text, "  {name} {score:6.2}{unit}  loss {:.4}  {}{flag}", found.loss, found.setting.words());
         }
     }
-    text
+    Ok(text)
 }

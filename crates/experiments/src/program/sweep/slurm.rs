@@ -122,8 +122,8 @@ fn report_script(study: &Study, folder: &Path, here: &Path, command: &str) -> St
     let setup: String = study.file.slurm.setup.iter().map(|line| format!("{line}\n")).collect();
     format!(
         "#!/usr/bin/env bash\n\
-         # After the array: trains the cells that are left, if any, and prints the ranking.\n\
-         {}{setup}cd {} || exit\n{command} --threads \"$SLURM_CPUS_PER_TASK\" > {}\n",
+         # After the array: trains the cells that are left, if any, and prints the ranking. What failed is not retried here.\n\
+         {}{setup}cd {} || exit\n{command} --no-retry --threads \"$SLURM_CPUS_PER_TASK\" > {}\n",
         head(&study.file.slurm, &format!("{}-ranking", study.name), &folder.join("slurm-ranking.log")),
         quoted(&here.display().to_string()),
         quoted(&folder.join("ranking.txt").display().to_string()),

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use candle_core::Device;
 use lookahead_report::clock;
 use lookahead_report::console::note;
-use lookahead_runs::{DataSet, Environment, Error as RunsError, Opened, RunFolder, RunSummary};
+use lookahead_runs::{DataSet, Environment, Error as RunsError, Opened, RunFolder, RunSummary, without_locks};
 
-use super::cells::{Cells, State};
+use super::cells::{Cells, State, Trained};
 use super::shard::Shard;
 use crate::config::{Config, DataConfig, RunConfig};
 use crate::error::{Error, Result};
@@ -53,21 +53,21 @@ impl Worker<'_> {
     /// locks, works until those of its own share are.
     ///
     /// # Errors
-    /// [`Error::Stopped`], [`Error::Interrupted`], a full disk, data that cannot be opened. A failed cell is not an error; its folder holds
-    /// the reason.
+    /// [`Error::Stopped`], [`Error::Interrupted`], a full disk, data that cannot be opened or are not those of the
+    /// finished cells. A failed cell is not an error; its folder holds the reason.
     pub(in crate::program) fn work(&mut self, cells: &Cells, shard: Shard) -> Result<()> {
         let mut left = shard.order(cells.runs.len());
-        let (begun, before) = (Instant::now(), cells.ended());
+        let (begun, before, trained) = (Instant::now(), cells.ended(), cells.trained());
         loop {
             let mut held = Vec::new();
             for cell in left {
                 if self.interrupt.is_asked() {
-                    return Err(Error::Stopped { what: "sweep".to_owned(), remedy: "run the same command to resume" });
+                    return Err(stopped());
                 }
                 if self.is_without_locks && !shard.owns(cell) {
                     continue;
                 }
-                let words = match self.cell(cells, cell, shard)? {
+                let words = match self.cell(cells, cell, shard, &trained)? {
                     Outcome::Before | Outcome::OfOthers => continue,
                     Outcome::Held => {
                         held.push(cell);
@@ -110,27 +110,39 @@ impl Worker<'_> {
         }
     }
 
-    fn cell(&mut self, cells: &Cells, cell: usize, shard: Shard) -> Result<Outcome> {
+    fn cell(&mut self, cells: &Cells, cell: usize, shard: Shard, trained: &[Trained]) -> Result<Outcome> {
         if cells.state(cell)? != State::ToDo {
             return Ok(Outcome::Before);
         }
+        // Without locks, to open the cell would be to overwrite the files of the process that may train it.
+        if !shard.owns(cell)
+            && let Ok(Some(notice)) = without_locks(&cells.path(cell))
+        {
+            train_alone(&notice, shard);
+            self.is_without_locks = true;
+            return Ok(Outcome::OfOthers);
+        }
         let run = &cells.runs[cell];
         let data = self.store.of(&run.config)?;
+        let now = &data.about().sha256;
+        if let Some(other) = trained.iter().find(|other| other.is_of(&run.config) && other.sha256 != *now) {
+            // A sweep on two data sets cannot be ranked: stop before it becomes one.
+            let (path, was, now) = (other.folder.clone(), other.sha256.clone(), now.clone());
+            return Err(RunsError::DataChanged { path, was, now }.into());
+        }
         let environment = self.environment.now();
-        let opened =
-            RunFolder::open(&cells.folder, cells.name(cell), &run.to_table(), data.about(), &environment, false);
+        let opened = RunFolder::open(&cells.folder, cells.name(cell), &run.to_table(), data.about(), &environment);
         let ended = match opened {
             Err(RunsError::Locked { .. }) => return Ok(Outcome::Held),
             Err(error) => Err(error.into()),
             Ok(Opened::Done(_)) => return Ok(Outcome::Before),
             Ok(Opened::ToDo(folder)) => {
                 if let Some(notice) = folder.notice().filter(|_| !self.is_without_locks) {
-                    let own = if shard.of > 1 { "; this process trains only its own share" } else { "" };
-                    note(&format!("note: {notice}{own}"));
+                    train_alone(&notice, shard);
                     self.is_without_locks = true;
-                    if !shard.owns(cell) {
-                        return Ok(Outcome::OfOthers);
-                    }
+                }
+                if let Some(change) = folder.change().filter(|_| !self.quiet) {
+                    note(&format!("note: {change}"));
                 }
                 let options = LoopOptions { log_every: 10, checkpoint_every: None, interrupt: self.interrupt.clone() };
                 train(run, data, self.device, &folder, &options, &mut Unwatched)
@@ -157,25 +169,41 @@ impl Worker<'_> {
     }
 }
 
+/// Says that the file system has no locks, and what this process does about it.
+fn train_alone(notice: &str, shard: Shard) {
+    let own = if shard.of > 1 { "; this process trains only its own share" } else { "" };
+    note(&format!("note: {notice}{own}"));
+}
+
+fn stopped() -> Error {
+    Error::Stopped { what: "sweep".to_owned(), remedy: "run the same command to resume" }
+}
+
 /// The data sets that cells need, each opened once.
 #[derive(Debug)]
 pub(in crate::program) struct Store {
     root: PathBuf,
     dataset_dir: Option<PathBuf>,
     cache: Option<PathBuf>,
+    interrupt: Interrupt,
     /// By [`DataConfig::source`].
     made: Vec<(DataConfig, Data)>,
 }
 
 impl Store {
-    pub(in crate::program) fn new(root: PathBuf, dataset_dir: Option<PathBuf>, cache: Option<PathBuf>) -> Self {
-        Self { root, dataset_dir, cache, made: Vec::new() }
+    pub(in crate::program) fn new(
+        root: PathBuf,
+        dataset_dir: Option<PathBuf>,
+        cache: Option<PathBuf>,
+        interrupt: Interrupt,
+    ) -> Self {
+        Self { root, dataset_dir, cache, interrupt, made: Vec::new() }
     }
 
-    /// The data of `config`.
+    /// The data of `config`. While they are downloaded, read or decoded, a request to stop ends the program at once.
     ///
     /// # Errors
-    /// Errors of finding and reading the data.
+    /// Errors of finding and reading the data; [`Error::Stopped`].
     pub(in crate::program) fn of(&mut self, config: &Config) -> Result<&Data> {
         let wanted = config.data.source();
         let position = match self.made.iter().position(|(made, _)| *made == wanted) {
@@ -183,7 +211,7 @@ impl Store {
             None => {
                 let place =
                     Place { root: &self.root, dataset_dir: self.dataset_dir.as_deref(), cache: self.cache.as_deref() };
-                let data = open(config, place, &Progress::quiet())?;
+                let data = self.interrupt.at_once(|| open(config, place, &Progress::quiet())).ok_or_else(stopped)??;
                 self.made.push((wanted, data));
                 self.made.len() - 1
             }

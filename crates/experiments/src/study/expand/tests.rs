@@ -95,7 +95,7 @@ fn what_is_wrong_is_said() {
 }
 
 #[test]
-fn edges_are_found_and_the_identity_is_none() {
+fn edges_are_found_and_the_largest_step_size_is_none() {
     let study = study(&format!(
         "{HEAD}[[rows]]\nrow = \"lookahead-sgd\"\naxes.slow_step_size = [0.2, 0.5, 1.0]\naxes.sync_period = [2, 5, 10]\n"
     ))

@@ -65,7 +65,7 @@ fn images(data: &Data) -> &ImageData {
 }
 
 fn open(root: &Path, run: &RunConfig, data: &Data) -> RunFolder {
-    match RunFolder::open(root, &run.name(), &run.to_table(), data.about(), &Environment::default(), false).unwrap() {
+    match RunFolder::open(root, &run.name(), &run.to_table(), data.about(), &Environment::default()).unwrap() {
         Opened::ToDo(folder) => folder,
         Opened::Done(_) => panic!("done before"),
     }

@@ -59,6 +59,25 @@ fn stopped_while_it_validates() {
     assert_eq!(trained(root.path(), &run, data, &[]), trained(straight.path(), &run, data, &[]));
 }
 
+/// Killed between its last checkpoint and its summary, a run validates again; its seconds count that once.
+#[test]
+fn a_repeated_validation_takes_no_time() {
+    let run = run(row("sgd"), |_| ());
+    let data = data(&run, shapes(16, 64));
+    let root = tempfile::tempdir().unwrap();
+    let folder = open(root.path(), &run, &data);
+    // In place of the summary, a folder keeps it from being written.
+    let summary = folder.path().join("summary.json");
+    std::fs::create_dir(&summary).unwrap();
+    train(&run, &data, &CPU, &folder, &options(), &mut Unwatched).unwrap_err();
+    std::fs::remove_dir(&summary).unwrap();
+    let ended = train(&run, &data, &CPU, &folder, &options(), &mut Unwatched).unwrap();
+    let log = lookahead_runs::Log::read(&folder.path().join("metrics.jsonl")).unwrap();
+    assert_eq!(log.epochs.len(), 1);
+    let (seconds, before) = (ended.figures.seconds, log.epochs[0].seconds);
+    assert!((seconds - before).abs() < 1e-6, "{seconds} is not {before}");
+}
+
 #[test]
 fn with_mixup() {
     let run = run(row("lookahead-adamw"), |config| {
