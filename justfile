@@ -77,7 +77,7 @@ preview *args:
 test *args:
     cargo test --release --workspace "$@"
 
-# the data crate's tests with downloads from the hub; builds some 160 crates more
+# the data crate's tests with downloads from the hub; builds some 180 crates more
 test-hub *args:
     cargo test --release --package lookahead-data --features hub "$@"
 
@@ -159,7 +159,7 @@ publish-check:
 public-api *args:
     @.ci/public-api {{args}}
 
-# what CI runs
+# what must pass before a change: lint, docs and test; CI runs more
 ready: lint docs test
 
 # what each kernel of a training step reaches of the machine's peak, per instruction set
