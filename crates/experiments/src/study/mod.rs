@@ -4,6 +4,7 @@
 //! folder named after its coordinates.
 
 mod axis;
+mod balance;
 mod draws;
 mod error;
 mod expand;
