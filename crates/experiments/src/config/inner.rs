@@ -3,9 +3,9 @@
 use candle_core::Var;
 use lookahead_optim::rule::Rule;
 use lookahead_optim::{
-    Adadelta, AdadeltaConfig, Adagrad, AdagradConfig, AdamW, AdamWConfig, Adamax, AdamaxConfig, Lion, LionConfig, Muon,
-    MuonConfig, NAdam, NAdamConfig, Optimizer, RAdam, RAdamConfig, Result, RmsProp, RmsPropConfig, ScheduleFreeAdamW,
-    ScheduleFreeAdamWConfig, ScheduleFreeSgd, ScheduleFreeSgdConfig, Sgd, SgdConfig,
+    Adadelta, AdadeltaConfig, Adagrad, AdagradConfig, AdamW, AdamWConfig, Adamax, AdamaxConfig, Lion, LionConfig,
+    Momentum, Muon, MuonConfig, NAdam, NAdamConfig, Optimizer, RAdam, RAdamConfig, Result, RmsProp, RmsPropConfig,
+    ScheduleFreeAdamW, ScheduleFreeAdamWConfig, ScheduleFreeSgd, ScheduleFreeSgdConfig, Sgd, SgdConfig,
 };
 use serde::{Deserialize, Serialize};
 
@@ -86,4 +86,11 @@ inner_optimizers! {
     "schedule-free-sgd", "Schedule-Free SGD", ScheduleFreeSgd(ScheduleFreeSgdConfig => ScheduleFreeSgd);
     /// Schedule-Free AdamW.
     "schedule-free-adamw", "Schedule-Free AdamW", ScheduleFreeAdamW(ScheduleFreeAdamWConfig => ScheduleFreeAdamW);
+}
+
+impl Inner {
+    /// Whether the optimizer keeps a state between steps, which a sync may reset.
+    pub(crate) fn has_state(&self) -> bool {
+        !matches!(self, Self::Sgd(sgd) if sgd.momentum == Momentum::None)
+    }
 }

@@ -1,7 +1,7 @@
 //! A row: an optimizer, and what wraps it.
 
 use lookahead_optim::lookahead::BufferPolicy;
-use lookahead_optim::{Average, LookaheadConfig, Momentum, StatePolicy};
+use lookahead_optim::{Average, LookaheadConfig, StatePolicy};
 use lookahead_runs::RowId;
 use serde::{Deserialize, Serialize};
 
@@ -132,11 +132,10 @@ impl Row {
     /// else a sync may change, state and statistics, stays. The slow weights, which are evaluated, may lag behind.
     pub(crate) fn keeps_inner_path(&self) -> bool {
         let Around::Lookahead(config) = &self.around else { return false };
-        let has_state = !matches!(&self.inner, Inner::Sgd(sgd) if sgd.momentum == Momentum::None);
         config.slow_step_size == 1.0.into()
             && config.pulls_back
             && config.buffer_policy == BufferPolicy::Keep
-            && (config.state_policy == StatePolicy::Keep || !has_state)
+            && (config.state_policy == StatePolicy::Keep || !self.inner.has_state())
     }
 
     /// Whether it is Lookahead in form and its inner optimizer in effect, to the bit: it

@@ -1,9 +1,9 @@
 //! `data --check`: reads all images of a folder and lists those that are broken.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use lookahead_data::{Dataset, Error as DataError, ImageFolder, image_folder_parts};
+use lookahead_report::console::{one_line, print};
 
 use crate::error::{Error, Result};
 use crate::screen::{Counting, Progress};
@@ -26,12 +26,14 @@ pub(super) fn check(folder: &Path, progress: &Progress) -> Result<()> {
         }]
     };
     drop(listing);
-    let (mut broken, mut checked) = (0, 0);
+    let (mut broken, mut checked, mut printed) = (0, 0, Ok(()));
     for part in &parts {
         let mut counting = Counting::new(progress, format!("checking {}", part.name()));
         let mut list = |error: DataError| {
             broken += 1;
-            say(&error.to_string());
+            if printed.is_ok() {
+                printed = print(&format!("{}\n", one_line(&error.to_string())));
+            }
         };
         lookahead_data::check(part, &mut list, &mut |done, total| counting.at(done, total))?;
         drop(counting);
@@ -40,6 +42,7 @@ pub(super) fn check(folder: &Path, progress: &Progress) -> Result<()> {
         let without = if left_out.is_empty() { String::new() } else { format!(" (left out: {left_out})") };
         progress.note(&format!("{}: {} images of {} classes{without}", part.name(), part.len(), part.classes().len()));
     }
+    printed?;
     match broken {
         0 => progress.note(&format!("all {checked} images can be read")),
         broken => return Err(Error::BrokenImages { broken, checked, folder: folder.display().to_string() }),
@@ -52,9 +55,4 @@ fn has_folders(folder: &Path) -> bool {
     std::fs::read_dir(folder).map_or(true, |entries| {
         entries.flatten().any(|entry| entry.path().is_dir() && !entry.file_name().as_encoded_bytes().starts_with(b"."))
     })
-}
-
-/// Prints a line; ignores a closed pipe.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

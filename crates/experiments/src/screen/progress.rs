@@ -80,7 +80,7 @@ impl Progress {
         }
         match self.mode {
             // Training continues if the terminal goes away.
-            Mode::Bars => drop(self.bars.println(text)),
+            Mode::Bars => drop(self.bars.println(console::one_line(text))),
             Mode::Lines => console::note(text),
             Mode::Quiet => {}
         }

@@ -67,7 +67,13 @@ fn a_script_is_written_where_slurm_is_not() {
     let (_, err) = ends_with(&command.env("PATH", "/nowhere").output().unwrap(), 2);
     assert!(err.contains("cannot run sbatch"), "{err}");
     let script = fs::read_to_string(folder.path().join("runs/study/sweep.sbatch")).unwrap();
-    for line in ["#SBATCH --array=0-5%8\n", "#SBATCH --requeue\n", "#SBATCH --signal=TERM@120\n", "/6 --threads "] {
+    for line in [
+        "#SBATCH --array=0-5%8\n",
+        "#SBATCH --requeue\n",
+        "#SBATCH --signal=TERM@120\n",
+        "srun --cpus-per-task=\"$SLURM_CPUS_PER_TASK\" ",
+        "/6 --threads ",
+    ] {
         assert!(script.contains(line), "{line}: {script}");
     }
     assert!(

@@ -23,8 +23,7 @@ pub(super) fn config(protocol: Protocol) -> Config {
 }
 
 /// A million characters of Shakespeare, one layer of 256, three epochs with the learning rate halved after each:
-/// minutes on two cores. Network, batches, clipping and SGD's rate are those of PyTorch's `word_language_model`
-/// example.
+/// minutes on two cores. Clipping, dropout and SGD's rate are those of PyTorch's `word_language_model` example.
 fn quick() -> Config {
     Config {
         experiment: Experiment::Language,

@@ -102,7 +102,8 @@ fn sweep_script(study: &Study, folder: &Path, here: &Path, command: &str, elemen
          #SBATCH --signal=TERM@{notice}\n\
          {setup}\
          cd {here} || exit\n\
-         srun {command} --shard $((SLURM_ARRAY_TASK_ID + 1))/{elements} --threads \"$SLURM_CPUS_PER_TASK\" --no-wait\n\
+         # Said again, because srun does not take the number of cores over from sbatch since SLURM 22.05.\n\
+         srun --cpus-per-task=\"$SLURM_CPUS_PER_TASK\" {command} --shard $((SLURM_ARRAY_TASK_ID + 1))/{elements} --threads \"$SLURM_CPUS_PER_TASK\" --no-wait\n\
          status=$?\n\
          # 130: stopped with everything saved, as near the time limit. 137: killed, as if out of memory; retried at most twice.\n\
          if [ \"$status\" = 130 ] || {{ [ \"$status\" = 137 ] && [ \"${{SLURM_RESTART_COUNT:-0}}\" -lt 2 ]; }}; then\n    \

@@ -38,7 +38,8 @@ pub(super) fn draw_curves(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     lines.push((run.score.points(), Color::Green));
     let score = board.task.score();
     let title = format!("{}{}, all runs", score.name(), score.unit());
-    draw_chart(frame, right, &title, (whole, score.range()), lines);
+    let longest = board.runs.iter().map(|run| run.steps).max().unwrap_or(0).max(1) as f64;
+    draw_chart(frame, right, &title, (longest, score.range()), lines);
 }
 
 /// Draws `lines` over the steps up to `last_step`; values are between `least` and `largest`.

@@ -229,6 +229,18 @@ mod tests {
         }
     }
 
+    /// The scores of all runs need the steps of the longest, whichever run is chosen.
+    #[test]
+    fn a_run_that_waits_leaves_the_scores_of_the_others() {
+        let mut board = at_work();
+        board.select(1);
+        assert_eq!(board.shown(), Some(2));
+        let screen = screen(&board, 130, 40);
+        // The left chart is empty; the right one ends at step 100, in the middle is 50.
+        let axis = screen.lines().rev().find(|line| line.contains("100")).unwrap_or_default();
+        assert!(axis.contains("50") && axis.contains("100"), "{screen}");
+    }
+
     #[test]
     fn any_size_and_any_state_can_be_drawn() {
         let mut diverged = at_work();
