@@ -104,6 +104,14 @@ mod tests {
         assert!(!SCRIPT.concat().contains("innerHTML"), "data go onto the page as text alone");
     }
 
+    /// A browser reads a line's end as `\n`, and would refuse a script or a style sheet whose digest is of `\r\n`.
+    #[test]
+    fn the_assets_have_the_line_ends_that_a_browser_hashes() {
+        for asset in SCRIPT.iter().chain([&STYLE, &HTML]) {
+            assert!(!asset.contains('\r'), "see .gitattributes: {asset:.60}");
+        }
+    }
+
     #[test]
     fn no_script_knows_a_measure_by_its_name() {
         let script = SCRIPT.concat().to_lowercase();

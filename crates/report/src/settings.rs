@@ -1,4 +1,4 @@
-//! Settings that runs share or differ in, and the code, machine and command behind them.
+//! Settings that runs share or differ in, and the code, machine and commands behind them.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,23 @@ pub(crate) struct Settings {
     different: Vec<(String, Vec<Option<String>>)>,
 }
 
-/// Runs with the same environment: commit, machine, command and so on.
+/// Runs with the same environment: commands, commit, machine and so on.
 #[derive(Debug, Serialize)]
 pub(crate) struct Origin {
-    values: BTreeMap<String, String>,
+    #[serde(flatten)]
+    made: Made,
     runs: Vec<usize>,
+}
+
+/// How a run was made. A resumed run has several sessions.
+#[derive(Debug, PartialEq, Serialize)]
+struct Made {
+    /// The shell commands of the sessions, each different one once.
+    commands: Vec<String>,
+    /// Whether tracked files differed from the commit in any session.
+    dirty: bool,
+    /// Everything else; different values of several sessions are joined with ` | `.
+    values: BTreeMap<String, String>,
 }
 
 impl Settings {
@@ -57,26 +69,44 @@ impl Origin {
     pub(crate) fn of(runs: &[Run]) -> Vec<Self> {
         let mut groups: Vec<Self> = Vec::new();
         for (position, run) in runs.iter().enumerate() {
-            let values = origin(run);
-            match groups.iter_mut().find(|group| group.values == values) {
+            let Some(made) = run.environment.as_ref().map(Made::of) else { continue };
+            match groups.iter_mut().find(|group| group.made == made) {
                 Some(group) => group.runs.push(position),
-                None if values.is_empty() => {}
-                None => groups.push(Self { values, runs: vec![position] }),
+                None => groups.push(Self { made, runs: vec![position] }),
             }
         }
         groups
     }
 }
 
-/// The environment of a run, with its commands as typed in a checkout; empty if the run has none.
-fn origin(run: &Run) -> BTreeMap<String, String> {
-    let mut values = run.environment.as_ref().map(Environment::flat).unwrap_or_default();
-    if let Some(command) = values.get_mut("command") {
-        // Every program has a recipe with its name: `cifar10 --epochs 5` is `just cifar10 --epochs 5`. A resumed run
-        // may have several commands.
-        *command = command.split(" | ").map(|command| format!("just {command}")).collect::<Vec<_>>().join(" | ");
+impl Made {
+    fn of(environment: &Environment) -> Self {
+        let mut commands: Vec<String> = Vec::new();
+        for command in environment.sessions().filter_map(command) {
+            if !commands.contains(&command) {
+                commands.push(command);
+            }
+        }
+        let mut values = environment.flat();
+        // Loads differ from run to run, and would list each one alone.
+        values.retain(|key, _| !["command", "dirty", "load", "load_at_end"].contains(&key.as_str()));
+        Self { commands, dirty: environment.sessions().any(|session| session.dirty), values }
     }
-    values
+}
+
+/// The command of a session as typed in a checkout, after one that checks out its commit if that is known; `None` for an
+/// unknown command.
+fn command(session: &Environment) -> Option<String> {
+    let Environment { commit, command, .. } = session;
+    if command.is_empty() {
+        return None;
+    }
+    // A command line: nothing else may get into it.
+    let is_known =
+        (7..=40).contains(&commit.len()) && commit.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let checkout = if is_known { format!("git checkout {commit} && ") } else { String::new() };
+    // Every program has a recipe with its name: `cifar10 --epochs 5` is `just cifar10 --epochs 5`.
+    Some(format!("{checkout}just {command}"))
 }
 
 #[cfg(test)]
@@ -95,10 +125,32 @@ mod tests {
 
     #[test]
     fn runs_made_alike_are_one_origin() {
-        let runs = [run("a-s1", &[], "x"), run("b-s1", &[], "y"), run("a-s2", &[], "x"), run("a-s3", &[], "")];
+        let mut runs = [run("a-s1", &[], "x"), run("b-s1", &[], "y"), run("a-s2", &[], "x"), run("a-s3", &[], "")];
+        runs[2].environment.as_mut().unwrap().load = Some(1.5);
         let origins = Origin::of(&runs);
         assert_eq!(origins.iter().map(|origin| origin.runs.clone()).collect::<Vec<_>>(), [vec![0, 2], vec![1]]);
-        assert_eq!(origins[0].values["command"], "just demo");
+        assert_eq!(origins[0].made.commands, ["just demo"], "x is no commit");
+    }
+
+    /// Interrupted, resumed with other code and files that are not committed, and resumed again.
+    #[test]
+    fn each_session_of_a_resumed_run_has_its_own_command() {
+        let session = |commit: &str, dirty, command: &str| Environment {
+            commit: commit.to_owned(),
+            dirty,
+            command: command.to_owned(),
+            ..Environment::default()
+        };
+        let (first, second) =
+            (session("0123456789ab", false, "demo"), session("ba9876543210", true, "demo --name 'a | b'"));
+        let resumed = Environment { earlier: vec![first.clone(), second], ..first.clone() };
+        let made = Made::of(&resumed);
+        let second = "git checkout ba9876543210 && just demo --name 'a | b'";
+        assert_eq!(made.commands, ["git checkout 0123456789ab && just demo", second]);
+        assert!(made.dirty && !Made::of(&first).dirty);
+        assert_eq!(made.values["commit"], "0123456789ab | ba9876543210");
+        assert!(!made.values.contains_key("dirty") && !made.values.contains_key("command"));
+        assert!(Made::of(&session("0123456789ab", false, "")).commands.is_empty());
     }
 
     #[test]

@@ -265,6 +265,14 @@ fn the_cursor_tells_values_and_dragging_zooms(session: &Session<'_>) {
     assert_eq!(session.eval("document.querySelector('#reset-zoom').disabled"), false);
     session.press(chart, "\u{e00c}"); // Escape
     assert_eq!(paths(session, "top1"), before);
+    // With Ctrl, Cmd or Alt, keys are the browser's.
+    for (key, modifier) in [("+", "ctrlKey"), ("-", "metaKey"), ("ArrowLeft", "altKey")] {
+        let goes_on = session.eval(&format!(
+            "document.querySelector('{chart}').dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', {modifier}: true, cancelable: true }}))"
+        ));
+        assert_eq!(goes_on, true, "{modifier}");
+    }
+    assert_eq!(paths(session, "top1"), before);
 }
 
 fn differences_and_classes_follow_their_controls(session: &Session<'_>) {

@@ -15,7 +15,8 @@ use lookahead_runs::{Measure, Plan};
 use serde_json::Value;
 use synthetic::Synthetic;
 
-/// One seed of one epoch, with one line of metrics: every chart has a point that can be seen, and nothing is claimed.
+/// One seed of one epoch, with one line of metrics: every chart has a point that can be seen, and nothing is claimed. The rows
+/// differ by less than can be told, without a sign.
 #[test]
 #[ignore = "needs chromium and chromedriver"]
 fn a_chart_of_one_point_is_drawn() {
@@ -23,10 +24,18 @@ fn a_chart_of_one_point_is_drawn() {
     let root = tempfile::tempdir().unwrap();
     let rows = vec![("sgd", ""), ("adamw", "")];
     let short = Synthetic { rows, seeds: 1, epochs: 1, steps_per_epoch: 10, ..Synthetic::small("demo") };
-    let (page, _) = page_of(&short.write(root.path()));
+    let folder = short.write(root.path());
+    for (run, top1) in [("sgd-s1", 50.0), ("adamw-s1", 49.999)] {
+        let path = folder.join(run).join("summary.json");
+        let mut summary: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        summary["top1"] = top1.into();
+        synthetic::write_json(&path, &summary);
+    }
+    let (page, _) = page_of(&folder);
     let session = driver.session(&root.path().join("profile"));
     session.emulate(1280, 900, "light");
     session.open(&page);
+    assert_eq!(session.eval("document.querySelector('.differences td.number').textContent"), "0.00");
     for key in ["train_loss", "valid_loss", "top1", "learning_rate"] {
         let shown = session.eval(&format!(
             "[...document.querySelectorAll('[data-key={key}] circle.point')].map(point => getComputedStyle(point).fill)"
@@ -210,6 +219,38 @@ fn seeds_of_other_steps_are_averaged() {
     assert_eq!(heights.len(), 40, "{path}");
     assert!(heights[1..39].iter().all(|height| *height == heights[1]), "{path}");
     assert!(heights[0] != heights[1] && heights[39] != heights[1], "{path}");
+}
+
+/// A seed that is done in 100 seconds, and one interrupted half-way after 200: by time, their mean goes on to the right, to the end of
+/// the axis, and stays between them.
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn seeds_of_other_paces_are_averaged_by_time() {
+    let Some(driver) = Driver::start() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let folder =
+        Synthetic { rows: vec![("sgd", "")], seeds: 2, epochs: 1, ..Synthetic::small("demo") }.write(root.path());
+    for (seed, steps, seconds, loss) in [(1, 100, 1, 1.0), (2, 50, 4, 3.0)] {
+        let line = |step: u64| {
+            let record = serde_json::json!({ "kind": "step", "step": step - 1, "epoch": 0, "learning_rate": 0.1,
+                "train_loss": loss, "per_second": 800.0, "seconds": step * seconds });
+            record.to_string() + "\n"
+        };
+        fs::write(folder.join(format!("sgd-s{seed}/metrics.jsonl")), (1..=steps).map(line).collect::<String>())
+            .unwrap();
+    }
+    fs::remove_file(folder.join("sgd-s2/summary.json")).unwrap();
+    let (page, _) = page_of(&folder);
+    let session = driver.session(&root.path().join("profile"));
+    session.emulate(1280, 900, "light");
+    session.open(&page);
+    session.eval("document.querySelector('#curves-controls [data-value=time]').click()");
+    let path = text(session.eval("document.querySelector('[data-key=train_loss] path.line').getAttribute('d')"));
+    let points = path.split(['M', 'L']).filter_map(|point| point.split_once(' '));
+    let (places, heights): (Vec<f64>, Vec<&str>) = points.map(|(x, y)| (x.parse::<f64>().unwrap(), y)).unzip();
+    assert!(places.is_sorted() && heights.iter().all(|height| *height == heights[0]), "{path}");
+    let end = session.eval("Number(document.querySelector('[data-key=train_loss] .base').getAttribute('x2'))");
+    assert!((places[places.len() - 1] - end.as_f64().unwrap()).abs() < 0.1, "{path}");
 }
 
 /// Two rows of a language model: what is there is of perplexity, and what is of classes is not there.

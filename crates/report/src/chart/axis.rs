@@ -47,7 +47,8 @@ impl Axis {
         self.from + share * (self.to - self.from)
     }
 
-    /// About `count` round values on the axis; on a logarithmic axis, decades or 1, 2, 5 steps.
+    /// About `count` round values on the axis; on a logarithmic axis, at most six decades, else 1, 2, 5 steps, or the
+    /// ticks of a linear axis if there are fewer than three of those.
     pub(super) fn ticks(&self, count: f64) -> Vec<f64> {
         if self.is_logarithmic {
             let decades = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
@@ -57,7 +58,14 @@ impl Axis {
                 all.filter(within).collect()
             };
             let whole = of_decades(&[1.0]);
-            return if whole.len() >= 3 { whole } else { of_decades(&[1.0, 2.0, 5.0]) };
+            if whole.len() >= 3 {
+                let every = whole.len().div_ceil(MOST_DECADES);
+                return whole.into_iter().step_by(every).collect();
+            }
+            let fine = of_decades(&[1.0, 2.0, 5.0]);
+            if fine.len() >= 3 {
+                return fine;
+            }
         }
         let step = round_step((self.high - self.low) / count);
         let first = (self.low / step).ceil() as i64;
@@ -65,6 +73,9 @@ impl Axis {
         (first..=last).map(|index| index as f64 * step).collect()
     }
 }
+
+/// Maximum number of decades with a tick: labels of more would overlap.
+const MOST_DECADES: usize = 6;
 
 /// The next value of the form 1, 2 or 5 times a power of ten.
 fn round_step(rough: f64) -> f64 {
@@ -74,20 +85,28 @@ fn round_step(rough: f64) -> f64 {
     factor * power
 }
 
-/// A tick label without unnecessary digits: `20k`, `0.05`, `1e-5`.
+/// A tick label without unnecessary digits: `20k`, `0.05`, `1e-5`, `1.5e6`.
 pub(super) fn tick_text(tick: f64) -> String {
-    match tick.abs() {
+    let text = match tick.abs() {
         0.0 => "0".to_owned(),
-        size if size >= 10_000.0 => format!("{}k", digits(tick / 1000.0)),
-        size if size < 0.000_999 => format!("{tick:.0e}"),
-        _ => digits(tick),
+        size if size >= 1e6 || size < 0.000_999 => with_exponent(size),
+        size if size >= 10_000.0 => format!("{}k", without_zeros(&format!("{:.4}", size / 1000.0))),
+        size => without_zeros(&format!("{size:.4}")).to_owned(),
+    };
+    if tick < 0.0 { format!("\u{2212}{text}") } else { text }
+}
+
+/// Up to four significant digits and an exponent.
+fn with_exponent(size: f64) -> String {
+    let text = format!("{size:.3e}");
+    match text.split_once('e') {
+        Some((digits, exponent)) => format!("{}e{exponent}", without_zeros(digits)),
+        None => text,
     }
 }
 
-fn digits(value: f64) -> String {
-    let text = format!("{value:.4}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    text.replacen('-', "\u{2212}", 1)
+fn without_zeros(decimal: &str) -> &str {
+    decimal.trim_end_matches('0').trim_end_matches('.')
 }
 
 #[cfg(test)]
@@ -101,8 +120,20 @@ mod tests {
         assert_eq!(axis(-0.3, 1.1, false).ticks(5.0), [0.0, 0.5, 1.0]);
         let texts = |axis: Axis| axis.ticks(5.0).into_iter().map(tick_text).collect::<Vec<_>>();
         assert_eq!(texts(axis(0.004, 3.0, true)), ["0.01", "0.1", "1"]);
-        assert_eq!(texts(axis(1e-5, 10.0, true)), ["1e-5", "1e-4", "0.001", "0.01", "0.1", "1", "10"]);
+        assert_eq!(texts(axis(1e-5, 1.0, true)), ["1e-5", "1e-4", "0.001", "0.01", "0.1", "1"]);
         assert_eq!(axis(0.4, 3.0, true).ticks(5.0).len(), 3);
+    }
+
+    /// A loss between 1.05 and 1.95 has no 1, 2 or 5 in its range, and one that explodes has thirty decades.
+    #[test]
+    fn a_logarithmic_axis_has_a_few_ticks_over_any_range() {
+        let texts = |low, high| {
+            let axis = Axis { low, high, is_logarithmic: true, from: 0.0, to: 1.0 };
+            axis.ticks(5.0).into_iter().map(tick_text).collect::<Vec<_>>()
+        };
+        assert_eq!(texts(1.05, 1.95), ["1.2", "1.4", "1.6", "1.8"]);
+        assert_eq!(texts(1.05e-4, 1.95e-4), ["1.2e-4", "1.4e-4", "1.6e-4", "1.8e-4"]);
+        assert_eq!(texts(0.5, 1e30), ["1", "1e6", "1e12", "1e18", "1e24", "1e30"]);
     }
 
     #[test]
@@ -115,5 +146,6 @@ mod tests {
     #[test]
     fn tick_texts_are_short() {
         assert_eq!([0.0, 20_000.0, 0.05, -1.5, 1e-5].map(tick_text), ["0", "20k", "0.05", "\u{2212}1.5", "1e-5"]);
+        assert_eq!([1e6, -1.25e7, 1.5e-4].map(tick_text), ["1e6", "\u{2212}1.25e7", "1.5e-4"]);
     }
 }

@@ -35,14 +35,14 @@ class LineChart {
     this.beyond.textContent = "";
     const [left, right, top, bottom] = [MARGIN.left, width - MARGIN.right, MARGIN.top, height - MARGIN.bottom];
     this.box = { left, right, top, bottom };
-    const empty = !this.series.some((series) => series.x.length);
+    const empty = !this.series.length;
     this.root.setAttribute("aria-label", `${this.title}: ${empty ? "no values" : this.describe()}`);
     if (empty) {
       this.x = null;
       this.layers.append(svg("text", { class: "empty", x: width / 2, y: height / 2, "text-anchor": "middle" }, "No values for the rows shown"));
       return;
     }
-    const [first, last] = state.zoom || [0, Math.max(...this.series.map((series) => series.x.at(-1) ?? 0))];
+    const [first, last] = state.zoom || [0, this.full];
     this.x = linearScale(first, last, left, right);
     this.y = this.verticalScale(state, first, last, bottom, top);
     this.drawAxes(state);
@@ -78,8 +78,7 @@ class LineChart {
   // The series that the axis includes: in ascending order of their highest values, while the range grows at most eightfold at once.
   fittingSeries(logarithmic) {
     if (logarithmic || !this.robust) return this.series;
-    const ends = this.series.filter(({ y }) => y.length)
-      .map((series) => ({ series, low: Math.min(...series.y), high: Math.max(...series.y) })).sort((a, b) => a.high - b.high);
+    const ends = this.series.map((series) => ({ series, low: Math.min(...series.y), high: Math.max(...series.y) })).sort((a, b) => a.high - b.high);
     let [low, high] = [Math.min(...ends.map((end) => end.low)), ends[Math.floor((ends.length - 1) / 4)]?.high];
     const fitting = [];
     for (const end of ends) {
@@ -168,7 +167,7 @@ class LineChart {
     this.overlay.append(svg("line", { class: "cursor", x1: at, x2: at, y1: top, y2: bottom }));
     const points = [];
     for (const series of this.series) {
-      if (!series.x.length || x > series.x.at(-1) * 1.02 + 1e-9) continue;
+      if (x > series.x.at(-1) * 1.02 + 1e-9) continue;
       const i = nearest(series.x, x);
       points.push({ series, i });
       const y = this.y(series.y[i]);
@@ -229,7 +228,8 @@ class LineChart {
   }
 
   keydown(event) {
-    if (!this.x) return;
+    // With these, keys are the browser's: to zoom the page, or to go back.
+    if (!this.x || event.ctrlKey || event.metaKey || event.altKey) return;
     const { low, high } = this.x;
     const at = this.state.cursor ?? low;
     const moves = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 };
@@ -252,7 +252,8 @@ class LineChart {
     event.preventDefault();
   }
 
+  // The end of the axis without zoom.
   get full() {
-    return Math.max(...this.series.map((series) => series.x.at(-1) ?? 0));
+    return Math.max(...this.series.map((series) => series.x.at(-1)));
   }
 }

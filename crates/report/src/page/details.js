@@ -93,26 +93,26 @@ function settingsSection() {
   return true;
 }
 
-const FIRST = ["command", "commit", "dirty", "cpu", "threads", "device", "os", "version", "candle", "rustc"];
+const FIRST = ["commit", "cpu", "threads", "device", "os", "version", "candle", "rustc"];
 
-// The shell command that reproduces the runs.
-function reproduction({ command, commit, dirty }) {
-  if (!command) return null;
-  const checkout = /^[0-9a-f]{7,40}$/.test(commit || "") ? `git checkout ${commit} && ` : "";
-  return [el("p", { class: "muted" }, dirty === "true" ? "To reproduce, except for uncommitted changes:" : "To reproduce:"),
-    el("pre", { class: "command" }, el("code", {}, checkout + command))];
+// The shell commands that reproduce the runs, one a line.
+function reproduction({ commands, dirty }) {
+  if (!commands.length) return null;
+  const each = commands.length > 1 ? ", session by session" : "";
+  return [el("p", { class: "muted" }, `To reproduce${each}${dirty ? ", except for uncommitted changes" : ""}:`),
+    el("pre", { class: "command" }, el("code", {}, commands.join("\n")))];
 }
 
 function originSection() {
   if (!data.environment.length) return false;
   const place = (key) => (FIRST.includes(key) ? FIRST.indexOf(key) : FIRST.length);
-  for (const { values, runs } of data.environment) {
+  for (const { values, runs, ...made } of data.environment) {
     const keys = Object.keys(values).sort((a, b) => place(a) - place(b) || a.localeCompare(b));
     const names = runs.map((run) => data.runs[run].name);
     byId("origin-body").append(el("div", { class: "panel origin" },
       data.environment.length > 1 && el("p", { class: "muted" }, `${names.length} of ${data.runs.length} runs: ${names.slice(0, 6).join(", ")}${names.length > 6 ? ", ..." : ""}`),
-      reproduction(values),
-      el("dl", { class: "pairs-list" }, keys.filter((key) => !["command", "dirty"].includes(key)).flatMap((key) => [
+      reproduction(made),
+      el("dl", { class: "pairs-list" }, keys.flatMap((key) => [
         el("dt", {}, key), el("dd", {}, key === "commit" ? el("code", {}, values[key]) : values[key])]))));
   }
   return true;

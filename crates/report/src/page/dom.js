@@ -51,6 +51,8 @@ const rowLabel = (row) => (row.state ? `${row.title} (${row.state})` : row.title
 const rowName = (row) => el("span", { class: "row-name" }, swatch(row),
   el("span", {}, row.title, row.state && el("span", { class: "row-state" }, ` (${row.state})`)));
 
+const runName = (row, run) => el("span", { class: "row-name" }, swatch(row), el("span", { class: "run-name" }, run.name));
+
 // The tooltip, one for the whole page.
 const tip = {
   element: null,

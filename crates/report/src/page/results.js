@@ -114,7 +114,7 @@ function resultsSection() {
   byId("results-table").append(sortable("Results", columns, data.rows));
   const runs = data.rows.flatMap((row) => row.runs.map((index) => ({ row, run: data.runs[index], attributes: { class: data.runs[index].status } })));
   byId("runs-table").append(sortable("Every run", [
-    { title: "Run", className: "name", value: (item) => item.run.name, cell: (item) => [swatch(item.row), item.run.name] },
+    { title: "Run", className: "name", value: (item) => item.run.name, cell: (item) => runName(item.row, item.run) },
     { title: "Seed", className: "number", value: (item) => item.run.seed, cell: (item) => String(item.run.seed) },
     { title: "Status", className: "", value: (item) => item.run.status, cell: (item) => item.run.status },
     ...data.metrics.map((metric, index) => ({

@@ -7,8 +7,12 @@ function fixed(value, digits) {
   return value.toFixed(digits).replace("-", MINUS);
 }
 
-// With its sign, for differences.
-const signed = (value, digits) => (value > 0 && Number(value.toFixed(digits)) > 0 ? "+" : "") + fixed(value, digits);
+// With its sign, for differences; without, if it rounds to zero.
+function signed(value, digits) {
+  if (!Number.isFinite(value)) return fixed(value, digits);
+  if (Number(value.toFixed(digits)) === 0) return fixed(Math.abs(value), digits);
+  return (value > 0 ? "+" : "") + fixed(value, digits);
+}
 
 // Four significant digits at any magnitude.
 function short(value) {
@@ -29,8 +33,8 @@ function duration(seconds) {
 
 function tickText(value) {
   const size = Math.abs(value);
+  if (size !== 0 && (size >= 1e6 || size < 1e-3)) return Number(value.toPrecision(4)).toExponential().replace("+", "").replaceAll("-", MINUS);
   if (size >= 1e4) return `${Number((value / 1000).toPrecision(4))}k`.replace("-", MINUS);
-  if (size !== 0 && size < 1e-3) return value.toExponential(0).replace("-", MINUS);
   return String(Number(value.toPrecision(4))).replace("-", MINUS);
 }
 
@@ -57,7 +61,7 @@ function logScale(low, high, from, to) {
   const at = (value) => from + ((Math.log10(Math.max(value, low)) - first) / (last - first)) * (to - from);
   at.low = low;
   at.high = high;
-  at.ticks = () => {
+  at.ticks = (count) => {
     const of = (factors) => {
       const ticks = [];
       for (let power = Math.floor(first); power <= Math.ceil(last); power += 1) {
@@ -69,7 +73,7 @@ function logScale(low, high, from, to) {
     const every = Math.ceil(whole.length / 6);
     if (whole.length >= 3) return whole.filter((_, index) => index % every === 0);
     const fine = of([1, 2, 5]);
-    return fine.length >= 3 ? fine : linearScale(low, high, from, to).ticks(4);
+    return fine.length >= 3 ? fine : linearScale(low, high, from, to).ticks(count);
   };
   return at;
 }

@@ -24,7 +24,8 @@ function secondsAt(run, step) {
 const AXES = {
   step: { title: "Step", at: (run, step) => step, text: (value) => `step ${Math.round(value)}` },
   epoch: { title: "Epoch", at: (run, step) => (run.steps_per_epoch ? step / run.steps_per_epoch : NaN), text: (value) => `epoch ${value.toFixed(2)}` },
-  time: { title: "Training time", at: secondsAt, text: duration },
+  // Each seed has its own pace.
+  time: { title: "Training time", at: secondsAt, text: duration, isOfSeed: true },
 };
 
 // TensorBoard's exponential moving average: debiased, so that the first value counts no more than others.
@@ -39,15 +40,17 @@ function smoothed(values, weight) {
   });
 }
 
-// The values of a curve at ascending steps, linear between its points; null before the first and after the last.
-function valuesOf(curve, line) {
+// The values of a seed at ascending places, linear between its points; null before the first and, unless it keeps its last value, after it.
+function valuesOf({ curve, line, places }, keepsLast) {
+  const last = places.length - 1;
   let next = 0;
-  return (step) => {
-    while (curve.step[next] < step) next += 1;
-    if (next === curve.step.length || curve.step[0] > step) return null;
-    const last = curve.step[next] === step ? next : next - 1;
-    const share = last === next ? 1 : (step - curve.step[last]) / (curve.step[next] - curve.step[last]);
-    const at = (values) => (1 - share) * values[last] + share * values[next];
+  return (place) => {
+    while (places[next] < place) next += 1;
+    if (places[0] > place || (next > last && !keepsLast)) return null;
+    const right = Math.min(next, last);
+    const left = places[right] > place ? right - 1 : right;
+    const share = left === right ? 1 : (place - places[left]) / (places[right] - places[left]);
+    const at = (values) => (1 - share) * values[left] + share * values[right];
     return { y: at(line), lo: at(curve.lo || curve.y), hi: at(curve.hi || curve.y) };
   };
 }
@@ -55,27 +58,24 @@ function valuesOf(curve, line) {
 // A value limited to the range of its measure: no accuracy is below 0 or above 100 %, with any deviation.
 const within = (range, value) => Math.min(range?.[1] ?? Infinity, Math.max(range?.[0] ?? -Infinity, value));
 
-// The series of one row: [{ row, name, x, y, low, high }]; several only if each run has its own line.
+// The series of one row: [{ row, name, x, y, low, high }], x ascending; several only if each run has its own line.
 function seriesOf(row, key, range, state) {
   const axis = AXES[state.axis];
   const runs = row.runs.map((index) => data.runs[index]).filter((run) => key in run.curves);
-  const curves = runs.map((run) => data.curves[run.curves[key]]);
-  const lines = curves.map((curve) => smoothed(curve.y, state.smoothing));
+  const seeds = runs.map((run) => {
+    const curve = data.curves[run.curves[key]];
+    return { run, curve, line: smoothed(curve.y, state.smoothing), places: curve.step.map((step) => axis.at(run, step)) };
+  }).filter(({ places }) => Number.isFinite(places[0])); // A run without times has no place on their axis.
   if (state.show === "runs") {
-    return runs.map((run, i) => withoutHoles({
-      row, name: `${rowLabel(row)} · seed ${run.seed}`,
-      x: curves[i].step.map((step) => axis.at(run, step)), y: lines[i], low: [], high: [],
-    }));
+    return seeds.map(({ run, line, places }) => ({ row, name: `${rowLabel(row)} · seed ${run.seed}`, x: places, y: line, low: [], high: [] }));
   }
-  // At every step of any seed: if seeds logged at different steps counted only at their own, the mean would jump between them.
-  const steps = [...new Set(curves.flatMap((curve) => curve.step))].sort((a, b) => a - b);
-  const seeds = curves.map((curve, i) => ({ run: runs[i], at: valuesOf(curve, lines[i]) }));
-  const series = { row, name: rowLabel(row), x: [], y: [], low: [], high: [] };
-  for (const step of steps) {
-    const here = seeds.map(({ run, at }) => ({ run, ...at(step) })).filter((point) => "y" in point);
+  if (!seeds.length) return [];
+  const values = seeds.map((seed) => valuesOf(seed, axis.isOfSeed && seed.run.status === "done"));
+  const series = { row, name: rowLabel(row), x: placesOf(seeds, axis), y: [], low: [], high: [] };
+  for (const place of series.x) {
+    const here = values.map((at) => at(place)).filter((point) => point !== null);
     const n = here.length;
     const mean = here.reduce((sum, point) => sum + point.y, 0) / n;
-    series.x.push(here.reduce((sum, point) => sum + axis.at(point.run, step), 0) / n);
     series.y.push(mean);
     if (state.show === "range") {
       series.low.push(Math.min(...here.map((point) => point.lo)));
@@ -86,14 +86,16 @@ function seriesOf(row, key, range, state) {
       series.high.push(within(range, mean + deviation));
     }
   }
-  return series.x.length ? [withoutHoles(series)] : [];
+  return [series];
 }
 
-// Without the points that have no place on the axis, such as those of a run without times.
-function withoutHoles(series) {
-  if (series.x.every(Number.isFinite)) return series;
-  const keep = (values) => values.filter((_, index) => Number.isFinite(series.x[index]));
-  return { ...series, x: keep(series.x), y: keep(series.y), low: keep(series.low), high: keep(series.high) };
+// Where the mean has points: at every place of any seed. If seeds logged at different steps counted only at their own, it would jump
+// between them. By time, where each seed begins and ends elsewhere, the mean begins where all have begun, and a seed that is done keeps
+// its last value; else the line would end at the slowest seed's.
+function placesOf(seeds, axis) {
+  const begin = axis.isOfSeed ? Math.max(...seeds.map(({ places }) => places[0])) : -Infinity;
+  const places = new Set(seeds.flatMap((seed) => seed.places));
+  return [...places].filter((place) => place >= begin).sort((a, b) => a - b);
 }
 
 // Index of the value nearest to x in ascending values.

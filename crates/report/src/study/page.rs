@@ -121,11 +121,11 @@ pub fn study_page(study: &StudyReport) -> String {
         text.push_str("</ul>\n");
     }
     text.push_str("<h2>Chosen settings, fresh seeds</h2>\n");
-    as_html(&mut text, &chosen(study));
+    as_html(&mut text, "Chosen settings, fresh seeds", &chosen(study));
     let differences = differences(study);
     if !differences.rows.is_empty() {
         text.push_str("<h2>Differences</h2>\n");
-        as_html(&mut text, &differences);
+        as_html(&mut text, "Differences", &differences);
     }
     notes(study).iter().for_each(|note| {
         let _ = writeln!(text, "<p class=\"note\">{}</p>", escaped(note));
@@ -133,20 +133,21 @@ pub fn study_page(study: &StudyReport) -> String {
     let ranges = rates::ranges(study);
     if !ranges.rows.is_empty() {
         text.push_str("<h2>The learning rate</h2>\n");
-        as_html(&mut text, &ranges);
+        as_html(&mut text, "The learning rate", &ranges);
         let _ = writeln!(text, "<p class=\"note\">{}</p>", escaped(&rates::note(study)));
     }
     let at_same_rate = rates::at_same_rate(study);
     if !at_same_rate.rows.is_empty() {
         text.push_str("<h3>At the same learning rate</h3>\n");
-        as_html(&mut text, &at_same_rate);
+        as_html(&mut text, "At the same learning rate", &at_same_rate);
     }
     text.push_str("<h2>Tuning</h2>\n<div class=\"figures\">\n");
     for figure in figures(study) {
         let (title, about) = (escaped(&figure.title), escaped(&figure.about));
         let _ = writeln!(
             text,
-            "<figure><h3>{title}</h3><div class=\"wide\">{}</div><figcaption>{about}</figcaption></figure>",
+            "<figure><h3>{title}</h3>{}{}</div><figcaption>{about}</figcaption></figure>",
+            wide(&title),
             figure.svg
         );
     }
@@ -154,17 +155,27 @@ pub fn study_page(study: &StudyReport) -> String {
     text
 }
 
-fn as_html(text: &mut String, cells: &Cells) {
-    text.push_str("<div class=\"wide\"><table>\n<thead><tr>");
+/// The start of a region that scrolls; with a tab stop, since a keyboard scrolls only what has the focus. `name` is
+/// escaped.
+fn wide(name: &str) -> String {
+    format!("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{name}\">")
+}
+
+fn as_html(text: &mut String, name: &str, cells: &Cells) {
+    let _ = write!(text, "{}<table>\n<thead><tr>", wide(name));
     cells.head.iter().for_each(|head| {
-        let _ = write!(text, "<th>{}</th>", escaped(head));
+        let _ = write!(text, "<th scope=\"col\">{}</th>", escaped(head));
     });
     text.push_str("</tr></thead>\n<tbody>\n");
     for row in &cells.rows {
         text.push_str("<tr>");
-        row.iter().for_each(|cell| {
-            let _ = write!(text, "<td>{}</td>", escaped(cell));
-        });
+        for (column, cell) in row.iter().enumerate() {
+            let cell = escaped(cell);
+            let _ = match column {
+                0 => write!(text, "<th scope=\"row\">{cell}</th>"),
+                _ => write!(text, "<td>{cell}</td>"),
+            };
+        }
         text.push_str("</tr>\n");
     }
     text.push_str("</tbody>\n</table></div>\n");
@@ -179,11 +190,20 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; } h3 { font-
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid light-dark(#dde3e9, #303a44); }
 th, td { white-space: nowrap; }
-th:first-child, td:first-child, td:nth-child(3) { text-align: left; }
+tbody th { font-weight: inherit; }
+th:first-child, td:nth-child(3) { text-align: left; }
 .note, figcaption { max-width: 62rem; color: light-dark(#52606d, #a3b0bc); }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 560px), 1fr)); gap: 1.5rem; }
 figure { margin: 0; min-width: 0; }
 figure svg { max-width: 100%; height: auto; }
+@media print {
+  :root { color-scheme: light; }
+  main { max-width: none; padding: 0; }
+  .wide { overflow: visible; }
+  th, td { padding: 2pt 3pt; white-space: normal; }
+  table { font-size: 7.5pt; }
+  tr, figure { break-inside: avoid; }
+}
 ";
 
 #[cfg(test)]
@@ -199,6 +219,12 @@ mod tests {
             !page.contains("<SGD>") && page.contains("Lookahead/&lt;SGD&gt;") && page.contains("Drawn &amp; small.")
         );
         assert_eq!((page.matches("<table>").count(), page.matches("<svg ").count()), (3, 3));
+        // A keyboard reaches each of them, and a printer shows all of their columns.
+        assert_eq!(page.matches("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"").count(), 6);
+        assert!(
+            page.contains("<th scope=\"row\">Lookahead/&lt;SGD&gt;</th>")
+                && page.contains(".wide { overflow: visible; }")
+        );
         let text = study_markdown(&study());
         for part in [
             "# Study: shapes",
@@ -231,7 +257,7 @@ mod tests {
         let of = |line: &str| line.split('|').nth(2).unwrap().trim().to_owned();
         assert_eq!(trials.iter().map(|line| of(line)).collect::<Vec<_>>(), ["89.75", "99.75", INFINITE]);
         let page = study_page(&of_language());
-        assert!(page.contains("<th>Test perplexity</th>"), "{page}");
+        assert!(page.contains("<th scope=\"col\">Test perplexity</th>"), "{page}");
         assert!(!page.contains("NaN") && !page.contains(">inf<"), "{page}");
     }
 }

@@ -6,16 +6,19 @@ use super::Synthetic;
 
 impl Synthetic {
     pub(super) fn config(&self, name: &str, state: &str, seed: u64) -> String {
-        let (title, inner, around) = match name {
+        // A study names rows by their settings, too: `sgd@learning_rate=0.1`.
+        let base = name.split('@').next().unwrap_or(name);
+        let (title, inner, around) = match base {
             "sgd" => ("SGD", "sgd", ""),
             "adamw" => ("AdamW", "adamw", ""),
             "rmsprop" => ("RMSProp", "rmsprop", ""),
             "lookahead-sgd" => ("Lookahead/SGD", "sgd", "lookahead"),
-            "lookahead-adamw" => ("Lookahead/AdamW", "adamw", "lookahead"),
+            "lookahead-adamw" | "lookahead-adamw-reset" => ("Lookahead/AdamW", "adamw", "lookahead"),
             "lookahead-rmsprop" => ("Lookahead/RMSProp", "rmsprop", "lookahead"),
             "polyak" => ("Polyak", "sgd", "average"),
             other => panic!("{other} is no row of ours"),
         };
+        let title = name.replacen(base, title, 1).replace('@', ", ").replace('=', " ");
         let settings = format!("learning_rate = {}, weight_decay = 0.0005", if inner == "sgd" { 0.1 } else { 0.002 });
         let lookahead = "sync_period = 5, slow_step_size = 0.5";
         let around = match around {
