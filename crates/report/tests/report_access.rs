@@ -63,7 +63,7 @@ fn language(root: &Path) -> PathBuf {
     Synthetic::language().write_with_data(root)
 }
 
-/// The runs of a study, whose names are long and have no spaces; one was made under another load.
+/// The runs of a study, whose names are long and have no spaces; one was made with other threads.
 fn study(root: &Path) -> PathBuf {
     let rows = vec![
         ("adamw@learning_rate=0.004", ""),
@@ -72,7 +72,7 @@ fn study(root: &Path) -> PathBuf {
     let folder = Synthetic { rows, ..Synthetic::language() }.write_with_data(root);
     let path = folder.join("adamw@learning_rate=0.004-s1/env.json");
     let mut environment: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    environment["load"] = 9.5.into();
+    environment["threads"] = 7.into();
     synthetic::write_json(&path, &environment);
     folder
 }

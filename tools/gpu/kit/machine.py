@@ -1,14 +1,22 @@
 """The machine, and programs that run on it within a limit."""
+import contextlib
 import ctypes
 import dataclasses
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
-import sysconfig
-import threading
+import tempfile
 import time
+
+import libraries
+
+# What `LOOKAHEAD_KERNELS_TRACE` writes begins so.
+TRACE = "lookahead-kernels: "
+# Seconds in which a program that was killed has to end. One that waits in the driver may not.
+TO_DIE = 10
 
 
 class NoTime(Exception):
@@ -19,40 +27,62 @@ class NoTime(Exception):
 class Outcome:
     """What became of a program."""
 
-    code: int | None  # none: it could not be started
+    code: int | None  # none: it could not be started, or it did not end
     text: str  # stdout and stderr
     seconds: float
     timed_out: bool = False
+    started: bool = True
+
+    def lines(self):
+        """What it wrote, without the trace, which is in the log."""
+        return [line for line in self.text.strip().splitlines() if not line.startswith(TRACE)]
+
+    def traced(self):
+        return [line.removeprefix(TRACE) for line in self.text.splitlines() if line.startswith(TRACE)]
 
     def head(self, lines=25):
-        return quoted(self.text.strip().splitlines()[:lines])
+        return quoted(self.lines()[:lines])
 
     def tail(self, lines=25):
-        return quoted(self.text.strip().splitlines()[-lines:])
+        return quoted(self.lines()[-lines:])
 
     def verdict(self):
-        if self.code is None:
+        if not self.started:
             return "could not be started"
+        if self.code is None:
+            return f"killed at its limit, and still there {TO_DIE} s later"
         return f"stopped at its limit after {self.seconds:.0f} s" if self.timed_out else f"exit status {self.code}"
 
 
 def quoted(lines):
-    return "```\n" + "\n".join(line[:400] for line in lines) + "\n```"
+    return "```\n" + "\n".join(line[:2000] for line in lines) + "\n```"
 
 
 class Machine:
-    """Where programs lie, which device they use, and how long they may take."""
+    """Where programs lie, which device they use, and how long they may take. All that they write goes to the log."""
 
-    def __init__(self, folder: pathlib.Path, deadline: float, why_dry: str | None):
+    def __init__(self, folder: pathlib.Path, scratch: pathlib.Path, deadline: float, why_dry: str | None, log):
         self.folder = folder
         self.deadline = deadline
         self.until = deadline
         self.why_dry = why_dry
         self.dry = why_dry is not None
         self.device = "cpu" if self.dry else "cuda"
-        self.environment = dict(os.environ, LD_LIBRARY_PATH=library_path(), PYTHONPATH=str(folder))
+        self.log = log
+        self.begun = time.monotonic()
+        self.changes = {"LD_LIBRARY_PATH": libraries.path(scratch), "PYTHONPATH": before(str(folder), "PYTHONPATH")}
+        if not self.dry:
+            # In the kit's folder: where reports are collected, thousands of small files would be in the way.
+            self.changes |= {"CUDA_CACHE_DISABLE": "0", "CUDA_CACHE_PATH": str(folder / "cache"), "CUDA_CACHE_MAXSIZE": str(4 << 30)}
+            self.changes |= {"LOOKAHEAD_NEEDS_GPU": "1", "LOOKAHEAD_KERNELS_TRACE": "1"}
         if (folder / "data" / "cifar10").is_dir():
-            self.environment["LOOKAHEAD_DATA"] = str(folder / "data")
+            self.changes["LOOKAHEAD_DATA"] = str(folder / "data")
+        self.environment = {**os.environ, **self.changes}
+        self.note(f"programs start in {folder}, with\n" + "\n".join(f"  {name}={value}" for name, value in self.changes.items()))
+
+    def note(self, text):
+        # Programs that run at the same time write one after the other.
+        print(f"[{time.monotonic() - self.begun:.1f} s] {text.rstrip()}\n", file=self.log, flush=True)
 
     def limit(self, seconds, kept):
         """All programs of a section together end within so many seconds, and leave `kept` to the last, which has no limit of its own."""
@@ -65,46 +95,65 @@ class Machine:
     def program(self, name):
         return str(self.folder / "bin" / name)
 
-    def run(self, command, seconds=None, interrupt_when=None, extra=None):
+    def run(self, command, seconds=None, interrupt_when=None, extra=None, watch=None):
         """Runs a command until it ends or the section's time is over; SIGINT is sent once `interrupt_when` holds.
 
-        `extra` is added to its environment.
+        `extra` is added to its environment; `watch` is called with its process id now and then.
         """
         limit = self.left() if seconds is None else min(seconds, self.left())
+        shown = shlex.join([f"{name}={value}" for name, value in (extra or {}).items()] + [str(word) for word in command])
         if limit < 2:
+            self.note(f"not started, no time is left: {shown}")
             raise NoTime
-        start = time.monotonic()
-        try:
-            process = subprocess.Popen(
-                command, env={**self.environment, **(extra or {})}, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
-            )
-        except OSError as error:
-            return Outcome(None, str(error), 0.0)
-        timed_out, ended = threading.Event(), threading.Event()
-
-        def watch():
-            waiting = interrupt_when is not None
-            while not ended.wait(0.02 if waiting else 0.2):
-                if time.monotonic() - start > limit:
-                    timed_out.set()
-                    # With all that it started, which may hold its output open.
-                    os.killpg(process.pid, signal.SIGKILL)
-                    return
-                if waiting and interrupt_when():
-                    process.send_signal(signal.SIGINT)
-                    waiting = False
-
-        watcher = threading.Thread(target=watch, daemon=True)
-        watcher.start()
-        text, _ = process.communicate()
-        ended.set()
-        watcher.join()
-        return Outcome(process.returncode, text, time.monotonic() - start, timed_out.is_set())
+        self.note(f"started, for at most {limit:.0f} s: {shown}")
+        # Into a file: a pipe is held open by whatever the program started, and is lost with a program that does not end.
+        with tempfile.TemporaryFile() as output:
+            start = time.monotonic()
+            try:
+                process = subprocess.Popen(
+                    command, env={**self.environment, **(extra or {})}, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output,
+                    stderr=subprocess.STDOUT, start_new_session=True,
+                )
+            except OSError as error:
+                outcome = Outcome(None, str(error), 0.0, started=False)
+            else:
+                timed_out = wait(process, start, limit, interrupt_when, watch)
+                output.seek(0)
+                text = output.read().decode(errors="replace")
+                outcome = Outcome(process.returncode, text, time.monotonic() - start, timed_out)
+        self.note(f"{outcome.verdict()}, {outcome.seconds:.1f} s: {shown}\n{outcome.text}")
+        return outcome
 
     def python(self, *arguments, **options):
         """Runs this Python."""
         return self.run([sys.executable, *arguments], **options)
+
+
+def wait(process, start, limit, interrupt_when, watch):
+    """Waits for the end of a program; whether its time was over first. A program that cannot be killed is left behind."""
+    timed_out = False
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.2 if interrupt_when is None else 0.02)
+            return timed_out
+        passed = time.monotonic() - start
+        if passed > limit + TO_DIE:
+            return timed_out
+        if passed > limit and not timed_out:
+            timed_out = True
+            # With all that it started.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        elif interrupt_when is not None and interrupt_when():
+            process.send_signal(signal.SIGINT)
+            interrupt_when = None
+        if watch is not None:
+            watch(process.pid)
+
+
+def before(first, variable):
+    """A list of folders: `first`, then what the variable holds."""
+    return ":".join([first, *filter(None, [os.environ.get(variable)])])
 
 
 def no_gpu():
@@ -117,11 +166,3 @@ def no_gpu():
     if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
         return "the NVIDIA driver finds no GPU"
     return None
-
-
-def library_path():
-    """CUDA's libraries: those of torch's wheels first, then the toolkit's."""
-    site = pathlib.Path(sysconfig.get_path("purelib"))
-    folders = sorted(str(path) for path in site.glob("nvidia/*/lib"))
-    folders += [str(site / "torch" / "lib"), "/usr/local/cuda/lib64"]
-    return ":".join(folders + [os.environ[name] for name in ["LD_LIBRARY_PATH"] if os.environ.get(name)])
