@@ -135,8 +135,8 @@ test-metal:
         --features lookahead-kernels/metal,lookahead-optim/metal --test devices -- --nocapture
 
 # packs everything that a machine with a GPU, but without Rust, needs to check and time this project: docs/GPU.md
-gpu-kit:
-    tools/gpu/build
+gpu-kit *args:
+    tools/gpu/build "$@"
 
 # the same kit without CUDA, and its dry run
 test-gpu-kit:

@@ -14,7 +14,7 @@ import time
 import libraries
 
 # What `LOOKAHEAD_KERNELS_TRACE` writes begins so.
-TRACE = "lookahead-kernels: "
+TRACE = "lookahead-kernels trace: "
 # Seconds in which a program that was killed has to end. One that waits in the driver may not.
 TO_DIE = 10
 
@@ -63,6 +63,7 @@ class Machine:
 
     def __init__(self, folder: pathlib.Path, scratch: pathlib.Path, deadline: float, why_dry: str | None, log):
         self.folder = folder
+        self.scratch = scratch
         self.deadline = deadline
         self.until = deadline
         self.why_dry = why_dry
@@ -81,8 +82,9 @@ class Machine:
         self.note(f"programs start in {folder}, with\n" + "\n".join(f"  {name}={value}" for name, value in self.changes.items()))
 
     def note(self, text):
-        # Programs that run at the same time write one after the other.
-        print(f"[{time.monotonic() - self.begun:.1f} s] {text.rstrip()}\n", file=self.log, flush=True)
+        # At once, and in one piece: two programs may run at the same time.
+        self.log.write(f"[{time.monotonic() - self.begun:.1f} s] {text.rstrip()}\n\n")
+        self.log.flush()
 
     def limit(self, seconds, kept):
         """All programs of a section together end within so many seconds, and leave `kept` to the last, which has no limit of its own."""

@@ -50,13 +50,15 @@ RESULTS = {}
 
 
 def keep(say, side, outcome):
-    """Keeps the lines of an output, and says what became of a program that had none or failed."""
+    """Keeps the lines of an output, and says what went wrong: every error, and what became of a program that failed."""
     found = lines(outcome)
     for line in found:
         if "median_step_s" in line:
             RESULTS[line["model"], line["batch"], line["variant"][:4].rstrip("-"), side] = line
+        elif "error" in line:
+            say(f"{side}, {line['model']} {line['variant']}: {line['error']}\n")
     if outcome.code != 0 or not found:
-        say(f"{side}: {outcome.verdict()}\n{outcome.tail(8)}")
+        say(f"{side}: {outcome.verdict()}\n{outcome.tail(15)}")
 
 
 def steps(batch):

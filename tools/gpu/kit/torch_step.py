@@ -7,6 +7,7 @@ import argparse
 import json
 import statistics
 import time
+import traceback
 
 import torch
 from networks import NETWORKS, build
@@ -71,5 +72,8 @@ if __name__ == "__main__":
             try:
                 line = measure(model, flags.batch, flags.device, bf16, flags.compile, flags.warmup, flags.steps)
             except Exception as error:  # the next case may do better
-                line = {"peer": "torch", "model": model, "variant": variant, "error": str(error).splitlines()[:1]}
+                traceback.print_exc()
+                # Its name and message; a compiler's message has many lines, of which the second may name the cause.
+                reason = " | ".join("".join(traceback.format_exception_only(error)).split("\n")[:3]).strip(" |")
+                line = {"peer": "torch", "model": model, "variant": variant, "error": reason}
             print(json.dumps(line), flush=True)

@@ -374,8 +374,8 @@ impl Error {
     #[must_use]
     pub fn for_batch(self, device: &str, batch_size: usize) -> Self {
         let text = self.to_string();
-        // candle passes the driver's error on as text.
-        if !text.contains("OUT_OF_MEMORY") && !text.contains("ALLOC_FAILED") {
+        // candle passes the errors of the driver, cuBLAS and cuDNN on as text.
+        if !["OUT_OF_MEMORY", "ALLOC_FAILED", "ALLOCATION_FAILED"].iter().any(|name| text.contains(name)) {
             return self;
         }
         let hint = match batch_size / 2 {

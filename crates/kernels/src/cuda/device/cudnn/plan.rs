@@ -6,7 +6,7 @@ use candle_core::cuda_backend::cudarc::cudnn::{result, sys};
 
 use crate::cuda::attempts::Attempts;
 use crate::cuda::source::ElementType;
-use crate::cuda::stream::{Convolution, Order};
+use crate::cuda::stream::{Convolution, Direction, Order};
 
 /// One of cuDNN's proposals.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +29,8 @@ pub(super) struct Plan {
     pub(super) forward: Option<Attempts<Proposal<sys::cudnnConvolutionFwdAlgo_t>>>,
     pub(super) data: Option<Attempts<Proposal<sys::cudnnConvolutionBwdDataAlgo_t>>>,
     pub(super) filter: Option<Attempts<Proposal<sys::cudnnConvolutionBwdFilterAlgo_t>>>,
+    /// Directions for which nothing ran, and why.
+    refusals: Vec<(Direction, String)>,
 }
 
 impl Plan {
@@ -80,9 +82,27 @@ impl Plan {
                 compute,
             )?;
             result::set_convolution_group_count(convolution, groups)?;
-            let (forward, data, filter) = (None, None, None);
-            Ok(Self { x, y, weight, convolution, math, forward, data, filter })
+            let (forward, data, filter, refusals) = (None, None, None, Vec::new());
+            Ok(Self { x, y, weight, convolution, math, forward, data, filter, refusals })
         }
+    }
+
+    /// Whether cuDNN was not asked yet.
+    pub(super) fn is_new(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Forward => self.forward.is_none(),
+            Direction::Data { .. } => self.data.is_none(),
+            Direction::Filter => self.filter.is_none(),
+        }
+    }
+
+    /// Why nothing runs this direction.
+    pub(super) fn refusal(&self, direction: Direction) -> Option<&str> {
+        self.refusals.iter().find(|(refused, _)| *refused == direction).map(|(_, why)| why.as_str())
+    }
+
+    pub(super) fn refuse(&mut self, direction: Direction, why: String) {
+        self.refusals.push((direction, why));
     }
 
     /// Sets the arithmetic of the descriptor.
