@@ -89,7 +89,7 @@ fn round_step(rough: f64) -> f64 {
 pub(super) fn tick_text(tick: f64) -> String {
     let text = match tick.abs() {
         0.0 => "0".to_owned(),
-        size if size >= 1e6 || size < 0.000_999 => with_exponent(size),
+        size if !(0.000_999..1e6).contains(&size) => with_exponent(size),
         size if size >= 10_000.0 => format!("{}k", without_zeros(&format!("{:.4}", size / 1000.0))),
         size => without_zeros(&format!("{size:.4}")).to_owned(),
     };
