@@ -71,7 +71,7 @@ impl Course {
         let end = self.batches_per_epoch();
         let order = self.check_batch().and_then(|()| checked(self.order.as_ref(), self.len, epoch, self.config.seed));
         let (order, failed) = match order {
-            Ok(order) => (visits(&order), None),
+            Ok(order) => (visits(&order, self.len), None),
             Err(error) => (Vec::new(), Some(error)),
         };
         let plan = Plan {

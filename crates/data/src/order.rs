@@ -1,6 +1,5 @@
 //! The samples of an epoch and their order.
 
-use std::collections::HashMap;
 use std::fmt::Debug;
 
 use crate::rng::{Purpose, SampleRng};
@@ -88,13 +87,12 @@ pub(crate) struct Visit {
     pub(crate) earlier: u32,
 }
 
-/// The visits to `positions`, in order.
-pub(crate) fn visits(positions: &[u32]) -> Vec<Visit> {
-    let mut seen = HashMap::new();
+/// The visits to `positions`, each below `len`, in order.
+pub(crate) fn visits(positions: &[u32], len: usize) -> Vec<Visit> {
+    let mut seen = vec![0; len];
     let visit = |&index: &u32| {
-        let next = seen.entry(index).or_insert(0);
-        let earlier = *next;
-        *next += 1;
+        let earlier = seen[index as usize];
+        seen[index as usize] += 1;
         Visit { index, earlier }
     };
     positions.iter().map(visit).collect()
@@ -131,7 +129,7 @@ mod tests {
 
     #[test]
     fn visits_are_counted_for_each_sample() {
-        let counted: Vec<(u32, u32)> = visits(&[4, 2, 4, 4, 2, 0]).iter().map(|v| (v.index, v.earlier)).collect();
+        let counted: Vec<(u32, u32)> = visits(&[4, 2, 4, 4, 2, 0], 5).iter().map(|v| (v.index, v.earlier)).collect();
         assert_eq!(counted, [(4, 0), (2, 0), (4, 1), (4, 2), (2, 1), (0, 0)]);
     }
 

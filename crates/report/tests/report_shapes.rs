@@ -191,6 +191,13 @@ fn one_row_that_explodes_does_not_flatten_the_others() {
     assert_eq!(session.console(), [] as [String; 0]);
 }
 
+/// A line of `metrics.jsonl`: `step` was done `seconds` after the start.
+fn step_line(step: u64, loss: f64, seconds: u64) -> String {
+    let record = serde_json::json!({ "kind": "step", "step": step, "epoch": 0, "learning_rate": 0.1,
+        "train_loss": loss, "per_second": 800.0, "seconds": seconds });
+    record.to_string() + "\n"
+}
+
 /// One seed logged every 10 steps, one between: their mean is a level line between its ends, and does not jump from one
 /// to the other.
 #[test]
@@ -201,12 +208,8 @@ fn seeds_of_other_steps_are_averaged() {
     let folder =
         Synthetic { rows: vec![("sgd", "")], seeds: 2, epochs: 1, ..Synthetic::small("demo") }.write(root.path());
     for (seed, first, loss) in [(1, 9, 1.0), (2, 14, 3.0)] {
-        let line = |step: u64| {
-            let record = serde_json::json!({ "kind": "step", "step": step, "epoch": 0, "learning_rate": 0.1,
-                "train_loss": loss, "per_second": 800.0, "seconds": step });
-            record.to_string() + "\n"
-        };
-        let lines: String = (0..20).map(|position| line(first + 10 * position)).collect();
+        let steps = (0..20).map(|position| first + 10 * position);
+        let lines: String = steps.map(|step| step_line(step, loss, step)).collect();
         fs::write(folder.join(format!("sgd-s{seed}/metrics.jsonl")), lines).unwrap();
     }
     let (page, _) = page_of(&folder);
@@ -231,13 +234,8 @@ fn seeds_of_other_paces_are_averaged_by_time() {
     let folder =
         Synthetic { rows: vec![("sgd", "")], seeds: 2, epochs: 1, ..Synthetic::small("demo") }.write(root.path());
     for (seed, steps, seconds, loss) in [(1, 100, 1, 1.0), (2, 50, 4, 3.0)] {
-        let line = |step: u64| {
-            let record = serde_json::json!({ "kind": "step", "step": step - 1, "epoch": 0, "learning_rate": 0.1,
-                "train_loss": loss, "per_second": 800.0, "seconds": step * seconds });
-            record.to_string() + "\n"
-        };
-        fs::write(folder.join(format!("sgd-s{seed}/metrics.jsonl")), (1..=steps).map(line).collect::<String>())
-            .unwrap();
+        let lines: String = (1..=steps).map(|done| step_line(done - 1, loss, done * seconds)).collect();
+        fs::write(folder.join(format!("sgd-s{seed}/metrics.jsonl")), lines).unwrap();
     }
     fs::remove_file(folder.join("sgd-s2/summary.json")).unwrap();
     let (page, _) = page_of(&folder);

@@ -5,6 +5,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::error::ConfigError;
+use super::row::Around;
 
 /// A place in a configuration: optionally an entry of `rows`, and the keys below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +48,10 @@ pub(super) fn places(config: &Table, key: &str) -> Vec<Vec<Place>> {
     let mut found: Vec<Vec<Place>> = Vec::new();
     if is_group {
         let around = |(row, value): (usize, &Value)| {
-            let (kind, settings) = lookahead(value)?;
-            Some(place(row, &[&["around", kind], rest].concat())).filter(|_| !is_exponential_average(settings))
+            let around = value.get("around")?;
+            let kind = kind(around).filter(|kind| kind.starts_with("lookahead"))?;
+            let is_average = around.clone().try_into::<Around>().is_ok_and(|around| around.is_exponential_average());
+            (!is_average).then(|| place(row, &[&["around", kind], rest].concat()))
         };
         let all: Vec<Place> = rows.iter().enumerate().filter_map(around).collect();
         found.extend((!all.is_empty()).then_some(all));
@@ -68,19 +71,6 @@ pub(super) fn places(config: &Table, key: &str) -> Vec<Vec<Place>> {
         return found;
     }
     vec![vec![Place { row: None, keys: parts.iter().map(|key| (*key).to_owned()).collect() }]]
-}
-
-/// The kind and the settings of a row's Lookahead; `None` without one.
-fn lookahead(row: &Value) -> Option<(&str, &Value)> {
-    let around = row.get("around")?;
-    let kind = kind(around).filter(|kind| kind.starts_with("lookahead"))?;
-    Some((kind, around.get(kind)?))
-}
-
-/// As [`Around::is_exponential_average`](super::row::Around::is_exponential_average), of a Lookahead's settings.
-fn is_exponential_average(settings: &Value) -> bool {
-    let pulls_back = settings.get("pulls_back").and_then(Value::as_bool);
-    pulls_back == Some(false) && settings.get("sync_period").and_then(Value::as_integer) == Some(1)
 }
 
 /// The places of the single number of a choice at each of `all`: `weight_decay.l2` for `weight_decay`, and

@@ -360,19 +360,20 @@ impl Error {
         }
     }
 
-    /// Turns a GPU driver's out-of-memory error, as candle reports it, into [`Error::OutOfMemory`]; keeps other errors.
+    /// Turns a GPU driver's out-of-memory error, as candle reports it, into [`Error::OutOfMemory`], whose hint names the
+    /// program's flag `flag` for the batch size; keeps other errors.
     ///
     /// ```
     /// use lookahead_experiments::Error;
     ///
     /// let driver = candle_core::Error::Msg("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".into());
-    /// let error = Error::from(driver).for_batch("cuda:0", 512);
+    /// let error = Error::from(driver).for_batch("cuda:0", 512, "--batch-size");
     /// assert!(error.to_string().ends_with("try --batch-size 256"));
-    /// let other = Error::from(candle_core::Error::Msg("a fault".into())).for_batch("cuda:0", 512);
+    /// let other = Error::from(candle_core::Error::Msg("a fault".into())).for_batch("cuda:0", 512, "--batch-size");
     /// assert_eq!(other.to_string(), "a fault");
     /// ```
     #[must_use]
-    pub fn for_batch(self, device: &str, batch_size: usize) -> Self {
+    pub fn for_batch(self, device: &str, batch_size: usize, flag: &str) -> Self {
         let text = self.to_string();
         // candle passes the errors of the driver, cuBLAS and cuDNN on as text.
         if !["OUT_OF_MEMORY", "ALLOC_FAILED", "ALLOCATION_FAILED"].iter().any(|name| text.contains(name)) {
@@ -380,7 +381,7 @@ impl Error {
         }
         let hint = match batch_size / 2 {
             0 => "try a smaller model".to_owned(),
-            half => format!("try --batch-size {half}"),
+            half => format!("try {flag} {half}"),
         };
         let reason = text.lines().next().unwrap_or_default().to_owned();
         Self::OutOfMemory { device: device.to_owned(), batch_size, reason, hint }

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::threads::set_threads;
 use crate::config::{ModelConfig, ModelName};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::parts::{Network, open_device};
 use crate::run::kernels;
 use crate::train::{peak_mib, reset_peak};
@@ -98,7 +98,7 @@ struct Line {
 /// Runs the cases of `flags` and prints one line for each.
 ///
 /// # Errors
-/// Errors of the device, the model and the optimizer; [`Error::OutOfMemory`] for a batch that the device cannot hold.
+/// Errors of the device, the model and the optimizer; [`Error::OutOfMemory`](crate::Error::OutOfMemory) for a batch that the device cannot hold.
 pub fn bench_step(flags: &BenchFlags) -> Result<()> {
     set_threads(Some(flags.threads.get()));
     let kernels = kernels()?;
@@ -110,8 +110,8 @@ pub fn bench_step(flags: &BenchFlags) -> Result<()> {
         lookahead_kernels::release_workspace();
         reset_peak();
         let network = network(name, variant.dtype(), &device)?;
-        let Medians { step: median, host } =
-            median_step(&*network, flags, &device).map_err(|error| for_this_program(error, flags))?;
+        let Medians { step: median, host } = median_step(&*network, flags, &device)
+            .map_err(|error| error.for_batch(&flags.device, flags.batch.get(), "--batch"))?;
         let line = Line {
             peer: "lookahead",
             version: env!("CARGO_PKG_VERSION"),
@@ -147,16 +147,6 @@ fn network(name: ModelName, dtype: DType, device: &Device) -> Result<Box<dyn Net
             Box::new(ResNet::new(&config, 0, dtype, device)?)
         }
     })
-}
-
-/// If memory ran out, the hint names this program's flag.
-fn for_this_program(error: Error, flags: &BenchFlags) -> Error {
-    match error.for_batch(&flags.device, flags.batch.get()) {
-        Error::OutOfMemory { device, batch_size, reason, hint } => {
-            Error::OutOfMemory { device, batch_size, reason, hint: hint.replace("--batch-size", "--batch") }
-        }
-        other => other,
-    }
 }
 
 fn median_step(model: &dyn Network, flags: &BenchFlags, device: &Device) -> Result<Medians> {
@@ -214,9 +204,8 @@ mod tests {
 
     #[test]
     fn a_batch_that_is_too_large_is_named() {
-        let flags = BenchFlags::parse_from(["bench-step", "--device", "cuda", "--batch", "30000"]);
         let driver = candle_core::Error::Msg("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".into());
-        let message = for_this_program(driver.into(), &flags).to_string();
+        let message = crate::Error::from(driver).for_batch("cuda", 30_000, "--batch").to_string();
         assert!(message.contains("batches of 30000") && message.ends_with("try --batch 15000"), "{message}");
     }
 }

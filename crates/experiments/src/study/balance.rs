@@ -2,10 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::draws::coordinate;
+use super::draws::{MOST_DRAWS, coordinate};
 
-/// Draws per requested point, since some draws repeat others.
-const MOST_DRAWS: usize = 100;
 /// Different points from which each requested one is chosen.
 const CHOICE: usize = 8;
 

@@ -6,6 +6,9 @@ const PRIMES: [u64; 12] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37];
 /// The maximum number of axes.
 pub(super) const MOST_AXES: usize = PRIMES.len();
 
+/// Draws per requested point, since some draws repeat others.
+pub(super) const MOST_DRAWS: usize = 100;
+
 /// Coordinate `axis`, below [`MOST_AXES`], of point `number`, from 0, in [0, 1): Halton's sequence with its digits
 /// permuted by a fixed multiplication, which breaks up the lines that large bases produce (Braaten and Weller, 1979, in
 /// the simplest form).

@@ -6,7 +6,7 @@ use toml::Value;
 
 use super::axis::Axis;
 use super::balance::balanced;
-use super::draws::{MOST_AXES, coordinate};
+use super::draws::{MOST_AXES, MOST_DRAWS, coordinate};
 use super::error::StudyError;
 use super::file::{RowFile, StudyFile};
 
@@ -38,9 +38,6 @@ pub(super) fn points(file: &StudyFile, row: &RowFile) -> Result<Vec<BTreeMap<Str
         }
     }
 }
-
-/// Draws per requested setting, since some draws repeat others.
-const MOST_DRAWS: usize = 100;
 
 /// Up to `trials` different points, drawn from axes of which at least one is a range.
 fn drawn(axes: &[(&String, &Axis)], trials: usize) -> Vec<BTreeMap<String, Value>> {

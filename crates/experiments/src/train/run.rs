@@ -53,7 +53,7 @@ pub fn train(
     let trained = Setup::new(run, data, device).and_then(|setup| train_from(setup, folder, options, watch));
     trained.map_err(|error| match error {
         Error::NotFinite { of, loss } => diverged(run, folder, of, loss),
-        other => other.for_batch(&run.config.device, run.config.train.batch_size),
+        other => other.for_batch(&run.config.device, run.config.train.batch_size, "--batch-size"),
     })
 }
 

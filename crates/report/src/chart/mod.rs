@@ -222,9 +222,9 @@ impl Stroke {
 mod tests {
     use super::*;
 
-    fn chart(points: &[(f64, f64)]) -> String {
+    fn of(name: &str, points: &[(f64, f64)]) -> Chart {
         let line = Line {
-            name: "a < b".into(),
+            name: name.to_owned(),
             stroke: Stroke { colour: "#000", width: 2.0, dash: "" },
             points: points.iter().map(|&(x, mean)| (x, Spread { mean, std: None })).collect(),
         };
@@ -238,7 +238,10 @@ mod tests {
             lines: vec![line],
             mark: Some((1.0, "<here>".into())),
         }
-        .to_svg()
+    }
+
+    fn chart(points: &[(f64, f64)]) -> String {
+        of("a < b", points).to_svg()
     }
 
     /// Left and right ends are the margins; 4 % of the range are left free below and above.
@@ -274,21 +277,7 @@ mod tests {
     /// Half of the width has room for 31 letters: for 15 characters of two columns each, and not for 16.
     #[test]
     fn wide_names_have_a_column_of_the_legend_each() {
-        let columns = |letters| {
-            let stroke = Stroke { colour: "#000", width: 2.0, dash: "" };
-            let line = Line { name: "\u{6162}".repeat(letters), stroke, points: Vec::new() };
-            let chart = Chart {
-                title: String::new(),
-                x_title: "x",
-                y_title: "y",
-                x_is_logarithmic: false,
-                y_is_logarithmic: false,
-                y_range: None,
-                lines: vec![line],
-                mark: None,
-            };
-            chart.legend_columns()
-        };
+        let columns = |letters| of(&"\u{6162}".repeat(letters), &[]).legend_columns();
         assert_eq!([columns(15), columns(16)], [2, 1]);
     }
 

@@ -204,17 +204,15 @@ mod tests {
         StudyRow { title: title.to_owned(), baseline, trials, chosen: 1, edges: Vec::new(), finals: Vec::new() }
     }
 
+    fn study(task: TaskKind, rows: Vec<StudyRow>) -> StudyReport {
+        StudyReport { name: "s".into(), task, split: Split::Test, about: vec![], rows }
+    }
+
     #[test]
     fn a_row_is_set_beside_its_baseline() {
         let plain = row("SGD", None, [[78.0, 78.0], [80.0, 80.0], [78.0, 78.0]]);
         let slow = row("Lookahead/SGD", Some(0), [[78.0, 78.0], [80.0, 80.0], [79.0, 79.5]]);
-        let study = StudyReport {
-            name: "s".into(),
-            task: TaskKind::Images,
-            split: Split::Test,
-            about: vec![],
-            rows: vec![plain, slow],
-        };
+        let study = study(TaskKind::Images, vec![plain, slow]);
         let cells = ranges(&study);
         // Half a doubling on either side; a half and one, the second of them open.
         assert_eq!(cells.rows[0][1..4], ["2.00", ABSENT, "0"], "seeds that agree say nothing of the noise");
@@ -231,13 +229,7 @@ mod tests {
     fn a_diverged_seed_makes_the_mean_infinite_in_words() {
         let plain = row("SGD", None, [[90.0, 90.0], [80.0, 80.0], [85.0, f64::INFINITY]]);
         let slow = row("Lookahead/SGD", Some(0), [[90.0, 91.0], [80.0, 80.0], [85.0, 86.0]]);
-        let study = StudyReport {
-            name: "s".into(),
-            task: TaskKind::Language,
-            split: Split::Test,
-            about: vec![],
-            rows: vec![plain, slow],
-        };
+        let study = study(TaskKind::Language, vec![plain, slow]);
         assert_eq!(at_same_rate(&study).rows[2][2..], ["85.50", "infinite", ABSENT, ABSENT]);
     }
 }
