@@ -14,7 +14,7 @@
 //! * training: [`train`], [`train_from`], [`Setup`], [`LoopOptions`], [`Interrupt`]; listening: [`Watch`], [`Unwatched`]
 //! * tasks: [`task`], [`Task`], [`Images`], [`Language`], [`Gradients`]; evaluating: [`Judge`], [`Evaluation`], [`ByClass`]
 //! * run folders: [`environment`], [`weights_digest`]; the data's folder: [`open_data`], [`data_root`], [`Place`]
-//! * programs: [`main`], [`run`] with [`Flags`]; [`sweep`] with [`SweepFlags`], [`Shard`]; [`lr_find`] with [`RangeFlags`]; [`puzzle`] with
+//! * programs: [`main`], [`run`] with [`Flags`], [`Seeds`]; [`sweep`] with [`SweepFlags`], [`Shard`]; [`lr_find`] with [`RangeFlags`]; [`puzzle`] with
 //!   [`PuzzleFlags`]; [`fetch`] with [`FetchFlags`]; [`bench_step`] with [`BenchFlags`]; [`exit_with`]
 //! * progress: [`Progress`], [`RunProgress`], [`tui`]
 //! * errors: [`Error`], [`LossOf`], [`Result`]
@@ -45,8 +45,8 @@ pub use parts::{
     Data, ImageData, MomentsZeroed, Network, Schedules, Sealed, TextData, language_model, model, open_device, optimizer,
 };
 pub use program::{
-    BenchFlags, FetchFlags, Flags, Place, PuzzleFlags, RangeFlags, Shard, SweepFlags, bench_step, data_root, exit_with,
-    fetch, lr_find, main, open_data, puzzle, run, sweep,
+    BenchFlags, FetchFlags, Flags, Place, PuzzleFlags, RangeFlags, Seeds, Shard, SweepFlags, bench_step, data_root,
+    exit_with, fetch, lr_find, main, open_data, puzzle, run, sweep,
 };
 pub use run::{environment, weights_digest};
 pub use screen::{Progress, RunProgress, tui};

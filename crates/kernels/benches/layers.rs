@@ -1,4 +1,5 @@
-//! The layers of the two CIFAR networks: forward, data gradient and weight gradient of the convolutions, batch norm.
+//! The layers of the two CIFAR networks: forward, data gradient and weight gradient of the convolutions, batch norm; and
+//! evaluation, where batch norm is part of the convolution if there is no graph.
 //!
 //!     cargo bench -p lookahead-kernels --bench layers
 
@@ -6,7 +7,7 @@ use std::hint::black_box;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use criterion::{Criterion, criterion_group, criterion_main};
-use lookahead_kernels::{After, BatchNorm, Mode, batch_norm, conv2d};
+use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Mode, ResidualBlock, batch_norm, conv2d, residual_blocks};
 
 #[global_allocator]
 static ALLOCATOR: lookahead_kernels::PageCache = lookahead_kernels::PageCache::new();
@@ -28,6 +29,12 @@ const CONVOLUTIONS: [(usize, usize, usize, usize, usize); 9] = [
 
 fn var(shape: impl Into<candle_core::Shape>) -> Result<Var> {
     Var::from_tensor(&Tensor::randn(0f32, 1.0, shape, &Device::Cpu)?)
+}
+
+fn norm(channels: usize) -> Result<BatchNorm> {
+    let ones = Tensor::ones(channels, DType::F32, &Device::Cpu)?;
+    let (mean, variance) = (Var::from_tensor(&ones.zeros_like()?)?, Var::from_tensor(&ones)?);
+    Ok(BatchNorm::new(ones.clone(), ones.zeros_like()?, mean, variance)?)
 }
 
 fn convolutions(criterion: &mut Criterion) -> Result<()> {
@@ -56,13 +63,7 @@ fn norms(criterion: &mut Criterion) -> Result<()> {
     for (channels, side) in [(16, 32), (64, 32), (512, 4)] {
         let mut group = criterion.benchmark_group(format!("batch_norm_relu/{channels}/{side}x{side}"));
         group.sample_size(10);
-        let ones = Tensor::ones(channels, DType::F32, &Device::Cpu)?;
-        let norm = BatchNorm::new(
-            ones.clone(),
-            ones.zeros_like()?,
-            Var::zeros(channels, DType::F32, &Device::Cpu)?,
-            Var::from_tensor(&ones)?,
-        )?;
+        let norm = norm(channels)?;
         let x = var((BATCH, side, side, channels))?;
         group.bench_function("forward", |bencher| {
             bencher.iter(|| batch_norm(black_box(&x), &norm, After::Relu, Mode::Train))
@@ -73,8 +74,29 @@ fn norms(criterion: &mut Criterion) -> Result<()> {
     Ok(())
 }
 
+/// Three blocks of ResNet-20's first and last stage, and two of ResNet-18's second.
+fn evaluation(criterion: &mut Criterion) -> Result<()> {
+    for (channels, side, blocks) in [(16, 32, 3), (64, 8, 3), (128, 16, 2)] {
+        let mut group = criterion.benchmark_group(format!("evaluation/{blocks} blocks/{channels}/{side}x{side}"));
+        group.sample_size(10);
+        let x = var((BATCH, side, side, channels))?.as_detached_tensor();
+        for (name, is_trained) in [("with a graph", true), ("without", false)] {
+            let layer = || -> Result<ConvBatchNorm> {
+                let weight = var((channels, channels, 3, 3))?;
+                let weight = if is_trained { weight.as_tensor().clone() } else { weight.as_detached_tensor() };
+                Ok(ConvBatchNorm { weight, stride: 1, padding: 1, norm: norm(channels)? })
+            };
+            let block =
+                || -> Result<ResidualBlock> { Ok(ResidualBlock { path: vec![layer()?, layer()?], shortcut: None }) };
+            let blocks: Vec<ResidualBlock> = (0..blocks).map(|_| block()).collect::<Result<_>>()?;
+            group.bench_function(name, |bencher| bencher.iter(|| residual_blocks(black_box(&x), &blocks, Mode::Eval)));
+        }
+    }
+    Ok(())
+}
+
 fn layers(criterion: &mut Criterion) {
-    if let Err(error) = convolutions(criterion).and_then(|()| norms(criterion)) {
+    if let Err(error) = convolutions(criterion).and_then(|()| norms(criterion)).and_then(|()| evaluation(criterion)) {
         panic!("{error}");
     }
 }

@@ -147,6 +147,10 @@ impl Overrides {
             Value::Table(table) => {
                 table.into_iter().try_for_each(|(inner, value)| self.put(&format!("{key}.{inner}"), value, origin))
             }
+            // serde's wording for a number where only names are valid. Given as text, the error lists the names.
+            Value::Integer(_) | Value::Float(_) if reason.to_string().contains("expected string only") => {
+                self.put(key, value.to_string(), origin)
+            }
             _ => Err(reason),
         }
     }

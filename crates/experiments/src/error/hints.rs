@@ -3,7 +3,55 @@
 use lookahead_data::Error as DataError;
 use lookahead_runs::Error as RunsError;
 
-use super::is_full;
+use super::Error;
+use super::status::is_full;
+
+impl Error {
+    /// This error of the program `program`, such as `sweep`, which has no flag `--fresh` that a hint could name.
+    ///
+    /// ```
+    /// use lookahead_experiments::Error;
+    /// let error = Error::Interrupted { run: "sgd-s1".into(), step: 7 };
+    /// assert_eq!(error.without_fresh("sweep").to_string(), "sweep was interrupted: run the same command to resume");
+    /// ```
+    #[must_use]
+    pub fn without_fresh(self, program: &str) -> Self {
+        match self {
+            Self::Runs(error) => Self::RunFolder(error),
+            Self::Interrupted { .. } | Self::Stopped { .. } => {
+                Self::Stopped { what: program.to_owned(), remedy: "run the same command to resume" }
+            }
+            other => other,
+        }
+    }
+
+    /// Turns a GPU driver's out-of-memory error, as candle reports it, into [`Error::OutOfMemory`], whose hint names the
+    /// program's flag `flag` for the batch size; keeps other errors.
+    ///
+    /// ```
+    /// use lookahead_experiments::Error;
+    ///
+    /// let driver = candle_core::Error::Msg("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".into());
+    /// let error = Error::from(driver).for_batch("cuda:0", 512, "--batch-size");
+    /// assert!(error.to_string().ends_with("try --batch-size 256"));
+    /// let other = Error::from(candle_core::Error::Msg("a fault".into())).for_batch("cuda:0", 512, "--batch-size");
+    /// assert_eq!(other.to_string(), "a fault");
+    /// ```
+    #[must_use]
+    pub fn for_batch(self, device: &str, batch_size: usize, flag: &str) -> Self {
+        let text = self.to_string();
+        // candle passes the errors of the driver, cuBLAS and cuDNN on as text.
+        if !["OUT_OF_MEMORY", "ALLOC_FAILED", "ALLOCATION_FAILED"].iter().any(|name| text.contains(name)) {
+            return self;
+        }
+        let hint = match batch_size / 2 {
+            0 => "try a smaller model".to_owned(),
+            half => format!("try {flag} {half}"),
+        };
+        let reason = text.lines().next().unwrap_or_default().to_owned();
+        Self::OutOfMemory { device: device.to_owned(), batch_size, reason, hint }
+    }
+}
 
 /// A hint for an error of the data, in terms of the programs' flags.
 pub(super) fn data_hint(error: &DataError) -> String {
@@ -70,7 +118,6 @@ pub(super) fn hint_without_fresh(error: &RunsError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
 
     #[test]
     fn no_hint_names_a_flag_that_the_program_lacks() {

@@ -1,56 +1,18 @@
-//! Errors, and the exit status of a program that ends with one.
+//! Errors of the experiments and of everything below them.
 
 mod hints;
+mod loss;
+mod status;
 
 use std::path::PathBuf;
 
-use lookahead_data::Error as DataError;
-use lookahead_report::counted;
-use lookahead_runs::{Error as RunsError, Measure};
-
 use self::hints::{data_hint, hint_for, hint_without_fresh};
+pub use self::loss::LossOf;
 use crate::config::ConfigError;
 use crate::study::StudyError;
 
 /// Result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
-
-/// A number by which a run may diverge: a training or validation loss, or a score.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LossOf {
-    /// The training loss of this step, from 0.
-    Step(usize),
-    /// The validation loss after this many steps.
-    Validation(usize),
-    /// A validation score: the perplexity of a loss that is finite, but too large for its exponential.
-    Score {
-        /// The score.
-        measure: Measure,
-        /// Number of steps before the validation.
-        steps: usize,
-    },
-}
-
-impl LossOf {
-    /// Number of steps done by the weights with this loss.
-    pub fn steps_done(self) -> usize {
-        match self {
-            Self::Step(steps) | Self::Validation(steps) | Self::Score { steps, .. } => steps,
-        }
-    }
-}
-
-impl std::fmt::Display for LossOf {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Step(step) => write!(f, "the loss of step {step}"),
-            Self::Validation(steps) => write!(f, "the validation loss after {}", counted(*steps, "step")),
-            Self::Score { measure, steps } => {
-                write!(f, "the validation {} after {}", measure.name(), counted(*steps, "step"))
-            }
-        }
-    }
-}
 
 /// Why an experiment stopped.
 ///
@@ -288,124 +250,4 @@ pub enum Error {
     /// candle's report.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
-}
-
-impl Error {
-    /// The exit status of a program that ends with this error.
-    ///
-    /// | status | meaning |
-    /// | --- | --- |
-    /// | 1 | a fault of the program or its libraries; cells of a sweep that failed or are left |
-    /// | 2 | bad usage or configuration, output that cannot be written to the given place |
-    /// | 3 | data missing or damaged |
-    /// | 4 | training diverged |
-    /// | 5 | the disk is full |
-    /// | 130 | interrupted, resumable |
-    ///
-    /// ```
-    /// use lookahead_experiments::Error;
-    /// assert_eq!(Error::Interrupted { run: "sgd-s1".into(), step: 7 }.exit_status(), 130);
-    /// ```
-    pub fn exit_status(&self) -> u8 {
-        match self {
-            Self::Config(_)
-            | Self::Study(_)
-            | Self::Submit { .. }
-            | Self::SweepFirst { .. }
-            | Self::AllDiverged { .. }
-            | Self::Kernels(
-                lookahead_kernels::Error::Environment { .. } | lookahead_kernels::Error::InstructionSet(_),
-            )
-            | Self::Device { .. }
-            | Self::OutOfMemory { .. } => 2,
-            Self::Runs(RunsError::Damaged { .. } | RunsError::DataChanged { .. })
-            | Self::RunFolder(RunsError::Damaged { .. } | RunsError::DataChanged { .. })
-            | Self::DifferentData { .. }
-            | Self::DataMissing { .. }
-            | Self::BrokenImages { .. } => 3,
-            Self::Runs(error) | Self::RunFolder(error) if error.is_out_of_room() => 5,
-            Self::NoRoom { .. } => 5,
-            Self::Runs(_) | Self::RunFolder(_) => 2,
-            Self::Data(error) => data_status(error),
-            Self::Part { status, .. } => *status,
-            Self::NotFinite { .. } | Self::Diverged { .. } => 4,
-            Self::Interrupted { .. } | Self::Stopped { .. } => 130,
-            Self::CellsFailed { .. }
-            | Self::CellsLeft { .. }
-            | Self::TestTooEarly { .. }
-            | Self::NoTest
-            | Self::EndOfData { .. }
-            | Self::Kernels(_)
-            | Self::Optim(_)
-            | Self::Model(_)
-            | Self::Candle(_) => 1,
-        }
-    }
-
-    /// This error of the program `program`, such as `sweep`, which has no flag `--fresh` that a hint could name.
-    ///
-    /// ```
-    /// use lookahead_experiments::Error;
-    /// let error = Error::Interrupted { run: "sgd-s1".into(), step: 7 };
-    /// assert_eq!(error.without_fresh("sweep").to_string(), "sweep was interrupted: run the same command to resume");
-    /// ```
-    #[must_use]
-    pub fn without_fresh(self, program: &str) -> Self {
-        match self {
-            Self::Runs(error) => Self::RunFolder(error),
-            Self::Interrupted { .. } | Self::Stopped { .. } => {
-                Self::Stopped { what: program.to_owned(), remedy: "run the same command to resume" }
-            }
-            other => other,
-        }
-    }
-
-    /// Turns a GPU driver's out-of-memory error, as candle reports it, into [`Error::OutOfMemory`], whose hint names the
-    /// program's flag `flag` for the batch size; keeps other errors.
-    ///
-    /// ```
-    /// use lookahead_experiments::Error;
-    ///
-    /// let driver = candle_core::Error::Msg("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".into());
-    /// let error = Error::from(driver).for_batch("cuda:0", 512, "--batch-size");
-    /// assert!(error.to_string().ends_with("try --batch-size 256"));
-    /// let other = Error::from(candle_core::Error::Msg("a fault".into())).for_batch("cuda:0", 512, "--batch-size");
-    /// assert_eq!(other.to_string(), "a fault");
-    /// ```
-    #[must_use]
-    pub fn for_batch(self, device: &str, batch_size: usize, flag: &str) -> Self {
-        let text = self.to_string();
-        // candle passes the errors of the driver, cuBLAS and cuDNN on as text.
-        if !["OUT_OF_MEMORY", "ALLOC_FAILED", "ALLOCATION_FAILED"].iter().any(|name| text.contains(name)) {
-            return self;
-        }
-        let hint = match batch_size / 2 {
-            0 => "try a smaller model".to_owned(),
-            half => format!("try {flag} {half}"),
-        };
-        let reason = text.lines().next().unwrap_or_default().to_owned();
-        Self::OutOfMemory { device: device.to_owned(), batch_size, reason, hint }
-    }
-}
-
-/// 2 for an invalid setting, 3 for data that are missing or damaged, 1 for all other errors.
-fn data_status(error: &DataError) -> u8 {
-    match error {
-        DataError::Name { .. }
-        | DataError::Unpublished { .. }
-        | DataError::Setting { .. }
-        | DataError::HeldOut { .. }
-        | DataError::Index { .. }
-        | DataError::Crop { .. }
-        | DataError::Pixels { .. } => 2,
-        DataError::Sample { source, .. } => data_status(source),
-        DataError::Io { source, .. } if is_full(source) => 5,
-        DataError::Own { .. } | DataError::Loader { .. } | DataError::Candle(_) => 1,
-        DataError::Stopped { .. } => 130,
-        _ => 3,
-    }
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }

@@ -22,7 +22,7 @@ pub use data::{Place, data_root, open as open_data};
 pub use exit::exit_with;
 pub use experiment::{main, run};
 pub use fetch::{FetchFlags, fetch};
-pub use flags::Flags;
+pub use flags::{Flags, Seeds};
 pub use lr_find::{RangeFlags, lr_find};
 pub use puzzle::{PuzzleFlags, puzzle};
 pub use sweep::{Shard, SweepFlags, sweep};

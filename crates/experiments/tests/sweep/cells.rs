@@ -18,6 +18,8 @@ fn a_sweep_is_done_once_and_refuses_another_configuration() {
     // The other job trained at the same time: the seconds are not those of a machine of one's own.
     let environment = fs::read_to_string(folder.path().join("runs/study").join(&names[0]).join("env.json")).unwrap();
     assert!(environment.contains("\"shares_machine\": true"), "{environment}");
+    // The command is the one that was typed, not that of the job.
+    assert!(environment.contains("\"command\": \"sweep study.toml --threads 1 --jobs 2\""), "{environment}");
 
     let (again, err) = ends_with(&sweep(folder.path(), &[]).output().unwrap(), 0);
     assert_eq!((&again, err.as_str()), (&out, ""), "nothing is left to do");

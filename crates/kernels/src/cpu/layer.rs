@@ -1,11 +1,13 @@
 //! Forward and backward passes of convolutions and normalised layers, shared by the graph nodes that contain them.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Result, Tensor, WithDType};
+use rayon::prelude::*;
 
 use crate::cpu::batch_norm::{Affine, GradientTerms, Mask, Sums};
 use crate::cpu::choose::Kernels;
+use crate::cpu::conv::Epilogue;
 use crate::cpu::element::Element;
-use crate::cpu::memory::{Place, Values};
+use crate::cpu::memory::{Buffer, Place, Values};
 use crate::cpu::run;
 use crate::cpu::tensors::{tensor, with_weight};
 use crate::plan::ConvShape;
@@ -28,7 +30,43 @@ pub(crate) struct Statistics<T: Element> {
 
 /// The convolution of `x`.
 pub(crate) fn convolve<T: Kernels>(shape: &ConvShape, x: &[T], weight: &Tensor, place: Place) -> Result<Values<T>> {
-    with_weight::<T, _>(weight, |weight| Ok(run::conv2d_forward(shape, x, weight, place)))
+    with_weight::<T, _>(weight, |weight| Ok(run::conv2d_forward(shape, x, weight, Epilogue::NONE, place)))
+}
+
+/// Whether [`convolve_normalised`] may replace a convolution and its batch norm: the statistics are constants, no backward
+/// pass needs what lies between the two, and a rectifier or nothing follows.
+pub(crate) fn folds(mode: Mode, tracked: bool, after: Option<Activation>) -> bool {
+    mode == Mode::Eval && !tracked && matches!(after, None | Some(Activation::Relu))
+}
+
+/// The convolution of `x`, its batch norm with the running statistics, the residual and a rectifier if there is an `after`,
+/// as one convolution: batch norm's factors are multiplied into the filters, and the rest of it is a bias.
+pub(crate) fn convolve_normalised<T: Kernels>(
+    shape: &ConvShape,
+    x: &[T],
+    (weight, norm): (&Tensor, &BatchNorm),
+    residual: Option<&[T]>,
+    after: Option<Activation>,
+    place: Place,
+) -> Result<Values<T>> {
+    let (mean, variance) = (doubles(&norm.running_mean)?, doubles(&norm.running_var)?);
+    let reciprocal = variance.iter().map(|variance| 1.0 / (variance + norm.eps).sqrt());
+    let scale: Vec<f64> = doubles(&norm.weight)?.iter().zip(reciprocal).map(|(weight, r)| weight * r).collect();
+    let shift = doubles(&norm.bias)?.into_iter().zip(mean.iter().zip(&scale));
+    let bias: Vec<T::Accumulator> = rounded(shift.map(|(shift, (mean, scale))| shift - mean * scale));
+    with_weight::<T, _>(weight, |weight| {
+        let filter = (weight.len() / scale.len()).max(1);
+        let mut folded = Buffer::<T::Accumulator>::take(weight.len());
+        folded.par_chunks_mut(filter).zip(weight.par_chunks(filter)).zip(&scale).for_each(
+            |((folded, filter), scale)| {
+                for (folded, weight) in folded.iter_mut().zip(filter) {
+                    *folded = T::Accumulator::from_f64(weight.to_f64() * scale);
+                }
+            },
+        );
+        let epilogue = Epilogue { bias: Some(&bias), residual, relu: after.is_some() };
+        Ok(run::conv2d_forward(shape, x, &folded, epilogue, place))
+    })
 }
 
 /// The gradient of a convolution's input.

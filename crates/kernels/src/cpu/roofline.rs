@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use crate::cpu::batch_norm::{Affine, GradientTerms, Mask};
 use crate::cpu::choose::Kernels;
-use crate::cpu::conv::winograd;
+use crate::cpu::conv::{Epilogue, winograd};
 use crate::cpu::memory;
 use crate::cpu::simd::microkernel::reduce;
 use crate::cpu::simd::{Vector, dispatch, lanes};
@@ -93,7 +93,7 @@ fn measure((count, from, to, side, kernel, stride): Layer, peak: f64) -> [f64; 7
         GradientTerms { center: vec![0.1; to], scale: vec![1.5; to], slope: vec![0.01; to], offset: vec![0.02; to] };
     let mask = Mask::Through(Activation::Relu, &affine);
     let seconds = [
-        best(|| f32::conv2d_forward(&shape, &x, &weight, None, output_of(&mut y))),
+        best(|| f32::conv2d_forward(&shape, &x, &weight, Epilogue::NONE, output_of(&mut y))),
         // The first layer's images need no gradient.
         if from == 3 {
             0.0

@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use crate::Activation;
 use crate::cpu::batch_norm::{Affine, GradientTerms, Mask, mask_bytes};
 use crate::cpu::choose::Kernels;
+use crate::cpu::conv::Epilogue;
 use crate::cpu::cross_entropy::{Row, Targets};
 use crate::cpu::element::Element;
 use crate::cpu::embedding;
@@ -21,21 +22,11 @@ pub(crate) fn conv2d_forward<T: Kernels>(
     shape: &ConvShape,
     x: &[T],
     weight: &[T::Accumulator],
-    place: Place,
-) -> Values<T> {
-    conv2d_forward_biased(shape, x, weight, None, place)
-}
-
-/// A convolution with a bias per output channel, added before the result is rounded.
-pub(crate) fn conv2d_forward_biased<T: Kernels>(
-    shape: &ConvShape,
-    x: &[T],
-    weight: &[T::Accumulator],
-    bias: Option<&[T::Accumulator]>,
+    epilogue: Epilogue<'_, T>,
     place: Place,
 ) -> Values<T> {
     // SAFETY: the kernel writes all of its output.
-    unsafe { written(shape.y_len(), place, |y| T::conv2d_forward(shape, x, weight, bias, y)) }
+    unsafe { written(shape.y_len(), place, |y| T::conv2d_forward(shape, x, weight, epilogue, y)) }
 }
 
 pub(crate) fn conv2d_backward_data<T: Kernels>(

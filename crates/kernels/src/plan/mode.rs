@@ -11,6 +11,9 @@ pub enum Mode {
     /// Statistics of the batch; the running statistics are updated.
     Train,
     /// The running statistics, unchanged.
+    ///
+    /// On the CPU, if neither input nor parameters are part of a graph, batch norm is folded into the convolution of the
+    /// same node, unless a pool lies between them or a function other than relu follows. The results differ by rounding.
     Eval,
     /// Statistics of the batch; the running statistics are not changed. For a forward pass repeated for its gradients
     /// (checkpointing), or one at trial weights.

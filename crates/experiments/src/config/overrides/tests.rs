@@ -62,6 +62,9 @@ fn a_choice_can_be_given_by_its_kind_alone() {
     assert_eq!(with(&[mixup, "data.mixing=none"]).unwrap().data.images().unwrap().mixing, Mixing::None);
     let message = with(&["data.mixing=mixdown"]).unwrap_err().to_string();
     assert!(message.contains("unknown variant `mixdown`"), "{message}");
+    // No momentum has no number that could be changed.
+    let message = with(&["sgd.momentum=none", "sgd.momentum=0.9"]).unwrap_err().to_string();
+    assert!(message.contains("unknown variant `0.9`, expected one of `none`, `classical`, `nesterov`"), "{message}");
 }
 
 #[test]

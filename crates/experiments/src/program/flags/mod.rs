@@ -1,6 +1,7 @@
 //! The command line of the experiments.
 
 mod resolve;
+mod seeds;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,8 @@ use clap_complete::Shell;
 use lookahead_optim::StatePolicy;
 
 use crate::config::{Config, Experiment, ModelName, Protocol};
+
+pub use seeds::Seeds;
 
 /// The flags of every experiment.
 #[derive(Debug, Clone, Parser)]
@@ -25,9 +28,9 @@ pub struct Flags {
     /// What happens to the inner optimizer's state at a sync: keep, reset, interpolate; one row for each
     #[arg(long, value_parser = policy(), value_delimiter = ',', action = ArgAction::Set, help_heading = "What to train", value_name = "A,B")]
     pub state: Vec<StatePolicy>,
-    /// Seeds; each row is trained once per seed, and rows are compared seed by seed
-    #[arg(long, value_parser = seed(), value_delimiter = ',', action = ArgAction::Set, help_heading = "What to train", value_name = "1,2,3")]
-    pub seeds: Vec<u64>,
+    /// Seeds, or ranges of them such as 1-20; each row is trained once per seed, and rows are compared seed by seed
+    #[arg(long, value_delimiter = ',', action = ArgAction::Set, help_heading = "What to train", value_name = "1-3,7")]
+    pub seeds: Vec<Seeds>,
     /// Network
     #[arg(long, value_enum, help_heading = "What to train", value_name = "NAME")]
     pub model: Option<ModelName>,
@@ -103,11 +106,6 @@ pub struct Flags {
     pub completions: Option<Shell>,
 }
 
-/// A seed, below 2^63: the limit of TOML's integers.
-pub(super) fn seed() -> impl TypedValueParser<Value = u64> {
-    clap::value_parser!(u64).range(..=i64::MAX as u64)
-}
-
 /// Help for `--optimizers`: the rows of all protocols of `experiment`, in the order of the protocols.
 fn rows_of(experiment: Experiment) -> String {
     let mut names: Vec<String> = Vec::new();
@@ -146,7 +144,7 @@ impl Flags {
             Experiment::Demo => (
                 "demo",
                 "Compares five optimizers on the embedded data set `shapes`: no download, a minute or two on two cores",
-                "  just demo\n  just demo --optimizers sgd,lookahead-sgd --seeds 1,2,3 --epochs 2\n",
+                "  just demo\n  just demo --optimizers sgd,lookahead-sgd --seeds 1-3 --epochs 2\n",
             ),
             Experiment::Cifar10 => (
                 "cifar10",
@@ -158,7 +156,7 @@ impl Flags {
             Experiment::Cifar100 => (
                 "cifar100",
                 "Trains classifiers on CIFAR-100 and prints a table that compares the optimizers",
-                "  just cifar100 --protocol standard --seeds 1,2,3\n  \
+                "  just cifar100 --protocol standard --seeds 1-3\n  \
                  just cifar100 --optimizers lookahead-sgd --state keep,reset --lr 0.2\n",
             ),
             Experiment::Imagenette => (
@@ -177,7 +175,7 @@ impl Flags {
             Experiment::Language => (
                 "language",
                 "Trains LSTM language models on Shakespeare (no download), Penn Treebank, or any text",
-                "  just language\n  just language --protocol zaremba-small --seeds 1,2,3\n  \
+                "  just language\n  just language --protocol zaremba-small --seeds 1-3\n  \
                  just language --dataset-dir novel.txt --set data.unit=words --set data.least=2\n",
             ),
         };

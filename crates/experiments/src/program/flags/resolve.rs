@@ -2,7 +2,7 @@
 
 use lookahead_optim::LookaheadConfig;
 
-use super::Flags;
+use super::{Flags, Seeds};
 use crate::config::{Config, ConfigError, Experiment, Overrides, Protocol, states_of};
 
 /// Maximum number of threads: starting more, after a typing error, would end the program.
@@ -52,7 +52,8 @@ impl Flags {
 
     fn put_names(&self, overrides: &mut Overrides) -> Result<(), ConfigError> {
         if !self.seeds.is_empty() {
-            let seeds: Vec<i64> = self.seeds.iter().map(|&seed| i64::try_from(seed).unwrap_or(-1)).collect();
+            let seeds = Seeds::all(&self.seeds).into_iter().map(|seed| i64::try_from(seed).unwrap_or(-1));
+            let seeds: Vec<i64> = seeds.collect();
             overrides.put("seeds", seeds, "--seeds")?;
         }
         if let Some(device) = &self.device {
@@ -252,6 +253,7 @@ mod tests {
         assert!(message.contains("the configuration is for another experiment"), "{message}");
         let config = resolve(&["--set", "device=cuda:0", "--set", "seeds=4,5"]).unwrap();
         assert_eq!((config.device.as_str(), config.seeds.as_slice()), ("cuda:0", &[4, 5][..]));
+        assert_eq!(resolve(&["--seeds", "1-3,7"]).unwrap().seeds, [1, 2, 3, 7]);
     }
 
     /// In the sprint's rows, the average mirrors Lookahead's slow weights; the exponential average has its own decay.

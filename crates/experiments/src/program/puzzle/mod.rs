@@ -1,7 +1,11 @@
 //! `puzzle`: why did Lookahead/AdamW collapse in the original project?
 
+mod causes;
+mod figure;
 mod page;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
@@ -10,7 +14,7 @@ use lookahead_report::console::print;
 use lookahead_runs::atomic;
 
 use super::data::{Place, data_root, open};
-use super::flags::seed;
+use super::flags::Seeds;
 use super::runs::{Ended, Shared, run_all};
 use super::threads::set_threads;
 use crate::config::Experiment;
@@ -43,9 +47,9 @@ pub struct PuzzleFlags {
     /// Passes over the training images
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub epochs: usize,
-    /// Seeds; each row is trained once per seed
-    #[arg(long, value_parser = seed(), value_delimiter = ',', default_value = "1,2,3", value_name = "1,2,3")]
-    pub seeds: Vec<u64>,
+    /// Seeds, or ranges of them such as 1-3; each row is trained once per seed
+    #[arg(long, value_delimiter = ',', default_value = "1,2,3", value_name = "1-3,7")]
+    pub seeds: Vec<Seeds>,
     /// Use only this many training images; 0 means all
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub limit_train: usize,
@@ -82,7 +86,7 @@ fn run(flags: &PuzzleFlags) -> Result<()> {
     if let Some(images) = config.data.images_mut() {
         (images.limit_train, images.limit_valid) = (flags.limit_train, flags.limit_valid);
     }
-    config.seeds.clone_from(&flags.seeds);
+    config.seeds = Seeds::all(&flags.seeds);
     config.validate()?;
     let (device, name) = open_device(&flags.device)?;
     set_threads(flags.threads);
@@ -109,6 +113,6 @@ fn run(flags: &PuzzleFlags) -> Result<()> {
     };
     let figure = path.with_extension("svg");
     let name = figure.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    atomic::write(&figure, page::figure(&report).as_bytes())?;
+    atomic::write(&figure, figure::figure(&report).as_bytes())?;
     Ok(atomic::write(path, page::page(&report, &config, &environment.command, &name).as_bytes())?)
 }

@@ -20,14 +20,14 @@ pub(super) fn stop_with_parent(interrupt: &Interrupt) {
     });
 }
 
-/// Runs the cells in `flags.jobs` processes of this program and waits for them.
+/// Runs the cells in `flags.jobs` processes of this program and waits for them. The runs record `command_line`.
 ///
 /// Each saves and stops when its standard input ends, so none outlives this process, however it ends.
 ///
 /// # Errors
 /// A process that cannot be started; [`Error::Stopped`]; [`Error::Part`] if a process crashed or was killed and the
 /// others, which take over its cells, did not finish them.
-pub(super) fn run(cells: &Cells, flags: &SweepFlags, interrupt: &Interrupt) -> Result<()> {
+pub(super) fn run(cells: &Cells, flags: &SweepFlags, command_line: &str, interrupt: &Interrupt) -> Result<()> {
     let threads = (rayon::current_num_threads() / flags.jobs).max(1);
     let own = flags.shard.unwrap_or(Shard::WHOLE);
     let program = std::env::current_exe().map_err(RunsError::output("find", "this program".as_ref()))?;
@@ -35,7 +35,7 @@ pub(super) fn run(cells: &Cells, flags: &SweepFlags, interrupt: &Interrupt) -> R
     for number in 1..=flags.jobs {
         let shard = own.part(number, flags.jobs);
         let mut command = Command::new(&program);
-        command.arg(&flags.study).args(["--part", "--shard", &format!("{}/{}", shard.number, shard.of)]);
+        command.arg(&flags.study).args(["--part", command_line, "--shard", &format!("{}/{}", shard.number, shard.of)]);
         command.args(["--threads", &threads.to_string(), "--device", &flags.device]).arg("--out").arg(&flags.out);
         for (flag, folder) in
             [("--data", &flags.data), ("--dataset-dir", &flags.dataset_dir), ("--cache", &flags.cache)]

@@ -3,6 +3,7 @@
 mod cells;
 mod claim;
 mod jobs;
+mod plan;
 mod ranking;
 mod shard;
 mod slurm;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use candle_core::Device;
 use clap::Parser;
 use lookahead_report::console::{note, print};
-use lookahead_report::{clock, counted};
+use lookahead_report::counted;
 use lookahead_runs::Environment;
 
 pub use shard::Shard;
@@ -21,7 +22,7 @@ pub use shard::Shard;
 use claim::Claim;
 
 pub(super) use cells::{Cells, State};
-pub(super) use work::{Store, Worker, estimate};
+pub(super) use work::{Store, Worker};
 
 use super::data::data_root;
 use super::threads::set_threads;
@@ -99,9 +100,10 @@ pub struct SweepFlags {
     /// Print only the ranking and errors
     #[arg(long)]
     pub quiet: bool,
-    /// Run as one of the processes of --jobs: the parent process reports, and this one ends with it
-    #[arg(long, hide = true)]
-    pub part: bool,
+    /// Run as one of the processes of --jobs, whose parent's command line this is: the parent reports, and this process
+    /// ends with it
+    #[arg(long, hide = true, value_name = "COMMAND")]
+    pub part: Option<String>,
 }
 
 /// Runs the missing cells and prints each row's best settings by held-out images.
@@ -114,14 +116,7 @@ pub fn sweep(flags: &SweepFlags) -> Result<()> {
 }
 
 fn run(flags: &SweepFlags) -> Result<()> {
-    let at_least_one = |key: &str, value| match value {
-        Some(0) => {
-            Err(ConfigError::OutOfRange { key: key.to_owned(), rule: "1 or more".into(), value: "0".to_owned() })
-        }
-        _ => Ok(()),
-    };
-    at_least_one("--jobs", Some(flags.jobs))?;
-    at_least_one("--threads", flags.threads)?;
+    flags.check()?;
     // To list or submit cells takes neither device nor data: a cluster's front machine may have none.
     let trains = !flags.list && !flags.submit;
     let (device, name) = if trains { open_device(&flags.device)? } else { (Device::Cpu, flags.device.clone()) };
@@ -132,35 +127,31 @@ fn run(flags: &SweepFlags) -> Result<()> {
     let claim = if flags.last { Some(Claim::new(&study, &tuning, !trains)?) } else { None };
     let cells = claim.as_ref().map_or(&tuning, |claim| &claim.cells);
     // Processes of --jobs do not retry cells that failed in another process.
-    if !flags.part && !flags.list && !flags.no_retry {
+    if flags.part.is_none() && !flags.list && !flags.no_retry {
         cells.forgive();
     }
     // A cell of another configuration ends the sweep here, before anything is trained.
     let states = if trains { cells.states()? } else { cells.listed()? };
     if flags.list {
-        let word = |state: State| format!("{state:?}").to_lowercase();
-        let lines =
-            states.iter().enumerate().map(|(cell, state)| format!("{:<8} {}\n", word(*state), cells.name(cell)));
-        return Ok(print(&lines.collect::<String>())?);
+        return list(cells, &states);
     }
     let to_do: Vec<usize> = (0..states.len()).filter(|&cell| states[cell] == State::ToDo).collect();
-    let say_plan = |seconds: Option<f64>| {
-        note(&plan(&study, cells, to_do.len(), flags, seconds));
-        claim.iter().for_each(|claim| note(&claim.words()));
-    };
-    if flags.submit && !to_do.is_empty() {
-        if !flags.quiet {
-            say_plan(None);
-        }
-        return slurm::submit(&study, &cells.folder, to_do.len(), flags);
-    }
     if !to_do.is_empty() {
-        let environment = environment(&name, rayon::current_num_threads())?;
-        let environment = Environment { shares_machine: flags.part, ..environment };
-        let interrupt = Interrupt::listen();
-        if flags.part {
-            jobs::stop_with_parent(&interrupt);
+        let say_plan = |seconds: Option<f64>| {
+            note(&plan::words(&study, cells, to_do.len(), flags, seconds));
+            claim.iter().for_each(|claim| note(&claim.words()));
+        };
+        if flags.submit {
+            if !flags.quiet {
+                say_plan(None);
+            }
+            return slurm::submit(&study, &cells.folder, to_do.len(), flags);
         }
+        let mut environment = environment(&name, rayon::current_num_threads())?;
+        if let Some(command) = &flags.part {
+            environment = Environment { shares_machine: true, command: command.clone(), ..environment };
+        }
+        let interrupt = Interrupt::listen();
         let (root, folder, cache) = (data_root(flags.data.as_deref()), flags.dataset_dir.clone(), flags.cache.clone());
         let mut worker = Worker {
             device: &device,
@@ -171,20 +162,20 @@ fn run(flags: &SweepFlags) -> Result<()> {
             no_wait: flags.no_wait,
             is_without_locks: false,
         };
-        if !flags.part && !flags.quiet {
-            say_plan(seconds(cells, &states, &to_do, flags, &mut worker)?);
+        if flags.part.is_some() {
+            jobs::stop_with_parent(&interrupt);
+        } else if !flags.quiet {
+            say_plan(plan::seconds(cells, &states, &to_do, flags, &mut worker)?);
         }
-        if flags.jobs > 1 {
-            jobs::run(cells, flags, &interrupt)?;
-        } else {
-            worker.work(cells, flags.shard.unwrap_or(Shard::WHOLE))?;
+        match flags.jobs {
+            1 => worker.work(cells, flags.shard.unwrap_or(Shard::WHOLE))?,
+            _ => jobs::run(cells, flags, &environment.command, &interrupt)?,
         }
     }
-    if flags.part {
+    if flags.part.is_some() {
         return Ok(());
     }
     let states = if to_do.is_empty() { states } else { cells.states()? };
-    let left = states.iter().filter(|state| **state == State::ToDo).count();
     match &claim {
         None => print(&ranking::ranking(&study, cells, &states)?)?,
         Some(claim) if states.iter().all(|state| matches!(state, State::Done | State::Diverged)) => {
@@ -196,12 +187,25 @@ fn run(flags: &SweepFlags) -> Result<()> {
         }
         Some(_) => {}
     }
+    ended(cells, &states, flags)
+}
+
+/// Prints a line for each cell: its state and its name.
+fn list(cells: &Cells, states: &[State]) -> Result<()> {
+    let word = |state: State| format!("{state:?}").to_lowercase();
+    let lines = states.iter().enumerate().map(|(cell, state)| format!("{:<8} {}\n", word(*state), cells.name(cell)));
+    Ok(print(&lines.collect::<String>())?)
+}
+
+/// The error of a sweep with cells that failed or are left.
+fn ended(cells: &Cells, states: &[State], flags: &SweepFlags) -> Result<()> {
+    let of = |state: State| (0..states.len()).filter(move |&cell| states[cell] == state);
+    let left = of(State::ToDo).count();
     if left > 0 && flags.no_wait && !flags.quiet {
         let held = counted(left, "cell");
         note(&format!("other processes hold the last {held}; run the same command to wait for them or take over"));
     }
-    let has_failed = |cell: &usize| states[*cell] == State::Failed;
-    let failed: Vec<&str> = (0..states.len()).filter(has_failed).map(|cell| cells.name(cell)).collect();
+    let failed: Vec<&str> = of(State::Failed).map(|cell| cells.name(cell)).collect();
     if !failed.is_empty() {
         return Err(Error::CellsFailed { failed: failed.len(), cells: cells.runs.len(), names: failed.join(", ") });
     }
@@ -211,44 +215,14 @@ fn run(flags: &SweepFlags) -> Result<()> {
     Ok(())
 }
 
-/// An estimate of the seconds that the cells `to_do` take here, from finished cells or else from a few steps of the
-/// first one; `None` if that one cannot be set up.
-fn seconds(
-    cells: &Cells,
-    states: &[State],
-    to_do: &[usize],
-    flags: &SweepFlags,
-    worker: &mut Worker<'_>,
-) -> Result<Option<f64>> {
-    const SAMPLE: usize = 20;
-    let done: Vec<f64> = (0..states.len())
-        .filter(|&cell| states[cell] == State::Done)
-        .take(SAMPLE)
-        .filter_map(|cell| Some(cells.summary(cell)?.figures.seconds))
-        .collect();
-    let share = to_do.len() as f64 / flags.shard.map_or(1, |shard| shard.of) as f64;
-    if done.is_empty() {
-        // Timed on all cores: jobs that share them each take longer, but together take as long.
-        let run = &cells.runs[to_do[0]];
-        return Ok(estimate(run, worker.store.of(&run.config)?, worker.device).map(|seconds| share * seconds));
+impl SweepFlags {
+    fn check(&self) -> Result<()> {
+        for (key, value) in [("--jobs", Some(self.jobs)), ("--threads", self.threads)] {
+            if value == Some(0) {
+                let (rule, value) = ("1 or more".into(), "0".to_owned());
+                return Err(ConfigError::OutOfRange { key: key.to_owned(), rule, value }.into());
+            }
+        }
+        Ok(())
     }
-    Ok(Some(share * done.iter().sum::<f64>() / done.len() as f64 / flags.jobs as f64))
-}
-
-/// A summary of the sweep with `left` cells to do in about `seconds`.
-fn plan(study: &Study, cells: &Cells, left: usize, flags: &SweepFlags, seconds: Option<f64>) -> String {
-    let about = seconds.map_or_else(String::new, |seconds| format!(", about {} here", clock(seconds)));
-    let before = cells.runs.len() - left;
-    let before = if before > 0 { format!(", {before} of them already finished") } else { String::new() };
-    let (settings, seeds) =
-        if flags.last { (1, study.file.final_seeds.len()) } else { (study.trials, study.file.seeds.len()) };
-    format!(
-        "{}: {} of {}, {}: {}{before}{about}; {}",
-        study.name,
-        counted(study.file.rows.len(), "row"),
-        counted(settings, "setting"),
-        counted(seeds, "seed"),
-        counted(cells.runs.len(), "cell"),
-        cells.folder.display()
-    )
 }

@@ -222,7 +222,7 @@ impl Store {
 
 /// Estimates the seconds that training `run` takes from a few of its steps; `None` if it cannot be set up, which its
 /// cell will report.
-pub(in crate::program) fn estimate(run: &RunConfig, data: &Data, device: &Device) -> Option<f64> {
+pub(super) fn estimate(run: &RunConfig, data: &Data, device: &Device) -> Option<f64> {
     const WARM: usize = 2;
     const TIMED: usize = 4;
     let mut setup = crate::train::Setup::new(run, data, device).ok()?;

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use crate::Activation;
 use crate::cpu::activation;
 use crate::cpu::batch_norm::{self, Affine, GradientTerms, Mask, Moments, Sums};
-use crate::cpu::conv::reference;
+use crate::cpu::conv::{Epilogue, reference};
 use crate::cpu::cross_entropy::{self, Row, Targets};
 use crate::cpu::element::Element;
 use crate::cpu::lstm::{self, Gradients, Passed, Window, Written};
@@ -24,10 +24,10 @@ pub(crate) trait Kernels: Element {
         shape: &ConvShape,
         x: &[Self],
         weight: &[Self::Accumulator],
-        bias: Option<&[Self::Accumulator]>,
+        epilogue: Epilogue<'_, Self>,
         y: &mut [MaybeUninit<Self>],
     ) {
-        reference::forward(shape, x, weight, bias, y);
+        reference::forward(shape, x, weight, epilogue, y);
     }
 
     /// Adds to the content of `dx` if `add`; all of it must then be initialised.

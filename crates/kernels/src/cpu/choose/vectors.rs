@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use crate::cpu::activation;
 use crate::cpu::batch_norm::{self, Affine, GradientTerms, Mask, Moments, Sums};
 use crate::cpu::choose::Kernels;
-use crate::cpu::conv::{depthwise, direct, reference, winograd};
+use crate::cpu::conv::{Epilogue, depthwise, direct, reference, winograd};
 use crate::cpu::cross_entropy::{self, Row, Targets};
 use crate::cpu::lstm::{self, Gradients, Passed, Window, Written};
 use crate::cpu::pool;
@@ -31,14 +31,14 @@ fn vectors() -> Option<InstructionSet> {
 }
 
 impl<S: Stored> Kernels for S {
-    fn conv2d_forward(shape: &ConvShape, x: &[S], weight: &[f32], bias: Option<&[f32]>, y: &mut [MaybeUninit<S>]) {
+    fn conv2d_forward(shape: &ConvShape, x: &[S], weight: &[f32], epilogue: Epilogue<'_, S>, y: &mut [MaybeUninit<S>]) {
         match (vectors(), winograd_side()) {
-            (Some(set), _) if depthwise::takes(shape) => depthwise::forward(set, shape, x, weight, bias, y),
+            (Some(set), _) if depthwise::takes(shape) => depthwise::forward(set, shape, x, weight, epilogue, y),
             (Some(set), Some(side)) if winograd::takes(shape) => {
-                winograd::forward(set, side, shape, x, weight, bias, y);
+                winograd::forward(set, side, shape, x, weight, epilogue, y);
             }
-            (Some(set), _) if direct::takes(shape) => direct::forward(set, shape, x, weight, bias, y),
-            _ => reference::forward(shape, x, weight, bias, y),
+            (Some(set), _) if direct::takes(shape) => direct::forward(set, shape, x, weight, epilogue, y),
+            _ => reference::forward(shape, x, weight, epilogue, y),
         }
     }
 

@@ -6,6 +6,9 @@
 mod balance;
 pub(crate) mod depthwise;
 pub(crate) mod direct;
+mod epilogue;
 mod packing;
 pub(crate) mod reference;
 pub(crate) mod winograd;
+
+pub(crate) use epilogue::Epilogue;

@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use crate::cpu::conv::Epilogue;
 use crate::cpu::element::Element;
 use crate::cpu::memory::{assume_init_mut, fill};
 use crate::plan::ConvShape;
@@ -34,12 +35,12 @@ fn by_tap<T: Element>(shape: &ConvShape, weight: &[T]) -> Vec<T> {
 }
 
 /// `y[n, oy, ox, o] = bias[o] + sum over taps and i of x[n, oy*stride + r*dilation - padding, .., i] * w[o, i, r, s]`, `i`
-/// running over the inputs of `o`'s group.
+/// running over the inputs of `o`'s group; then the residual is added, and the rectifier applied.
 pub(crate) fn forward<T: Element>(
     shape: &ConvShape,
     x: &[T],
     weight: &[T::Accumulator],
-    bias: Option<&[T::Accumulator]>,
+    epilogue: Epilogue<'_, T>,
     y: &mut [MaybeUninit<T>],
 ) {
     let (width, outputs) = (shape.output.1, shape.channels_out);
@@ -53,7 +54,7 @@ pub(crate) fn forward<T: Element>(
         let (image, oy) = (row / shape.output.0, row % shape.output.0);
         T::accumulate(y_row, |y_row| {
             for (ox, y_pixel) in y_row.chunks_mut(outputs).enumerate() {
-                if let Some(bias) = bias {
+                if let Some(bias) = epilogue.bias {
                     y_pixel.copy_from_slice(bias);
                 }
                 for tap in 0..shape.taps() {
@@ -66,6 +67,15 @@ pub(crate) fn forward<T: Element>(
                         }
                     }
                 }
+            }
+            if let Some(residual) = epilogue.residual {
+                let residual = &residual[row * width * outputs..];
+                y_row.iter_mut().zip(residual).for_each(|(sum, residual)| *sum += residual.widen());
+            }
+            if epilogue.relu {
+                // A comparison, false for NaN, which stays.
+                let zero = T::zero().widen();
+                y_row.iter_mut().filter(|sum| **sum < zero).for_each(|sum| *sum = zero);
             }
         });
     });

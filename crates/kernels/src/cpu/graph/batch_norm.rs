@@ -1,6 +1,7 @@
 //! The graph node behind [`batch_norm`](crate::batch_norm()) and [`conv2d_batch_norm`](crate::conv2d_batch_norm).
 //!
-//! Forward: an optional convolution, statistics, and one pass that normalises, adds the residual and applies the activation.
+//! Forward: an optional convolution, statistics, and one pass that normalises, adds the residual and applies the activation;
+//! in evaluation, convolution and batch norm are one pass if no backward pass may follow.
 //! Backward: one pass for the sums, one for the gradient of the layer's input, then the convolution's two gradients. The
 //! node keeps the convolution's output and the statistics for the backward pass.
 
@@ -56,6 +57,12 @@ type Gradients = (Option<Tensor>, Option<Tensor>);
 impl<T: Kernels> NormNode<T> {
     fn forward(&self, x: &[T], residual: Option<&[T]>) -> Result<(CpuStorage, Shape)> {
         let NormPlan { norm, mode, after, .. } = &self.plan;
+        let output = |y: Values<T>| Ok((T::to_cpu_storage_owned(y.into_vec()), self.plan.output.into()));
+        if let Input::Convolved(shape, weight) = &self.plan.input
+            && layer::folds(*mode, self.tracked, *after)
+        {
+            return output(layer::convolve_normalised(shape, x, (weight, norm), residual, *after, Place::Tensor)?);
+        }
         let convolved = match &self.plan.input {
             Input::Given => None,
             Input::Convolved(shape, weight) => Some(layer::convolve(shape, x, weight, Place::Workspace)?),
@@ -63,7 +70,7 @@ impl<T: Kernels> NormNode<T> {
         let input: &[T] = convolved.as_deref().unwrap_or(x);
         let (y, statistics) = layer::normalise(norm, *mode, input, residual, *after, Place::Tensor, self.tracked)?;
         self.saved.set(Saved { convolved, statistics });
-        Ok((T::to_cpu_storage_owned(y.into_vec()), self.plan.output.into()))
+        output(y)
     }
 
     fn backward(&self, x: &Tensor, residual: Option<&Tensor>, dy: &Tensor) -> Result<Gradients> {

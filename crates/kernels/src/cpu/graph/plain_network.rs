@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use crate::Mode;
 use crate::bundle::{self, Slot};
 use crate::cpu::choose::Kernels;
+use crate::cpu::conv::Epilogue;
 use crate::cpu::graph::kept::Kept;
 use crate::cpu::graph::pass::{self, Found, OfParameters, on_the_pool};
 use crate::cpu::layer::{self, Statistics};
@@ -75,14 +76,23 @@ impl<T: Kernels> PlainNode<T> {
 
     /// Runs one layer. Returns its data for the backward pass, except its output, and its output.
     fn run_layer(&self, plan: &PlainPlan, x: &[T], place: Place) -> Result<(Saved<T>, Values<T>)> {
+        if let (None, None, Some(norm)) = (&plan.bias, &plan.pool, &plan.norm)
+            && layer::folds(self.mode, self.tracked, plan.after)
+        {
+            let of = (&plan.weight, norm);
+            let y = layer::convolve_normalised(&plan.shape, x, of, None, plan.after, place)?;
+            return Ok((Saved { winners: None, given: None, statistics: None, output: None }, y));
+        }
         let (shape, ends) = (&plan.shape, plan.norm.is_none() && plan.after.is_none());
         let place_of_sum = if ends && plan.pool.is_none() { place } else { Place::Workspace };
-        let convolved = with_weight::<T, _>(&plan.weight, |weight| match &plan.bias {
-            Some(bias) => with_weight::<T, _>(bias, |bias| {
-                Ok(run::conv2d_forward_biased(shape, x, weight, Some(bias), place_of_sum))
-            }),
-            None => Ok(run::conv2d_forward(shape, x, weight, place_of_sum)),
-        })?;
+        let convolved = match &plan.bias {
+            Some(bias) => with_weight::<T, _>(&plan.weight, |weight| {
+                with_weight::<T, _>(bias, |bias| {
+                    Ok(run::conv2d_forward(shape, x, weight, Epilogue::biased(Some(bias)), place_of_sum))
+                })
+            })?,
+            None => layer::convolve(shape, x, &plan.weight, place_of_sum)?,
+        };
         let (given, winners) = match &plan.pool {
             Some(pool) => {
                 let (largest, winners) = run::largest(pool, &convolved, Place::Workspace);

@@ -71,7 +71,7 @@ struct BlocksNode<T: Kernels> {
 }
 
 impl<T: Kernels> BlocksNode<T> {
-    /// Runs one layer. Returns its data for the backward pass and its output.
+    /// Runs one layer. Returns its data for a backward pass that may follow, and its output.
     fn run_layer(
         &self,
         plan: &LayerPlan,
@@ -79,12 +79,16 @@ impl<T: Kernels> BlocksNode<T> {
         residual: Option<&[T]>,
         after: Option<Activation>,
         place: Place,
-    ) -> Result<(SavedLayer<T>, Values<T>)> {
+    ) -> Result<(Option<SavedLayer<T>>, Values<T>)> {
+        if layer::folds(self.mode, self.tracked, after) {
+            let of = (&plan.weight, &plan.norm);
+            return Ok((None, layer::convolve_normalised(&plan.shape, x, of, residual, after, place)?));
+        }
         let convolved = layer::convolve(&plan.shape, x, &plan.weight, Place::Workspace)?;
         let (y, statistics) =
             layer::normalise(&plan.norm, self.mode, &convolved, residual, after, place, self.tracked)?;
         statistics.update_running(&plan.norm)?;
-        Ok((SavedLayer { convolved, statistics }, y))
+        Ok((Some(SavedLayer { convolved, statistics }), y))
     }
 
     /// Runs one block. Returns its data for the backward pass, except its output, and its output.
@@ -99,7 +103,7 @@ impl<T: Kernels> BlocksNode<T> {
         for plan in before {
             let input = inner.last().map_or(x, |inner| &inner[..]);
             let (saved, y) = self.run_layer(plan, input, None, Some(Activation::Relu), Place::Workspace)?;
-            path.push(saved);
+            path.extend(saved);
             inner.push(y);
         }
         let residual = match &plan.shortcut {
@@ -109,8 +113,8 @@ impl<T: Kernels> BlocksNode<T> {
         };
         let input = inner.last().map_or(x, |inner| &inner[..]);
         let (saved, y) = self.run_layer(last, input, residual, Some(Activation::Relu), place)?;
-        path.push(saved);
-        Ok((SavedBlock { path, inner, shortcut, output: None }, y))
+        path.extend(saved);
+        Ok((SavedBlock { path, inner, shortcut: shortcut.flatten(), output: None }, y))
     }
 
     fn forward(&self, x: &[T]) -> Result<(CpuStorage, Shape)> {

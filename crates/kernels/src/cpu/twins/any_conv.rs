@@ -5,7 +5,7 @@ use half::bf16;
 
 use super::conv::{check, shape};
 use super::{SMALL, both, error, numbers, run, same_bits, same_rounded, sets, wide};
-use crate::cpu::conv::{depthwise, direct, reference, winograd};
+use crate::cpu::conv::{Epilogue, depthwise, direct, reference, winograd};
 use crate::cpu::memory;
 use crate::plan::{ConvShape, Window};
 
@@ -48,7 +48,7 @@ fn direct_takes_any_channels_groups_and_dilation() {
                 &format!("direct {set:?}"),
                 shape,
                 3e-5,
-                |x, w, y| direct::forward(set, shape, x, w, None, y),
+                |x, w, y| direct::forward(set, shape, x, w, Epilogue::NONE, y),
                 Some(|dy: &[f32], w: &[f32], dx: &mut [std::mem::MaybeUninit<f32>]| {
                     direct::backward_data(set, shape, dy, w, false, dx);
                 }),
@@ -90,7 +90,7 @@ fn depthwise_agrees_with_the_definition() {
                 &format!("depthwise {set:?}"),
                 shape,
                 1e-5,
-                |x, w, y| depthwise::forward(set, shape, x, w, None, y),
+                |x, w, y| depthwise::forward(set, shape, x, w, Epilogue::NONE, y),
                 Some(|dy: &[f32], w: &[f32], dx: &mut [std::mem::MaybeUninit<f32>]| {
                     depthwise::backward_data(set, shape, dy, w, false, dx);
                 }),
@@ -100,9 +100,9 @@ fn depthwise_agrees_with_the_definition() {
     }
 }
 
-/// Bias, and gradients that are added to what is there.
+/// Bias, residual and rectifier, and gradients that are added to what is there.
 #[test]
-fn bias_and_sums_with_what_is_there() {
+fn epilogues_and_sums_with_what_is_there() {
     let dense = shapes(&[
         (2, (5, 4), (5, 21), 1, (3, 3), 2, 1, 1),
         (1, (6, 7), (96, 40), 1, (3, 3), 1, 1, 1),
@@ -111,9 +111,14 @@ fn bias_and_sums_with_what_is_there() {
     for shape in dense.iter().chain(&depthwise_shapes()) {
         let (x, weight, dy) = (numbers(shape.x_len(), 1), numbers(shape.weight_len(), 2), numbers(shape.y_len(), 3));
         let (bias, before) = (numbers(shape.channels_out, 4), numbers(shape.x_len(), 5));
+        let residual = numbers(shape.y_len(), 6);
+        let epilogue = Epilogue { bias: Some(&bias), residual: Some(&residual), relu: true };
         let expected = run(shape.y_len(), f64::NAN, |y| {
-            reference::forward(shape, &wide(&x), &wide(&weight), Some(&wide(&bias)), y);
+            let (bias, residual) = (&wide(&bias)[..], &wide(&residual)[..]);
+            let epilogue = Epilogue { bias: Some(bias), residual: Some(residual), relu: true };
+            reference::forward(shape, &wide(&x), &wide(&weight), epilogue, y);
         });
+        assert!(expected.contains(&0.0) && expected.iter().all(|y| *y >= 0.0));
         let mut sums = wide(&before);
         reference::backward_data(shape, &wide(&dy), &wide(&weight), true, memory::as_output(&mut sums));
         let near = |name: &str, got: &[f32], expected: &[f64]| {
@@ -124,8 +129,8 @@ fn bias_and_sums_with_what_is_there() {
         for set in sets() {
             let mut dx = before.clone();
             let y = run(shape.y_len(), f32::NAN, |y| match depthwise::takes(shape) {
-                true => depthwise::forward(set, shape, &x, &weight, Some(&bias), y),
-                false => direct::forward(set, shape, &x, &weight, Some(&bias), y),
+                true => depthwise::forward(set, shape, &x, &weight, epilogue, y),
+                false => direct::forward(set, shape, &x, &weight, epilogue, y),
             });
             match depthwise::takes(shape) {
                 true => depthwise::backward_data(set, shape, &dy, &weight, true, memory::as_output(&mut dx)),
@@ -144,12 +149,15 @@ fn bf16_is_f32_rounded() {
     for shape in dense.iter().chain(&depthwise_shapes()) {
         let ((x, wx), (dy, wdy)) = (both(shape.x_len(), 1), both(shape.y_len(), 2));
         let (weight, (before, wbefore)) = (numbers(shape.weight_len(), 4), both(shape.x_len(), 3));
+        let (residual, wresidual) = both(shape.y_len(), 5);
+        let epilogue = Epilogue { residual: Some(&residual), ..Epilogue::NONE };
+        let wepilogue = Epilogue { residual: Some(&wresidual), ..Epilogue::NONE };
         for set in sets() {
             let (mut dx, mut wdx) = (before.clone(), wbefore.clone());
             macro_rules! passes {
                 ($family:ident) => {{
-                    let y = run(dy.len(), bf16::NAN, |y| $family::forward(set, shape, &x, &weight, None, y));
-                    let wy = run(dy.len(), f32::NAN, |y| $family::forward(set, shape, &wx, &weight, None, y));
+                    let y = run(dy.len(), bf16::NAN, |y| $family::forward(set, shape, &x, &weight, epilogue, y));
+                    let wy = run(dy.len(), f32::NAN, |y| $family::forward(set, shape, &wx, &weight, wepilogue, y));
                     same_rounded(&format!("y {shape:?}"), &y, &wy);
                     $family::backward_data(set, shape, &dy, &weight, true, memory::as_output(&mut dx));
                     $family::backward_data(set, shape, &wdy, &weight, true, memory::as_output(&mut wdx));
@@ -177,9 +185,11 @@ fn winograd_takes_any_channels() {
         assert!(winograd::takes(shape));
         let (x, dy) = (both(shape.x_len(), 1), both(shape.y_len(), 2));
         let (weight, before) = (numbers(shape.weight_len(), 3), both(shape.x_len(), 4));
-        let bias = numbers(shape.channels_out, 5);
+        let (bias, residual) = (numbers(shape.channels_out, 5), both(shape.y_len(), 6));
         let expected = run(shape.y_len(), f64::NAN, |y| {
-            reference::forward(shape, &wide(&x.1), &wide(&weight), Some(&wide(&bias)), y);
+            let (bias, residual) = (&wide(&bias)[..], &wide(&residual.1)[..]);
+            let epilogue = Epilogue { bias: Some(bias), residual: Some(residual), relu: true };
+            reference::forward(shape, &wide(&x.1), &wide(&weight), epilogue, y);
         });
         for set in sets() {
             for (side, bound) in [(4, 2e-4), (2, 3e-5)] {
@@ -187,19 +197,21 @@ fn winograd_takes_any_channels() {
                     &format!("winograd {side} {set:?}"),
                     shape,
                     bound,
-                    |x, w, y| winograd::forward(set, side, shape, x, w, None, y),
+                    |x, w, y| winograd::forward(set, side, shape, x, w, Epilogue::NONE, y),
                     Some(|dy: &[f32], w: &[f32], dx: &mut [std::mem::MaybeUninit<f32>]| {
                         winograd::backward_data(set, side, shape, dy, w, false, dx);
                     }),
                     |x, dy, dw| winograd::backward_weight(set, side, shape, x, dy, dw),
                 );
                 let wy = run(dy.1.len(), f32::NAN, |y| {
-                    winograd::forward(set, side, shape, &x.1, &weight, Some(&bias), y);
+                    let epilogue = Epilogue { bias: Some(&bias), residual: Some(&residual.1), relu: true };
+                    winograd::forward(set, side, shape, &x.1, &weight, epilogue, y);
                 });
                 let off = error(&wy, &expected);
-                assert!(off < bound, "bias {shape:?}: {off}");
+                assert!(off < bound, "epilogue {shape:?}: {off}");
                 let y = run(dy.0.len(), bf16::NAN, |y| {
-                    winograd::forward(set, side, shape, &x.0, &weight, Some(&bias), y);
+                    let epilogue = Epilogue { bias: Some(&bias), residual: Some(&residual.0), relu: true };
+                    winograd::forward(set, side, shape, &x.0, &weight, epilogue, y);
                 });
                 same_rounded(&format!("y {shape:?}"), &y, &wy);
                 let (mut dx, mut wdx) = before.clone();

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use half::bf16;
 
 use super::{SMALL, both, error, in_pools, numbers, run, same_bits, same_rounded, sets, wide};
-use crate::cpu::conv::{direct, reference, winograd};
+use crate::cpu::conv::{Epilogue, direct, reference, winograd};
 use crate::cpu::memory;
 use crate::plan::{ConvShape, Window};
 
@@ -29,7 +29,7 @@ pub(super) fn check(
         let error = error(&got, &expected);
         assert!(error < bound, "{name} {pass} {shape:?}: error {error:.1e} of the root mean square");
     };
-    let expected = run(shape.y_len(), f64::NAN, |y| reference::forward(shape, &wx, &ww, None, y));
+    let expected = run(shape.y_len(), f64::NAN, |y| reference::forward(shape, &wx, &ww, Epilogue::NONE, y));
     verify("forward", in_pools(|| run(shape.y_len(), f32::NAN, |y| forward(&x, &weight, y))), expected);
     if let Some(backward_data) = backward_data {
         let expected = run(shape.x_len(), f64::NAN, |dx| reference::backward_data(shape, &wdy, &ww, false, dx));
@@ -69,7 +69,7 @@ fn winograd_agrees_with_the_definition() {
                     &format!("winograd {side} {set:?}"),
                     shape,
                     bound,
-                    |x, w, y| winograd::forward(set, side, shape, x, w, None, y),
+                    |x, w, y| winograd::forward(set, side, shape, x, w, Epilogue::NONE, y),
                     Some(|dy: &[f32], w: &[f32], dx: &mut [MaybeUninit<f32>]| {
                         winograd::backward_data(set, side, shape, dy, w, false, dx);
                     }),
@@ -106,7 +106,7 @@ fn direct_agrees_with_the_definition() {
                 &format!("direct {set:?}"),
                 shape,
                 3e-5,
-                |x, w, y| direct::forward(set, shape, x, w, None, y),
+                |x, w, y| direct::forward(set, shape, x, w, Epilogue::NONE, y),
                 Some(|dy: &[f32], w: &[f32], dx: &mut [MaybeUninit<f32>]| {
                     direct::backward_data(set, shape, dy, w, false, dx);
                 }),
@@ -145,15 +145,15 @@ fn convolutions_on_bf16_are_those_on_f32_rounded() {
                     let (dx, wdx) = (memory::as_output(&mut dx), memory::as_output(&mut wdx));
                     let (dw, wdw) = (memory::as_output(&mut dw), memory::as_output(&mut wdw));
                     if side > 0 {
-                        winograd::forward(set, side, shape, &x, &weight, None, y);
-                        winograd::forward(set, side, shape, &wx, &weight, None, wy);
+                        winograd::forward(set, side, shape, &x, &weight, Epilogue::NONE, y);
+                        winograd::forward(set, side, shape, &wx, &weight, Epilogue::NONE, wy);
                         winograd::backward_data(set, side, shape, &dy, &weight, true, dx);
                         winograd::backward_data(set, side, shape, &wdy, &weight, true, wdx);
                         winograd::backward_weight(set, side, shape, &x, &dy, dw);
                         winograd::backward_weight(set, side, shape, &wx, &wdy, wdw);
                     } else {
-                        direct::forward(set, shape, &x, &weight, None, y);
-                        direct::forward(set, shape, &wx, &weight, None, wy);
+                        direct::forward(set, shape, &x, &weight, Epilogue::NONE, y);
+                        direct::forward(set, shape, &wx, &weight, Epilogue::NONE, wy);
                         direct::backward_data(set, shape, &dy, &weight, true, dx);
                         direct::backward_data(set, shape, &wdy, &weight, true, wdx);
                         direct::backward_weight(set, shape, &x, &dy, dw);

@@ -8,8 +8,9 @@ use rayon::prelude::*;
 
 use super::{Line, pack};
 use crate::InstructionSet;
+use crate::cpu::conv::epilogue::{Epilogue, Target};
 use crate::cpu::simd::Stored;
-use crate::cpu::simd::{Shared, Vector, dispatch, lanes};
+use crate::cpu::simd::{Vector, dispatch, lanes};
 use crate::plan::ConvShape;
 
 /// Output pixels computed together.
@@ -43,8 +44,6 @@ struct Gather<'a> {
     weights: &'a [f32],
     /// Initial value of every sum: `padded` numbers.
     start: &'a [f32],
-    /// Whether the result is added to the output.
-    add: bool,
 }
 
 /// `y` from `x`: see [`crate::cpu::conv::reference::forward`].
@@ -53,7 +52,7 @@ pub(crate) fn forward<S: Stored>(
     shape: &ConvShape,
     x: &[S],
     weight: &[f32],
-    bias: Option<&[f32]>,
+    epilogue: Epilogue<'_, S>,
     y: &mut [MaybeUninit<S>],
 ) {
     let (window, channels) = (shape.window, shape.channels_in);
@@ -70,7 +69,7 @@ pub(crate) fn forward<S: Stored>(
     }
     let order: Vec<usize> = (0..shape.taps()).collect();
     let mut start = vec![0.0; padded];
-    start[..channels].copy_from_slice(bias.unwrap_or(&vec![0.0; channels]));
+    start[..channels].copy_from_slice(epilogue.bias.unwrap_or(&vec![0.0; channels]));
     let class = Class { first: 0, columns: shape.output.1, lines, width: line_width };
     let gather = Gather {
         input: shape.input,
@@ -82,9 +81,9 @@ pub(crate) fn forward<S: Stored>(
         classes: vec![vec![class]],
         weights: &pack(weight, shape.taps(), &order, padded),
         start: &start,
-        add: false,
     };
-    gather.run(set, shape.batch, x, y);
+    assert!(y.len() == shape.y_len(), "output length");
+    gather.run(set, shape.batch, x, Target::output(y, epilogue));
 }
 
 /// `dx` from `dy`, added to what `dx` holds if `add`: see [`crate::cpu::conv::reference::backward_data`].
@@ -139,16 +138,16 @@ pub(crate) fn backward_data<S: Stored>(
         classes,
         weights: &pack(weight, shape.taps(), &order, padded),
         start: &vec![0.0; padded],
-        add,
     };
-    gather.run(set, shape.batch, dy, dx);
+    assert!(dx.len() == shape.x_len(), "output length");
+    gather.run(set, shape.batch, dy, Target::gradient(dx, add));
 }
 
 impl Gather<'_> {
-    fn run<S: Stored>(&self, set: InstructionSet, batch: usize, x: &[S], y: &mut [MaybeUninit<S>]) {
+    fn run<S: Stored>(&self, set: InstructionSet, batch: usize, x: &[S], y: Target<S>) {
         let image_len = self.input.0 * self.input.1 * self.channels;
         let row_len = self.output.1 * self.channels;
-        assert!(x.len() == batch * image_len && y.len() == batch * self.output.0 * row_len, "activation lengths");
+        assert!(x.len() == batch * image_len, "input length");
         let taps = self.weights.len() / self.padded;
         for class in self.classes.iter().flatten() {
             assert!(class.lines.iter().all(|line| line.weight + class.width <= taps), "line leaves the weights");
@@ -157,7 +156,6 @@ impl Gather<'_> {
         let zeros = vec![S::zero(); self.channels];
         let rows = (TASK_ELEMENTS / row_len).clamp(1, self.output.0);
         let parts = self.output.0.div_ceil(rows);
-        let y = Shared::output(y);
         (0..batch * parts).into_par_iter().for_each(|task| {
             let (image, part) = (task / parts, task % parts);
             let x = &x[image * image_len..][..image_len];
@@ -165,7 +163,7 @@ impl Gather<'_> {
             for row in part * rows..self.output.0.min((part + 1) * rows) {
                 // SAFETY: the row lies within the output and is this task's own; lengths were asserted above.
                 unsafe {
-                    gather_row(set, self, row, x, &zeros, &mut inputs, y.at((image * self.output.0 + row) * row_len))
+                    gather_row(set, self, row, x, &zeros, &mut inputs, y.from((image * self.output.0 + row) * row_len))
                 };
             }
         });
@@ -175,7 +173,7 @@ impl Gather<'_> {
 dispatch! {
     /// One row of the output.
     fn gather_row<S>(
-        gather: &Gather<'_>, row: usize, x: &[S], zeros: &[S], inputs: &mut Vec<(*const S, usize)>, y: *mut S,
+        gather: &Gather<'_>, row: usize, x: &[S], zeros: &[S], inputs: &mut Vec<(*const S, usize)>, y: Target<S>,
     ) = gather_row_body
 }
 
@@ -186,7 +184,7 @@ unsafe fn gather_row_body<V: Vector, S: Stored>(
     x: &[S],
     zeros: &[S],
     inputs: &mut Vec<(*const S, usize)>,
-    y: *mut S,
+    y: Target<S>,
 ) {
     for class in &gather.classes[row % gather.write_step] {
         let mut column = 0;
@@ -217,7 +215,7 @@ unsafe fn gather_block<V: Vector, S: Stored, const WIDTH: usize, const STEP: usi
     x: &[S],
     zeros: &[S],
     inputs: &mut Vec<(*const S, usize)>,
-    y: *mut S,
+    y: Target<S>,
 ) {
     let channels = gather.channels;
     // Inputs that a line needs for the block.
@@ -269,9 +267,7 @@ unsafe fn gather_block<V: Vector, S: Stored, const WIDTH: usize, const STEP: usi
             for b in 0..BLOCK {
                 if b < count {
                     let pixel = class.first + (column + b) * gather.write_step;
-                    let to = y.add(pixel * channels + c);
-                    let sum = if gather.add { acc[b].add(S::load_left::<V>(to, left)) } else { acc[b] };
-                    S::store_left(sum, to, left);
+                    y.store(acc[b], pixel * channels + c, left);
                 }
             }
         }

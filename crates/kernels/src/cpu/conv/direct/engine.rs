@@ -5,13 +5,12 @@
 //! cache, stride 2 and 64 to 512 channels, were 0 to 13 % faster than no blocks with AVX-512 but 0 to 30 % slower with AVX2.
 //! So only reductions that fill much of the second-level cache are split.
 
-use std::mem::MaybeUninit;
-
 use rayon::prelude::*;
 
 use super::Frame;
 use super::tasks::{Cut, Task};
 use crate::InstructionSet;
+use crate::cpu::conv::epilogue::Target;
 use crate::cpu::conv::packing::panels;
 use crate::cpu::memory::Buffer;
 use crate::cpu::simd::Stored;
@@ -71,8 +70,6 @@ struct Gather<'a> {
     padded: usize,
     /// Initial value of every sum: (group, `padded`).
     start: &'a [f32],
-    /// Whether the result is added to the output.
-    add: bool,
 }
 
 impl Class {
@@ -143,8 +140,7 @@ pub(super) fn run_all<S: Stored>(
     mut classes: Vec<Class>,
     pack: impl Fn(&[f32], &mut [f32]),
     (x, weight, bias): (&[S], &[f32], Option<&[f32]>),
-    add: bool,
-    y: &mut [MaybeUninit<S>],
+    y: Target<S>,
 ) {
     let Extents { frame, output, groups, to, .. } = extents;
     let panel = 2 * lanes(set);
@@ -174,10 +170,8 @@ pub(super) fn run_all<S: Stored>(
         class.prepare(&extents, &cut, rows);
     }
     let channels = groups * to;
-    assert!(y.len() == batch * output.0 * output.1 * channels, "output length");
     let waiting = classes.iter().filter(|class| class.blocks.len() > 1).map(|class| class.reads.len()).max();
-    let gather = Gather { extents, classes, weights: &weights, rows, padded, start: &start, add };
-    let y = Shared::output(y);
+    let gather = Gather { extents, classes, weights: &weights, rows, padded, start: &start };
     (0..cut.tasks()).into_par_iter().for_each(|index| {
         let task = cut.task(index);
         let mut sums = waiting.map(|pixels| Buffer::<f32>::take(pixels * panel));
@@ -204,7 +198,7 @@ pub(super) fn run_all<S: Stored>(
 
 dispatch! {
     /// All output pixels of one task.
-    fn gather_task<S>(gather: &Gather<'_>, task: &Task, x: *const f32, y: Shared<S>, sums: Shared) = gather_task_body
+    fn gather_task<S>(gather: &Gather<'_>, task: &Task, x: *const f32, y: Target<S>, sums: Shared) = gather_task_body
 }
 
 #[inline(always)]
@@ -212,7 +206,7 @@ unsafe fn gather_task_body<V: Vector, S: Stored>(
     gather: &Gather<'_>,
     task: &Task,
     x: *const f32,
-    y: Shared<S>,
+    y: Target<S>,
     sums: Shared,
 ) {
     let Extents { groups, from, to, .. } = gather.extents;
@@ -244,7 +238,7 @@ unsafe fn gather_panel<V: Vector, S: Stored, const NR: usize>(
     (group, k): (usize, usize),
     count: usize,
     x: *const f32,
-    y: Shared<S>,
+    y: Target<S>,
     sums: Shared,
 ) {
     // SAFETY: weights and starts of the panel that begins at channel `k`.
@@ -284,9 +278,8 @@ unsafe fn gather_panel<V: Vector, S: Stored, const NR: usize>(
                                 sum.store(sums.at((($t + i) * NR + j) * V::LANES));
                                 continue;
                             }
-                            let y = y.at(*writes.get_unchecked($t + i) + j * V::LANES);
-                            let left = channels - j * V::LANES;
-                            S::store_left(if gather.add { sum.add(S::load_left::<V>(y, left)) } else { sum }, y, left);
+                            let at = *writes.get_unchecked($t + i) + j * V::LANES;
+                            y.store(sum, at, channels - j * V::LANES);
                         }
                     }
                 }

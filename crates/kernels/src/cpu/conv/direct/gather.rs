@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use super::Frame;
 use super::engine::{Class, Extents, Run, run_all};
 use crate::InstructionSet;
+use crate::cpu::conv::epilogue::{Epilogue, Target};
 use crate::cpu::conv::packing::{tap_input_output, tap_output_input};
 use crate::cpu::simd::Stored;
 use crate::plan::ConvShape;
@@ -19,9 +20,10 @@ pub(crate) fn forward<S: Stored>(
     shape: &ConvShape,
     x: &[S],
     weight: &[f32],
-    bias: Option<&[f32]>,
+    epilogue: Epilogue<'_, S>,
     y: &mut [MaybeUninit<S>],
 ) {
+    assert!(x.len() == shape.x_len() && y.len() == shape.y_len(), "activation lengths");
     let (from, to, window) = (shape.group_inputs(), shape.group_outputs(), shape.window);
     let frame = Frame {
         image: shape.input,
@@ -42,7 +44,7 @@ pub(crate) fn forward<S: Stored>(
     let (output, read_step, groups) = (shape.output, window.stride, shape.groups);
     let extents = Extents { frame, output, read_step, write_step: 1, groups, from, to };
     let pack = |weight: &[f32], by_tap: &mut [f32]| tap_input_output(weight, to, from, shape.taps(), by_tap);
-    run_all(set, extents, vec![class], pack, (x, weight, bias), false, y);
+    run_all(set, extents, vec![class], pack, (x, weight, epilogue.bias), Target::output(y, epilogue));
 }
 
 /// `dx` from `dy`, added to what `dx` holds if `add`: see [`crate::cpu::conv::reference::backward_data`].
@@ -54,6 +56,7 @@ pub(crate) fn backward_data<S: Stored>(
     add: bool,
     dx: &mut [MaybeUninit<S>],
 ) {
+    assert!(dy.len() == shape.y_len() && dx.len() == shape.x_len(), "activation lengths");
     let (from, to, window) = (shape.group_outputs(), shape.group_inputs(), shape.window);
     let (stride, dilation) = (window.stride, window.dilation);
     // Input row iy meets tap r at output row (iy + padding - r * dilation) / stride, if that is whole. The frame reaches from
@@ -93,5 +96,5 @@ pub(crate) fn backward_data<S: Stored>(
     let extents =
         Extents { frame, output: shape.input, read_step: 1, write_step: stride, groups: shape.groups, from, to };
     let pack = |weight: &[f32], by_tap: &mut [f32]| tap_output_input(weight, from, to, shape.taps(), false, by_tap);
-    run_all(set, extents, classes, pack, (dy, weight, None), add, dx);
+    run_all(set, extents, classes, pack, (dy, weight, None), Target::gradient(dx, add));
 }

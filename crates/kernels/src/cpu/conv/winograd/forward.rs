@@ -9,6 +9,7 @@ use super::filters::transform_weights;
 use super::tile::{Grid, read_input, write_output};
 
 use crate::InstructionSet;
+use crate::cpu::conv::epilogue::{Epilogue, Target};
 use crate::cpu::conv::packing::{tap_input_output, tap_output_input};
 use crate::cpu::memory::Buffer;
 use crate::cpu::simd::Stored;
@@ -49,9 +50,7 @@ struct Product<'a, S> {
     zeros: &'a [S],
     /// Added to every pixel: `padded_to` numbers.
     bias: &'a [f32],
-    /// Whether the result is added to `y`.
-    add: bool,
-    y: Shared<S>,
+    y: Target<S>,
 }
 
 /// `y` from `x`: see [`crate::cpu::conv::reference::forward`].
@@ -61,15 +60,16 @@ pub(crate) fn forward<S: Stored>(
     shape: &ConvShape,
     x: &[S],
     weight: &[f32],
-    bias: Option<&[f32]>,
+    epilogue: Epilogue<'_, S>,
     y: &mut [MaybeUninit<S>],
 ) {
     let (from, to) = (shape.channels_in, shape.channels_out);
+    assert!(y.len() == shape.y_len(), "output length");
     let mut by_tap = Buffer::<f32>::take(9 * from * to);
     tap_input_output(weight, to, from, 9, &mut by_tap);
     let grid =
         Grid { batch: shape.batch, input: shape.input, output: shape.output, padding: shape.window.padding, side };
-    convolve(set, grid, from, to, x, &by_tap, bias, false, y);
+    convolve(set, grid, from, to, x, &by_tap, epilogue.bias, Target::output(y, epilogue));
 }
 
 /// `dx` from `dy`: the same convolution with the filter rotated by 180 degrees and its channels exchanged; added to `dx` if
@@ -84,11 +84,12 @@ pub(crate) fn backward_data<S: Stored>(
     dx: &mut [MaybeUninit<S>],
 ) {
     let (from, to) = (shape.channels_out, shape.channels_in);
+    assert!(dx.len() == shape.x_len(), "output length");
     let mut by_tap = Buffer::<f32>::take(9 * from * to);
     tap_output_input(weight, from, to, 9, true, &mut by_tap);
     let padding = 2 - shape.window.padding;
     let grid = Grid { batch: shape.batch, input: shape.output, output: shape.input, padding, side };
-    convolve(set, grid, from, to, dy, &by_tap, None, add, dx);
+    convolve(set, grid, from, to, dy, &by_tap, None, Target::gradient(dx, add));
 }
 
 #[allow(clippy::too_many_arguments, reason = "extents, two operands and a result")]
@@ -100,11 +101,9 @@ fn convolve<S: Stored>(
     x: &[S],
     by_tap: &[f32],
     bias: Option<&[f32]>,
-    add: bool,
-    y: &mut [MaybeUninit<S>],
+    y: Target<S>,
 ) {
     assert!(x.len() == grid.batch * grid.input.0 * grid.input.1 * from, "input length");
-    assert!(y.len() == grid.batch * grid.output.0 * grid.output.1 * to, "output length");
     assert!(by_tap.len() == 9 * from * to, "weight length");
     let [padded_from, padded_to] = [from, to].map(|channels| channels.next_multiple_of(lanes(set)));
     let mut weights = Buffer::<f32>::take(grid.points() * from * padded_to);
@@ -129,8 +128,7 @@ fn convolve<S: Stored>(
         weights: &weights,
         zeros: &zeros,
         bias: &padded_bias,
-        add,
-        y: Shared::output(y),
+        y,
     };
     if from * to <= PRIVATE_CHANNELS { product.private() } else { product.phased() }
 }
@@ -278,11 +276,11 @@ unsafe fn scatter_body<V: Vector, S: Stored>(
         // SAFETY: as in `gather_body`; no other task writes the pixels of this tile.
         unsafe {
             let from = m.at.at((tile - base) * product.padded_to);
-            let (bias, y) = (product.bias.as_ptr(), product.y.at(0));
+            let (bias, y) = (product.bias.as_ptr(), product.y);
             if grid.side == 4 {
-                write_output::<V, S, 6, 4>(grid, from, m.step, channels, tile, bias, product.add, y);
+                write_output::<V, S, 6, 4>(grid, from, m.step, channels, tile, bias, y);
             } else {
-                write_output::<V, S, 4, 2>(grid, from, m.step, channels, tile, bias, product.add, y);
+                write_output::<V, S, 4, 2>(grid, from, m.step, channels, tile, bias, y);
             }
         }
     }

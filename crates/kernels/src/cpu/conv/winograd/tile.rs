@@ -1,6 +1,7 @@
 //! Transforms whole tiles to and from the Winograd domain, all channels of one tile at a time.
 
 use super::transform::{filter, input, output};
+use crate::cpu::conv::epilogue::Target;
 use crate::cpu::simd::Stored;
 use crate::cpu::simd::Vector;
 
@@ -186,8 +187,7 @@ pub(super) unsafe fn read_gradient<V: Vector, S: Stored, const T: usize, const M
     }
 }
 
-/// Transforms products at the points back to `M` x `M` outputs and writes those inside the image, plus a bias; added to `y`
-/// if `add`.
+/// Transforms products at the points back to `M` x `M` outputs and writes those inside the image, plus a bias.
 ///
 /// # Safety
 ///
@@ -202,8 +202,7 @@ pub(super) unsafe fn write_output<V: Vector, S: Stored, const T: usize, const M:
     channels: usize,
     tile: usize,
     bias: *const f32,
-    add: bool,
-    y: *mut S,
+    y: Target<S>,
 ) {
     let (image, top, left) = grid.origin(tile);
     let rows = M.min(grid.output.0 - top);
@@ -229,13 +228,10 @@ pub(super) unsafe fn write_output<V: Vector, S: Stored, const T: usize, const M:
                     for i in [$($row),*] {
                         if i < rows {
                             let row = output::<V, T, M>(half[i]);
-                            let first = y.add(((image * grid.output.0 + top + i) * grid.output.1 + left) * channels + c);
+                            let first = ((image * grid.output.0 + top + i) * grid.output.1 + left) * channels + c;
                             for j in 0..M {
                                 if j < columns {
-                                    let at = first.add(j * channels);
-                                    let value = row[j].add(bias);
-                                    let value = if add { value.add(S::load_left::<V>(at, rest)) } else { value };
-                                    S::store_left(value, at, rest);
+                                    y.store(row[j].add(bias), first + j * channels, rest);
                                 }
                             }
                         }
