@@ -104,8 +104,7 @@ pub enum Phase {
 /// An archive is downloaded to a hidden file, checked against its published checksum, unpacked to a hidden folder and renamed, so a
 /// half-written data set never looks complete. An interrupted download resumes, also in a later call. If two processes request the same
 /// data set, the second waits and finds it done. `progress` is called about once per megabyte, and a few times per second while this
-/// call waits. Only the data set is left at the end or,
-/// after a failure, the part of the archive that was downloaded.
+/// call waits. Only the data set is left at the end or, after a failure, the part of the archive that was downloaded.
 ///
 /// # Errors
 /// [`Error::Unpublished`] for a name that is neither in [`published`] nor in [`published_texts`]; [`Error::Occupied`], before any download,

@@ -50,8 +50,7 @@ pub(crate) fn convolve_normalised<T: Kernels>(
     place: Place,
 ) -> Result<Values<T>> {
     let (mean, variance) = (doubles(&norm.running_mean)?, doubles(&norm.running_var)?);
-    let reciprocal = variance.iter().map(|variance| 1.0 / (variance + norm.eps).sqrt());
-    let scale: Vec<f64> = doubles(&norm.weight)?.iter().zip(reciprocal).map(|(weight, r)| weight * r).collect();
+    let scale = scales(norm, &reciprocals(norm, &variance))?;
     let shift = doubles(&norm.bias)?.into_iter().zip(mean.iter().zip(&scale));
     let bias: Vec<T::Accumulator> = rounded(shift.map(|(shift, (mean, scale))| shift - mean * scale));
     with_weight::<T, _>(weight, |weight| {
@@ -122,23 +121,23 @@ pub(crate) fn normalise<T: Kernels>(
     place: Place,
     keep: bool,
 ) -> Result<(Values<T>, Statistics<T>)> {
-    let weight = doubles(&norm.weight)?;
+    let channels = norm.weight.elem_count();
     let (mean, variance) = match mode {
         Mode::Train | Mode::BatchOnly => {
-            let moments = T::moments(x, weight.len());
+            let moments = T::moments(x, channels);
             (moments.mean, moments.variance)
         }
         Mode::Eval => (doubles(&norm.running_mean)?, doubles(&norm.running_var)?),
     };
-    let reciprocal: Vec<f64> = variance.iter().map(|variance| 1.0 / (variance + norm.eps).sqrt()).collect();
+    let reciprocal = reciprocals(norm, &variance);
     let affine = Affine {
         center: rounded(mean.iter().copied()),
-        scale: rounded(reciprocal.iter().zip(&weight).map(|(reciprocal, weight)| reciprocal * weight)),
+        scale: rounded(scales(norm, &reciprocal)?.into_iter()),
         shift: rounded(doubles(&norm.bias)?.into_iter()),
     };
     let keep_mask = keep && after.is_some() && residual.is_some();
     let (y, mask) = run::normalise(x, &affine, residual, after, place, keep_mask);
-    let count = x.len() / weight.len();
+    let count = x.len() / channels;
     Ok((y, Statistics { affine, after, mask, reciprocal, mean, variance, count, mode }))
 }
 
@@ -180,7 +179,7 @@ impl<T: Element> Statistics<T> {
     /// `dx = s * (g - mean(g) - h * mean(g * h))`; running statistics are constants, so then `dx = s * g`.
     fn gradient_terms(&self, norm: &BatchNorm, sums: &Sums) -> Result<GradientTerms<T::Accumulator>> {
         let (plain, centred) = (&sums.first, &sums.second);
-        let scale: Vec<f64> = doubles(&norm.weight)?.iter().zip(&self.reciprocal).map(|(w, r)| w * r).collect();
+        let scale = scales(norm, &self.reciprocal)?;
         // With constant statistics, a NaN sum must not spread over its channel.
         let mean = |sum: f64| if self.mode.uses_batch() { sum / self.count as f64 } else { 0.0 };
         let slope = (0..scale.len()).map(|c| -scale[c] * self.reciprocal[c].powi(2) * mean(centred[c]));
@@ -208,6 +207,16 @@ impl<T: Element> Statistics<T> {
         mix(&norm.running_mean, &self.mean, 1.0)?;
         mix(&norm.running_var, &self.variance, unbiased)
     }
+}
+
+/// One over the root of variance plus eps, per channel.
+fn reciprocals(norm: &BatchNorm, variance: &[f64]) -> Vec<f64> {
+    variance.iter().map(|variance| 1.0 / (variance + norm.eps).sqrt()).collect()
+}
+
+/// The factor on each channel: its weight over its deviation.
+fn scales(norm: &BatchNorm, reciprocal: &[f64]) -> Result<Vec<f64>> {
+    Ok(doubles(&norm.weight)?.iter().zip(reciprocal).map(|(weight, reciprocal)| weight * reciprocal).collect())
 }
 
 fn rounded<T: Element>(values: impl Iterator<Item = f64>) -> Vec<T> {

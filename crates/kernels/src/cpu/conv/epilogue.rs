@@ -16,14 +16,9 @@ pub(crate) struct Epilogue<'a, T: Element> {
     pub(crate) relu: bool,
 }
 
-impl<'a, T: Element> Epilogue<'a, T> {
+impl<T: Element> Epilogue<'_, T> {
     /// No operation.
     pub(crate) const NONE: Self = Self { bias: None, residual: None, relu: false };
-
-    /// A bias, if there is one.
-    pub(crate) fn biased(bias: Option<&'a [T::Accumulator]>) -> Self {
-        Self { bias, ..Self::NONE }
-    }
 }
 
 /// The memory that vectors of sums are written to, and what is done to them on the way.

@@ -88,7 +88,8 @@ impl<T: Kernels> PlainNode<T> {
         let convolved = match &plan.bias {
             Some(bias) => with_weight::<T, _>(&plan.weight, |weight| {
                 with_weight::<T, _>(bias, |bias| {
-                    Ok(run::conv2d_forward(shape, x, weight, Epilogue::biased(Some(bias)), place_of_sum))
+                    let epilogue = Epilogue { bias: Some(bias), ..Epilogue::NONE };
+                    Ok(run::conv2d_forward(shape, x, weight, epilogue, place_of_sum))
                 })
             })?,
             None => layer::convolve(shape, x, &plan.weight, place_of_sum)?,
