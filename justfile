@@ -29,11 +29,11 @@ imagenette *args:
 imagenet *args:
     @{{run}} imagenet -- "$@"
 
-# the 94 % recipe for CIFAR-10, with its Lookahead and without: some 13 minutes a run on two cores with AVX-512, 19 with AVX2
+# the 94 % recipe for CIFAR-10, with its Lookahead and without: some twenty minutes a run on two cores
 speedrun *args:
     @{{run}} cifar10 -- --protocol speedrun --out runs/speedrun "$@"
 
-# half as wide and seven epochs, for many seeds: some four minutes a run on two cores
+# half as wide and seven epochs, for many seeds
 sprint *args:
     @{{run}} cifar10 -- --protocol sprint --out runs/sprint "$@"
 
@@ -116,7 +116,7 @@ docs:
 # type-checks the CUDA side with a stand-in for NVIDIA's compiler; needs no CUDA
 check-cuda:
     CARGO_TARGET_DIR=target/cuda-check CUDA_COMPUTE_CAP=80 NVCC="$PWD/.ci/nvcc" PATH="$PWD/.ci:$PATH" \
-        cargo clippy --release --workspace --features lookahead-experiments/cuda -- -D warnings
+        cargo clippy --release --workspace --tests --features lookahead-experiments/cuda -- -D warnings
 
 # each crate with the features that nothing else in the workspace tries: none at all, and each alone
 features:

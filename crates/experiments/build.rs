@@ -1,4 +1,4 @@
-//! Tells the program which commit it is built from, so that `env.json` does not name one that was checked out later.
+//! Tells the program which commit it is built from and by which compiler, so that `env.json` names no later one.
 
 use std::path::Path;
 use std::process::Command;
@@ -19,6 +19,8 @@ fn main() {
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_default();
     let changes =
         git(&[&["-C", "../..", "status", "--porcelain", "--untracked-files=no", "--"], &SOURCES[..]].concat());
+    let rustc = std::env::var_os("RUSTC").and_then(|rustc| output(Command::new(rustc).arg("--version")));
+    println!("cargo:rustc-env=LOOKAHEAD_RUSTC={}", rustc.unwrap_or_default());
     println!("cargo:rustc-env=LOOKAHEAD_COMMIT={commit}");
     println!("cargo:rustc-env=LOOKAHEAD_DIRTY={}", changes.is_some_and(|changes| !changes.is_empty()));
 }
@@ -26,11 +28,11 @@ fn main() {
 /// What git prints; `None` outside a repository or without git.
 fn git(arguments: &[&str]) -> Option<String> {
     // Without optional locks, nothing is in the way of a git that runs at the same time.
-    let output = Command::new("git")
-        .args(arguments)
-        .env("GIT_OPTIONAL_LOCKS", "0")
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
+    output(Command::new("git").args(arguments).env("GIT_OPTIONAL_LOCKS", "0"))
+}
+
+/// What a command prints; `None` if it fails or cannot be run.
+fn output(command: &mut Command) -> Option<String> {
+    let output = command.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

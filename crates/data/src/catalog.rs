@@ -70,7 +70,10 @@ pub(crate) fn downloads() -> &'static str {
 pub(crate) fn folder(root: &Path, name: &str) -> Result<PathBuf> {
     let mut parts = Path::new(name).components();
     match (parts.next(), parts.next()) {
-        (Some(Component::Normal(_)), None) => Ok(root.join(if name == "cifar100-coarse" { "cifar100" } else { name })),
+        // Equal, because `x/` and `x/.` are one component, too.
+        (Some(Component::Normal(part)), None) if part == name => {
+            Ok(root.join(if name == "cifar100-coarse" { "cifar100" } else { name }))
+        }
         _ => Err(Error::Name { name: name.to_string() }),
     }
 }
@@ -96,7 +99,7 @@ mod tests {
 
     #[test]
     fn names_stay_below_the_data_folder() {
-        for name in ["", ".", "..", "../x", "a/b", "/etc"] {
+        for name in ["", ".", "..", "../x", "a/b", "/etc", "x/", "x/."] {
             assert!(matches!(open(Path::new("/tmp"), name), Err(Error::Name { .. })), "{name:?}");
         }
     }

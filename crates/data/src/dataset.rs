@@ -51,7 +51,7 @@ pub trait Dataset: Send + Sync + Debug {
         None
     }
 
-    /// The size of all images, if they share one.
+    /// The size of all images, at least 1x1, if they share one.
     fn image_size(&self) -> Option<ImageSize> {
         None
     }

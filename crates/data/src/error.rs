@@ -70,6 +70,16 @@ pub enum Error {
         /// Bytes in the file.
         found: u64,
     },
+    /// A file that is larger than any of its kind.
+    #[error("{path}: more than {limit} bytes; {advice}")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Most bytes that are read.
+        limit: u64,
+        /// What to do.
+        advice: &'static str,
+    },
     /// A parquet file without the columns of the hub's layout.
     #[error("{path}: the file needs the columns {expected}, but has {found}")]
     Columns {
@@ -289,6 +299,11 @@ impl From<Error> for candle_core::Error {
     }
 }
 
+/// Another library's message on one line, as all messages are.
+pub(crate) fn one_line(message: impl ToString) -> String {
+    message.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The labels of `classes` classes.
 fn labels_of(classes: usize) -> String {
     match classes.checked_sub(1) {
@@ -343,6 +358,11 @@ mod tests {
         let label = |classes| Error::Label { path: "x".into(), row: 1, label: 7, classes }.to_string();
         assert_eq!(label(0), "x: label 7 in row 1 is out of range: there are no classes");
         assert_eq!(label(3), "x: label 7 in row 1 is out of range: the classes are 0 to 2");
+    }
+
+    #[test]
+    fn messages_of_several_lines_become_one() {
+        assert_eq!(one_line("not found:\n  the page\r\n"), "not found: the page");
     }
 
     /// Code that returns candle's errors can use `?` on this crate's.

@@ -142,7 +142,9 @@ impl<E: Examples + 'static> Make for Shared<E> {
             let own = |source| Error::Own { name: format!("example {index}"), source };
             self.examples.get(index as usize, rng).map_err(own)
         };
-        let items = indices.par_iter().zip(visits).map(get).collect::<Result<Vec<_>>>()?;
+        // Every result, because rayon collects into the error that came first in time, not in order.
+        let items: Vec<Result<E::Item>> = indices.par_iter().zip(visits).map(get).collect();
+        let items = items.into_iter().collect::<Result<_>>()?;
         Ok(ExampleBatch { indices, items })
     }
 }

@@ -58,6 +58,7 @@ mod shapes;
 mod subset;
 mod text;
 mod turn;
+mod whole_file;
 
 pub use augment::{
     AlternatingFlip, Augment, Border, CenterCrop, ColorJitter, Cutout, FastaiAugment, Flip, Own, OwnError, PadCrop,

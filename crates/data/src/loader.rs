@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::augment::checked;
+use crate::augment::{OUTPUT_SIZE, checked};
 use crate::course::{Course, Make};
 use crate::dataset::{checked_label, origin};
 use crate::order::Visit;
@@ -183,12 +183,14 @@ impl Make for Shared {
         let size = self.output_size(visits)?;
         let too_large = || Error::setting("batch_size", visits.len(), "small enough for the batch to fit into memory");
         let mut images = vec![0; size.bytes().checked_mul(visits.len()).ok_or_else(too_large)?];
-        let labels = images
+        // Every result, because rayon collects into the error that came first in time, not in order.
+        let labels: Vec<Result<u32>> = images
             .par_chunks_mut(size.bytes().max(1))
             .with_min_len((BYTES_PER_TASK / size.bytes().max(1)).max(1))
             .zip(visits)
             .map(|(out, &visit)| self.write(visit, epoch, size, out))
-            .collect::<Result<Vec<u32>>>()?;
+            .collect();
+        let labels = labels.into_iter().collect::<Result<_>>()?;
         let mut rng = SampleRng::keyed(self.config.seed, Purpose::Mixing, epoch as u64, number as u64);
         let mix = self.config.mixing.draw(visits.len(), size, &mut rng)?;
         if let Some((mix, pasted)) = mix.as_ref().and_then(|mix| Some((mix, mix.pasted?))) {
@@ -247,7 +249,7 @@ impl Shared {
             (None, None) => self.pipeline.output_size(self.dataset.get(first)?.image.size()),
         };
         let named = |error| Error::Sample { origin: origin(self.dataset.as_ref(), first), source: Box::new(error) };
-        checked(size).map_err(named)
+        checked(OUTPUT_SIZE, size).map_err(named)
     }
 }
 

@@ -8,7 +8,9 @@ use std::fs;
 use std::path::Path;
 
 use image::ImageFormat;
-use lookahead_data::{Dataset as _, Error, ImageFolder, ImageSize, Sample, cifar10, image_folder, open};
+use lookahead_data::{
+    Dataset as _, Error, ImageFolder, ImageSize, Sample, TextCorpus, TextFiles, TextUnit, cifar10, image_folder, open,
+};
 use support::{encoded, pixels, record, write_cifar10};
 
 #[test]
@@ -39,6 +41,38 @@ fn binary_files_cut_off_or_mislabelled() {
     assert!(matches!(cifar10(dir.path()), Err(Error::Length { found: 0, .. })));
     fs::remove_file(&path).unwrap();
     assert!(matches!(cifar10(dir.path()), Err(Error::Io { .. })));
+}
+
+/// Their length says so, and they are not read: these have no content on the disk.
+#[test]
+fn files_that_are_too_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let enlarge = |path: &Path, length: u64| {
+        fs::File::create(path).unwrap().set_len(length + 1).unwrap();
+    };
+    write_cifar10(dir.path());
+    enlarge(&dir.path().join("data_batch_3.bin"), 1 << 28);
+    let error = cifar10(dir.path()).unwrap_err().to_string();
+    assert!(
+        error.ends_with("data_batch_3.bin: more than 268435456 bytes; use a file of the published archive"),
+        "{error}"
+    );
+
+    let set = folder_with(&dir.path().join("set"), b"");
+    enlarge(set.path(0).unwrap(), 1 << 28);
+    let error = set.get(0).unwrap_err().to_string();
+    assert!(error.ends_with("a/0.jpg: more than 268435456 bytes; save the image with fewer bytes"), "{error}");
+
+    let list = dir.path().join("val.txt");
+    enlarge(&list, 1 << 26);
+    let error = ImageFolder::open_listed("val", &dir.path().join("set/a"), &list, &["a".to_string()]).unwrap_err();
+    assert!(matches!(&error, Error::TooLarge { path, limit: 67_108_864, .. } if *path == list), "{error}");
+
+    let text = dir.path().join("text");
+    enlarge(&text, 5 << 30);
+    let files = TextFiles { train: text, valid: None, test: None };
+    let error = TextCorpus::read("text", &files, TextUnit::Characters, 1).unwrap_err().to_string();
+    assert!(error.ends_with("text: more than 5368709120 bytes; cut the text into smaller files"), "{error}");
 }
 
 /// A folder with one class whose file 0.jpg holds `bytes`.
@@ -172,6 +206,34 @@ fn folders_without_the_parts_they_need() {
     assert!(problem(&set).1.contains("training part"));
 }
 
+/// The order of the samples is that of the classes, and a class without a folder has none.
+#[test]
+fn samples_have_the_order_of_the_classes_given() {
+    let dir = tempfile::tempdir().unwrap();
+    for class in ["a", "b", "c"] {
+        fs::create_dir(dir.path().join(class)).unwrap();
+        fs::write(dir.path().join(class).join("0.jpg"), jpeg()).unwrap();
+    }
+    let open = |classes: &[&str]| {
+        let classes: Vec<String> = classes.iter().map(ToString::to_string).collect();
+        ImageFolder::open("test", dir.path(), Some(&classes))
+    };
+    let set = open(&["c", "a", "b"]).unwrap();
+    assert!((0..3).all(|i| set.label(i).unwrap() == i as u32));
+    assert_eq!(set.path(0).unwrap(), dir.path().join("c/0.jpg"));
+    let more = open(&["d", "c", "a", "e", "b"]).unwrap();
+    assert_eq!([0, 1, 2].map(|i| more.label(i).unwrap()), [1, 2, 4]);
+    let refused = |classes: &[&str]| open(classes).unwrap_err().to_string();
+    assert!(refused(&["a", "b"]).contains("c: this class is not in the training part"));
+    let twice = "classes is a list with `b` twice, but must be a list of different names";
+    assert_eq!(refused(&["a", "b", "c", "b"]), twice);
+    let list = dir.path().join("a.txt");
+    fs::write(&list, "0.jpg b\n").unwrap();
+    let classes = ["b", "b"].map(String::from);
+    let error = ImageFolder::open_listed("test", &dir.path().join("a"), &list, &classes).unwrap_err();
+    assert_eq!(error.to_string(), twice);
+}
+
 /// What is a sample, its content decides; what is none is counted.
 #[test]
 fn what_is_left_out_is_counted() {
@@ -261,7 +323,7 @@ fn images_that_a_pipeline_refuses_are_named() {
     );
     // A batch of 8192 x 81,920,000 is refused before two terabytes are allocated for it.
     let error = first(Pipeline::new(vec![Transform::ShortSide(ShortSide { size: 8192 })]).unwrap()).to_string();
-    assert!(error.contains("0.jpg: resize is 8192x81920000, but must be at most 2^26 pixels"), "{error}");
+    assert!(error.contains("0.jpg: output size is 8192x81920000, but must be 1 to 2^26 pixels"), "{error}");
     let crop = PadCrop { pad: 1, size: Some(32), ..PadCrop::default() };
     let error = first(Pipeline::new(vec![Transform::PadCrop(crop)]).unwrap()).to_string();
     assert!(error.contains("0.jpg: a crop of 32x32 does not fit into an image of 3x10002"), "{error}");
@@ -287,6 +349,13 @@ fn names_that_are_not_utf8_links_and_unreadable_files() {
     assert_eq!(set.len(), 4);
     assert!(set.get(0).is_ok() && set.get(1).is_ok() && set.get(3).is_ok());
     assert!(matches!(set.get(2), Err(Error::Io { path, .. }) if path.ends_with("a/2.jpg")));
+
+    // A socket, like a pipe or a device, is no file that could be read to its end, even with the name of one.
+    let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("a/3.jpg")).unwrap();
+    symlink(dir.path().join("a/3.jpg"), dir.path().join("a/4.jpg")).unwrap();
+    let set = ImageFolder::open("test", dir.path(), None).unwrap();
+    assert_eq!((set.len(), set.left_out().to_string().as_str()), (4, "2 .jpg"));
+    assert_eq!(ImageFolder::open_unsorted("test", &dir.path().join("a")).unwrap().len(), 4);
 
     // A link that leads back up ends in an error, not in a loop.
     symlink(dir.path(), dir.path().join("a/up")).unwrap();

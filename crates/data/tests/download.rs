@@ -25,6 +25,8 @@ enum Manner {
     Cut(usize),
     /// As `Cut`, and answers 200 with the whole whatever was asked for.
     CutWithoutRanges(usize),
+    /// As `Cut`, and refuses every range without the length of the whole.
+    CutWithoutResuming(usize),
     /// Never sends a byte of the body.
     Silent,
     Status(u16),
@@ -83,7 +85,8 @@ fn answer(
 ) -> std::io::Result<()> {
     match manner {
         Manner::Status(code) => {
-            return write!(stream, "HTTP/1.1 {code} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let head = format!("HTTP/1.1 {code} No\r\nRetry-After: 0\r\n");
+            return write!(stream, "{head}Content-Length: 0\r\nConnection: close\r\n\r\n");
         }
         Manner::Redirect | Manner::RedirectForEver if !moved || manner == Manner::RedirectForEver => {
             return write!(
@@ -95,7 +98,7 @@ fn answer(
     }
     let ranges = !matches!(manner, Manner::CutWithoutRanges(_));
     let start = start.filter(|_| ranges);
-    if start.is_some_and(|start| start >= body.len()) {
+    if start.is_some_and(|start| start >= body.len() || matches!(manner, Manner::CutWithoutResuming(_))) {
         let length =
             if manner == Manner::Plain { format!("Content-Range: bytes */{}\r\n", body.len()) } else { String::new() };
         return write!(stream, "HTTP/1.1 416 Range\r\n{length}Content-Length: 0\r\nConnection: close\r\n\r\n");
@@ -109,7 +112,9 @@ fn answer(
     let encoding = if manner == Manner::Encoded { "Content-Encoding: gzip\r\n" } else { "" };
     write!(stream, "HTTP/1.1 {head}\r\n{encoding}Content-Length: {}\r\nConnection: close\r\n\r\n", part.len())?;
     let sent = match manner {
-        Manner::Cut(bytes) | Manner::CutWithoutRanges(bytes) => bytes.min(part.len()),
+        Manner::Cut(bytes) | Manner::CutWithoutRanges(bytes) | Manner::CutWithoutResuming(bytes) => {
+            bytes.min(part.len())
+        }
         Manner::Silent => 0,
         _ => part.len(),
     };
@@ -248,6 +253,13 @@ fn a_server_without_ranges_sends_the_whole_again() {
     let server = serve(archive.clone(), Manner::CutWithoutRanges(archive.len() / 2));
     let error = download_from(&set(&server, &archive), root.path(), &mut |_| {}).unwrap_err();
     assert!(matches!(error, Error::Download { .. }), "{error}");
+
+    // So does one that is cut, refuses to resume, and would start over for ever.
+    let root = tempfile::tempdir().unwrap();
+    let server = serve(archive.clone(), Manner::CutWithoutResuming(archive.len() / 2));
+    let error = download_from(&set(&server, &archive), root.path(), &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("cannot resume"), "{error}");
+    assert_eq!(server.requests.load(Ordering::SeqCst), 4, "half of it, then three failures");
 }
 
 #[test]
@@ -267,6 +279,9 @@ fn failures_say_what_to_do_and_leave_no_data_set() {
         assert!(!is_present(root.path(), "cifar10").unwrap());
         if manner == Manner::Status(404) {
             assert_eq!(server.requests.load(Ordering::SeqCst), 1, "404 is final");
+        }
+        if manner == Manner::Status(503) {
+            assert_eq!(server.requests.load(Ordering::SeqCst), 3);
         }
     }
     // Nobody listens: as without a network.
@@ -417,6 +432,42 @@ fn two_at_once_fetch_once() {
     });
     assert_eq!(server.requests.load(Ordering::SeqCst), 1);
     assert_eq!(names(root.path()), ["cifar10"]);
+}
+
+/// An archive is not unpacked while another process downloads or unpacks the same data set.
+#[test]
+fn unpacking_waits_for_its_turn() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("a.tgz");
+    std::fs::write(&file, tgz(&[("train/a/0.jpg", vec![1]), ("val/a/0.jpg", vec![2])])).unwrap();
+    let lock = std::fs::File::create(root.path().join(".flowers.lock")).unwrap();
+    lock.lock().unwrap();
+    let (mut held, mut waits) = (Some(lock), 0);
+    let mut progress = |p: Progress| match p.phase {
+        Phase::Wait => {
+            waits += 1;
+            held = None;
+        }
+        _ => assert!(held.is_none()),
+    };
+    lookahead_data::unpack_archive("flowers", &file, root.path(), &mut progress).unwrap();
+    assert!(waits > 0);
+    assert_eq!(names(root.path()), ["a.tgz", "flowers"]);
+}
+
+/// As on a file system without locks: the data set is there before this process can put its own in place.
+#[test]
+fn a_data_set_that_came_from_elsewhere_meanwhile_is_taken() {
+    let archive = cifar_archive();
+    let server = serve(archive.clone(), Manner::Plain);
+    let root = tempfile::tempdir().unwrap();
+    let mut progress = |p: Progress| {
+        if p.phase == Phase::Verify {
+            support::write_cifar10(&root.path().join("cifar10"));
+        }
+    };
+    let dir = download_from(&set(&server, &archive), root.path(), &mut progress).unwrap();
+    assert_eq!(lookahead_data::cifar10(&dir).unwrap().train.len(), 5);
 }
 
 /// Not a test of its own: what [`two_processes_at_once_fetch_once`] runs in each of its processes.

@@ -243,6 +243,127 @@ fn the_first_error_ends_an_epoch() {
     }
 }
 
+/// Every sample fails, the first of them last: whatever the threads do, the first is reported.
+#[derive(Debug)]
+struct AllFail(Vec<String>);
+
+/// Time for all other threads.
+fn dawdle(index: usize) {
+    if index == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+impl Dataset for AllFail {
+    fn name(&self) -> &str {
+        "all fail"
+    }
+    fn len(&self) -> usize {
+        64
+    }
+    fn classes(&self) -> &[String] {
+        &self.0
+    }
+    fn label(&self, _: usize) -> Result<u32> {
+        Ok(0)
+    }
+    fn get(&self, index: usize) -> Result<Sample> {
+        dawdle(index);
+        Err(Error::Index { index, len: 0 })
+    }
+    /// Large, so that a task has a single image.
+    fn image_size(&self) -> Option<ImageSize> {
+        Some(ImageSize::square(200))
+    }
+    fn digest(&self) -> Result<String> {
+        Ok(String::new())
+    }
+}
+
+impl Examples for AllFail {
+    type Item = ();
+
+    fn len(&self) -> usize {
+        64
+    }
+    fn get(&self, index: usize, _: &mut SampleRng) -> std::result::Result<(), OwnError> {
+        dawdle(index);
+        Err("broken".into())
+    }
+}
+
+#[test]
+fn of_several_errors_the_first_in_order_is_reported() {
+    let config = LoaderConfig { threads: Some(4), ..LoaderConfig::evaluation(64) };
+    let loader = Loader::new(Arc::new(AllFail(vec![])), Pipeline::default(), config.clone()).unwrap();
+    let error = loader.epoch(0, 0).next().unwrap().unwrap_err();
+    assert!(matches!(error, Error::Index { index: 0, .. }), "{error}");
+    let loader = ExampleLoader::new(Arc::new(AllFail(vec![])), config).unwrap();
+    assert_eq!(loader.epoch(0, 0).next().unwrap().unwrap_err().to_string(), "example 0: broken");
+}
+
+/// Makes images of an eighth of the size.
+#[derive(Debug)]
+struct Eighth;
+
+impl Augment for Eighth {
+    fn name(&self) -> String {
+        "eighth".to_string()
+    }
+    fn output_size(&self, input: ImageSize) -> ImageSize {
+        ImageSize::new(input.height / 8, input.width / 8)
+    }
+    fn apply(&self, image: Image, _: &mut SampleRng) -> std::result::Result<Image, OwnError> {
+        let size = self.output_size(image.size());
+        Ok(Image::new(size, vec![0; size.bytes()])?)
+    }
+}
+
+/// A data set that gives a wrong size.
+#[derive(Debug)]
+struct Sizeless(Arc<dyn Dataset>);
+
+impl Dataset for Sizeless {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn classes(&self) -> &[String] {
+        self.0.classes()
+    }
+    fn label(&self, index: usize) -> Result<u32> {
+        self.0.label(index)
+    }
+    fn get(&self, index: usize) -> Result<Sample> {
+        self.0.get(index)
+    }
+    fn image_size(&self) -> Option<ImageSize> {
+        Some(ImageSize::new(0, 0))
+    }
+    fn digest(&self) -> Result<String> {
+        self.0.digest()
+    }
+}
+
+/// A batch of images without pixels would be empty, and training on it look complete.
+#[test]
+fn images_without_pixels_are_refused() {
+    let small = InMemory::new("small", vec!["a".into()], ImageSize::square(4), vec![0; 2 * 48], vec![0; 2]).unwrap();
+    let pipeline = Pipeline::new(vec![Transform::own(Eighth)]).unwrap();
+    let refused = "output size is 0x0, but must be 1 to 2^26 pixels";
+    let image = small.get(0).unwrap().image;
+    assert_eq!(pipeline.apply(image.view(), &mut SampleRng::new(0, 0, 0)).unwrap_err().to_string(), refused);
+    let small: Arc<dyn Dataset> = Arc::new(small);
+    let sizeless: Arc<dyn Dataset> = Arc::new(Sizeless(Arc::clone(&small)));
+    for (set, pipeline) in [(small, pipeline), (sizeless, Pipeline::cifar())] {
+        let loader = Loader::new(set, pipeline, LoaderConfig::evaluation(2)).unwrap();
+        let error = loader.epoch(0, 0).next().unwrap().unwrap_err();
+        assert_eq!(error.to_string(), format!("small sample 0: {refused}"));
+    }
+}
+
 #[test]
 fn a_panic_of_a_data_set_is_an_error() {
     let set = Damaged { classes: vec!["a".into()], label: 0, bad: 3, panics: true };

@@ -90,7 +90,7 @@ fn hub_parquet_files() {
         let size = lookahead_data::ImageSize::square(1);
         let many = lookahead_data::InMemory::new("many", classes, size, vec![0; 6], vec![255, 256]).unwrap();
         let error = lookahead_data::to_candle_datasets(&Splits { train: std::sync::Arc::new(many), ..splits });
-        assert!(error.unwrap_err().to_string().contains("label is 256"));
+        assert!(error.err().unwrap().to_string().contains("label is 256"));
     }
 }
 

@@ -169,3 +169,27 @@ fn help_configuration_and_completions_are_printed() {
     let script = run(env!("CARGO_BIN_EXE_cifar10"), folder.path(), &["--completions", "bash"]).stdout;
     assert!(String::from_utf8(script).unwrap().contains("--sync-period"));
 }
+
+/// What a slip of the keyboard gives is refused before anything is started.
+#[test]
+fn there_is_a_limit_to_threads_processes_and_shares() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "experiment = \"demo\"\n[[rows]]\nrow = \"sgd\"\naxes.learning_rate = [0.1, 0.2]\n";
+    std::fs::write(folder.path().join("study.toml"), text).unwrap();
+    let [sweep, puzzle, bench] =
+        [env!("CARGO_BIN_EXE_sweep"), env!("CARGO_BIN_EXE_puzzle"), env!("CARGO_BIN_EXE_bench-step")];
+    let threads = "`--threads` must be at most 4096, but is 100000";
+    let cases: [(&str, &[&str], &str); 6] = [
+        (sweep, &["study.toml", "--threads", "100000"], threads),
+        (puzzle, &["--threads", "100000"], threads),
+        (bench, &["--threads", "100000"], threads),
+        (sweep, &["study.toml", "--jobs", "100000"], "`--jobs` must be at most 4096, but is 100000"),
+        (sweep, &["study.toml", "--shard", "1/1000000000000"], "there can be at most 1000000 shares"),
+        (sweep, &["study.toml", "--shard", "1/1000", "--jobs", "4096"], "one of at most 244 shares with --jobs 4096"),
+    ];
+    for (program, arguments, expected) in cases {
+        let line = fails_with(&run(program, folder.path(), arguments), 2);
+        assert!(line.contains(expected), "{arguments:?}: {line}");
+    }
+    assert!(!folder.path().join("runs").exists());
+}

@@ -56,39 +56,57 @@ fn most_elements(device: DeviceLocation) -> (usize, &'static str) {
     }
 }
 
-/// Rejects element types other than that of `x`.
-pub(crate) fn require_dtype(op: &'static str, argument: &'static str, tensor: &Tensor, dtype: DType) -> Result<()> {
-    if tensor.dtype() == dtype {
-        return Ok(());
-    }
-    Err(Error::DType { op, argument, expected: format!("{dtype:?}, as x is"), got: tensor.dtype() })
-}
-
-/// Rejects parameters of another type than `dtype`, the type of `x`. With bf16 activations, f32 is also allowed.
-pub(crate) fn require_parameter_dtype(
-    op: &'static str,
-    argument: &'static str,
-    tensor: &Tensor,
-    dtype: DType,
-) -> Result<()> {
-    require_parameter_dtype_of(op, argument, tensor, dtype, "x")
-}
-
-/// The same beside another argument than `x`.
-pub(crate) fn require_parameter_dtype_of(
+/// Rejects another element type than `dtype`, that of the argument `partner`.
+pub(crate) fn require_dtype(
     op: &'static str,
     argument: &'static str,
     tensor: &Tensor,
     dtype: DType,
     partner: &'static str,
 ) -> Result<()> {
-    let expected = match (dtype, tensor.dtype()) {
-        (DType::BF16, DType::BF16 | DType::F32) => return Ok(()),
-        (expected, got) if expected == got => return Ok(()),
-        (DType::BF16, _) => format!("BF16, as {partner} is, or F32"),
-        (expected, _) => format!("{expected:?}, as {partner} is"),
-    };
-    Err(Error::DType { op, argument, expected, got: tensor.dtype() })
+    if tensor.dtype() == dtype {
+        return Ok(());
+    }
+    Err(Error::DType { op, argument, expected: format!("{dtype:?}, as {partner} is"), got: tensor.dtype() })
+}
+
+/// The same, but beside bf16, f32 is also allowed.
+pub(crate) fn require_same_or_wide_dtype(
+    op: &'static str,
+    argument: &'static str,
+    tensor: &Tensor,
+    dtype: DType,
+    partner: &'static str,
+) -> Result<()> {
+    match (dtype, tensor.dtype()) {
+        (DType::BF16, DType::BF16 | DType::F32) => Ok(()),
+        (DType::BF16, got) => {
+            Err(Error::DType { op, argument, expected: format!("BF16, as {partner} is, or F32"), got })
+        }
+        _ => require_dtype(op, argument, tensor, dtype, partner),
+    }
+}
+
+/// Rejects other element types than u32; `of` says what is counted.
+pub(crate) fn require_indices(
+    op: &'static str,
+    argument: &'static str,
+    tensor: &Tensor,
+    of: &'static str,
+) -> Result<()> {
+    match tensor.dtype() {
+        DType::U32 => Ok(()),
+        got => Err(Error::DType { op, argument, expected: format!("U32 {of} indices"), got }),
+    }
+}
+
+/// Rejects a share of a target that is none.
+pub(crate) fn require_smoothing(op: &'static str, label_smoothing: f64) -> Result<()> {
+    if (0.0..=1.0).contains(&label_smoothing) {
+        return Ok(());
+    }
+    let value = label_smoothing.to_string();
+    Err(Error::Argument { op, argument: "label_smoothing", rule: "in [0, 1]", value })
 }
 
 /// The error for a wrong shape, with the expected one.
@@ -107,10 +125,18 @@ pub(crate) fn activation(op: &'static str, argument: &'static str, x: &Tensor) -
 
 /// Rejects element types without kernels.
 pub(crate) fn require_float(op: &'static str, argument: &'static str, x: &Tensor) -> Result<()> {
-    match x.dtype() {
-        DType::F32 | DType::F64 => Ok(()),
-        DType::BF16 if !x.device().is_metal() => Ok(()),
-        got => Err(Error::DType { op, argument, expected: "BF16, F32 or F64".into(), got }),
+    let (floats, words) = floats(x.device().location());
+    if floats.contains(&x.dtype()) {
+        return Ok(());
+    }
+    Err(Error::DType { op, argument, expected: words.into(), got: x.dtype() })
+}
+
+/// The element types with kernels on a device, and in words.
+fn floats(device: DeviceLocation) -> (&'static [DType], &'static str) {
+    match device {
+        DeviceLocation::Metal { .. } => (&[DType::F32, DType::F64], "F32 or F64 on a Metal device"),
+        _ => (&[DType::BF16, DType::F32, DType::F64], "BF16, F32 or F64"),
     }
 }
 
@@ -137,6 +163,17 @@ mod tests {
         let error = require_size("conv2d", "result", device, &[1024, 112, 112, 256]).unwrap_err();
         let words = "conv2d: result must be of fewer than 2^31 elements on a CUDA device, got [1024, 112, 112, 256]";
         assert_eq!(error.to_string(), words);
+    }
+
+    #[test]
+    fn types_in_words_are_those_that_are_accepted() {
+        for device in [DeviceLocation::Cpu, DeviceLocation::Cuda { gpu_id: 0 }, DeviceLocation::Metal { gpu_id: 0 }] {
+            let (floats, words) = floats(device);
+            for dtype in [DType::BF16, DType::F16, DType::F32, DType::F64] {
+                let named = words.split([' ', ',']).any(|word| word == format!("{dtype:?}"));
+                assert_eq!(named, floats.contains(&dtype), "{device:?} {dtype:?}");
+            }
+        }
     }
 
     #[test]

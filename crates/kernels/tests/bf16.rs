@@ -1,17 +1,15 @@
 //! bf16: storage is rounded, sums are not. Inputs here are bf16 numbers, so f32 computes the same sums, and every operation must
 //! give f32's result rounded once, bit by bit.
 
+mod support;
+
 use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels as kernels;
 use lookahead_kernels::{Activation, After, BatchNorm, ConvBatchNorm, LayerNorm, Mode, ResidualBlock, RmsNorm};
 
 /// Numbers between -1 and 1 that bf16 holds exactly, as f32.
 fn numbers(shape: impl Into<candle_core::Shape>, seed: u32) -> Result<Tensor> {
-    let shape = shape.into();
-    let values: Vec<f32> = (0..shape.elem_count() as u32)
-        .map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed * 977)) >> 8) as f32 / 8_388_608.0 - 1.0)
-        .collect();
-    Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(DType::BF16)?.to_dtype(DType::F32)
+    support::numbers(shape, seed)?.to_dtype(DType::BF16)?.to_dtype(DType::F32)
 }
 
 fn norm(channels: usize) -> Result<(Var, BatchNorm)> {
@@ -266,5 +264,8 @@ fn types_that_do_not_go_together_are_named() -> Result<()> {
     let logits = numbers((2, 3), 1)?;
     let error = kernels::cross_entropy(&logits, &logits.to_dtype(DType::BF16)?, 0.0).unwrap_err();
     says(error, "cross_entropy: targets must be F32, as logits is, got BF16");
+    let narrow = logits.to_dtype(DType::BF16)?;
+    let error = kernels::cross_entropy(&narrow, &logits.to_dtype(DType::F64)?, 0.0).unwrap_err();
+    says(error, "cross_entropy: targets must be BF16, as logits is, or F32, got F64");
     Ok(())
 }

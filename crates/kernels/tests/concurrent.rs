@@ -1,5 +1,7 @@
 //! Several backward passes over one graph at the same time: each gives what it gives alone, and none waits for another.
 
+mod support;
+
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -7,20 +9,10 @@ use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, Var};
 use lookahead_kernels as kernels;
 use lookahead_kernels::{After, BatchNorm, ConvBatchNorm, Mode, ResidualBlock, gradients_of};
+use support::numbers;
 
 /// Longer than any of this takes on a busy machine; a deadlock would last for ever.
 const PATIENCE: Duration = Duration::from_secs(240);
-
-fn numbers(shape: impl Into<candle_core::Shape>, seed: u32) -> Result<Tensor> {
-    let shape = shape.into();
-    let values: Vec<f32> = (0..shape.elem_count() as u32)
-        .map(|i| {
-            ((i.wrapping_mul(2_654_435_761).wrapping_add(seed.wrapping_mul(40_503_977))) >> 8) as f32 / 8_388_608.0
-                - 1.0
-        })
-        .collect();
-    Tensor::from_vec(values, shape, &Device::Cpu)
-}
 
 fn layer(variables: &mut Vec<Var>, from: usize, to: usize, kernel: usize, stride: usize) -> Result<ConvBatchNorm> {
     let seed = (from * 100 + to * 10 + kernel) as u32;

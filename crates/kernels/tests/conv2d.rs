@@ -1,15 +1,13 @@
 //! Convolutions with bias, dilation and groups: values worked by hand, errors that name the culprit, extents at the edge, the
 //! same bits on any number of threads.
 
+mod support;
+
 use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels::{Conv2dOptions, conv2d, conv2d_with};
 
 fn numbers(shape: impl Into<candle_core::Shape>, seed: u32) -> Result<Var> {
-    let shape = shape.into();
-    let values: Vec<f32> = (0..shape.elem_count() as u32)
-        .map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed * 977)) >> 8) as f32 / 8_388_608.0 - 1.0)
-        .collect();
-    Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?)
+    Var::from_tensor(&support::numbers(shape, seed)?)
 }
 
 fn flat(tensor: &Tensor) -> Result<Vec<f32>> {
@@ -113,9 +111,9 @@ fn bits_do_not_depend_on_the_threads() -> Result<()> {
             let options = Conv2dOptions { stride, padding: 1, groups, ..Conv2dOptions::default() };
             let y = conv2d_with(&x, &weight, Some(&bias), options)?;
             let gradients = y.sqr()?.sum_all()?.backward()?;
-            let all = [Some(&y), gradients.get(&x), gradients.get(&weight), gradients.get(&bias)];
+            let of = |variable: &Var| gradients.get(variable).ok_or_else(|| candle_core::Error::msg("no gradient"));
             let bits = |tensor: &Tensor| Ok(flat(tensor)?.into_iter().map(f32::to_bits).collect());
-            all.into_iter().flatten().map(bits).collect()
+            [&y, of(&x)?, of(&weight)?, of(&bias)?].into_iter().map(bits).collect()
         };
         let in_pool = |threads| {
             let pool =

@@ -148,6 +148,8 @@ fn the_loss_is_that_of_the_operations_apart() {
         let expected = by_candle.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap();
         assert!(distance(&logits, &expected) < 1e-6, "{dtype:?}");
         let apart = cross_entropy_indices(&by_candle, &targets, 0.2).unwrap();
+        let value = apart.to_dtype(DType::F64).unwrap().to_scalar::<f64>().unwrap();
+        assert!(distance(&together, &[value]) < 1e-6, "{dtype:?}: {together} instead of {value}");
         let (together, apart) = (together.backward().unwrap(), apart.backward().unwrap());
         for var in [&x, &weight, &bias] {
             let expected = apart.get(var).unwrap().flatten_all().unwrap().to_dtype(DType::F64).unwrap();
@@ -272,6 +274,9 @@ fn what_does_not_fit_is_named() {
     let error = masked(&zeros(&[2, 3]), &zeros(&[3])).unwrap_err().to_string();
     assert_eq!(error, "masked: mask must have shape [2, 3], or 1 on the first axis, got [3]");
     let mask = zeros(&[3, 2]);
+    let wide = mask.to_dtype(DType::F64).unwrap();
+    let error = masked_embedding(&zeros(&[6, 2]), &ids, &wide).unwrap_err().to_string();
+    assert_eq!(error, "masked_embedding: mask must be F32, as weight is, got F64");
     let error = masked_embedding(&zeros(&[6, 2]), &ids, &mask).unwrap_err().to_string();
     assert_eq!(error, "masked_embedding: mask must have shape [2, 2], or 1 on the first axis, got [3, 2]");
 }

@@ -1,15 +1,14 @@
 //! A plain network as one node is the operations one after the other, forward and backward.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod support;
+
 use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels as kernels;
 use lookahead_kernels::{Activation, After, BatchNorm, Conv2dOptions, Error, Mode, PlainLayer};
 
 fn var(shape: &[usize], seed: u32, dtype: DType) -> Result<Var> {
-    let count = shape.iter().product::<usize>() as u32;
-    let values =
-        (0..count).map(|i| ((i.wrapping_mul(2_654_435_761).wrapping_add(seed * 977)) >> 8) as f32 / 8_388_608.0 - 1.0);
-    Var::from_tensor(&Tensor::from_iter(values, &Device::Cpu)?.reshape(shape)?.to_dtype(dtype)?)
+    Var::from_tensor(&support::numbers(shape, seed)?.to_dtype(dtype)?)
 }
 
 /// Convolution with bias and GELU, a pooled layer without a function, a strided one with neither pool nor norm, and one of everything.
@@ -175,6 +174,23 @@ fn a_frozen_layer_below_changes_no_gradient_above() -> Result<()> {
     Ok(())
 }
 
+/// 256 taps, the last of which a byte just numbers.
+#[test]
+fn the_largest_pool_finds_every_maximum() -> Result<()> {
+    let weight = Tensor::ones((1, 1, 1, 1), DType::F32, &Device::Cpu)?;
+    let layers = [PlainLayer { pool: 16, ..PlainLayer::new(weight) }];
+    for at in [0, 15, 255] {
+        let values: Vec<f32> = (0..256).map(|i| if i == at { 2.0 } else { 1.0 }).collect();
+        let x = Var::from_tensor(&Tensor::from_vec(values.clone(), (1, 16, 16, 1), &Device::Cpu)?)?;
+        let y = kernels::plain_network(&x, &layers, Mode::Eval)?;
+        assert_eq!(doubles(&y)?, [2.0]);
+        let gradients = y.sum_all()?.backward()?;
+        let expected: Vec<f64> = values.iter().map(|&value| f64::from(value) - 1.0).collect();
+        assert_eq!(doubles(gradients.get(&x).unwrap())?, expected);
+    }
+    Ok(())
+}
+
 #[test]
 fn wrong_layers_are_errors_that_name_the_field() -> Result<()> {
     let network = Network::new(DType::F32)?;
@@ -183,10 +199,10 @@ fn wrong_layers_are_errors_that_name_the_field() -> Result<()> {
         change(&mut layers[1]);
         kernels::plain_network(&network.x, &layers, Mode::Train).unwrap_err()
     };
-    for pool in [0, 16, usize::MAX] {
+    for pool in [0, 17, usize::MAX] {
         assert!(matches!(refused(&|layer| layer.pool = pool), Error::Argument { argument: "pool", .. }));
     }
-    let too_large = refused(&|layer| layer.pool = 15);
+    let too_large = refused(&|layer| layer.pool = 16);
     assert!(too_large.to_string().contains("kernel"), "{too_large}");
     let bias = network.norms[0].1.as_tensor().clone();
     assert!(matches!(refused(&|layer| layer.bias = Some(bias.clone())), Error::Argument { argument: "bias", .. }));

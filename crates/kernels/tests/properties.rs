@@ -2,6 +2,8 @@
 //! is what the definition says: the same call in f64, whose kernels are the plain ones; for pools, whose kernels may be the
 //! same, the formula.
 
+mod support;
+
 use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels as kernels;
 use lookahead_kernels::{After, BatchNorm, ConvAlgorithm, InstructionSet, Mode};
@@ -9,14 +11,7 @@ use proptest::prelude::*;
 
 /// Numbers in [-1, 1) without a pattern.
 fn numbers(shape: &[usize], seed: u32, dtype: DType) -> Result<Var> {
-    let count: usize = shape.iter().product();
-    let values: Vec<f32> = (0..count as u32)
-        .map(|i| {
-            ((i.wrapping_mul(2_654_435_761).wrapping_add(seed.wrapping_mul(40_503_977))) >> 8) as f32 / 8_388_608.0
-                - 1.0
-        })
-        .collect();
-    Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?)
+    Var::from_tensor(&support::numbers(shape, seed)?.to_dtype(dtype)?)
 }
 
 /// A result and the gradients of `inputs`, under a loss that weighs every element differently.

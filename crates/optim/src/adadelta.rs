@@ -98,7 +98,8 @@ impl Rule for AdadeltaConfig {
     fn validate(&self) -> Result<()> {
         below_one("smoothing", self.smoothing)?;
         not_negative("epsilon", self.epsilon)?;
-        self.weight_decay.validate()
+        self.weight_decay.validate()?;
+        self.validate_shared()
     }
 
     fn slots(&self) -> Vec<&'static str> {

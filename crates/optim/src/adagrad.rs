@@ -105,7 +105,8 @@ impl Rule for AdagradConfig {
         not_negative("learning_rate_decay", self.learning_rate_decay)?;
         not_negative("initial_sum", self.initial_sum)?;
         not_negative("epsilon", self.epsilon)?;
-        self.weight_decay.validate()
+        self.weight_decay.validate()?;
+        self.validate_shared()
     }
 
     fn slots(&self) -> Vec<&'static str> {

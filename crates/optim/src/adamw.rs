@@ -1,6 +1,6 @@
 //! Adam and AdamW.
 
-use crate::error::in_range;
+use crate::error::{below_one, not_negative};
 use crate::group::Group;
 use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings, from_learning_rate, momentum_is_beta1, usual_fields};
 use crate::{Gradients, Result, WeightDecay};
@@ -118,10 +118,11 @@ impl Rule for AdamWConfig {
     momentum_is_beta1!();
 
     fn validate(&self) -> Result<()> {
-        in_range((0.0..1.0).contains(&self.beta1), "beta1", self.beta1, "[0, 1)")?;
-        in_range((0.0..1.0).contains(&self.beta2), "beta2", self.beta2, "[0, 1)")?;
-        in_range((0.0..f64::INFINITY).contains(&self.epsilon), "epsilon", self.epsilon, "[0, inf)")?;
-        self.weight_decay.validate()
+        below_one("beta1", self.beta1)?;
+        below_one("beta2", self.beta2)?;
+        not_negative("epsilon", self.epsilon)?;
+        self.weight_decay.validate()?;
+        self.validate_shared()
     }
 
     fn slots(&self) -> Vec<&'static str> {

@@ -1,7 +1,7 @@
 //! Weight decay, L2 or decoupled.
 
 use crate::Result;
-use crate::error::in_range;
+use crate::error::not_negative;
 
 /// How weights decay towards zero.
 ///
@@ -31,7 +31,7 @@ impl WeightDecay {
             Self::None => return Ok(()),
             Self::L2(value) | Self::Decoupled(value) => value,
         };
-        in_range((0.0..f64::INFINITY).contains(&value), "weight_decay", value, "[0, inf)")
+        not_negative("weight_decay", value)
     }
 
     /// The factor of the weight in the term added to the gradient.

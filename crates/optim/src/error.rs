@@ -111,14 +111,17 @@ pub enum Error {
         /// Maximum number of slots.
         limit: usize,
     },
-    /// Setting the momentum of an optimizer that has none.
-    #[error("{optimizer} was built without momentum, so none can be set")]
+    /// Setting the momentum of an optimizer that has none, or none that a schedule may set.
+    #[error("{optimizer} has no momentum that can be set")]
     NoMomentum {
         /// The optimizer.
         optimizer: &'static str,
     },
     /// The adaptive slow step size needs an inner optimizer that averages squared gradients.
-    #[error("an adaptive slow step size needs an inner optimizer with second moments (AdamW, RMSProp)")]
+    #[error(
+        "an adaptive slow step size needs an inner optimizer that averages squared gradients: AdamW, RMSProp, RAdam, NAdam, \
+         Adadelta or Schedule-Free AdamW"
+    )]
     NoCurvature,
     /// Slow or averaged weights are swapped in, so the operation would act on the wrong weights.
     #[error("cannot {operation} while the evaluation weights are swapped in")]
@@ -199,6 +202,16 @@ impl From<Error> for candle_core::Error {
 /// Fails unless `ok`. Write `ok` so that a NaN makes it false.
 pub(crate) fn in_range(ok: bool, what: &'static str, value: f64, range: &'static str) -> Result<()> {
     if ok { Ok(()) } else { Err(Error::OutOfRange { what, value, range }) }
+}
+
+/// Fails unless `value` is in (0, inf).
+pub(crate) fn positive(what: &'static str, value: f64) -> Result<()> {
+    in_range(value > 0.0 && value.is_finite(), what, value, "(0, inf)")
+}
+
+/// Fails unless `value` is in [0, 1].
+pub(crate) fn at_most_one(what: &'static str, value: f64) -> Result<()> {
+    in_range((0.0..=1.0).contains(&value), what, value, "[0, 1]")
 }
 
 /// Fails unless `value` is in [0, 1).

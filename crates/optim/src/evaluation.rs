@@ -2,7 +2,7 @@
 
 pub use crate::reestimate::{Reestimate, with_reestimated_statistics};
 
-use crate::{Optimizer, Result};
+use crate::{Error, Optimizer, Result};
 
 /// Runs `evaluate` with the evaluation weights in the variables: slow weights (Lookahead), averages ([`Averaged`](crate::Averaged)), or
 /// else the weights themselves. Afterwards the fast weights are restored bit for bit, also after an error or a panic.
@@ -10,8 +10,8 @@ use crate::{Optimizer, Result};
 /// If your functions have their own error type, use [`EvaluationWeights`], which needs no closure.
 ///
 /// # Errors
-/// [`Error::WeightsChanged`](crate::Error::WeightsChanged) for weights loaded without [`Optimizer::adopt_weights`]; errors of `evaluate`;
-/// candle errors.
+/// [`Error::EvaluationWeightsInPlace`]; [`Error::WeightsChanged`] for weights loaded without [`Optimizer::adopt_weights`]; errors of
+/// `evaluate`; candle errors.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -58,8 +58,12 @@ impl<'a> EvaluationWeights<'a> {
     /// Swaps in the evaluation weights of `optimizer`.
     ///
     /// # Errors
-    /// [`Error::WeightsChanged`](crate::Error::WeightsChanged) for weights loaded without [`Optimizer::adopt_weights`]; candle errors.
+    /// [`Error::EvaluationWeightsInPlace`] if they are swapped in already: a swap would put the fast weights in their place.
+    /// [`Error::WeightsChanged`] for weights loaded without [`Optimizer::adopt_weights`]; candle errors.
     pub fn of(optimizer: &'a mut dyn Optimizer) -> Result<Self> {
+        if optimizer.evaluation_weights_in_place() {
+            return Err(Error::EvaluationWeightsInPlace { operation: "begin an evaluation" });
+        }
         optimizer.swap_evaluation_weights()?;
         Ok(Self { optimizer, restored: false })
     }

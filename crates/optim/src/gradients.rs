@@ -1,9 +1,10 @@
 //! Gradient processing before an update: clipping and a check for NaN and infinity.
 
-use crate::error::in_range;
+use crate::error::positive;
 use crate::kernel::{CHUNK, Preparation, vectorised};
 use crate::parameter::Parameter;
 use crate::ready::Ready;
+use crate::select::select;
 use crate::slices::Element;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Storage, Tensor};
@@ -72,9 +73,7 @@ enum Scale {
 impl Gradients {
     pub(crate) fn validate(self) -> Result<()> {
         match self.clip {
-            Some(Clip::GlobalNorm(limit) | Clip::Value(limit)) => {
-                in_range(limit > 0.0 && limit.is_finite(), "clip", limit, "(0, inf)")
-            }
+            Some(Clip::GlobalNorm(limit) | Clip::Value(limit)) => positive("clip", limit),
             None => Ok(()),
         }
     }
@@ -138,15 +137,15 @@ impl Treatment {
 /// Clamped to `[-limit, limit]`, written so that a NaN stays a NaN: `clamp` of a GPU makes it a number.
 fn clamped(tensor: &Tensor, limit: f64) -> Result<Tensor> {
     let limits = (tensor.ones_like()? * limit)?;
-    let below = tensor.gt(&limits)?.where_cond(&limits, tensor)?;
+    let below = select(&tensor.gt(&limits)?, &limits, tensor)?;
     let limits = limits.neg()?;
-    Ok(below.lt(&limits)?.where_cond(&limits, &below)?)
+    Ok(select(&below.lt(&limits)?, &limits, &below)?)
 }
 
 /// `min(scale, 1)`, written so that a NaN norm gives a NaN scale, as in PyTorch: nothing passes unclipped. `minimum` of a GPU would give 1.
 fn at_most_one(scale: &Tensor) -> Result<Tensor> {
     let one = scale.ones_like()?;
-    Ok(scale.gt(&one)?.where_cond(&one, scale)?)
+    Ok(select(&scale.gt(&one)?, &one, scale)?)
 }
 
 /// The squared norm: a number for gradients on the CPU, a scalar tensor for gradients on a device.

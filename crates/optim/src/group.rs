@@ -1,6 +1,6 @@
 //! Parameter groups: parameters with their own learning rate or decay.
 
-use crate::error::in_range;
+use crate::error::not_negative;
 use crate::parameter::Parameter;
 use crate::{Error, Result};
 
@@ -68,6 +68,11 @@ impl Group {
         Self { select: Select::Name(pattern.into()), learning_rate_scale: 1.0, weight_decay_scale: 1.0 }
     }
 
+    pub(crate) fn validate(&self) -> Result<()> {
+        not_negative("learning_rate_scale", self.learning_rate_scale)?;
+        not_negative("weight_decay_scale", self.weight_decay_scale)
+    }
+
     fn holds(&self, parameter: &Parameter) -> bool {
         match &self.select {
             Select::Name(pattern) => selects(pattern, parameter.name()),
@@ -85,16 +90,11 @@ pub struct Scales {
     pub weight_decay: f64,
 }
 
-/// The scales of every parameter.
+/// The scales of every parameter. The groups have been validated.
 ///
 /// A pattern that matches nothing is an error, since it is probably misspelt. `searched` says what one of the `parameters` is.
 pub(crate) fn scales(groups: &[Group], parameters: &[Parameter], searched: &'static str) -> Result<Vec<Scales>> {
     for group in groups {
-        for (what, value) in
-            [("learning_rate_scale", group.learning_rate_scale), ("weight_decay_scale", group.weight_decay_scale)]
-        {
-            in_range((0.0..f64::INFINITY).contains(&value), what, value, "[0, inf)")?;
-        }
         if let Select::Name(pattern) = &group.select
             && !parameters.is_empty()
             && !parameters.iter().any(|p| group.holds(p))

@@ -43,6 +43,7 @@ pub mod rule;
 pub mod schedule;
 pub mod schedule_free;
 mod seen;
+mod select;
 mod sgd;
 mod shadow;
 mod slices;

@@ -99,7 +99,8 @@ impl Rule for LionConfig {
     fn validate(&self) -> Result<()> {
         below_one("beta1", self.beta1)?;
         below_one("beta2", self.beta2)?;
-        self.weight_decay.validate()
+        self.weight_decay.validate()?;
+        self.validate_shared()
     }
 
     fn slots(&self) -> Vec<&'static str> {

@@ -121,7 +121,8 @@ impl Rule for NAdamConfig {
         below_one("beta2", self.beta2)?;
         not_negative("epsilon", self.epsilon)?;
         not_negative("momentum_decay", self.momentum_decay)?;
-        self.weight_decay.validate()
+        self.weight_decay.validate()?;
+        self.validate_shared()
     }
 
     fn slots(&self) -> Vec<&'static str> {

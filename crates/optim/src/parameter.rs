@@ -6,7 +6,6 @@ pub use crate::variables::{Variables, running_statistics};
 
 use crate::seen::Seen;
 use crate::{Error, Result};
-use candle_core::backprop::GradStore;
 use candle_core::{DType, Var};
 
 /// One trainable variable.
@@ -144,12 +143,6 @@ impl Parameter {
         let result = f();
         parameters.iter().zip(records).for_each(|(p, record)| p.seen.put(record));
         result
-    }
-
-    /// [`check_unchanged`](Self::check_unchanged) for all parameters with a gradient: running statistics listed by mistake change all the
-    /// time.
-    pub(crate) fn check_all_unchanged(parameters: &[Self], grads: &GradStore) -> Result<()> {
-        parameters.iter().filter(|p| grads.get(&p.var).is_some()).try_for_each(Self::check_unchanged)
     }
 
     /// # Errors

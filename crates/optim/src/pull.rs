@@ -91,13 +91,17 @@ fn on_slices<T: Element>(pairs: &[&(&Var, &Var)], op: PairOp) -> Result<()> {
     Ok(())
 }
 
+/// From `anchor` towards `live` by `rate`, in the form that is exact at the nearer end of [0, 1]: the loop's formula, on tensors.
+pub(crate) fn towards(anchor: &Tensor, live: &Tensor, rate: f64) -> Result<Tensor> {
+    let gap = (live - anchor)?;
+    Ok(if rate < 0.5 { (anchor + (gap * rate)?)? } else { (live + (gap * (rate - 1.0))?)? })
+}
+
 fn on_tensors(a: &Var, b: &Var, op: PairOp) -> Result<()> {
     let (live, anchor) = (a.as_detached_tensor(), b.as_detached_tensor());
     match op {
         PairOp::Pull { rate, write_back } => {
-            let gap = (&live - &anchor)?;
-            // Each form is exact at its end of [0, 1].
-            let moved = if rate < 0.5 { (&anchor + (gap * rate)?)? } else { (&live + (gap * (rate - 1.0))?)? };
+            let moved = towards(&anchor, &live, rate)?;
             b.set(&moved)?;
             if write_back {
                 a.set(&moved)?;

@@ -112,7 +112,8 @@ impl Rule for RAdamConfig {
         below_one("beta1", self.beta1)?;
         below_one("beta2", self.beta2)?;
         not_negative("epsilon", self.epsilon)?;
-        self.weight_decay.validate()
+        self.weight_decay.validate()?;
+        self.validate_shared()
     }
 
     fn slots(&self) -> Vec<&'static str> {

@@ -11,9 +11,21 @@ pub(crate) struct Ready {
     pub(crate) gradient: Tensor,
 }
 
-/// The gradients of the parameters that have one, in parameter order.
+/// The gradients of the parameters that have one, in parameter order, ready for an update.
 pub(crate) fn ready(parameters: &[Parameter], grads: &GradStore) -> Result<Vec<Ready>> {
-    let mut ready = Vec::with_capacity(parameters.len());
+    let prepare = |(index, gradient): (usize, &Tensor)| {
+        let dtype = parameters[index].weights().dtype();
+        Ok(Ready { index, gradient: gradient.detach().to_dtype(dtype)?.contiguous()? })
+    };
+    checked(parameters, grads)?.into_iter().map(prepare).collect()
+}
+
+/// The gradients of the parameters that have one, in parameter order, as they are.
+///
+/// # Errors
+/// [`Error::GradientShape`]; [`Error::WeightsChanged`] for a master copy that is out of date; [`Error::NoGradient`].
+pub(crate) fn checked<'a>(parameters: &[Parameter], grads: &'a GradStore) -> Result<Vec<(usize, &'a Tensor)>> {
+    let mut checked = Vec::with_capacity(parameters.len());
     for (index, parameter) in parameters.iter().enumerate() {
         let Some(gradient) = grads.get(parameter.var()) else { continue };
         if gradient.dims() != parameter.var().dims() {
@@ -23,12 +35,10 @@ pub(crate) fn ready(parameters: &[Parameter], grads: &GradStore) -> Result<Vec<R
                 found: gradient.dims().to_vec(),
             });
         }
-        // Without a master copy, changed weights are simply the new starting point.
         if parameter.master().is_some() {
             parameter.check_unchanged()?;
         }
-        let gradient = gradient.detach().to_dtype(parameter.weights().dtype())?.contiguous()?;
-        ready.push(Ready { index, gradient });
+        checked.push((index, gradient));
     }
-    if ready.is_empty() { Err(Error::NoGradient { parameters: parameters.len() }) } else { Ok(ready) }
+    if checked.is_empty() { Err(Error::NoGradient { parameters: parameters.len() }) } else { Ok(checked) }
 }

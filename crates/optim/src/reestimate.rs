@@ -3,7 +3,7 @@
 use crate::error::in_range;
 use crate::evaluation::with_evaluation_weights;
 use crate::{Optimizer, Result};
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 
 /// How [`with_reestimated_statistics`] gathers statistics.
 ///
@@ -24,8 +24,8 @@ pub struct Reestimate {
 /// statistics belong to the fast weights. `forward(i)` must run the model on the i-th batch in training mode. Afterwards weights and buffers
 /// are restored bit for bit, also after an error or a panic.
 ///
-/// The average is exact: buffers are set to zero before each batch, so that a running update leaves `momentum` times the batch's
-/// statistics. PyTorch's `torch.optim.swa_utils.update_bn` does the same for averages.
+/// It is the plain average: buffers are set to zero before each batch, so that a running update leaves `momentum` times the batch's
+/// statistics. They are summed in f32 (f64 for f64 buffers). PyTorch's `torch.optim.swa_utils.update_bn` does the same for averages.
 ///
 /// # Errors
 /// [`Error::OutOfRange`](crate::Error::OutOfRange); errors of the closures; candle errors.
@@ -63,17 +63,20 @@ pub fn with_reestimated_statistics<T>(
     with_evaluation_weights(optimizer, || {
         let saved = Saved::new(statistics.to_vec())?;
         let zeros = |v: &Var| -> Result<Tensor> { Ok(v.as_detached_tensor().zeros_like()?) };
-        let mut sums: Vec<Tensor> = saved.vars.iter().map(zeros).collect::<Result<_>>()?;
+        // A sum in half precision would stop growing after some hundred batches.
+        let wide = |v: &Var| if v.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let mut sums: Vec<Tensor> =
+            saved.vars.iter().map(|v| Ok(zeros(v)?.to_dtype(wide(v))?)).collect::<Result<_>>()?;
         for batch in 0..how.batches {
             saved.vars.iter().try_for_each(|v| -> Result<()> { Ok(v.set(&zeros(v)?)?) })?;
             forward(batch)?;
             for (sum, var) in sums.iter_mut().zip(&saved.vars) {
-                *sum = (&*sum + var.as_detached_tensor())?;
+                *sum = (&*sum + var.as_detached_tensor().to_dtype(wide(var))?)?;
             }
         }
         let factor = 1.0 / (how.momentum * how.batches as f64);
         for (sum, var) in sums.iter().zip(&saved.vars) {
-            var.set(&(sum * factor)?)?;
+            var.set(&(sum * factor)?.to_dtype(var.dtype())?)?;
         }
         let result = evaluate();
         saved.restore()?;
@@ -109,5 +112,27 @@ impl Drop for Saved {
     fn drop(&mut self) {
         // Empty after `restore`; after an error or during a panic, a second error cannot be reported.
         let _ = self.write_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sgd;
+    use candle_core::Device;
+
+    #[test]
+    fn an_average_over_many_batches_is_one_in_half_precision() {
+        let w = Var::new(&[1f32], &Device::Cpu).unwrap();
+        let mean = Var::zeros(1, DType::BF16, &Device::Cpu).unwrap();
+        let mut sgd = Sgd::new([("w", w)], 0.1).unwrap();
+        // A running update with momentum 0.5 and a batch of mean 3.
+        let forward = |_| Ok(mean.set(&(mean.as_detached_tensor() * 0.5)?.affine(1.0, 1.5)?)?);
+        let seen = || Ok(mean.as_detached_tensor().to_dtype(DType::F32)?.to_vec1::<f32>()?);
+        let how = Reestimate { batches: 800, momentum: 0.5 };
+        assert_eq!(
+            with_reestimated_statistics(&mut sgd, std::slice::from_ref(&mean), how, forward, seen).unwrap(),
+            [3.0]
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! RMSProp.
 
-use crate::error::in_range;
+use crate::error::{below_one, not_negative};
 use crate::group::Group;
 use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings, from_learning_rate, usual_fields};
 use crate::{Gradients, Result, WeightDecay};
@@ -108,12 +108,11 @@ impl Rule for RmsPropConfig {
     usual_fields!();
 
     fn validate(&self) -> Result<()> {
-        in_range((0.0..1.0).contains(&self.smoothing), "smoothing", self.smoothing, "[0, 1)")?;
-        in_range((0.0..f64::INFINITY).contains(&self.epsilon), "epsilon", self.epsilon, "[0, inf)")?;
-        if let Some(momentum) = self.momentum {
-            in_range((0.0..1.0).contains(&momentum), "momentum", momentum, "[0, 1)")?;
-        }
-        self.weight_decay.validate()
+        below_one("smoothing", self.smoothing)?;
+        not_negative("epsilon", self.epsilon)?;
+        self.momentum.map_or(Ok(()), |momentum| below_one("momentum", momentum))?;
+        self.weight_decay.validate()?;
+        self.validate_shared()
     }
 
     fn momentum(&self) -> Option<f64> {

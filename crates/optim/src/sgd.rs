@@ -1,6 +1,6 @@
 //! Stochastic gradient descent.
 
-use crate::error::in_range;
+use crate::error::{at_most_one, below_one};
 use crate::group::Group;
 use crate::rule::{Clock, Fused, Number, Rule, Scales, Settings, from_learning_rate, usual_fields};
 use crate::{Gradients, Result, WeightDecay};
@@ -95,7 +95,7 @@ pub enum Momentum {
     Classical {
         /// The factor on the buffer at each step.
         momentum: f64,
-        /// How much of each gradient but the first is kept out of the buffer, in `[0, 1]`.
+        /// How much of each gradient but the first is kept out of the buffer, in `[0, 1]`; without effect at momentum 0.
         #[cfg_attr(feature = "serde", serde(default))]
         dampening: f64,
     },
@@ -143,9 +143,10 @@ impl Rule for SgdConfig {
             Momentum::Classical { momentum, dampening } => (momentum, dampening),
             Momentum::Nesterov { momentum } => (momentum, 0.0),
         };
-        in_range((0.0..1.0).contains(&momentum), "momentum", momentum, "[0, 1)")?;
-        in_range((0.0..=1.0).contains(&dampening), "dampening", dampening, "[0, 1]")?;
-        self.weight_decay.validate()
+        below_one("momentum", momentum)?;
+        at_most_one("dampening", dampening)?;
+        self.weight_decay.validate()?;
+        self.validate_shared()
     }
 
     fn momentum(&self) -> Option<f64> {
@@ -170,6 +171,8 @@ impl Rule for SgdConfig {
         let lr = self.learning_rate * scales.learning_rate;
         let (keep, take, by_gradient, by_buffer) = match self.momentum {
             Momentum::None => (0.0, 0.0, lr, 0.0),
+            // Without momentum nothing is damped either, as in PyTorch.
+            Momentum::Classical { momentum: 0.0, .. } => (0.0, 1.0, 0.0, lr),
             Momentum::Classical { momentum, dampening } => (momentum, 1.0 - dampening, 0.0, lr),
             Momentum::Nesterov { momentum } => (momentum, 1.0, lr, lr * momentum),
         };

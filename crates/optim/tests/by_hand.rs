@@ -105,6 +105,11 @@ fn classical_momentum_with_dampening() {
     let config = SgdConfig { learning_rate: 1.0, momentum, ..SgdConfig::default() };
     let mut sgd = Sgd::new(vec![("w".into(), w.clone())], config).unwrap();
     assert_eq!(path(&w, &mut sgd, 3), [3.0, 2.0, 0.75, -0.625]);
+    // Without momentum there is no buffer, and nothing is damped: PyTorch's steps of 1.
+    let w = at(3.0);
+    let momentum = Momentum::Classical { momentum: 0.0, dampening: 0.25 };
+    let config = SgdConfig { learning_rate: 1.0, momentum, ..SgdConfig::default() };
+    assert_eq!(path(&w, &mut Sgd::new([("w", w.clone())], config).unwrap(), 3), [3.0, 2.0, 1.0, 0.0]);
 }
 
 #[test]

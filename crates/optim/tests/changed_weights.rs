@@ -1,10 +1,9 @@
-//! Weights that somebody else changed after the optimizer was built.
+//! Weights that somebody else changed after the optimizer was built: noticed, and adopted.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
-use lookahead_optim::checkpoint::export_weights;
 use lookahead_optim::{
     Average, Averaged, Error, Lookahead, LookaheadConfig, Momentum, Optimizer, ScheduleFreeSgd, Sgd, SgdConfig, State,
     load_checkpoint, save_checkpoint, with_evaluation_weights,
@@ -59,51 +58,6 @@ fn loaded_weights_are_noticed_and_adopted() {
                 assert_eq!(values(&w), [31.0 - 0.5 * momentum; 2], "{kind} {dtype:?}");
             }
         }
-    }
-}
-
-#[test]
-fn weights_changed_by_hand_go_on_with_the_slow_weights_where_they_are() {
-    for dtype in [DType::F32, DType::BF16] {
-        let w = weight(dtype);
-        let lookahead = LookaheadConfig { sync_period: 2.into(), ..LookaheadConfig::default() };
-        let mut optimizer = Lookahead::new(Sgd::new([("w", w.clone())], 1.0).unwrap(), lookahead).unwrap();
-        step(&mut optimizer, &w).unwrap();
-        load(&w, 5.0); // clamped from 7
-        assert!(step(&mut optimizer, &w).is_err());
-        optimizer.accept_adjustment().unwrap();
-        step(&mut optimizer, &w).unwrap();
-        assert_eq!(scalar(&w), 6.0, "{dtype:?}"); // 8 + (4 - 8) / 2
-    }
-}
-
-/// Right after a sync fast and slow weights are equal, and a swap has nothing to do; after the adjustment they are not.
-#[test]
-fn weights_changed_by_hand_at_a_sync_are_not_evaluated() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("weights.safetensors");
-    for dtype in [DType::F32, DType::BF16] {
-        let (w, mean) = (weight(dtype), weight(dtype));
-        let named = [("w", w.clone()), ("mean", mean.clone())];
-        let lookahead = LookaheadConfig { sync_period: 2.into(), ..LookaheadConfig::default() };
-        let mut optimizer = Lookahead::new(Sgd::new(named, 1.0).unwrap(), lookahead).unwrap();
-        for _ in 0..2 {
-            step(&mut optimizer, &w).unwrap(); // 8 -> 7 -> (6 ->) 7
-        }
-        load(&w, 5.0);
-        load(&mean, 3.0); // a statistic listed by mistake, which changes all the time
-        optimizer.accept_adjustment().unwrap();
-        assert_eq!(values(&optimizer.slow_weights().unwrap()[1].1), [7.0; 2], "{dtype:?}");
-        let seen = optimizer.with_slow_weights(|| Ok((scalar(&w), scalar(&mean)))).unwrap();
-        assert_eq!((seen, scalar(&w)), ((7.0, 3.0), 5.0), "{dtype:?}");
-        export_weights(&path, &mut optimizer, &[]).unwrap();
-        let exported = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
-        assert_eq!(values(&exported["w"]), [7.0; 2], "{dtype:?}");
-        for expected in [4.0, 5.0] {
-            step(&mut optimizer, &w).unwrap();
-            assert_eq!(scalar(&w), expected, "{dtype:?}"); // 5 -> 4 -> (3 ->) 7 + (3 - 7) / 2
-        }
-        assert_eq!(scalar(&mean), 3.0, "{dtype:?}");
     }
 }
 
@@ -184,7 +138,7 @@ fn loaded_weights_are_noticed_by_an_evaluation_and_by_saved_state() {
     for dtype in [DType::F32, DType::F64, DType::BF16, DType::F16] {
         let half = matches!(dtype, DType::BF16 | DType::F16);
         let schedule_free: Build = |w| Box::new(ScheduleFreeSgd::new([("w", w.clone())], 0.5).unwrap());
-        for (kind, build, minds) in every_kind().into_iter().chain([("schedule-free", schedule_free, false)]) {
+        for (kind, build, minds) in every_kind().into_iter().chain([("schedule-free", schedule_free, true)]) {
             // Right after building, in mid-cycle, and right after a sync.
             for before in [0, 2, 5] {
                 let w = weight(dtype);
@@ -220,6 +174,67 @@ fn loaded_weights_are_noticed_by_an_evaluation_and_by_saved_state() {
                 assert_eq!(values(&resumed), values(&w), "{what}");
             }
         }
+    }
+}
+
+/// A pull acts on what had a gradient since the last sync, whether it has one now or not.
+#[test]
+fn weights_loaded_between_two_of_their_gradients_are_noticed() {
+    for dtype in [DType::F32, DType::F64, DType::BF16, DType::F16] {
+        for averaged in [false, true] {
+            let (a, b) = (weight(dtype), weight(dtype));
+            let sgd = Sgd::new([("a", a.clone()), ("b", b.clone())], 1.0).unwrap();
+            let mut optimizer: Box<dyn Optimizer> = if averaged {
+                Box::new(Averaged::new(sgd, Average::Polyak { start: 0, power: 0.0 }).unwrap())
+            } else {
+                Box::new(Lookahead::new(sgd, LookaheadConfig::default()).unwrap())
+            };
+            optimizer.step(&gradients(&[(&a, 1.0), (&b, 1.0)])).unwrap();
+            load(&a, 32.0);
+            for _ in 0..2 {
+                let error = step(&mut optimizer, &b).unwrap_err();
+                assert!(matches!(&error, Error::WeightsChanged { name } if name == "a"), "{dtype:?}: {error}");
+            }
+            optimizer.adopt_weights().unwrap();
+            for _ in 0..5 {
+                step(&mut optimizer, &b).unwrap();
+            }
+            // 7 -> (2 ->) 7 - 5 / 2; an average leaves it alone.
+            assert_eq!((scalar(&a), scalar(&b)), (32.0, if averaged { 2.0 } else { 4.5 }), "{dtype:?}");
+        }
+    }
+}
+
+/// After a sync nothing pulls a parameter without a gradient: its next gradient is what notices the change, not the steps before.
+#[test]
+fn weights_loaded_long_before_their_next_gradient_are_noticed_there() {
+    for dtype in [DType::F32, DType::BF16] {
+        let (a, b) = (weight(dtype), weight(dtype));
+        let lookahead = LookaheadConfig { sync_period: 1.into(), ..LookaheadConfig::default() };
+        let sgd = Sgd::new([("a", a.clone()), ("b", b.clone())], 1.0).unwrap();
+        let mut optimizer = Lookahead::new(sgd, lookahead).unwrap();
+        step(&mut optimizer, &a).unwrap();
+        load(&a, 32.0);
+        step(&mut optimizer, &b).unwrap();
+        for refused in [step(&mut optimizer, &a), optimizer.with_slow_weights(|| Ok(())), optimizer.state().map(drop)] {
+            assert!(matches!(&refused, Err(Error::WeightsChanged { name }) if name == "a"), "{dtype:?}");
+        }
+    }
+}
+
+/// A step would forget the load, and an evaluation then mix the loaded weights with the offset to the old average.
+#[test]
+fn schedule_free_takes_no_step_from_loaded_weights() {
+    for dtype in [DType::F32, DType::F64, DType::BF16] {
+        let w = weight(dtype);
+        let mut optimizer = ScheduleFreeSgd::new([("w", w.clone())], 0.5).unwrap();
+        step(&mut optimizer, &w).unwrap();
+        step(&mut optimizer, &w).unwrap();
+        load(&w, 32.0);
+        for refused in [step(&mut optimizer, &w), with_evaluation_weights(&mut optimizer, || Ok(()))] {
+            assert!(matches!(refused, Err(Error::WeightsChanged { .. })), "{dtype:?}");
+        }
+        assert_eq!(values(&w), [32.0; 2], "{dtype:?}");
     }
 }
 

@@ -5,9 +5,10 @@ mod support;
 
 use candle_core::{DType, Device, Var};
 use lookahead_optim::checkpoint::{export_weights, import_weights};
+use lookahead_optim::evaluation::{Reestimate, with_reestimated_statistics};
 use lookahead_optim::{
-    AdamW, AdamWConfig, Error, Lookahead, LookaheadConfig, Optimizer, Sgd, State, StatePolicy, load_checkpoint,
-    save_checkpoint,
+    AdamW, AdamWConfig, Average, Averaged, Error, Lookahead, LookaheadConfig, Optimizer, ScheduleFreeSgd, Sgd, State,
+    StatePolicy, load_checkpoint, save_checkpoint, with_evaluation_weights,
 };
 use support::{everything, gradients, values};
 
@@ -59,6 +60,47 @@ fn an_import_that_is_refused_writes_nothing() {
     assert_eq!(values(&w), fast);
     import_weights(&path, &mut optimizer, &[]).unwrap();
     assert_eq!(values(&w), [9.0; 2]);
+}
+
+/// A second swap would put the fast weights in their place, and evaluate or write those.
+#[test]
+fn evaluation_weights_swapped_in_by_hand_are_neither_exported_nor_evaluated() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    type Build = fn(&Var) -> Box<dyn Optimizer>;
+    let kinds: [Build; 4] = [
+        |w| Box::new(lookahead(w)),
+        |w| Box::new(Averaged::new(Sgd::new([("w", w.clone())], 1.0).unwrap(), Average::polyak()).unwrap()),
+        |w| Box::new(Averaged::new(lookahead(w), Average::polyak().starting_at(9)).unwrap()),
+        |w| Box::new(ScheduleFreeSgd::new([("w", w.clone())], 1.0).unwrap()),
+    ];
+    for build in kinds {
+        let w = var(1.0);
+        let mut optimizer = build(&w);
+        for _ in 0..2 {
+            optimizer.step(&gradients(&[(&w, 1.0)])).unwrap();
+        }
+        let fast = values(&w);
+        optimizer.swap_evaluation_weights().unwrap();
+        assert!(optimizer.evaluation_weights_in_place());
+        let seen = values(&w);
+        assert_ne!(seen, fast);
+        let how = Reestimate { batches: 1, momentum: 0.1 };
+        for refused in [
+            export_weights(&path, &mut optimizer, &[]),
+            with_evaluation_weights(&mut optimizer, || Ok(())),
+            with_reestimated_statistics(&mut optimizer, &[], how, |_| Ok(()), || Ok(())),
+        ] {
+            assert!(matches!(refused, Err(Error::EvaluationWeightsInPlace { .. })), "{optimizer:?}");
+        }
+        assert_eq!(values(&w), seen);
+        optimizer.swap_evaluation_weights().unwrap();
+        assert!(!optimizer.evaluation_weights_in_place());
+        assert_eq!(values(&w), fast);
+        export_weights(&path, &mut optimizer, &[]).unwrap();
+        let exported = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+        assert_eq!(values(&exported["w"]), seen);
+    }
 }
 
 /// The slow inner state is checked as the inner optimizer checks its own, before anything changes.

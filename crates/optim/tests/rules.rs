@@ -5,7 +5,11 @@ mod support;
 
 use candle_core::{Device, Var};
 use lookahead_optim::rule::{Clock, Fused, Number, Rule, Scales, Settings};
-use lookahead_optim::{Error, Optimizer, Result};
+use lookahead_optim::{
+    AdadeltaConfig, AdagradConfig, AdamWConfig, AdamaxConfig, Clip, Error, Group, LionConfig, MuonConfig, NAdamConfig,
+    Optimizer, RAdamConfig, Result, RmsPropConfig, ScheduleFreeAdamWConfig, ScheduleFreeSgdConfig, SgdConfig,
+    WeightDecay,
+};
 use support::{gradients, scalar, values};
 
 /// Adds each gradient to every slot, and their sum to the weight.
@@ -47,6 +51,49 @@ fn build(slots: &[&'static str], valid: bool) -> Result<(Var, Fused<Sums>)> {
     let w = Var::new(&[0f64], &Device::Cpu)?;
     let rule = Sums { slots: slots.to_vec(), valid };
     Ok((w.clone(), Fused::new(vec![("w".into(), w)], rule)?))
+}
+
+/// A configuration read from a file is checked in full before anything is built.
+#[test]
+fn every_configuration_checks_all_its_numbers() {
+    fn group() -> Group {
+        Group { learning_rate_scale: -1.0, ..Group::named("w") }
+    }
+    macro_rules! check {
+        ($($config:ty),*) => {$(
+            let name = stringify!($config);
+            <$config>::default().validate().unwrap();
+            let message = |change: fn(&mut $config)| {
+                let mut config = <$config>::default();
+                change(&mut config);
+                config.validate().err().map(|error| error.to_string()).unwrap_or_default()
+            };
+            for (change, what, value) in [
+                ((|c| c.learning_rate = f64::NAN) as fn(&mut $config), "learning_rate", "NaN"),
+                (|c| c.gradients.clip = Some(Clip::Value(0.0)), "clip", "0"),
+                (|c| c.groups = vec![group()], "learning_rate_scale", "-1"),
+                (|c| c.weight_decay = WeightDecay::L2(-1.0), "weight_decay", "-1"),
+            ] {
+                let message = message(change);
+                let whole = message.starts_with(&format!("{what} should")) && message.ends_with(&format!("is {value}"));
+                assert!(whole, "{name}: {message}");
+            }
+        )*};
+    }
+    check!(
+        SgdConfig,
+        AdamWConfig,
+        RmsPropConfig,
+        RAdamConfig,
+        NAdamConfig,
+        AdamaxConfig,
+        AdagradConfig,
+        AdadeltaConfig,
+        LionConfig,
+        ScheduleFreeSgdConfig,
+        ScheduleFreeAdamWConfig,
+        MuonConfig
+    );
 }
 
 #[test]

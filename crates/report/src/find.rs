@@ -27,7 +27,8 @@ struct Runs {
 /// Finds run folders, grouped by experiment. Each path may be a run, an experiment (a folder of runs), or a folder of
 /// experiments.
 ///
-/// Paths that do not exist or contain no run are added to `left_out`. Folders whose name starts with a dot are ignored.
+/// Paths that do not exist or contain no run are added to `left_out`, and so are folders of runs one level further
+/// down, such as the final runs of a study. Folders whose name starts with a dot are ignored.
 /// Different spellings of a path, such as `demo` and `./demo`, lead to one experiment. A link to a run folder is a run
 /// of the folder that it lies in.
 pub fn find(paths: &[PathBuf], left_out: &mut Vec<LeftOut>) -> Vec<Found> {
@@ -48,7 +49,7 @@ pub fn find(paths: &[PathBuf], left_out: &mut Vec<LeftOut>) -> Vec<Found> {
                 let (inner, others): (Vec<_>, Vec<_>) =
                     folders_in(child, left_out).into_iter().partition(|inner| Run::is_at(inner));
                 // At most two levels down: below that, several experiments may have the same name.
-                for folder in others.iter().filter(|_| inner.is_empty()) {
+                for folder in &others {
                     if folders_in(folder, left_out).iter().any(|run| Run::is_at(run)) {
                         left_out.push(LeftOut::new(folder.display(), "is too deep; pass its path to report it"));
                     }
@@ -137,6 +138,30 @@ mod tests {
         let mut left_out = Vec::new();
         assert_eq!(find(&[root.path().to_path_buf()], &mut left_out).len(), 1, "the demo");
         assert!(left_out.len() == 1 && left_out[0].what.ends_with("old/cifar10"), "{left_out:?}");
+    }
+
+    /// A study's final runs lie below its cells: whatever path leads to it, either they are found or their folder, or
+    /// one around it, is named.
+    #[test]
+    fn the_final_runs_of_a_study_are_found_or_named() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["demo/sgd-s1", "studies/mine/sgd@learning_rate=0.1-s1", "studies/mine/final/sgd-s7"] {
+            fs::create_dir_all(root.path().join(name)).unwrap();
+            fs::write(root.path().join(name).join("metrics.jsonl"), "").unwrap();
+        }
+        for (path, found, named) in [
+            ("", &["demo"][..], &["studies/mine"][..]),
+            ("studies", &["studies/mine"], &["studies/mine/final"]),
+            ("studies/mine", &["studies/mine", "studies/mine/final"], &[]),
+        ] {
+            let mut left_out = Vec::new();
+            let folders: Vec<PathBuf> =
+                find(&[root.path().join(path)], &mut left_out).into_iter().map(|found| found.folder).collect();
+            assert_eq!(folders, found.iter().map(|name| root.path().join(name)).collect::<Vec<_>>());
+            let named: Vec<String> = named.iter().map(|name| root.path().join(name).display().to_string()).collect();
+            assert_eq!(left_out.iter().map(|left| left.what.clone()).collect::<Vec<_>>(), named, "{left_out:?}");
+            assert!(left_out.iter().all(|left| left.to_string().ends_with("is too deep; pass its path to report it")));
+        }
     }
 
     /// An experiment with two runs, and its folder.

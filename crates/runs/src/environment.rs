@@ -23,7 +23,7 @@ pub struct Environment {
     pub version: String,
     /// Version of candle.
     pub candle: String,
-    /// The compiler, as `rustc --version` prints it; `unknown` if it cannot be run.
+    /// The compiler that built the program, as `rustc --version` prints it; `unknown` if the build could not ask it.
     pub rustc: String,
     /// Operating system and architecture.
     pub os: String,
@@ -58,8 +58,8 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Environment {
-    /// Detects the commit of the checkout that contains `source`, the compiler, operating system, processor and command
-    /// line. The caller fills in the rest.
+    /// Detects the commit of the checkout that contains `source`, operating system, processor and command line. The
+    /// caller fills in the rest; which compiler built a program, only its build knows.
     pub fn here(source: &Path) -> Self {
         let unknown = || "unknown".to_owned();
         let git = |arguments: &[&str]| output(Command::new("git").arg("-C").arg(source).args(arguments));
@@ -69,7 +69,6 @@ impl Environment {
         Self {
             commit: git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(unknown),
             dirty: git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty()),
-            rustc: output(Command::new("rustc").arg("--version")).unwrap_or_else(unknown),
             os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             cpu: processor().unwrap_or_else(unknown),
             command: std::iter::once(program).chain(arguments.map(quoted)).collect::<Vec<_>>().join(" "),

@@ -7,6 +7,8 @@ FLAGS = ["--nocapture", "--test-threads=1"]
 # Small ones of this project's own kernels: under the sanitizer, everything takes many times as long.
 CHECKED = ["batch_norm_with_what_follows", "pools_and_the_rectifier", "losses", "norms_over_rows"]
 SANITIZER = pathlib.Path("/usr/local/cuda/bin/compute-sanitizer")
+# What CUDA says when a kernel broke the device for the rest of its process: everything after it fails, too.
+SPOILED = re.compile(r"ILLEGAL_ADDRESS|MISALIGNED_ADDRESS|LAUNCH_FAILED|LAUNCH_TIMEOUT|ILLEGAL_INSTRUCTION")
 
 
 def section(name):
@@ -14,13 +16,14 @@ def section(name):
         program, begun, failed = here.program(name), [], []
         while True:
             skipped = [word for test in begun for word in ["--skip", test]]
-            outcome = here.run([program, *FLAGS, "--exact", *skipped])
+            # Half of what is left: should a test hang, the others still have their turn.
+            outcome = here.run([program, *FLAGS, "--exact", *skipped], seconds=max(10, here.left() / 2))
             say(f"{outcome.verdict()}\n{outcome.tail(100)}")
             now, broken, ended = results(outcome.text)
             begun, failed = begun + now, failed + broken
             if ended or not now:
                 break
-            say("The process ended in its last test; the tests after that one:\n")
+            say("The process ended in its last test, or nothing after it would have run; the other tests:\n")
         if here.dry:
             say("Not done: the GPU's side of every comparison. The CPU's side ran.")
         for test in failed:
@@ -32,12 +35,19 @@ def section(name):
 
 
 def results(text):
-    """The tests that began, those of them that failed, and whether the process came to its end."""
+    """The tests that began, those of them that failed, and whether all of them came to their turn. Those after a spoiled device did not."""
     pieces = re.split(r"^test (\S+) \.\.\. ", text, flags=re.M)[1:]
-    begun = dict(zip(pieces[::2], pieces[1::2]))
+    begun = {}
+    for test, said in zip(pieces[::2], pieces[1::2]):
+        begun[test] = said
+        if SPOILED.search(said):
+            return list(begun), failures(begun), False
+    return list(begun), failures(begun), re.search(r"^test result: ", text, re.M) is not None
+
+
+def failures(begun):
     # A crash lists no failures; what has no verdict has failed too.
-    failed = [test for test, said in begun.items() if not re.search(r"^(ok|ignored.*)$", said, re.M)]
-    return list(begun), failed, re.search(r"^test result: ", text, re.M) is not None
+    return [test for test, said in begun.items() if not re.search(r"^(ok|ignored.*)$", said, re.M)]
 
 
 def memcheck(here, say):

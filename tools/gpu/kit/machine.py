@@ -81,6 +81,9 @@ class Machine:
         self.environment = {**os.environ, **self.changes}
         self.note(f"programs start in {folder}, with\n" + "\n".join(f"  {name}={value}" for name, value in self.changes.items()))
 
+    def has_images(self):
+        return "LOOKAHEAD_DATA" in self.environment
+
     def note(self, text):
         # At once, and in one piece: two programs may run at the same time.
         self.log.write(f"[{time.monotonic() - self.begun:.1f} s] {text.rstrip()}\n\n")
@@ -164,7 +167,11 @@ def no_gpu():
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return "there is no NVIDIA driver (libcuda.so.1) on this machine"
-    count = ctypes.c_int(0)
+    count, version = ctypes.c_int(0), ctypes.c_int(0)
     if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
         return "the NVIDIA driver finds no GPU"
+    # candle's kernels are PTX of CUDA 13.0, which an older driver refuses.
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    if version.value < 13000:
+        return f"the NVIDIA driver is of CUDA {version.value // 1000}.{version.value % 1000 // 10}, and the kit needs one of 13.0 or later"
     return None

@@ -92,7 +92,7 @@ LAST = 1 / 4
 
 SECTIONS = [
     Section("versions", "Machine and libraries", 50, smoke.versions),
-    Section("smoke", "Smoke test", 60, smoke.smoke),
+    Section("smoke", "Smoke test", 90, smoke.smoke),
     Section("kernels", "Device tests of the kernels: f32 with and without TF32, f64, bf16", 110, device_tests.section("devices-kernels")),
     Section("optim", "Twenty steps of every optimizer against the CPU", 40, device_tests.section("devices-optim")),
     Section("step128", "Time of a step, batch 128", 80, timing.steps(128)),

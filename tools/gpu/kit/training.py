@@ -25,7 +25,7 @@ def scratch():
 def command(here, folder):
     """The program on the kit's images; a dry run draws some where the kit has none. None without images."""
     program = [here.program("cifar10"), "--device", here.device, "--out", str(folder / "runs")]
-    if "LOOKAHEAD_DATA" in here.environment:
+    if here.has_images():
         return program
     return [*program, "--data", str(drawn(folder / "data"))] if here.dry else None
 

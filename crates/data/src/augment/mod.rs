@@ -36,6 +36,7 @@ pub use fastai::FastaiAugment;
 pub use flip::{AlternatingFlip, Flip};
 pub use own::{Augment, Own, OwnError};
 pub use pad_crop::{Border, PadCrop};
+pub(crate) use pipeline::OUTPUT_SIZE;
 pub use pipeline::Pipeline;
 pub use resize::ShortSide;
 pub(crate) use resize::checked;

@@ -47,7 +47,7 @@ pub trait Augment: Send + Sync + Debug {
     /// Its name with all settings. Pipelines are printed, written to files and compared by it, and digests of a run include it.
     fn name(&self) -> String;
 
-    /// The size of the result for an image of size `input`; unchanged by default.
+    /// The size of the result for an image of size `input`, at least 1x1; unchanged by default.
     fn output_size(&self, input: ImageSize) -> ImageSize {
         input
     }

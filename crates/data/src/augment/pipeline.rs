@@ -31,6 +31,9 @@ pub struct Pipeline {
     steps: Vec<Transform>,
 }
 
+/// The size of a pipeline's result, in messages.
+pub(crate) const OUTPUT_SIZE: &str = "output size";
+
 impl TryFrom<Vec<Transform>> for Pipeline {
     type Error = Error;
 
@@ -117,9 +120,9 @@ impl Pipeline {
     /// Augments one image.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a size cannot be held in memory.
+    /// [`Error::Setting`] unless every size has 1 to 2^26 pixels; errors of the steps.
     pub fn apply(&self, image: ImageView<'_>, rng: &mut SampleRng) -> Result<Image> {
-        let mut out = Image::black(checked(self.output_size(image.size()))?);
+        let mut out = Image::black(checked(OUTPUT_SIZE, self.output_size(image.size()))?);
         self.write(image, rng, out.pixels_mut())?;
         Ok(out)
     }
@@ -129,7 +132,7 @@ impl Pipeline {
     /// Crops and flips are combined and copied once. An image that is only cropped and flipped goes from `image` to `out` in one pass.
     ///
     /// # Errors
-    /// [`Error::Pixels`] if `out` has another size; [`Error::Setting`] if a size cannot be held in memory.
+    /// [`Error::Pixels`] if `out` has another size; [`Error::Setting`] unless every size has 1 to 2^26 pixels; errors of the steps.
     pub fn write(&self, image: ImageView<'_>, rng: &mut SampleRng, out: &mut [u8]) -> Result<()> {
         let mut held = Held::new(image);
         for (i, step) in self.steps.iter().enumerate() {

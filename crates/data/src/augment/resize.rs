@@ -53,13 +53,13 @@ impl Rect {
 
 /// Scales the part `from` of `image` to `size`: a triangle filter, widened when it shrinks (antialiasing).
 pub(crate) fn resize(image: ImageView<'_>, from: Rect, size: ImageSize) -> Result<Image> {
-    let mut out = Image::black(checked(size)?);
+    let mut out = Image::black(checked("resize", size)?);
     resample(image, from, size, false, out.pixels_mut());
     Ok(out)
 }
 
-/// Rejects a result of more than [`MAX_PIXELS`] pixels before anything is allocated.
-pub(crate) fn checked(size: ImageSize) -> Result<ImageSize> {
-    let pixels = size.height.checked_mul(size.width).filter(|&pixels| pixels <= MAX_PIXELS);
-    pixels.map(|_| size).ok_or_else(|| Error::setting("resize", size, "at most 2^26 pixels"))
+/// Rejects a result of no pixels or of more than [`MAX_PIXELS`] before anything is allocated. `setting` names it.
+pub(crate) fn checked(setting: &'static str, size: ImageSize) -> Result<ImageSize> {
+    let pixels = size.height.checked_mul(size.width).filter(|pixels| (1..=MAX_PIXELS).contains(pixels));
+    pixels.map(|_| size).ok_or_else(|| Error::setting(setting, size, "1 to 2^26 pixels"))
 }

@@ -111,6 +111,11 @@ impl CachePlan {
         (u128::from(sum) * self.source.len() as u128 / each.len().max(1) as u128) as u64
     }
 
+    /// Number of those bytes that an interrupted [`open`](Self::open) has left, which the next one need not write; 0 if there are none.
+    pub fn bytes_begun(&self) -> u64 {
+        std::fs::metadata(write::part(&self.path)).map_or(0, |part| part.len())
+    }
+
     /// Opens the cache. Missing images are decoded and written first; `report` receives the number decoded and the total.
     ///
     /// This resumes the work of a process that was killed or stopped. If another process writes the same file, this one waits for it, and

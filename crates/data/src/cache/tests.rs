@@ -108,6 +108,8 @@ fn what_was_stopped_is_gone_on_from() {
     };
     assert!(matches!(stop_at(2500), Err(Error::Stopped { done: 2560, total: 5000 })));
     assert_eq!(count(dir.path()), 2, "a part and its index");
+    let begun = || CachePlan::new(Many::new(false), dir.path(), 1, &mut crate::report::quiet).unwrap().bytes_begun();
+    assert_eq!(begun(), 2560 * 3);
     // A process that was killed between the two: pixels that the index does not know, and half an entry.
     let append = |ending: &str, bytes: &[u8]| {
         use std::io::Write as _;
@@ -123,7 +125,18 @@ fn what_was_stopped_is_gone_on_from() {
     for index in [0, 2559, 2560, 4999] {
         assert_eq!(cache.get(index).unwrap().image.pixels()[..2], [index as u8, (index >> 8) as u8]);
     }
-    assert_eq!(count(dir.path()), 1);
+    assert_eq!((count(dir.path()), begun()), (1, 0));
+}
+
+#[cfg(unix)]
+#[test]
+fn files_lie_in_the_folder_given_whatever_its_name() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join(std::ffi::OsStr::from_bytes(b"\xff"));
+    assert_eq!(open(&dir, 6).1, 3);
+    assert_eq!((count(&dir), count(root.path())), (1, 1));
 }
 
 #[test]

@@ -21,19 +21,26 @@ const GROUP: usize = 256;
 /// Groups between two writes of the index: a killed process repeats at most this many.
 const GROUPS_A_SAVE: usize = 8;
 
+/// The pixels of the cache file `path` while it is written.
+pub(super) fn part(path: &Path) -> PathBuf {
+    path.with_added_extension("part")
+}
+
 /// Writes `path`, or waits for another process that writes it.
 pub(super) fn write(path: &Path, source: &dyn Dataset, short_side: usize, report: &mut Report<'_>) -> Result<()> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
     }
-    let beside = |ending: &str| PathBuf::from(format!("{}.{ending}", path.display()));
-    let turn = Turn::take(beside("lock"), &mut || tell(report, 0, Some(source.len())))?;
+    let turn = Turn::take(path.with_added_extension("lock"), &mut || tell(report, 0, Some(source.len())))?;
     if super::format::read_index(path, source).is_some() {
         return Ok(());
     }
     // Without locks, each process writes its own file, so that two do not corrupt one.
-    let own = if turn.is_alone() { String::new() } else { format!("{}.", std::process::id()) };
-    let (part, index) = (beside(&format!("{own}part")), beside(&format!("{own}part.index")));
+    let part = match turn.is_alone() {
+        true => part(path),
+        false => path.with_added_extension(format!("{}.part", std::process::id())),
+    };
+    let index = part.with_added_extension("index");
     let written = Writing::resume(&part, &index, source)
         .and_then(|writing| writing.go_on(source, short_side, report))
         .and_then(|()| std::fs::rename(&part, path).map_err(|e| Error::io(path, e)));

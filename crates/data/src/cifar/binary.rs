@@ -1,11 +1,9 @@
 //! The binary files of the published archives: records of one or two label bytes, then 1024 red, 1024 green, 1024 blue values.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::{Kind, SIZE, class_names};
-use crate::{CHANNELS, Error, InMemory, Result};
+use crate::{CHANNELS, Error, InMemory, Result, whole_file};
 
 const PLANE: usize = SIZE.height * SIZE.width;
 
@@ -24,13 +22,11 @@ pub(super) fn read(paths: &[PathBuf], kind: &Kind) -> Result<InMemory> {
 }
 
 fn whole_records(path: &Path, kind: &Kind) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
+    let bytes = whole_file::read(path, MAX_BYTES, "use a file of the published archive")?;
     let record = (kind.label_bytes + SIZE.bytes()) as u64;
     let found = bytes.len() as u64;
-    if found == 0 || !found.is_multiple_of(record) || found > MAX_BYTES {
-        let expected = found.clamp(1, MAX_BYTES).next_multiple_of(record);
+    if found == 0 || !found.is_multiple_of(record) {
+        let expected = found.max(1).next_multiple_of(record);
         return Err(Error::Length { path: path.to_path_buf(), expected, found });
     }
     Ok(bytes)

@@ -89,8 +89,8 @@ const CIFAR100_COARSE: Kind = Kind {
 /// Both give the same images, upright: row 0 is the top.
 ///
 /// # Errors
-/// [`Error::Missing`] if there are neither; [`Error::Length`], [`Error::Columns`], [`Error::Parquet`], [`Error::Label`], [`Error::Decode`]
-/// or [`Error::Size`] for a damaged file, with path and row.
+/// [`Error::Missing`] if there are neither; [`Error::Length`], [`Error::TooLarge`], [`Error::Columns`], [`Error::Parquet`],
+/// [`Error::Label`], [`Error::Decode`] or [`Error::Size`] for a damaged file, with path and row.
 ///
 /// # References
 /// Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009. <https://www.cs.toronto.edu/~kriz/cifar.html>

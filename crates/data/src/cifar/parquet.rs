@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use super::{Kind, SIZE, class_names};
 use crate::decode::{Origin, decode};
+use crate::error::one_line;
 use crate::{Error, InMemory, Result};
 
 /// Column of the encoded images.
@@ -30,23 +31,22 @@ pub(super) fn read(paths: &[PathBuf], kind: &Kind) -> Result<InMemory> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for path in paths {
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        // The parquet crate panics on some damaged files: catch it and drop its partial result.
-        let (pixels, labels) = (&mut pixels, &mut labels);
-        let read = catch_unwind(AssertUnwindSafe(move || {
-            let reader = SerializedFileReader::new(file).map_err(|e| damaged(path, e))?;
-            read_file(&reader, path, kind, pixels, labels)
-        }));
-        read.unwrap_or_else(|_| Err(damaged(path, "the parquet reader panicked")))?;
+        let reader = caught(path, || SerializedFileReader::new(file).map_err(|e| damaged(path, e)))?;
+        read_file(&reader, path, kind, &mut pixels, &mut labels)?;
     }
     InMemory::new(kind.name, class_names(kind), SIZE, pixels, labels)
 }
 
 fn damaged(path: &Path, problem: impl ToString) -> Error {
-    let problem = problem.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-    Error::Parquet { path: path.to_path_buf(), problem }
+    Error::Parquet { path: path.to_path_buf(), problem: one_line(problem) }
 }
 
-/// Appends all rows of one open file; `path` names it in errors.
+/// The result of `read`. The parquet crate panics on some damaged files: that is an error, after which the partial result must be dropped.
+fn caught<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(damaged(path, "the parquet reader panicked")))
+}
+
+/// Appends all rows of one open file; `path` names it in errors. After an error, a part of them may be appended.
 pub(super) fn read_file(
     reader: &dyn FileReader,
     path: &Path,
@@ -54,12 +54,14 @@ pub(super) fn read_file(
     pixels: &mut Vec<u8>,
     labels: &mut Vec<u32>,
 ) -> Result<()> {
-    let (images, label) = columns(reader, path, kind)?;
-    for group in 0..reader.num_row_groups() {
-        let group = reader.get_row_group(group).map_err(|e| damaged(path, e))?;
-        read_group(group.as_ref(), path, kind, (images, label), pixels, labels)?;
-    }
-    Ok(())
+    caught(path, || {
+        let (images, label) = columns(reader, path, kind)?;
+        for group in 0..reader.num_row_groups() {
+            let group = reader.get_row_group(group).map_err(|e| damaged(path, e))?;
+            read_group(group.as_ref(), path, kind, (images, label), pixels, labels)?;
+        }
+        Ok(())
+    })
 }
 
 /// Positions of the image and the label column, after a check of the file's metadata.
@@ -118,7 +120,7 @@ fn read_group(
     }
     let start = pixels.len();
     pixels.resize(start + rows * SIZE.bytes(), 0);
-    pixels[start..].par_chunks_exact_mut(SIZE.bytes()).zip(&encoded).enumerate().try_for_each(|(i, (out, bytes))| {
+    let decode_row = |(i, (out, bytes)): (usize, (&mut [u8], &ByteArray))| {
         let row = Some(first_row + i);
         let image = decode(bytes.data(), Origin { path, row })?;
         if image.size() != SIZE {
@@ -126,7 +128,11 @@ fn read_group(
         }
         out.copy_from_slice(image.pixels());
         Ok(())
-    })
+    };
+    // Every result, because rayon stops at the error that came first in time, not in order.
+    let decoded: Vec<Result<()>> =
+        pixels[start..].par_chunks_exact_mut(SIZE.bytes()).zip(&encoded).enumerate().map(decode_row).collect();
+    decoded.into_iter().collect()
 }
 
 /// All `rows` values of a column; a missing value is an error.
@@ -146,4 +152,40 @@ fn values<T: DataType>(mut column: ColumnReaderImpl<T>, rows: usize, path: &Path
         return Err(damaged(path, format!("{} values in a column of {rows} rows", values.len())));
     }
     Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use parquet::errors::Result as ParquetResult;
+    use parquet::file::metadata::ParquetMetaData;
+    use parquet::record::reader::RowIter;
+    use parquet::schema::types::Type;
+
+    use super::super::CIFAR10;
+    use super::*;
+
+    /// As the parquet crate does for some damaged files.
+    struct Panics;
+
+    impl FileReader for Panics {
+        fn metadata(&self) -> &ParquetMetaData {
+            panic!("an offset is negative")
+        }
+        fn num_row_groups(&self) -> usize {
+            1
+        }
+        fn get_row_group(&self, _: usize) -> ParquetResult<Box<dyn RowGroupReader + '_>> {
+            panic!("an offset is negative")
+        }
+        fn get_row_iter(&self, _: Option<Type>) -> ParquetResult<RowIter<'_>> {
+            panic!("an offset is negative")
+        }
+    }
+
+    /// Whoever opened the file: this module, or the hub's client.
+    #[test]
+    fn a_panic_of_the_parquet_crate_is_an_error() {
+        let error = read_file(&Panics, Path::new("x.parquet"), &CIFAR10, &mut vec![], &mut vec![]).unwrap_err();
+        assert_eq!(error.to_string(), "x.parquet: the parquet file is damaged: the parquet reader panicked");
+    }
 }

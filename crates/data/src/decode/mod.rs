@@ -8,6 +8,7 @@ use std::path::Path;
 
 use image::{ImageDecoder as _, ImageFormat};
 
+use crate::error::one_line;
 use crate::{Error, Image, ImageSize, Result};
 
 /// Maximum number of pixels of an image: 2^26, 200 MB decoded. Larger images are rejected by their header, before anything is allocated.
@@ -22,9 +23,7 @@ pub(crate) struct Origin<'a> {
 
 impl Origin<'_> {
     pub(crate) fn error(&self, problem: impl ToString) -> Error {
-        // Keep the decoder's message on one line.
-        let problem = problem.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        Error::Decode { path: self.path.to_path_buf(), row: self.row, problem }
+        Error::Decode { path: self.path.to_path_buf(), row: self.row, problem: one_line(problem) }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use md5::{Digest as _, Md5};
 
 use super::{Phase, Published, Report};
+use crate::error::one_line;
 use crate::{Error, Result};
 
 /// Number of attempts without progress before a download fails.
@@ -16,6 +17,12 @@ const ATTEMPTS: usize = 3;
 /// Timeout for connecting and for each read.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// The pause after a server's answer that it is busy, unless it asks for another.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// The longest pause that a server can ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// Bytes read at a time, and between two reports.
 const CHUNK: usize = 1 << 20;
 
@@ -23,24 +30,28 @@ const CHUNK: usize = 1 << 20;
 pub(super) fn fetch(set: &Published<'_>, file: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
     let failed = |problem: String| Error::Download {
         url: set.url.to_string(),
-        problem: problem.split_whitespace().collect::<Vec<_>>().join(" "),
+        problem: one_line(problem),
         path: target.to_path_buf(),
         contents: crate::catalog::belongs_there(set.name),
     };
+    // Progress is more than was ever there: a server that cuts each connection and refuses to resume would start over for ever.
+    let mut farthest = length(file)?;
     let mut failures = 0;
     loop {
-        let before = length(file)?;
-        match attempt(set.url, file, before, report) {
+        let (problem, pause) = match attempt(set.url, file, length(file)?, report) {
             Ok(()) => return Ok(()),
             Err(Failure::Local(e)) => return Err(Error::io(file, e)),
             Err(Failure::Final(problem)) => return Err(failed(problem)),
-            Err(Failure::Cut(problem)) => {
-                failures = if length(file)? > before { 0 } else { failures + 1 };
-                if failures >= ATTEMPTS {
-                    return Err(failed(problem));
-                }
-            }
+            Err(Failure::Cut(problem)) => (problem, Duration::ZERO),
+            Err(Failure::Busy(problem, pause)) => (problem, pause),
+        };
+        let reached = length(file)?;
+        failures = if reached > farthest { 0 } else { failures + 1 };
+        farthest = farthest.max(reached);
+        if failures >= ATTEMPTS {
+            return Err(failed(problem));
         }
+        std::thread::sleep(pause);
     }
 }
 
@@ -49,6 +60,8 @@ enum Failure {
     Final(String),
     /// A retry may succeed.
     Cut(String),
+    /// A retry may succeed after a pause.
+    Busy(String, Duration),
     /// The disk failed, not the network.
     Local(std::io::Error),
 }
@@ -83,7 +96,12 @@ fn attempt(url: &str, file: &Path, start: u64, report: &mut Report<'_>) -> std::
             std::fs::remove_file(file).map_err(Failure::Local)?;
             return Err(Failure::Cut("the server cannot resume the download".to_string()));
         }
-        status @ (429 | 500..=599) => return Err(Failure::Cut(format!("the server answered {status}"))),
+        status @ (429 | 500..=599) => {
+            return Err(Failure::Busy(
+                format!("the server answered {status}"),
+                pause(header(&response, "retry-after")),
+            ));
+        }
         status => return Err(Failure::Final(format!("the server answered {status}"))),
     };
     let announced = response.body().content_length();
@@ -105,15 +123,24 @@ fn attempt(url: &str, file: &Path, start: u64, report: &mut Report<'_>) -> std::
     }
 }
 
+fn header<'a>(response: &'a ureq::http::Response<ureq::Body>, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+/// The pause that `Retry-After` asks for, in seconds; its other form, a date, is not read.
+fn pause(retry_after: Option<&str>) -> Duration {
+    let asked = retry_after.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
+    asked.unwrap_or(PAUSE).min(LONGEST_PAUSE)
+}
+
 /// First byte of a partial response: the 5 of `Content-Range: bytes 5-9/10`.
 fn content_start(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
-    let range = response.headers().get("content-range")?.to_str().ok()?;
-    range.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
+    header(response, "content-range")?.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
 }
 
 /// Total length in a range error: the 10 of `Content-Range: bytes */10`.
 fn whole_length(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
-    response.headers().get("content-range")?.to_str().ok()?.strip_prefix("bytes */")?.trim().parse().ok()
+    header(response, "content-range")?.strip_prefix("bytes */")?.trim().parse().ok()
 }
 
 fn copy(
@@ -162,4 +189,17 @@ pub(super) fn verify(set: &Published<'_>, file: &Path, report: &mut Report<'_>) 
     }
     std::fs::remove_file(file).map_err(io)?;
     Err(Error::Checksum { path: file.to_path_buf(), expected: set.md5.to_string(), found })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_server_is_left_alone_as_long_as_it_asks() {
+        assert_eq!(pause(None), PAUSE);
+        assert_eq!(pause(Some(" 7 ")), Duration::from_secs(7));
+        assert_eq!(pause(Some("86400")), LONGEST_PAUSE);
+        assert_eq!(pause(Some("Wed, 21 Oct 2026 07:28:00 GMT")), PAUSE);
+    }
 }

@@ -1,17 +1,19 @@
 //! Downloads of the published data sets.
 
+mod durable;
 mod fetch;
 #[cfg(feature = "hub")]
 mod hub;
+mod in_turn;
 mod text;
 mod unpack;
 
 use std::path::{Path, PathBuf};
 
+use in_turn::in_turn;
 pub use text::{PublishedText, published_texts};
 
 use crate::catalog::{folder, is_present};
-use crate::turn::Turn;
 use crate::{Error, Result};
 
 /// A data set that its authors publish as an archive.
@@ -106,6 +108,8 @@ pub enum Phase {
 /// data set, the second waits and finds it done. `progress` is called about once per megabyte, and a few times per second while this
 /// call waits. Only the data set is left at the end or, after a failure, the part of the archive that was downloaded.
 ///
+/// On a file system without locks, each process downloads for itself, and nothing is left to resume.
+///
 /// # Errors
 /// [`Error::Unpublished`] for a name that is neither in [`published`] nor in [`published_texts`]; [`Error::Occupied`], before any download,
 /// if the folder holds something else; [`Error::Download`] without a network, with the files to place by hand; [`Error::Checksum`],
@@ -125,7 +129,7 @@ pub fn download(root: &Path, name: &str, progress: &mut dyn FnMut(Progress)) -> 
 /// # Errors
 /// Those of [`download_from`].
 pub fn download_text(text: &PublishedText<'_>, root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
-    placed(text.name, root, progress, |target, report| text::fetch_files(text, root, target, report))
+    placed(text.name, root, progress, |work, target, report| text::fetch_files(text, work, target, report))
 }
 
 /// Like [`download`], for any archive of the same kind, published or your own.
@@ -133,14 +137,14 @@ pub fn download_text(text: &PublishedText<'_>, root: &Path, progress: &mut dyn F
 /// # Errors
 /// [`Error::Name`] if the name is not a plain folder name, and those of [`download`].
 pub fn download_from(set: &Published<'_>, root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
-    placed(set.name, root, progress, |target, report| match fetch_archive(set, root, target, report) {
+    placed(set.name, root, progress, |work, target, report| match fetch_archive(set, work, target, report) {
         #[cfg(feature = "hub")]
         Err(error @ Error::Download { .. }) => match set.hub {
             // If the hub fails too, report the archive's error: it names an address that users can open.
             Some(id) => {
-                hub::fetch(id, set.name, target).map_err(|_| error)?;
+                hub::fetch(id, set.name, work, target).map_err(|_| error)?;
                 // Nobody needs the part of the archive any more. Without one there is nothing to remove.
-                let _ = std::fs::remove_file(part(set, root));
+                let _ = std::fs::remove_file(part(set, work));
                 Ok(())
             }
             None => Err(error),
@@ -149,35 +153,27 @@ pub fn download_from(set: &Published<'_>, root: &Path, progress: &mut dyn FnMut(
     })
 }
 
-/// The folder of `name` below `root`, filled by `fetch` if it is missing. Other processes that request it wait.
+/// The folder of `name` below `root`, filled by `fetch` if it is missing: see [`in_turn`](in_turn::in_turn).
 fn placed(
     name: &str,
     root: &Path,
     progress: &mut dyn FnMut(Progress),
-    fetch: impl FnOnce(&Path, &mut Report<'_>) -> Result<()>,
+    fetch: impl FnOnce(&Path, &Path, &mut Report<'_>) -> Result<()>,
 ) -> Result<PathBuf> {
     let target = folder(root, name)?;
     if is_present(root, name)? {
         return Ok(target);
     }
     vacate(&target, name)?;
-    let new_root = !root.exists();
-    std::fs::create_dir_all(root).map_err(|e| Error::io(root, e))?;
-    let mut report = |phase, done, total| progress(Progress { name: name.to_string(), phase, done, total });
-    let take_turn = |report: &mut Report<'_>| {
-        let lock = root.join(format!(".{name}.lock"));
-        let _turn = Turn::take(lock, &mut || {
-            report(Phase::Wait, 0, None);
-            Ok(())
-        })?;
-        if is_present(root, name)? { Ok(()) } else { fetch(&target, report) }
-    };
-    let done = take_turn(&mut report);
-    if done.is_err() && new_root {
-        // Removes only an empty folder: a partial download is kept.
-        let _ = std::fs::remove_dir(root);
+    let done = in_turn(name, root, progress, |work, report| match is_present(root, name)? {
+        true => Ok(()),
+        false => fetch(work, &target, report),
+    });
+    match done {
+        // Without locks, another process may have been faster.
+        Err(_) if is_present(root, name)? => Ok(target),
+        done => done.map(|()| target),
     }
-    done.map(|()| target)
 }
 
 /// Removes the target folder if it is empty. What cannot be removed, such as a link or a mount point, could not be replaced after the
@@ -198,29 +194,29 @@ fn vacate(target: &Path, name: &str) -> Result<()> {
     Err(Error::Occupied { name: name.to_string(), path: target.to_path_buf(), problem })
 }
 
-/// Unpacks an archive that you downloaded yourself to `root/NAME`, like [`download`]. Members that lead out of that folder are rejected.
+/// Unpacks an archive that you downloaded yourself to `root/NAME`, like [`download`]. Members that lead out of that folder are rejected. While
+/// another process downloads or unpacks the same data set, this call waits.
 ///
 /// # Errors
 /// [`Error::Name`] if `name` is not a plain folder name; [`Error::Io`], before anything is unpacked, if the folder holds something;
 /// [`Error::Member`] or [`Error::Io`] for an archive that is malicious, damaged or cannot be stored.
 pub fn unpack_archive(name: &str, archive: &Path, root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
     let target = folder(root, name)?;
-    let mut report = |phase, done, total| progress(Progress { name: name.to_string(), phase, done, total });
-    unpack::unpack(name, archive, root, &target, &mut report)?;
+    in_turn(name, root, progress, |work, report| unpack::unpack(name, archive, work, &target, report))?;
     Ok(target)
 }
 
 type Report<'a> = dyn FnMut(Phase, u64, Option<u64>) + 'a;
 
 /// The part of an archive that was downloaded.
-fn part(set: &Published<'_>, root: &Path) -> PathBuf {
-    root.join(format!(".{}.part", set.name))
+fn part(set: &Published<'_>, work: &Path) -> PathBuf {
+    work.join(format!(".{}.part", set.name))
 }
 
-fn fetch_archive(set: &Published<'_>, root: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
-    let archive = part(set, root);
+fn fetch_archive(set: &Published<'_>, work: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
+    let archive = part(set, work);
     fetch::fetch(set, &archive, target, report)?;
     fetch::verify(set, &archive, report)?;
-    unpack::unpack(set.name, &archive, root, target, report)?;
+    unpack::unpack(set.name, &archive, work, target, report)?;
     std::fs::remove_file(&archive).map_err(|e| Error::io(&archive, e))
 }

@@ -33,9 +33,9 @@ const TEXTS: [PublishedText<'static>; 1] = [PublishedText {
     ],
 }];
 
-/// Downloads the files of `text` to hidden files in `root` and moves them to `target` when all are verified.
-pub(super) fn fetch_files(text: &PublishedText<'_>, root: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
-    let hidden = |name: &str| -> PathBuf { root.join(format!(".{}.{name}.part", text.name)) };
+/// Downloads the files of `text` to hidden files in `work` and moves them to `target`, on the same file system, when all are verified.
+pub(super) fn fetch_files(text: &PublishedText<'_>, work: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
+    let hidden = |name: &str| -> PathBuf { work.join(format!(".{}.{name}.part", text.name)) };
     for (name, md5) in text.files {
         let url = format!("{}{name}", text.url);
         let file = Published { name: text.name, url: &url, md5, bytes: None, hub: None };
@@ -43,7 +43,7 @@ pub(super) fn fetch_files(text: &PublishedText<'_>, root: &Path, target: &Path, 
         fetch::verify(&file, &hidden(name), report)?;
     }
     // Refill a folder that an earlier process left incomplete.
-    let folder = root.join(format!(".{}.folder", text.name));
+    let folder = work.join(format!(".{}.folder", text.name));
     let moved = || {
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use super::{Phase, Report};
+use super::{Phase, Report, durable};
 use crate::{Error, Result};
 
 /// Maximum unpacked size in bytes: full Imagenette has 1.5 GB.
@@ -19,14 +19,14 @@ const MAX_MEMBERS: u64 = 1 << 20;
 /// Maximum bytes between two files' contents: headers, long names and extensions, which the tar reader holds in memory.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 
-/// Unpacks `archive` to a hidden folder below `root`, then renames it to `target`, which must be missing or empty.
+/// Unpacks `archive` to a hidden folder in `work`, then renames it to `target`, which must be missing or empty and on the same file system.
 ///
 /// If the archive holds a folder with the data set's name, that folder becomes `target`, otherwise the whole hidden folder. Only files and
 /// folders with plain relative names are unpacked.
-pub(super) fn unpack(name: &str, archive: &Path, root: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
+pub(super) fn unpack(name: &str, archive: &Path, work: &Path, target: &Path, report: &mut Report<'_>) -> Result<()> {
     // Only an empty folder can be removed.
     missing_or(fs::remove_dir(target), target)?;
-    let hidden = root.join(format!(".{name}.unpacking"));
+    let hidden = work.join(format!(".{name}.unpacking"));
     missing_or(fs::remove_dir_all(&hidden), &hidden)?;
     fs::create_dir_all(&hidden).map_err(|e| Error::io(&hidden, e))?;
     let unpacked = members(archive, &hidden, report).and_then(|()| place(name, &hidden, target));
@@ -97,7 +97,7 @@ impl<R: Read> Read for Metered<'_, R> {
     }
 }
 
-/// The path without `.` parts; `None` if a part is `..`, a root or a drive, or if no part is left.
+/// The path without `.` parts, which may be empty; `None` if a part is `..`, a root or a drive.
 fn plain(path: &Path) -> Option<PathBuf> {
     let mut plain = PathBuf::new();
     for part in path.components() {
@@ -128,11 +128,12 @@ fn write(member: &mut impl Read, archive: &Path, place: &Path) -> Result<()> {
     }
 }
 
-/// Moves everything with one rename: a process that is stopped here leaves the whole data set or none of it. With one rename per entry,
-/// it could leave `train` without `val`, which would count as present.
+/// Moves everything with one rename: a process or a machine that is stopped here leaves the whole data set or none of it. With one rename
+/// per entry, it could leave `train` without `val`, which would count as present.
 fn place(name: &str, hidden: &Path, target: &Path) -> Result<()> {
     let own = hidden.join(name);
     let whole = if own.is_dir() { &own } else { hidden };
+    durable::flush(whole).map_err(|e| Error::io(whole, e))?;
     fs::rename(whole, target).map_err(|e| Error::io(target, e))
 }
 

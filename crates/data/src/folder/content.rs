@@ -5,7 +5,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
@@ -26,7 +26,7 @@ const ENTRY: usize = 8 + 8 + 8 + 16;
 /// Files between two reports.
 const GROUP: usize = 1024;
 
-/// Files changed within this time may change again with the same timestamp, so they are not stored.
+/// Files changed within this time before they are read may change again with the same timestamp, so they are not stored.
 const LATELY: Duration = Duration::from_secs(2);
 
 /// The state of a file: length and times.
@@ -65,11 +65,12 @@ fn changed(_metadata: &Metadata) -> i64 {
 }
 
 /// The content digests of `files` below `root`, in order. Files that are unchanged in the list `kept` are not read again; the list is
-/// rewritten if any file was read.
+/// rewritten if any file was read. `now` is the time of the call, which may read for minutes.
 pub(super) fn digests(
     root: &Path,
     files: &[&Path],
     kept: Option<&Path>,
+    now: SystemTime,
     report: &mut Report<'_>,
 ) -> Result<Vec<Content>> {
     let before = kept.and_then(read_kept).unwrap_or_default();
@@ -78,7 +79,8 @@ pub(super) fn digests(
     let mut found = Vec::with_capacity(files.len());
     let mut read = 0;
     for group in files.chunks(GROUP) {
-        let part: Vec<(State, Content, bool)> = group
+        // Every result, because rayon collects into the error that came first in time, not in order.
+        let part: Vec<Result<(State, Content, bool)>> = group
             .par_iter()
             .map(|path| {
                 let state = State::of(&std::fs::metadata(path).map_err(|e| Error::io(path, e))?);
@@ -87,7 +89,8 @@ pub(super) fn digests(
                     _ => Ok((state, content(path)?, true)),
                 }
             })
-            .collect::<Result<_>>()?;
+            .collect();
+        let part = part.into_iter().collect::<Result<Vec<_>>>()?;
         read += part.iter().filter(|(_, _, read)| *read).count();
         found.extend(part.into_iter().map(|(state, content, _)| (state, content)));
         tell(report, found.len(), Some(files.len()))?;
@@ -97,8 +100,8 @@ pub(super) fn digests(
         let here: std::collections::HashSet<&[u8]> = files.iter().map(|file| name_below(root, file)).collect();
         let others = before.iter().filter(|(name, ..)| !here.contains(&name[..]));
         let others = others.map(|(name, state, content)| (&name[..], (*state, *content)));
-        let _ =
-            write_kept(path, files.iter().map(|file| name_below(root, file)).zip(found.iter().copied()).chain(others));
+        let read = files.iter().map(|file| name_below(root, file)).zip(found.iter().copied());
+        let _ = write_kept(path, now, read.chain(others));
     }
     Ok(found.into_iter().map(|(_, content)| content).collect())
 }
@@ -146,8 +149,13 @@ fn read_kept(path: &Path) -> Option<Kept> {
     Some(kept)
 }
 
-fn write_kept<'a>(path: &Path, files: impl Iterator<Item = (&'a [u8], (State, Content))>) -> std::io::Result<()> {
-    let now = nanoseconds(Some(SystemTime::now()));
+/// Writes the list of those `files` that were settled at the time `now`.
+fn write_kept<'a>(
+    path: &Path,
+    now: SystemTime,
+    files: impl Iterator<Item = (&'a [u8], (State, Content))>,
+) -> std::io::Result<()> {
+    let now = nanoseconds(Some(now));
     let mut bytes = MAGIC.to_vec();
     for (name, (state, content)) in files {
         let Ok(length) = u16::try_from(name.len()) else { continue };
@@ -163,7 +171,7 @@ fn write_kept<'a>(path: &Path, files: impl Iterator<Item = (&'a [u8], (State, Co
     let sum = Sha256::digest(&bytes);
     bytes.extend(sum);
     path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-    let part = PathBuf::from(format!("{}.{}.part", path.display(), std::process::id()));
+    let part = path.with_added_extension(format!("{}.part", std::process::id()));
     let written = File::create(&part).and_then(|mut file| file.write_all(&bytes));
     let placed = written.and_then(|()| std::fs::rename(&part, path));
     if placed.is_err() {
@@ -177,24 +185,42 @@ mod tests {
     use super::*;
     use crate::report::quiet;
 
-    fn age(path: &Path, seconds: u64) {
-        let time = SystemTime::now() - Duration::from_secs(seconds);
-        File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
-    }
-
+    /// Only the system sets the time of the last change, so the test's calls come a minute after it.
+    #[cfg(unix)]
     #[test]
-    fn other_content_is_noticed_whatever_length_and_time_say() {
+    fn unchanged_files_are_not_read_again_and_changed_ones_are_whatever_length_and_modification_say() {
         let dir = tempfile::tempdir().unwrap();
         let (file, kept) = (dir.path().join("a.jpg"), dir.path().join("kept"));
-        let digest = || digests(dir.path(), &[&file], Some(&kept), &mut quiet).unwrap()[0];
-        std::fs::write(&file, b"one").unwrap();
-        age(&file, 100);
-        let one = digest();
-        assert_eq!(digest(), one);
-        // The same length, and the same time of modification.
-        std::fs::write(&file, b"two").unwrap();
-        age(&file, 100);
-        assert_ne!(digest(), one);
+        let begun = SystemTime::now();
+        let minute_later = begun + Duration::from_secs(60);
+        let digest = |now| digests(dir.path(), &[&file], Some(&kept), now, &mut quiet).unwrap()[0];
+        let write = |content: &[u8]| {
+            std::fs::write(&file, content).unwrap();
+            let modified = begun - Duration::from_secs(100);
+            File::options().write(true).open(&file).unwrap().set_modified(modified).unwrap();
+        };
+        write(b"one");
+        let one = digest(minute_later);
+        // A stored digest that is wrong comes back: the file was not read.
+        let wrong = |now| {
+            let stored = read_kept(&kept).unwrap();
+            let files = stored.iter().map(|(name, state, _)| (&name[..], (*state, [7; 16])));
+            write_kept(&kept, now, files).unwrap();
+        };
+        wrong(minute_later);
+        assert_eq!(digest(minute_later), [7; 16]);
+
+        // The clock of a file system may tick a hundred times per second.
+        std::thread::sleep(Duration::from_millis(50));
+        write(b"two");
+        let two = digest(begun);
+        assert!(two != one && two != [7; 16]);
+        // It changed while the files were read, so it is not stored.
+        assert_eq!(read_kept(&kept), Some(vec![]));
+        assert_eq!(digest(minute_later), two);
+        wrong(minute_later);
+        std::fs::write(&file, b"three").unwrap();
+        assert!(![one, two, [7; 16]].contains(&digest(minute_later)));
     }
 
     #[test]
@@ -202,10 +228,10 @@ mod tests {
         let state = State { length: 3, modified: 5, changed: 7 };
         let dir = tempfile::tempdir().unwrap();
         let kept = dir.path().join("deep/kept");
-        let now = nanoseconds(Some(SystemTime::now()));
-        let fresh = State { modified: now, ..state };
+        let now = SystemTime::now();
+        let fresh = State { modified: nanoseconds(Some(now)), ..state };
         let files = [(&b"a/0.jpg"[..], (state, [1; 16])), (b"a/1.jpg", (fresh, [2; 16]))];
-        write_kept(&kept, files.into_iter()).unwrap();
+        write_kept(&kept, now, files.into_iter()).unwrap();
         // The file that was changed just now is not trusted the next time.
         assert_eq!(read_kept(&kept), Some(vec![(b"a/0.jpg".to_vec(), state, [1; 16])]));
         let whole = std::fs::read(&kept).unwrap();

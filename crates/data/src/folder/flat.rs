@@ -49,7 +49,7 @@ pub(super) fn listed(dir: &Path, labels: &Path, classes: &[String]) -> Result<Li
             Entry::Folder(path) => left_out.folders.push(path),
             Entry::File(path) if path == labels.path() => {}
             Entry::File(path) if is_sample(&path) => images.push(path),
-            Entry::File(path) => left_out.file(&path),
+            Entry::File(path) | Entry::Other(path) => left_out.file(&path),
         }
     }
     if images.is_empty() {

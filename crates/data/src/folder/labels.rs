@@ -1,12 +1,10 @@
 //! Lists of labels: the class of each image in a folder without class folders.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::list::{Files, places};
-use crate::{Error, Result};
+use crate::{Error, Result, whole_file};
 
 /// Maximum size of a list in bytes: thirty times ImageNet's.
 const MAX_BYTES: u64 = 1 << 26;
@@ -50,12 +48,7 @@ impl Form {
 impl Labels {
     /// Reads the list `path`; it may name only `classes`.
     pub(super) fn read(path: &Path, classes: &[String]) -> Result<Self> {
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(wrong(path, None, format!("more than {MAX_BYTES} bytes: too large for a list of labels")));
-        }
+        let bytes = whole_file::read(path, MAX_BYTES, "too large for a list of labels, give another file")?;
         let text = String::from_utf8(bytes)
             .map_err(|_| wrong(path, None, "not UTF-8 text; convert the file to UTF-8".to_string()))?;
         Self::parse(path, &text, classes)
@@ -64,7 +57,7 @@ impl Labels {
     fn parse(path: &Path, text: &str, classes: &[String]) -> Result<Self> {
         let is_csv = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
         let form = if is_csv { Form::Csv } else { Form::Words };
-        let places = places(classes);
+        let places = places(classes)?;
         // If folders have numbers as names, a number is a name.
         let numbered = form == Form::Words && classes.iter().all(|class| class.parse::<u32>().is_err());
         let place = |class: &str| {

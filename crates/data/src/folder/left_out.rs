@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 /// It prints as a list: `3 .webp, 12 .txt, 2 hidden, the folder train/@eaDir`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LeftOut {
-    /// Number of files that are neither JPEG nor PNG, by lower-case extension; the key is empty for names without one.
+    /// Number of files that are neither JPEG nor PNG, with pipes and the like, by lower-case extension; the key is empty for names
+    /// without one.
     pub by_ending: BTreeMap<String, usize>,
     /// Files whose name begins with a dot.
     pub hidden: usize,

@@ -39,14 +39,14 @@ pub(super) fn unsorted(dir: &Path) -> Result<Listing> {
     Ok(Listing { classes: vec![file_name(&named)?], files, left_out })
 }
 
-/// Lists `dir`; with `classes`, exactly those, in that order.
+/// Lists `dir`; with `classes`, no others, in that order.
 pub(super) fn list(dir: &Path, classes: Option<&[String]>, report: &mut Report<'_>) -> Result<Listing> {
     let mut left_out = LeftOut::default();
     let mut found = Vec::new();
     for entry in entries(dir, &mut left_out)? {
         match entry {
             Entry::Folder(path) => found.push((file_name(&path)?, path)),
-            Entry::File(_) => left_out.beside += 1,
+            Entry::File(_) | Entry::Other(_) => left_out.beside += 1,
         }
     }
     if found.is_empty() {
@@ -65,16 +65,11 @@ pub(super) fn list(dir: &Path, classes: Option<&[String]>, report: &mut Report<'
         Some(classes) => classes.to_vec(),
         None => found.iter().map(|(class, _)| class.clone()).collect(),
     };
-    let places = places(&classes);
+    let folders = in_order(found, &classes)?;
     let mut files = Vec::new();
-    for group in found.chunks(GROUP) {
-        let listed: Vec<Result<(Files, LeftOut)>> = group
-            .par_iter()
-            .map(|(class, path)| {
-                let unknown = || layout(path, "this class is not in the training part");
-                class_folder(path, *places.get(class.as_str()).ok_or_else(unknown)?)
-            })
-            .collect();
+    for group in folders.chunks(GROUP) {
+        let listed: Vec<Result<(Files, LeftOut)>> =
+            group.par_iter().map(|(place, path)| class_folder(path, *place)).collect();
         for listed in listed {
             let (mut of_class, without) = listed?;
             files.append(&mut of_class);
@@ -86,9 +81,32 @@ pub(super) fn list(dir: &Path, classes: Option<&[String]>, report: &mut Report<'
     Ok(Listing { classes, files, left_out })
 }
 
+/// The folders `found` by the index of their class.
+fn in_order(found: Vec<(String, PathBuf)>, classes: &[String]) -> Result<Vec<(u32, PathBuf)>> {
+    let places = places(classes)?;
+    let mut folders = Vec::with_capacity(found.len());
+    for (class, path) in found {
+        match places.get(class.as_str()) {
+            Some(place) => folders.push((*place, path)),
+            None => return Err(layout(&path, "this class is not in the training part")),
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
 /// The index of each class.
-pub(super) fn places(classes: &[String]) -> HashMap<&str, u32> {
-    classes.iter().enumerate().map(|(place, class)| (class.as_str(), place as u32)).collect()
+///
+/// # Errors
+/// [`Error::Setting`] if two have one name.
+pub(super) fn places(classes: &[String]) -> Result<HashMap<&str, u32>> {
+    let mut places = HashMap::with_capacity(classes.len());
+    for (place, class) in classes.iter().enumerate() {
+        if places.insert(class.as_str(), place as u32).is_some() {
+            return Err(Error::setting("classes", format!("a list with `{class}` twice"), "a list of different names"));
+        }
+    }
+    Ok(places)
 }
 
 fn class_folder(path: &Path, label: u32) -> Result<(Files, LeftOut)> {
@@ -112,7 +130,7 @@ fn images(dir: &Path, label: u32, files: &mut Files, left_out: &mut LeftOut, dep
             }
             Entry::Folder(path) => images(&path, label, files, left_out, depth - 1)?,
             Entry::File(path) if is_sample(&path) => files.push((path.into_boxed_path(), label)),
-            Entry::File(path) => left_out.file(&path),
+            Entry::File(path) | Entry::Other(path) => left_out.file(&path),
         }
     }
     Ok(())
@@ -120,7 +138,10 @@ fn images(dir: &Path, label: u32, files: &mut Files, left_out: &mut LeftOut, dep
 
 pub(super) enum Entry {
     Folder(PathBuf),
+    /// A file, or a link that leads nowhere, which is an error when it is read.
     File(PathBuf),
+    /// A pipe, a socket or a device: reading it could block for ever.
+    Other(PathBuf),
 }
 
 /// The entries of a folder in byte order of their names, without hidden entries and system folders.
@@ -130,25 +151,27 @@ pub(super) fn entries(dir: &Path, left_out: &mut LeftOut) -> Result<Vec<Entry>> 
         let entry = entry.map_err(|e| Error::io(dir, e))?;
         // The type from the listing, without another query; links are followed.
         let kind = entry.file_type().map_err(|e| Error::io(entry.path(), e))?;
-        let is_folder = if kind.is_symlink() { entry.path().is_dir() } else { kind.is_dir() };
-        entries.push((entry.path(), is_folder));
+        let kind =
+            if kind.is_symlink() { std::fs::metadata(entry.path()).ok().map(|m| m.file_type()) } else { Some(kind) };
+        entries.push((entry.path(), kind));
     }
-    entries.sort();
+    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut kept = Vec::with_capacity(entries.len());
-    for (path, is_folder) in entries {
+    for (path, kind) in entries {
         let name = path.file_name().unwrap_or_default();
         let hidden = name.as_encoded_bytes().starts_with(b".");
-        match (is_folder, hidden) {
+        match (kind.is_some_and(|kind| kind.is_dir()), hidden) {
             (true, false) if SYSTEM_FOLDERS.iter().all(|known| name != *known) => kept.push(Entry::Folder(path)),
             (true, _) => left_out.folders.push(path),
             (false, true) => left_out.hidden += 1,
-            (false, false) => kept.push(Entry::File(path)),
+            (false, false) if kind.is_none_or(|kind| kind.is_file()) => kept.push(Entry::File(path)),
+            (false, false) => kept.push(Entry::Other(path)),
         }
     }
     Ok(kept)
 }
 
-/// True for files that are images by extension or content.
+/// True for an [`Entry::File`] that is an image by extension or content.
 pub(super) fn is_sample(path: &Path) -> bool {
     has_image_ending(path) || has_image_content(path)
 }
@@ -161,10 +184,8 @@ fn has_image_ending(path: &Path) -> bool {
 
 fn has_image_content(path: &Path) -> bool {
     let mut start = [0; 16];
-    // Only regular files: reading a pipe would block.
-    let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-    let read = is_file.then(|| std::fs::File::open(path).and_then(|mut file| file.read(&mut start)));
-    read.is_some_and(|read| read.is_ok_and(|count| is_image(&start[..count])))
+    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut start));
+    read.is_ok_and(|count| is_image(&start[..count]))
 }
 
 pub(super) fn layout(path: &Path, problem: &str) -> Error {

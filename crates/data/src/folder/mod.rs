@@ -10,6 +10,7 @@ mod splits;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 pub use left_out::LeftOut;
 pub use splits::{image_folder, image_folder_parts};
@@ -17,7 +18,7 @@ pub use splits::{image_folder, image_folder_parts};
 use crate::decode::{Origin, decode};
 use crate::fingerprint::Fingerprint;
 use crate::report::{Report, quiet};
-use crate::{Dataset, Error, Result, Sample};
+use crate::{Dataset, Error, Result, Sample, whole_file};
 
 /// Maximum size of an image file: 256 MiB.
 const MAX_FILE_BYTES: u64 = 1 << 28;
@@ -25,8 +26,9 @@ const MAX_FILE_BYTES: u64 = 1 << 28;
 /// One part of a data set as a folder of class folders, read like torchvision's `ImageFolder`.
 ///
 /// Classes are the folder names in byte order. Samples are the JPEG and PNG files in a class folder and its subfolders, sorted by name
-/// within their class, a subfolder's files in the place of its name; torchvision lists the class folder's own files first. Files with the extension `.jpg`, `.jpeg`, `.jpe`, `.jfif` or `.png` (in any case) are always samples; other files
-/// are samples if their content is an image. [`left_out`](Self::left_out) lists the rest. Files are decoded on access.
+/// within their class, a subfolder's files in the place of its name; torchvision lists the class folder's own files first. Files with the
+/// extension `.jpg`, `.jpeg`, `.jpe`, `.jfif` or `.png` (in any case) are always samples, and an error when read if they are neither JPEG nor
+/// PNG; other files are samples if their content is an image. [`left_out`](Self::left_out) lists the rest. Files are decoded on access.
 ///
 /// The digest covers class names, labels, file names and file contents at the time of the first request. Contents are read once for it.
 /// With [`keep_digests`](Self::keep_digests), a later start reads only files whose length or times have changed.
@@ -44,11 +46,12 @@ pub struct ImageFolder {
 }
 
 impl ImageFolder {
-    /// Lists the class folders of `dir`; with `classes`, exactly those, in that order.
+    /// Lists the class folders of `dir`; with `classes`, no others, in that order. A class without a folder has no samples, and the others keep
+    /// their numbers; torchvision numbers the folders that it finds.
     ///
     /// # Errors
     /// [`Error::Io`] if a folder cannot be read; [`Error::Layout`] if there is no class folder, if one holds no image or is not among
-    /// `classes`, or if a name is not UTF-8.
+    /// `classes`, or if a name is not UTF-8; [`Error::Setting`] if a name is twice in `classes`.
     pub fn open(name: impl Into<String>, dir: &Path, classes: Option<&[String]>) -> Result<Self> {
         Self::open_reporting(name, dir, classes, &mut quiet)
     }
@@ -79,7 +82,8 @@ impl ImageFolder {
     ///
     /// # Errors
     /// [`Error::Labels`], with the line, for a line that is none of these, a class that is not among `classes`, an image that is listed twice
-    /// or not there, and for an image without a line; [`Error::Layout`] if there is no image; [`Error::Io`] if something cannot be read.
+    /// or not there, and for an image without a line; [`Error::Layout`] if there is no image; [`Error::Setting`] if a name is twice in
+    /// `classes`; [`Error::TooLarge`] for a list of more than 64 MiB; [`Error::Io`] if something cannot be read.
     ///
     /// ```
     /// use lookahead_data::{Dataset, ImageFolder};
@@ -154,7 +158,8 @@ impl Dataset for ImageFolder {
 
     fn get(&self, index: usize) -> Result<Sample> {
         let (path, label) = self.entry(index)?;
-        let image = decode(&read_image_file(path)?, Origin { path, row: None })?;
+        let bytes = whole_file::read(path, MAX_FILE_BYTES, "save the image with fewer bytes")?;
+        let image = decode(&bytes, Origin { path, row: None })?;
         Ok(Sample { image, label })
     }
 
@@ -178,7 +183,7 @@ impl Dataset for ImageFolder {
             None => self.files.iter().map(|(path, label)| (&**path, *label)).collect(),
         };
         let paths: Vec<&Path> = chosen.iter().map(|(path, _)| *path).collect();
-        let contents = content::digests(&self.dir, &paths, self.kept.as_deref(), report)?;
+        let contents = content::digests(&self.dir, &paths, self.kept.as_deref(), SystemTime::now(), report)?;
         let mut hash = Fingerprint::new("image-folder");
         self.classes.iter().for_each(|class| hash.text(class));
         for ((path, label), content) in chosen.iter().zip(&contents) {
@@ -190,19 +195,4 @@ impl Dataset for ImageFolder {
         known().insert(asked, digest.clone());
         Ok(digest)
     }
-}
-
-fn read_image_file(path: &Path) -> Result<Vec<u8>> {
-    use std::io::Read as _;
-
-    let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
-    let length = file.metadata().map_err(|e| Error::io(path, e))?.len().min(MAX_FILE_BYTES);
-    // One extra byte, so that the end is found without growing.
-    let mut bytes = Vec::with_capacity(length as usize + 1);
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        let found = bytes.len() as u64;
-        return Err(Error::Length { path: path.to_path_buf(), expected: MAX_FILE_BYTES, found });
-    }
-    Ok(bytes)
 }

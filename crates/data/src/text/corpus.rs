@@ -68,18 +68,19 @@ impl TextCorpus {
     /// # Errors
     /// [`Error::Setting`] as for [`Vocabulary::of`].
     pub fn cut(name: &str, text: &str, unit: TextUnit, least: usize) -> Result<Self> {
-        let tokens = unit.tokens(text);
-        let before = tokens.len() * 9 / 10;
-        let vocabulary = Vocabulary::counted(&tokens[..before], unit, least)?;
-        let numbers = |tokens: &[&str]| tokens.iter().map(|token| vocabulary.number(token)).collect();
-        let (train, valid) = (numbers(&tokens[..before]), numbers(&tokens[before..]));
+        // Three passes over the text, because a list of its tokens needs many times its memory.
+        let before = unit.tokens(text).count() * 9 / 10;
+        let vocabulary = Vocabulary::counted(unit.tokens(text).take(before), unit, least)?;
+        let mut numbers = unit.tokens(text).map(|token| vocabulary.number(token));
+        let (train, valid) = (numbers.by_ref().take(before).collect(), numbers.collect());
         Ok(Self { name: name.to_string(), train, valid, test: None, vocabulary: Arc::new(vocabulary) })
     }
 
     /// Reads a corpus from files. The training part's vocabulary applies to all parts.
     ///
     /// # Errors
-    /// [`Error::Io`] and [`Error::Text`] with the file; [`Error::Setting`] as for [`Vocabulary::of`].
+    /// [`Error::Io`], [`Error::Text`] and, for more than 5 GiB of text, [`Error::TooLarge`], with the file; [`Error::Setting`] as for
+    /// [`Vocabulary::of`].
     pub fn read(name: &str, files: &TextFiles, unit: TextUnit, least: usize) -> Result<Self> {
         let train = read::text(&files.train)?;
         let part = |path: &PathBuf, vocabulary: &Vocabulary| -> Result<Arc<[u32]>> {

@@ -6,23 +6,24 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-use crate::{Error, Result};
+use crate::{Error, Result, whole_file};
 
 /// Maximum size of a text in bytes: ten times WikiText-103.
 const MAX_BYTES: u64 = 5 << 30;
 
+const ADVICE: &str = "cut the text into smaller files";
+
 /// The text of a file; one whose name ends in `.gz` is unpacked.
 pub(super) fn text(path: &Path) -> Result<String> {
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
+    if path.extension().is_none_or(|ending| ending != "gz") {
+        return utf8(whole_file::read(path, MAX_BYTES, ADVICE)?, path);
+    }
+    let io = |e| Error::io(path, e);
     let mut bytes = Vec::new();
-    let read = match path.extension().is_some_and(|ending| ending == "gz") {
-        true => MultiGzDecoder::new(file).take(MAX_BYTES + 1).read_to_end(&mut bytes),
-        false => file.take(MAX_BYTES + 1).read_to_end(&mut bytes),
-    };
-    read.map_err(|e| Error::io(path, e))?;
+    let file = File::open(path).map_err(io)?;
+    MultiGzDecoder::new(file).take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > MAX_BYTES {
-        let problem = format!("more than {MAX_BYTES} bytes; cut it into smaller files");
-        return Err(Error::Text { path: path.to_path_buf(), problem });
+        return Err(Error::TooLarge { path: path.to_path_buf(), limit: MAX_BYTES, advice: ADVICE });
     }
     utf8(bytes, path)
 }

@@ -23,14 +23,15 @@ const END: &str = "<eos>";
 
 impl TextUnit {
     /// The tokens of `text`, in order.
-    pub(super) fn tokens(self, text: &str) -> Vec<&str> {
-        match self {
-            Self::Characters => text.char_indices().map(|(at, c)| &text[at..at + c.len_utf8()]).collect(),
-            Self::Words => {
-                let lines = text.split_inclusive('\n');
-                lines.flat_map(|line| line.split_whitespace().chain(line.ends_with('\n').then_some(END))).collect()
-            }
-        }
+    pub(super) fn tokens(self, text: &str) -> impl Iterator<Item = &str> {
+        // One of the two is empty.
+        let (characters, lines) = match self {
+            Self::Characters => (text, ""),
+            Self::Words => ("", text),
+        };
+        let characters = characters.char_indices().map(move |(at, c)| &characters[at..at + c.len_utf8()]);
+        let lines = lines.split_inclusive('\n');
+        characters.chain(lines.flat_map(|line| line.split_whitespace().chain(line.ends_with('\n').then_some(END))))
     }
 }
 
@@ -57,11 +58,11 @@ impl Vocabulary {
     /// # Errors
     /// [`Error::Setting`] if `least` is 0, or if no token occurs that often.
     pub fn of(text: &str, unit: TextUnit, least: usize) -> Result<Self> {
-        Self::counted(&unit.tokens(text), unit, least)
+        Self::counted(unit.tokens(text), unit, least)
     }
 
-    /// The vocabulary of a token list, as for [`of`](Self::of).
-    pub(super) fn counted(tokens: &[&str], unit: TextUnit, least: usize) -> Result<Self> {
+    /// The vocabulary of `tokens`, as for [`of`](Self::of).
+    pub(super) fn counted<'a>(tokens: impl Iterator<Item = &'a str>, unit: TextUnit, least: usize) -> Result<Self> {
         if least == 0 {
             return Err(Error::setting("least occurrences of a token", least, "at least 1"));
         }
@@ -98,7 +99,7 @@ impl Vocabulary {
 
     /// The token ids of `text`.
     pub fn numbers(&self, text: &str) -> Vec<u32> {
-        self.unit.tokens(text).into_iter().map(|token| self.number(token)).collect()
+        self.unit.tokens(text).map(|token| self.number(token)).collect()
     }
 
     /// The id of a token; 0, the id of `<unk>`, if the vocabulary lacks it.
@@ -145,8 +146,9 @@ mod tests {
 
     #[test]
     fn tokens_are_words_with_the_ends_of_lines_or_characters() {
-        assert_eq!(TextUnit::Words.tokens(" a  b\n\nc"), ["a", "b", "<eos>", "<eos>", "c"]);
-        assert_eq!(TextUnit::Characters.tokens("aé\n"), ["a", "é", "\n"]);
+        let tokens = |unit: TextUnit, text: &'static str| unit.tokens(text).collect::<Vec<_>>();
+        assert_eq!(tokens(TextUnit::Words, " a  b\n\nc"), ["a", "b", "<eos>", "<eos>", "c"]);
+        assert_eq!(tokens(TextUnit::Characters, "aé\n"), ["a", "é", "\n"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::whole;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Passes over the training data, above 0. May be a fraction: 9.9 epochs of 48 steps are 476 steps, rounded up.
+    /// Passes over the training data, above 0. May be a fraction: 9.9 epochs of 48 steps are 475.2, rounded up to 476.
     #[serde(serialize_with = "whole::serialize")]
     pub epochs: f64,
     /// Images per step, over all of its parts; for a text, the number of places read in parallel.
@@ -24,12 +24,15 @@ pub struct TrainConfig {
 impl TrainConfig {
     /// Number of epochs that are started; each ends with a validation.
     pub fn epochs_begun(&self) -> usize {
-        self.epochs.ceil() as usize
+        self.total_steps(1)
     }
 
-    /// Steps of the whole run if an epoch has `steps_per_epoch`.
+    /// Steps of the whole run if an epoch has `steps_per_epoch`: their product, rounded up.
     pub fn total_steps(&self, steps_per_epoch: usize) -> usize {
-        (self.epochs * steps_per_epoch as f64).ceil() as usize
+        let steps = self.epochs * steps_per_epoch as f64;
+        // 1.1 epochs of 100 steps are 110.00000000000001 in binary: what is only rounding starts no step.
+        let is_whole = (steps - steps.round()).abs() <= 4.0 * f64::EPSILON * steps;
+        if is_whole { steps.round() as usize } else { steps.ceil() as usize }
     }
 
     /// The error for a `network` with batch norm if it gets one image at a time; `None` if it gets more.
@@ -158,4 +161,18 @@ pub struct StepsConfig {
     pub milestones: Vec<usize>,
     /// The factor, in (0, 1].
     pub factor: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fraction_of_an_epoch_is_rounded_up_and_rounding_is_not() {
+        let steps =
+            |epochs, of| TrainConfig { epochs, batch_size: 1, accumulate: 1, label_smoothing: 0.0 }.total_steps(of);
+        assert_eq!((steps(9.9, 48), steps(2.5, 56), steps(0.001, 100), steps(3.0, 7)), (476, 140, 1, 21));
+        assert_eq!((steps(1.1, 100), steps(2.2, 50), steps(1.1, 1_000_000)), (110, 110, 1_100_000));
+        assert_eq!((steps(1.000_000_01, 100), steps(1.0 + f64::EPSILON, 1)), (101, 1));
+    }
 }

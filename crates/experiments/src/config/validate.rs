@@ -79,7 +79,7 @@ fn validate_row(row: &Row) -> Result<(), ConfigError> {
     let named = !row.name.is_empty() && row.name.chars().all(plain);
     check(named, "rows.name", "letters, digits, `-`, `_` and, for coordinates, `@=.+`", format!("`{}`", row.name))?;
     let rate = row.inner.learning_rate();
-    check(rate > 0.0 && rate.is_finite(), format!("{}.learning_rate", row.name), "above 0 and finite", rate)?;
+    check(rate > 0.0, format!("{}.learning_rate", row.name), "above 0", rate)?;
     row.inner.validate().and_then(|()| row.around.validate()).map_err(|error| of_row(&row.name, error))?;
     toml::Table::try_from(row).map(drop).map_err(|error| ConfigError::WrongValue {
         key: row.name.clone(),

@@ -28,7 +28,7 @@ pub enum Error {
     Study(#[from] StudyError),
 
     /// Cells of a sweep that failed; the others are done.
-    #[error("{failed} of {cells} cells failed: {names}; run the same command again to retry them")]
+    #[error("{failed} of {cells} cells failed: {names}; {how} to retry them")]
     CellsFailed {
         /// Number of cells that failed.
         failed: usize,
@@ -36,6 +36,8 @@ pub enum Error {
         cells: usize,
         /// Their names.
         names: String,
+        /// What to do: `run the same command again`.
+        how: &'static str,
     },
 
     /// Cells of a sweep that this process left to others, which do not train them now.

@@ -98,9 +98,10 @@ struct Line {
 /// Runs the cases of `flags` and prints one line for each.
 ///
 /// # Errors
-/// Errors of the device, the model and the optimizer; [`Error::OutOfMemory`](crate::Error::OutOfMemory) for a batch that the device cannot hold.
+/// [`ConfigError::OutOfRange`](crate::ConfigError::OutOfRange) for too many threads; errors of the device, the model
+/// and the optimizer; [`Error::OutOfMemory`](crate::Error::OutOfMemory) for a batch that the device cannot hold.
 pub fn bench_step(flags: &BenchFlags) -> Result<()> {
-    set_threads(Some(flags.threads.get()));
+    set_threads(Some(flags.threads.get()))?;
     let kernels = kernels()?;
     let (device, device_name) = open_device(&flags.device)?;
     let both = [ModelName::ResNet20, ModelName::ResNet18];

@@ -163,8 +163,7 @@ fn decoded(part: Arc<dyn Dataset>, cache: &Path, side: usize, progress: &Progres
 
 /// Checks the free space before hours of decoding. Images that an earlier process decoded need no more space.
 fn has_room(plan: &CachePlan, images: usize) -> Result<()> {
-    let begun = std::fs::metadata(format!("{}.part", plan.path().display())).map_or(0, |file| file.len());
-    let needed = plan.bytes().saturating_sub(begun);
+    let needed = plan.bytes().saturating_sub(plan.bytes_begun());
     let folder = plan.path().parent().unwrap_or(plan.path());
     match free(folder) {
         Some(free) if free < needed => Err(Error::NoRoom {

@@ -46,7 +46,7 @@ pub fn run(experiment: Experiment, flags: &Flags) -> Result<()> {
     }
     let (device, name) = open_device(&config.device)?;
     config.device = name;
-    set_threads(flags.threads);
+    set_threads(flags.threads)?;
     let environment = environment(&config.device, rayon::current_num_threads())?;
 
     let names: Vec<String> = config.runs().iter().map(RunConfig::name).collect();

@@ -1,7 +1,7 @@
 //! `lr-find`: a learning-rate range test of each row.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -84,7 +84,7 @@ pub fn lr_find(flags: &RangeFlags) -> Result<()> {
     }
     let (device, name) = open_device(&config.device)?;
     config.device = name;
-    set_threads(flags.flags.threads);
+    set_threads(flags.flags.threads)?;
     config.seeds.truncate(1);
     // A range test gets no test images. If nothing is held out it gets them, but no epoch ends and nothing is
     // validated.
@@ -101,15 +101,14 @@ pub fn lr_find(flags: &RangeFlags) -> Result<()> {
     let range = Range { lowest: flags.lowest, highest: flags.highest, steps: flags.steps };
     for run in config.runs() {
         let test = range_test(Setup::new(&run, &data, &device)?, range, &interrupt)?;
-        let stem = folder.join(format!("{}-{}", flags.experiment, run.row.name));
-        write(&test, flags.experiment, &stem)?;
+        let figure = write(&test, flags.experiment, &folder, &run.row.name)?;
         let word = |rate: Option<f64>| rate.map_or_else(|| "none".to_owned(), |rate| format!("{rate:.2e}"));
         print(&format!(
             "{:<18} steepest fall at {}, a tenth of the rate of the lowest loss {}; {}\n",
             test.optimizer,
             word(test.steepest),
             word(test.tenth_of_lowest),
-            stem.with_extension("svg").display()
+            figure.display()
         ))?;
         progress.run_done();
     }
@@ -128,7 +127,8 @@ fn check(flags: &RangeFlags) -> Result<()> {
     Ok(())
 }
 
-fn write(test: &RangeTest, experiment: Experiment, stem: &Path) -> Result<()> {
+/// Writes the figure and the JSON of the test of the row `row`; returns the figure's path.
+fn write(test: &RangeTest, experiment: Experiment, folder: &Path, row: &str) -> Result<PathBuf> {
     let points = test.curve.iter().map(|&(rate, mean)| (rate, Spread { mean, std: None }));
     let stroke = Stroke { colour: "#0a4a86", width: 2.0, dash: "" };
     let chart = Chart {
@@ -141,6 +141,23 @@ fn write(test: &RangeTest, experiment: Experiment, stem: &Path) -> Result<()> {
         lines: vec![Line { name: test.optimizer.clone(), stroke, points: points.collect() }],
         mark: test.steepest.map(|rate| (rate, format!("steepest, {rate:.1e}"))),
     };
-    atomic::write(&stem.with_extension("svg"), chart.to_svg().as_bytes())?;
-    Ok(atomic::write_json(&stem.with_extension("json"), test)?)
+    // A row's name may have dots, which are part of it.
+    let [figure, json] = ["svg", "json"].map(|ending| folder.join(format!("{experiment}-{row}.{ending}")));
+    atomic::write(&figure, chart.to_svg().as_bytes())?;
+    atomic::write_json(&json, test)?;
+    Ok(figure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_whose_names_have_dots_have_files_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let test = RangeTest { optimizer: "SGD".into(), curve: vec![], steepest: None, tenth_of_lowest: None };
+        let figures = ["sgd-0.1", "sgd-0.2"].map(|row| write(&test, Experiment::Demo, folder.path(), row).unwrap());
+        assert_eq!(figures, ["demo-sgd-0.1.svg", "demo-sgd-0.2.svg"].map(|name| folder.path().join(name)));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4);
+    }
 }

@@ -12,9 +12,12 @@ const CANDLE: &str = "0.11.1";
 /// The commit that the program was built from, by `build.rs`; empty outside a Git checkout.
 const COMMIT: &str = env!("LOOKAHEAD_COMMIT");
 
+/// The compiler that built the program, by `build.rs`; empty if it could not be asked.
+const RUSTC: &str = env!("LOOKAHEAD_RUSTC");
+
 /// The environment of runs on `device` with `threads` host threads: code, versions, machine, kernels.
 ///
-/// The commit is the one that the program was built from: another one may be checked out by now.
+/// Commit and compiler are those that the program was built from and by: others may be there by now.
 ///
 /// # Errors
 /// [`Error::Kernels`](crate::Error::Kernels) if an environment variable selects unknown kernels.
@@ -26,13 +29,15 @@ pub fn environment(device: &str, threads: usize) -> Result<Environment> {
         threads,
         device: device.to_owned(),
         kernels: kernels()?,
-        ..built_from(COMMIT, env!("LOOKAHEAD_DIRTY") == "true", here)
+        ..built_from(COMMIT, env!("LOOKAHEAD_DIRTY") == "true", RUSTC, here)
     })
 }
 
-/// `here` with the commit that the program was built from, empty if it is unknown, instead of the one checked out now.
-fn built_from(commit: &str, dirty: bool, here: Environment) -> Environment {
-    Environment { commit: if commit.is_empty() { "unknown" } else { commit }.to_owned(), dirty, ..here }
+/// `here` with the commit and the compiler of the program's build, each empty if it is unknown, instead of the commit
+/// that is checked out now.
+fn built_from(commit: &str, dirty: bool, rustc: &str, here: Environment) -> Environment {
+    let known = |text: &str| if text.is_empty() { "unknown" } else { text }.to_owned();
+    Environment { commit: known(commit), dirty, rustc: known(rustc), ..here }
 }
 
 /// The instruction set and convolution algorithm of the CPU kernels, by the names that select them: `avx512 winograd4`.
@@ -56,13 +61,17 @@ mod tests {
         assert_eq!(candle["version"].as_str(), Some(CANDLE));
     }
 
-    /// Whichever commit is checked out when the program starts.
+    /// Whichever commit is checked out, and whichever compiler is there, when the program starts.
     #[test]
-    fn the_commit_is_that_of_the_build() {
+    fn commit_and_compiler_are_those_of_the_build() {
         let here = || Environment { commit: "checkedout00".to_owned(), dirty: true, ..Environment::default() };
-        assert_eq!(built_from("builtfrom000", false, here()).revision(), "builtfrom000");
-        assert_eq!(built_from("", false, here()).revision(), "unknown");
+        let built = built_from("builtfrom000", false, "rustc 1.0.0", here());
+        assert_eq!((built.revision().as_str(), built.rustc.as_str()), ("builtfrom000", "rustc 1.0.0"));
+        let built = built_from("", false, "", here());
+        assert_eq!((built.revision().as_str(), built.rustc.as_str()), ("unknown", "unknown"));
         assert!(COMMIT.is_empty() || COMMIT.len() == 12, "{COMMIT}");
-        assert_eq!(environment("cpu", 1).unwrap().commit, built_from(COMMIT, false, here()).commit);
+        assert!(RUSTC.is_empty() || RUSTC.starts_with("rustc "), "{RUSTC}");
+        let (found, wanted) = (environment("cpu", 1).unwrap(), built_from(COMMIT, false, RUSTC, here()));
+        assert_eq!((found.commit, found.rustc), (wanted.commit, wanted.rustc));
     }
 }

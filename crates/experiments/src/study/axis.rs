@@ -40,7 +40,7 @@ pub enum Scale {
 }
 
 /// Significant digits of a drawn number: enough for a setting, few enough for a folder's name.
-const DIGITS: i32 = 3;
+const DIGITS: usize = 3;
 
 impl Axis {
     /// Checks the axis of `key`.
@@ -97,21 +97,23 @@ impl Axis {
                 };
                 Some(match range.is_whole() {
                     true => Value::Integer(at.round() as i64),
-                    false => Value::Float(rounded(at)),
+                    false => Value::Float(rounded(at, low, high)),
                 })
             }
         }
     }
 
-    /// Whether `value` is at an end of the axis: the lowest or highest of a list of numbers, or the outer tenth of a
-    /// range. An axis of words, or of fewer than three values, has no ends.
-    pub(super) fn is_at_edge(&self, value: &Value) -> bool {
+    /// Whether `value` is at an end of the axis: the lowest or highest of the numbers of a list that were `tried`, or
+    /// the outer tenth of a range. An axis of words, or of fewer than three values, has no ends.
+    pub(super) fn is_at_edge<'a>(&self, value: &Value, tried: impl Iterator<Item = &'a Value>) -> bool {
         let Some(value) = number(value) else { return false };
         match self {
             Self::List(values) => {
-                let numbers: Option<Vec<f64>> = values.iter().map(number).collect();
-                let Some(numbers) = numbers.filter(|numbers| numbers.len() >= 3) else { return false };
-                numbers.iter().all(|other| *other >= value) || numbers.iter().all(|other| *other <= value)
+                if values.len() < 3 || values.iter().any(|value| number(value).is_none()) {
+                    return false;
+                }
+                let tried: Vec<f64> = tried.filter_map(number).collect();
+                tried.iter().all(|other| *other >= value) || tried.iter().all(|other| *other <= value)
             }
             Self::Range(range) => {
                 let Some((low, high)) = range.ends() else { return false };
@@ -170,8 +172,11 @@ pub(super) fn text(value: &Value) -> Option<String> {
     }
 }
 
-fn rounded(value: f64) -> f64 {
-    format!("{value:.*e}", DIGITS as usize - 1).parse().unwrap_or(value)
+/// `value` with [`DIGITS`] digits, or with as many more as keep it within the range, which includes it.
+fn rounded(value: f64, low: f64, high: f64) -> f64 {
+    let with = |digits: usize| format!("{value:.*e}", digits - 1).parse().ok();
+    // With 17 digits, it is itself.
+    (DIGITS..=17).filter_map(with).find(|rounded| (low..=high).contains(rounded)).unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -191,6 +196,11 @@ mod tests {
         assert_eq!(axis("{ low = 1, high = 100 }").draw(0.5), Some(Value::Integer(10)));
         assert_eq!(axis("[\"keep\", \"reset\"]").draw(0.5), Some("reset".into()));
         assert_eq!(axis("[1, 2, 3]").draw(0.999), Some(Value::Integer(3)));
+        // 0.99 to 0.9999: 0.99959 is 1.00 in three digits, which no beta may be.
+        let betas = axis("{ low = 0.99, high = 0.9999 }");
+        assert_eq!(betas.draw(31.0 / 32.0), Some(Value::Float(0.9996)));
+        assert_eq!(betas.draw(0.5), Some(Value::Float(0.995)));
+        assert_eq!(axis("{ low = 0.1234, high = 0.2 }").draw(0.0), Some(Value::Float(0.1234)));
     }
 
     #[test]
@@ -218,11 +228,18 @@ mod tests {
 
     #[test]
     fn ends_are_flagged() {
-        let rates = axis("[0.1, 0.2, 0.4]");
-        assert_eq!([0.1, 0.2, 0.4].map(|rate| rates.is_at_edge(&rate.into())), [true, false, true]);
-        assert!(!axis("[1, 2]").is_at_edge(&1.into()) && !axis("[\"a\", \"b\", \"c\"]").is_at_edge(&"a".into()));
+        let is_at_edge = |list: &str, value: Value| {
+            let Axis::List(values) = axis(list) else { panic!() };
+            axis(list).is_at_edge(&value, values.iter())
+        };
+        assert_eq!([0.1, 0.2, 0.4].map(|rate| is_at_edge("[0.1, 0.2, 0.4]", rate.into())), [true, false, true]);
+        assert!(!is_at_edge("[1, 2]", 1.into()) && !is_at_edge("[\"a\", \"b\", \"c\"]", "a".into()));
+        // Of four rates, a part of the grid tried two.
+        let tried = [0.1, 0.2].map(Value::from);
+        let rates = axis("[0.05, 0.1, 0.2, 0.4]");
+        assert!(tried.iter().all(|rate| rates.is_at_edge(rate, tried.iter())));
         let range = axis("{ low = 0.01, high = 1.0 }");
-        assert_eq!([0.011, 0.1, 0.99].map(|rate| range.is_at_edge(&rate.into())), [true, false, true]);
+        assert_eq!([0.011, 0.1, 0.99].map(|rate| range.is_at_edge(&rate.into(), [].iter())), [true, false, true]);
     }
 
     #[test]

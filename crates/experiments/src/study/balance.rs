@@ -10,9 +10,9 @@ const CHOICE: usize = 8;
 /// Up to `trials` different points of a grid with `counts[axis]` values on each axis; a point is the position of its
 /// value on each axis.
 ///
-/// Each value occurs equally often, as far as `trials` can be divided by their number, and so does each pair of values
-/// of two axes if the choice allows it. A value that was tried more often than others would look better than they do,
-/// since its best trial would be the best of more.
+/// The values of an axis occur equally often or, if `trials` cannot be divided by their number, differ by one; the
+/// pairs of values of two axes do so if the choice allows it. A value that was tried more often than others would look
+/// better than they do, since its best trial would be the best of more.
 pub(super) fn balanced(counts: &[usize], trials: usize) -> Vec<Vec<usize>> {
     let mut left = draws(counts, trials);
     let mut tally = Tally { counts, trials, taken: HashMap::new() };
@@ -27,7 +27,37 @@ pub(super) fn balanced(counts: &[usize], trials: usize) -> Vec<Vec<usize>> {
             !is_chosen
         });
     }
+    level(counts, &mut chosen);
     chosen
+}
+
+/// Exchanges points for others until the values of each axis occur equally often, or differ by one.
+///
+/// On each exchange, the point gets its axis's rarest value instead of the commonest and keeps its other values, so the
+/// sum of the squared occurrences falls, and this ends. There is always such a point: those with the commonest value
+/// are more than those with the rarest, so not all of them have their twin there.
+fn level(counts: &[usize], chosen: &mut [Vec<usize>]) {
+    let mut taken: HashSet<Vec<usize>> = chosen.iter().cloned().collect();
+    for (axis, &count) in counts.iter().enumerate() {
+        let mut occurs = vec![0usize; count];
+        chosen.iter().for_each(|point| occurs[point[axis]] += 1);
+        // The first of those that occur equally often.
+        while let Some(common) = (0..count).rev().max_by_key(|&value| occurs[value])
+            && let Some(rare) = (0..count).min_by_key(|&value| occurs[value])
+            && occurs[common] > occurs[rare] + 1
+        {
+            let twin = |point: &[usize]| -> Vec<usize> {
+                point.iter().enumerate().map(|(at, &value)| if at == axis { rare } else { value }).collect()
+            };
+            let is_free = |point: &&mut Vec<usize>| point[axis] == common && !taken.contains(&twin(point));
+            let Some(point) = chosen.iter_mut().find(is_free) else { break };
+            let new = twin(point);
+            taken.remove(point);
+            taken.insert(new.clone());
+            *point = new;
+            (occurs[common], occurs[rare]) = (occurs[common] - 1, occurs[rare] + 1);
+        }
+    }
 }
 
 /// Different points, spread over the grid.
@@ -121,7 +151,40 @@ mod tests {
         assert_eq!(occurrences(&balanced(&[10], 4), &[0], 10), [0, 0, 0, 0, 0, 0, 1, 1, 1, 1]);
     }
 
-    /// One less than all: nothing can be chosen, so the shares cannot be kept.
+    /// Where choosing one point after the other runs out of points with the values that are missing.
+    #[test]
+    fn values_that_were_chosen_too_often_are_exchanged() {
+        for (counts, trials, axis, wanted) in [
+            (vec![4, 4], 8, 1, vec![2; 4]),
+            (vec![6, 4], 12, 0, vec![2; 6]),
+            (vec![3, 3, 3], 12, 2, vec![4; 3]),
+            (vec![10, 2], 14, 0, vec![1, 1, 1, 1, 1, 1, 2, 2, 2, 2]),
+            (vec![5, 4], 6, 0, vec![1, 1, 1, 1, 2]),
+        ] {
+            assert_eq!(occurrences(&balanced(&counts, trials), &[axis], counts[axis]), wanted, "{counts:?}, {trials}");
+        }
+    }
+
+    #[test]
+    fn the_values_of_an_axis_differ_by_one_at_most() {
+        for first in 1..6 {
+            for second in 1..6 {
+                for third in 1..4 {
+                    let counts = [first, second, third];
+                    for trials in 1..first * second * third {
+                        let points = balanced(&counts, trials);
+                        assert_eq!(points.iter().collect::<HashSet<_>>().len(), trials, "{counts:?}");
+                        for axis in 0..3 {
+                            let found = occurrences(&points, &[axis], counts[axis]);
+                            assert!(found[counts[axis] - 1] - found[0] <= 1, "{counts:?}, {trials}: {found:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// One less than all: there is nothing to choose from.
     #[test]
     fn almost_the_whole_grid_is_drawn() {
         for (counts, trials) in [(vec![6, 2, 2], 23), (vec![7, 3], 20), (vec![2, 2, 2, 2], 15)] {

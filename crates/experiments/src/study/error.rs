@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use crate::config::ConfigError;
 
+/// The longest name of a file, in bytes, on the usual file systems.
+pub(super) const MOST_BYTES: usize = 255;
+
 /// Why a study's file is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum StudyError {
@@ -42,6 +45,17 @@ pub enum StudyError {
     /// Two cells with the same name.
     #[error("two cells have the same name, {name}: rename a row, or use values that differ when rounded")]
     Twins {
+        /// The folder's name.
+        name: String,
+    },
+    /// A cell whose name is longer than that of a file may be.
+    #[error(
+        "the cell {name} has a name of {} bytes, but that of a folder has at most {}: give its row a shorter `name`, or \
+         vary fewer keys",
+        .name.len(),
+        MOST_BYTES
+    )]
+    LongName {
         /// The folder's name.
         name: String,
     },

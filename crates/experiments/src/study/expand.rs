@@ -6,8 +6,8 @@ use std::path::Path;
 use rayon::prelude::*;
 use toml::{Table, Value};
 
-use super::axis::{Axis, text};
-use super::error::StudyError;
+use super::axis::{Axis, number, text};
+use super::error::{MOST_BYTES, StudyError};
 use super::file::{RowFile, StudyFile, dotted};
 use super::patch::Patch;
 use super::points::points;
@@ -33,6 +33,8 @@ pub struct Setting {
     pub row: usize,
     /// Number of the trial, from 0.
     pub trial: usize,
+    /// The row's title, without the values.
+    pub title: String,
     /// The values it sets, by key; keys of the row without the row's name.
     pub values: BTreeMap<String, Value>,
     /// The configuration of its runs: one row, no test images.
@@ -73,12 +75,20 @@ impl Study {
         });
         let settings = settings.collect::<Result<Vec<Setting>, StudyError>>()?;
         let study = Self { name, file, trials, settings };
-        let folders: Vec<String> = study.settings.par_iter().map(Setting::folder).collect();
-        let mut names = HashSet::new();
-        match folders.into_iter().find(|name| !names.insert(name.clone())) {
-            Some(name) => Err(StudyError::Twins { name }),
-            None => Ok(study),
+        // The largest seed makes the longest name.
+        let seed = study.file.seeds.iter().chain(&study.file.final_seeds).max().copied().unwrap_or_default();
+        let names: Vec<String> =
+            study.settings.par_iter().map(|setting| setting.config.rows[0].id().run(seed)).collect();
+        let mut known = HashSet::new();
+        for name in names {
+            if name.len() > MOST_BYTES {
+                return Err(StudyError::LongName { name });
+            }
+            if !known.insert(name.clone()) {
+                return Err(StudyError::Twins { name });
+            }
         }
+        Ok(study)
     }
 
     /// The cells: all settings with the first seed, then all with the next.
@@ -101,13 +111,15 @@ impl Study {
         axes(&self.file, &self.file.rows[row])
     }
 
-    /// The axes at whose edge a setting lies. A step size of 1 is no edge: there is none beyond it.
+    /// The axes at whose edge a setting lies, by the values that its row tried. A step size of 1 is no edge: there is
+    /// none beyond it.
     pub fn edges(&self, setting: &Setting) -> Vec<&str> {
         let axes = self.axes(setting.row);
         let is_at_edge = |key: &str, axis: &Axis| {
             let Some(value) = setting.values.get(key) else { return false };
-            let is_largest = key == STEP_SIZE && super::axis::number(value) == Some(1.0);
-            !is_largest && axis.is_at_edge(value)
+            let is_largest = last(key) == STEP_SIZE && number(value) == Some(1.0);
+            let of_row = self.settings.iter().filter(|other| other.row == setting.row);
+            !is_largest && axis.is_at_edge(value, of_row.filter_map(|other| other.values.get(key)))
         };
         axes.into_iter().filter(|(key, axis)| is_at_edge(key, axis)).map(|(key, _)| key).collect()
     }
@@ -117,6 +129,11 @@ impl Study {
 const STEP_SIZE: &str = "slow_step_size";
 /// The key that a run folder's name contains anyway.
 const STATE: &str = "state_policy";
+
+/// The last part of a dotted key: an axis of all rows, such as `lookahead.sync_period`, has others before it.
+fn last(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
+}
 
 impl Setting {
     /// The run of this setting with `seed`; it never reads the test images.
@@ -205,9 +222,8 @@ impl Base {
         if let Some(patches) = patches {
             let mut table = self.table.clone();
             patches.iter().for_each(|patch| patch.lay(&mut table));
-            // Each patch alone gave a valid configuration; whether they do together is checked below.
+            // Each patch alone gave a valid configuration; whether they do together is checked with the setting's name.
             if let Ok(config) = Value::Table(table).try_into::<Config>() {
-                config.validate()?;
                 return Ok(config);
             }
         }
@@ -234,20 +250,16 @@ fn setting(
 ) -> Result<Setting, StudyError> {
     let of_row = &file.rows[row];
     let mut config = base.at(file, row, &values)?;
-    let coordinate = |(key, value): (&String, &Value)| {
-        let key = key.rsplit('.').next().unwrap_or(key);
-        Some(format!("@{key}={}", text(value)?)).filter(|_| key != STATE)
-    };
-    let name = values.iter().filter_map(coordinate).fold(of_row.name().to_owned(), |name, part| name + &part);
-    let title = values
-        .iter()
-        .filter(|(key, _)| *key != STATE)
-        .map(|(key, value)| format!("{key} {}", text(value).unwrap_or_default()));
-    let words = title.collect::<Vec<_>>().join(", ");
-    let title = of_row.name.as_deref().unwrap_or(&config.rows[0].title);
-    let title = if words.is_empty() { title.to_owned() } else { format!("{title}, {words}") };
-    config.rows = vec![Row { name, title, ..config.rows[0].clone() }];
-    Ok(Setting { row, trial, values, config })
+    let named = || values.iter().filter(|(key, _)| last(key) != STATE);
+    let coordinate = |(key, value): (&String, &Value)| Some(format!("@{}={}", last(key), text(value)?));
+    let name = named().filter_map(coordinate).fold(of_row.name().to_owned(), |name, part| name + &part);
+    let words: Vec<String> = named().map(|(key, value)| format!("{key} {}", text(value).unwrap_or_default())).collect();
+    let title = of_row.name.as_ref().unwrap_or(&config.rows[0].title).clone();
+    let whole = if words.is_empty() { title.clone() } else { format!("{title}, {}", words.join(", ")) };
+    config.rows = vec![Row { name, title: whole, ..config.rows[0].clone() }];
+    // Whether the values are valid together, and whether the row's name in the study can name a folder.
+    config.validate()?;
+    Ok(Setting { row, trial, title, values, config })
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub struct StudyFile {
 pub struct RowFile {
     /// A row of the protocol, such as `lookahead-sgd`.
     pub row: String,
-    /// Another name for it, if a study has the row twice.
+    /// Another name for it, if a study has the row twice: letters, digits, `-` and `_`. No two rows have the same.
     pub name: Option<String>,
     /// Keys of the row with their value in every run: `weight_decay = 1e-3`.
     #[serde(default)]
@@ -180,15 +180,35 @@ impl StudyFile {
         for (key, axis) in all_axes().flatten() {
             axis.check(key)?;
         }
-        for row in &self.rows {
-            // By their keys in the configuration: `learning_rate` of the row `sgd` is `sgd.learning_rate`.
-            let own = |key: &String| format!("{}.{key}", row.row);
-            let fixed_own = dotted(&row.fixed).into_iter().map(|(key, _)| own(&key));
-            let fixed: Vec<String> = fixed_own.chain(dotted(&self.fixed).into_iter().map(|(key, _)| key)).collect();
-            let mut axes = row.axes.keys().map(own).chain(self.axes.keys().cloned());
-            if let Some(key) = axes.find(|key| fixed.contains(key)) {
-                return wrong(&key, "is both fixed and an axis; remove one of them");
+        for (at, row) in self.rows.iter().enumerate() {
+            if row.name().is_empty() {
+                return wrong("rows.name", "the name is empty; leave it out, or give one");
             }
+            if self.rows[..at].iter().any(|other| other.name() == row.name()) {
+                let reason = format!("two rows are called `{}`; give one of them another `name`", row.name());
+                return wrong("rows", &reason);
+            }
+            self.check_twice(row)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that no key is set twice for `row`. What is fixed for all rows may be fixed otherwise for one.
+    fn check_twice(&self, row: &RowFile) -> Result<(), StudyError> {
+        let keys = |fixed: &Table| dotted(fixed).into_iter().map(|(key, _)| key);
+        // The keys of the configuration by which a key of this row may be set, its own first.
+        let spellings = |key: &String| [format!("{}.{key}", row.row), format!("lookahead.{key}")];
+        let own = |key: &String| spellings(key)[0].clone();
+        let fixed: Vec<String> = keys(&row.fixed).flat_map(|key| spellings(&key)).chain(keys(&self.fixed)).collect();
+        let mut axes = row.axes.keys().map(own).chain(self.axes.keys().cloned());
+        if let Some(key) = axes.find(|key| fixed.contains(key)) {
+            let reason = "is both fixed and an axis; remove one of them".to_owned();
+            return Err(StudyError::Key { key, reason });
+        }
+        let axes: Vec<String> = row.axes.keys().flat_map(spellings).collect();
+        if let Some(key) = self.axes.keys().find(|key| axes.contains(key)) {
+            let reason = format!("is in [axes], and the row `{}` has the same axis; remove one of them", row.name());
+            return Err(StudyError::Key { key: key.clone(), reason });
         }
         Ok(())
     }

@@ -16,7 +16,8 @@ fn a_sweep_is_done_once_and_refuses_another_configuration() {
     assert_eq!(names.len(), 6);
     assert_eq!(names[0], "sgd@learning_rate=0.01-s1");
     // The other job trained at the same time: the seconds are not those of a machine of one's own.
-    let environment = fs::read_to_string(folder.path().join("runs/study").join(&names[0]).join("env.json")).unwrap();
+    let environment =
+        fs::read_to_string(folder.path().join("runs/studies/study").join(&names[0]).join("env.json")).unwrap();
     assert!(environment.contains("\"shares_machine\": true"), "{environment}");
     // The command is the one that was typed, not that of the job.
     assert!(environment.contains("\"command\": \"sweep study.toml --threads 1 --jobs 2\""), "{environment}");
@@ -28,7 +29,7 @@ fn a_sweep_is_done_once_and_refuses_another_configuration() {
 
     // The cells of a machine with a GPU, seen from one without.
     for name in &names {
-        let path = folder.path().join("runs/study").join(name).join("config.toml");
+        let path = folder.path().join("runs/studies/study").join(name).join("config.toml");
         let config = fs::read_to_string(&path).unwrap();
         assert!(config.contains("device = \"cpu\""), "{config}");
         fs::write(path, config.replace("\"cpu\"", "\"cuda:0\"")).unwrap();
@@ -54,11 +55,33 @@ fn a_failed_cell_stops_no_other_and_is_tried_again() {
     let (out, err) = ends_with(&sweep(folder.path(), &[]).output().unwrap(), 1);
     assert!(err.contains("error: 2 of 4 cells failed: ") && err.contains("@batch_size=512"), "{err}");
     assert!(out.contains("1 run diverged"), "{out}");
-    let why = fs::read_to_string(folder.path().join("runs/study/sgd@learning_rate=0.01@batch_size=512-s1/failed.txt"));
+    let why = fs::read_to_string(
+        folder.path().join("runs/studies/study/sgd@learning_rate=0.01@batch_size=512-s1/failed.txt"),
+    );
     assert!(why.unwrap().contains("no larger than the number of training images"));
     // What diverged would again; what failed is tried.
     let (_, err) = ends_with(&sweep(folder.path(), &[]).output().unwrap(), 1);
     assert!(err.contains("4 cells, 2 of them already finished") && !err.contains("diverged"), "{err}");
+}
+
+/// A file lies where a cell's folder should be, so neither the run nor the reason why there is none can be written.
+#[test]
+fn a_failure_that_cannot_be_recorded_is_a_failure() {
+    let folder = study(&STUDY.replace("seeds = [1, 2]", "seeds = [1]"));
+    let own = folder.path().join("runs/studies/study");
+    fs::create_dir_all(&own).unwrap();
+    fs::write(own.join("sgd@learning_rate=0.05-s1"), "").unwrap();
+    for (arguments, how) in [
+        (&["--no-wait", "--quiet"][..], "run the same command again to retry them"),
+        (&["--no-retry"], "run the command without --no-retry to retry them"),
+    ] {
+        let (_, err) = ends_with(&sweep(folder.path(), arguments).output().unwrap(), 1);
+        assert!(err.contains(&format!("error: 1 of 3 cells failed: sgd@learning_rate=0.05-s1; {how}")), "{err}");
+        assert!(err.contains("sgd@learning_rate=0.05-s1: failed: ") && !err.contains("other processes"), "{err}");
+    }
+    let (_, err) = ends_with(&sweep(folder.path(), &["--jobs", "2", "--quiet"]).output().unwrap(), 1);
+    assert!(err.contains("1 of 3 cells failed") && err.contains("a process of the sweep ended with status 1"), "{err}");
+    assert_eq!(weights(folder.path()).len(), 2);
 }
 
 /// The script can be read and submitted by hand where there is no `sbatch`.
@@ -68,7 +91,7 @@ fn a_script_is_written_where_slurm_is_not() {
     let mut command = sweep(folder.path(), &["--submit"]);
     let (_, err) = ends_with(&command.env("PATH", "/nowhere").output().unwrap(), 2);
     assert!(err.contains("cannot run sbatch"), "{err}");
-    let script = fs::read_to_string(folder.path().join("runs/study/sweep.sbatch")).unwrap();
+    let script = fs::read_to_string(folder.path().join("runs/studies/study/sweep.sbatch")).unwrap();
     for line in [
         "#SBATCH --array=0-5%8\n",
         "#SBATCH --requeue\n",
@@ -79,6 +102,11 @@ fn a_script_is_written_where_slurm_is_not() {
         assert!(script.contains(line), "{line}: {script}");
     }
     assert!(
-        Command::new("bash").arg("-n").arg(folder.path().join("runs/study/sweep.sbatch")).status().unwrap().success()
+        Command::new("bash")
+            .arg("-n")
+            .arg(folder.path().join("runs/studies/study/sweep.sbatch"))
+            .status()
+            .unwrap()
+            .success()
     );
 }

@@ -22,7 +22,7 @@ fn small() -> tempfile::TempDir {
 }
 
 fn cell(folder: &Path, rate: &str) -> PathBuf {
-    folder.join(format!("runs/study/sgd@learning_rate={rate}-s1"))
+    folder.join(format!("runs/studies/study/sgd@learning_rate={rate}-s1"))
 }
 
 /// As if the data had changed between two commands.
@@ -45,7 +45,7 @@ fn cells_of_different_data_are_neither_ranked_nor_joined_by_others() {
     for arguments in [&[][..], &["--final"]] {
         let (_, err) = run(arguments, 3);
         let folders =
-            "sgd@learning_rate=0.01-s1 and runs/study/sgd@learning_rate=0.05-s1 were trained on different data";
+            "sgd@learning_rate=0.01-s1 and runs/studies/study/sgd@learning_rate=0.05-s1 were trained on different data";
         assert!(err.contains(folders) && err.contains(&sha256) && err.contains("other"), "{err}");
     }
     // If all finished cells are of other data than those that are there, none is trained.
@@ -67,12 +67,37 @@ fn the_page_names_the_code_of_all_runs_and_compares_no_final_runs_of_different_d
     run(&["--quiet"], 0);
     edit(&cell(folder.path(), "0.05").join("env.json"), |environment| environment["commit"] = "0123456789ab".into());
     run(&["--final", "--quiet"], 0);
-    let text = fs::read_to_string(folder.path().join("runs/study/study.md")).unwrap().replace('\n', " ");
+    let text = fs::read_to_string(folder.path().join("runs/studies/study/study.md")).unwrap().replace('\n', " ");
     assert!(text.contains("Commits (not all runs used the same code): ") && text.contains("0123456789ab"), "{text}");
-    let mut finals = fs::read_dir(folder.path().join("runs/study/final")).unwrap().map(|run| run.unwrap().path());
+    let mut finals =
+        fs::read_dir(folder.path().join("runs/studies/study/final")).unwrap().map(|run| run.unwrap().path());
     trained_on(&finals.next().unwrap(), "other");
     let (_, err) = run(&["--final"], 3);
     assert!(err.contains("were trained on different data"), "{err}");
+}
+
+/// A run whose summary is damaged did not diverge, and a cell is not left out of the ranking.
+#[test]
+fn a_damaged_summary_is_an_error() {
+    let folder = small();
+    let run = |arguments: &[&str], status| ends_with(&sweep(folder.path(), arguments).output().unwrap(), status);
+    run(&["--quiet"], 0);
+    run(&["--final", "--quiet"], 0);
+    let page = folder.path().join("runs/studies/study/study.md");
+    let before = fs::read(&page).unwrap();
+    let mut finals = fs::read_dir(folder.path().join("runs/studies/study/final")).unwrap();
+    let summary = finals.next().unwrap().unwrap().path().join("summary.json");
+    let whole = fs::read(&summary).unwrap();
+    fs::write(&summary, "{").unwrap();
+    let (_, err) = run(&["--final"], 3);
+    assert!(err.contains("summary.json is damaged: ") && err.contains("delete the run's folder"), "{err}");
+    assert_eq!(fs::read(&page).unwrap(), before, "no page with a run that seems to have diverged");
+    fs::write(&summary, whole).unwrap();
+    fs::write(cell(folder.path(), "0.05").join("summary.json"), "{").unwrap();
+    for arguments in [&[][..], &["--final"]] {
+        let (out, err) = run(arguments, 3);
+        assert!(err.contains("sgd@learning_rate=0.05-s1/summary.json is damaged: ") && out.is_empty(), "{out}{err}");
+    }
 }
 
 /// A cluster's front machine has neither the device of the cells nor, perhaps, their data.
@@ -92,9 +117,9 @@ fn to_list_and_to_submit_takes_no_device() {
     let mut command = sweep(folder.path(), &["--submit", "--device", "cuda:0"]);
     let (_, err) = ends_with(&command.env("PATH", "/nowhere").output().unwrap(), 2);
     assert!(err.contains("cannot run sbatch"), "{err}");
-    assert!(err.contains("3 cells, 2 of them already finished; runs/study"), "there is no estimate: {err}");
-    let script = fs::read_to_string(folder.path().join("runs/study/sweep.sbatch")).unwrap();
+    assert!(err.contains("3 cells, 2 of them already finished; runs/studies/study"), "there is no estimate: {err}");
+    let script = fs::read_to_string(folder.path().join("runs/studies/study/sweep.sbatch")).unwrap();
     assert!(script.contains("--array=0-0%8") && script.contains("--device cuda:0"), "{script}");
-    let ranking = fs::read_to_string(folder.path().join("runs/study/ranking.sbatch")).unwrap();
+    let ranking = fs::read_to_string(folder.path().join("runs/studies/study/ranking.sbatch")).unwrap();
     assert!(ranking.contains("--no-retry"), "{ranking}");
 }

@@ -49,7 +49,7 @@ fn edit(file: &Path, change: impl FnOnce(&mut serde_json::Value)) {
 
 /// The final weights of each cell.
 fn weights(folder: &Path) -> BTreeMap<String, String> {
-    let cells = fs::read_dir(folder.join("runs/study")).unwrap().filter_map(|cell| {
+    let cells = fs::read_dir(folder.join("runs/studies/study")).unwrap().filter_map(|cell| {
         let cell = cell.unwrap();
         let summary: serde_json::Value =
             serde_json::from_slice(&fs::read(cell.path().join("summary.json")).ok()?).unwrap();

@@ -25,7 +25,7 @@ fn without_locks_a_share_trains_its_own_cells_only() {
     let own = ["sgd@learning_rate=0.01-s1", "sgd@learning_rate=0.05-s2", "sgd@learning_rate=0.1-s1"];
     assert_eq!(weights(folder.path()).into_keys().collect::<Vec<_>>(), own);
     // Its own cells are done: it leaves the files of those that others may be training.
-    let other = folder.path().join("runs/study/sgd@learning_rate=0.01-s2");
+    let other = folder.path().join("runs/studies/study/sgd@learning_rate=0.01-s2");
     fs::create_dir_all(&other).unwrap();
     fs::write(other.join("env.json"), "{}").unwrap();
     let (_, err) = ends_with(&share("1/2"), 1);
@@ -79,7 +79,7 @@ fn every_cell_is_done_once_whoever_is_killed() {
     let first = sweep(folder.path(), &["--shard", "1/2"]).spawn().unwrap();
     let mut second = sweep(folder.path(), &["--shard", "2/2"]).spawn().unwrap();
     let begun = Instant::now();
-    let own = folder.path().join("runs/study/sgd@learning_rate=0.05-s1/metrics.jsonl");
+    let own = folder.path().join("runs/studies/study/sgd@learning_rate=0.05-s1/metrics.jsonl");
     while !own.exists() {
         assert!(begun.elapsed() < Duration::from_secs(300));
         std::thread::sleep(Duration::from_millis(2));
@@ -91,7 +91,8 @@ fn every_cell_is_done_once_whoever_is_killed() {
     wait(third, 0);
     assert_eq!(weights(folder.path()), wanted);
     for name in wanted.keys() {
-        let metrics = fs::read_to_string(folder.path().join("runs/study").join(name).join("metrics.jsonl")).unwrap();
+        let metrics =
+            fs::read_to_string(folder.path().join("runs/studies/study").join(name).join("metrics.jsonl")).unwrap();
         let epochs = metrics.lines().filter(|line| line.contains("\"kind\":\"epoch\"")).count();
         assert_eq!(epochs, 3, "{name}: {metrics}");
     }
@@ -102,7 +103,7 @@ fn jobs_stop_with_their_parent_and_go_on() {
     let folder = study(&STUDY.replace("epochs = 1", "epochs = 8").replace("seeds = [1, 2]", "seeds = [1]"));
     let child = sweep(folder.path(), &["--jobs", "2"]).spawn().unwrap();
     let begun = Instant::now();
-    let own = folder.path().join("runs/study/sgd@learning_rate=0.05-s1/metrics.jsonl");
+    let own = folder.path().join("runs/studies/study/sgd@learning_rate=0.05-s1/metrics.jsonl");
     while !own.exists() {
         assert!(begun.elapsed() < Duration::from_secs(300));
         std::thread::sleep(Duration::from_millis(2));
@@ -126,7 +127,7 @@ fn what_failed_is_not_retried_beside_another_process() {
     let folder = study(&STUDY.replace("seeds = [1, 2]", "seeds = [1]"));
     let run = |arguments: &[&str], status| ends_with(&sweep(folder.path(), arguments).output().unwrap(), status);
     let [failed, held] = ["0.01", "0.05"].map(|rate| {
-        let cell = folder.path().join(format!("runs/study/sgd@learning_rate={rate}-s1"));
+        let cell = folder.path().join(format!("runs/studies/study/sgd@learning_rate={rate}-s1"));
         fs::create_dir_all(&cell).unwrap();
         cell
     });
@@ -138,7 +139,8 @@ fn what_failed_is_not_retried_beside_another_process() {
     assert_eq!(fs::read_to_string(failed.join("failed.txt")).unwrap(), "a reason\n");
     assert_eq!(weights(folder.path()).len(), 1);
     drop(lock);
-    run(&["--no-retry"], 1);
+    let (_, err) = run(&["--no-retry"], 1);
+    assert!(err.contains("3 cells, 1 of them already finished, 1 of them failed before, about"), "{err}");
     assert_eq!(weights(folder.path()).len(), 2);
     run(&[], 0);
     assert_eq!(weights(folder.path()).len(), 3);

@@ -268,6 +268,7 @@ mod tests {
         for (name, operation, first, second) in losses {
             let loss = || Ok::<_, crate::Error>(operation(&first, &second)?.sqr()?.sum_all()?);
             let (expected, (again, got)) = (loss()?.backward()?, gradients_of(loss)?);
+            assert!([&first, &second].iter().any(|parameter| got.get(parameter).is_some()), "{name}");
             for parameter in [&x, &first, &second] {
                 let values =
                     |store: &GradStore| store.get(parameter).map(|gradient| gradient.flatten_all()?.to_vec1::<f32>());

@@ -10,7 +10,8 @@ mod sequences;
 use candle_core::{Result, Tensor};
 
 use crate::plan::{
-    BlockPlan, ConvShape, Input, LayerPlan, NormPlan, PlainPlan, PoolShape, RowNormPlan, Shortcut, Window,
+    BlockPlan, ConvShape, Input, LayerPlan, NormPlan, PlainPlan, PoolShape, RowNormPlan, Shortcut, TANH_CUBE,
+    TANH_SCALE, Window,
 };
 use crate::{Activation, BatchNorm, Mode};
 
@@ -140,18 +141,29 @@ pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
     x.detach().le(&zeros)?.where_cond(&zeros, x)
 }
 
-/// A function of every element.
+/// A function of every element: `x` times a share between 0 and 1.
 pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
-    match activation {
-        Activation::Relu => relu(x),
-        Activation::Gelu => (x * ((x * std::f64::consts::FRAC_1_SQRT_2)?.erf()? + 1.0)?)? * 0.5,
-        Activation::GeluTanh => {
-            let argument = ((x * x)?.affine(0.044_715, 1.0)? * x)? * (2.0 / std::f64::consts::PI).sqrt();
-            (x * (argument?.tanh()? + 1.0)?)? * 0.5
-        }
-        // By the tangent, which does not overflow: 1 / (1 + e^-x) = (1 + tanh(x / 2)) / 2.
-        Activation::Silu => (x * ((x * 0.5)?.tanh()? + 1.0)?)? * 0.5,
-    }
+    // From here on, a share is 0 or 1. Infinity times its derivative would be NaN. NaN itself is not beyond.
+    const BEYOND: f64 = 1000.0;
+    let beyond = x.detach().abs()?.ge(BEYOND)?;
+    let step = x.detach().gt(0.0)?.to_dtype(x.dtype())?;
+    let within = beyond.where_cond(&x.zeros_like()?, x)?;
+    let share = match activation {
+        Activation::Relu => return relu(x),
+        // candle has no `erfc`, so this cancels far below 0.
+        Activation::Gelu => (((&within * std::f64::consts::FRAC_1_SQRT_2)?.erf()? + 1.0)? * 0.5)?,
+        // (1 + tanh(a)) / 2 = 1 / (1 + e^-2a).
+        Activation::GeluTanh => logistic(&((within.sqr()?.affine(TANH_CUBE, 1.0)? * &within)? * (2.0 * TANH_SCALE))?)?,
+        Activation::Silu => logistic(&within)?,
+    };
+    beyond.where_cond(&(x * step)?, &(within * share)?)
+}
+
+/// `1 / (1 + e^-x)`, by the exponential that neither overflows nor cancels.
+fn logistic(x: &Tensor) -> Result<Tensor> {
+    let exponential = x.abs()?.neg()?.exp()?;
+    let above = x.detach().ge(0.0)?.where_cond(&exponential.ones_like()?, &exponential)?;
+    above / (exponential + 1.0)?
 }
 
 /// Layer norm or RMS norm of a checked, contiguous argument.

@@ -4,14 +4,11 @@ use super::*;
 use crate::{After, Conv2dOptions, ConvBatchNorm, PlainLayer, ResidualBlock};
 use candle_core::{Device, Var};
 
+/// Numbers between -1 and 1.
 fn numbers(shape: impl Into<candle_core::Shape>, seed: u32) -> Var {
     let shape = shape.into();
-    let values: Vec<f64> = (0..shape.elem_count() as u32)
-        .map(|i| {
-            f64::from(i.wrapping_mul(2_654_435_761).wrapping_add(seed.wrapping_mul(40_503_977)) >> 8) / 8_388_608.0
-                - 1.0
-        })
-        .collect();
+    let values = crate::cpu::twins::numbers(shape.elem_count(), u64::from(seed));
+    let values: Vec<f64> = values.into_iter().map(|value| f64::from(value) / 3.0).collect();
     Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu).unwrap()).unwrap()
 }
 
@@ -192,6 +189,32 @@ fn activations_are_those_of_the_kernels() {
     for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
         let kernel = crate::activate(&x, activation).unwrap();
         equal("activate", &[&x], &activate(&x, activation).unwrap(), &kernel);
+    }
+}
+
+/// Far out, values of the logistic function keep their relative precision, and slopes are 0 and 1, also at infinity.
+#[test]
+fn activations_far_from_zero_are_those_of_the_kernels() {
+    let infinity = f64::INFINITY;
+    let x =
+        [-infinity, -1e300, -1e4, -700.0, -40.0, -13.0, -6.0, -0.0, 6.0, 13.0, 40.0, 700.0, 1e4, infinity, f64::NAN];
+    let x = Var::new(&x, &Device::Cpu).unwrap();
+    for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
+        let results = [activate(&x, activation).unwrap(), crate::activate(&x, activation).unwrap()].map(|y| {
+            let gradients = y.sum_all().unwrap().backward().unwrap();
+            [&y, gradients.get(&x).unwrap()].map(|tensor| tensor.to_vec1::<f64>().unwrap())
+        });
+        let [[composed, of_composed], [kernel, of_kernel]] = results;
+        let same = |got: f64, expected: f64, bound: f64| {
+            got == expected || got.is_nan() && expected.is_nan() || (got - expected).abs() <= bound
+        };
+        for (got, expected) in composed.into_iter().zip(kernel) {
+            let bound = if activation == Activation::Gelu { 1e-13 } else { 1e-12 * expected.abs() };
+            assert!(same(got, expected, bound), "{activation:?}: {got} instead of {expected}");
+        }
+        for (got, expected) in of_composed.into_iter().zip(of_kernel) {
+            assert!(same(got, expected, 1e-13), "{activation:?}: a slope of {got} instead of {expected}");
+        }
     }
 }
 

@@ -24,7 +24,7 @@ mod run;
 mod simd;
 mod tensors;
 #[cfg(test)]
-mod twins;
+pub(crate) mod twins;
 
 use candle_core::{DType, Result, Tensor};
 use half::bf16;

@@ -3,6 +3,7 @@
 use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, Layout, Result, Shape, Storage, Tensor, WithDType};
 
+use crate::Error;
 use crate::cpu::element::Element;
 
 /// The elements of a contiguous tensor seen by a custom op.
@@ -25,6 +26,21 @@ pub(crate) fn with_elements<T: Element, R>(tensor: &Tensor, f: impl FnOnce(&[T])
 /// Runs `f` on the elements of a weight of type `T` or of its accumulator.
 pub(crate) fn with_weight<T: Element, R>(weight: &Tensor, f: impl FnOnce(&[T::Accumulator]) -> Result<R>) -> Result<R> {
     with_elements::<T::Accumulator, R>(&weight.detach().to_dtype(T::Accumulator::DTYPE)?, f)
+}
+
+/// The numbers of a u32 tensor, in order, all of them below `count`; `rule` says so in words.
+pub(crate) fn indices(
+    op: &'static str,
+    argument: &'static str,
+    tensor: &Tensor,
+    count: usize,
+    rule: &'static str,
+) -> crate::Result<Vec<u32>> {
+    let numbers = tensor.flatten_all()?.to_vec1::<u32>()?;
+    match numbers.iter().find(|&&number| number as usize >= count) {
+        Some(number) => Err(Error::Argument { op, argument, rule, value: format!("{number} of {count}") }),
+        None => Ok(numbers),
+    }
 }
 
 /// A tensor of these elements, without a graph.

@@ -18,8 +18,48 @@ __device__ void normalise(const Place &at, const element *x, const element *resi
     }
 }
 
-// A whole forward pass: the batch's mean and 1 / sqrt(variance + eps), the running statistics, if there are any, moved, and `y`. Sums are
-// of x - x[first row] and of its square: one pass, and no cancellation, as the shift lies among the values.
+// Of some rows of a channel: their number, mean, and sum of squared distances to the mean.
+struct Moments {
+    double count, mean, squares;
+};
+
+// Those of two sets of rows together (Chan, Golub, LeVeque 1979).
+__device__ __forceinline__ Moments together(const Moments &a, const Moments &b) {
+    double count = a.count + b.count, delta = b.mean - a.mean;
+    if (count == 0) return a;
+    double share = b.count / count;
+    return {count, a.mean + delta * share, a.squares + b.squares + delta * delta * a.count * share};
+}
+
+// Merges what all parts left for channel `c`, that of the thread's column: sums of the distances to the part's first row and of their
+// squares. Valid in the first `tile` threads.
+__device__ Moments merge(const element *x, const double *partials, int parts, int rows_per_part, int rows, int channels, int tile, int c) {
+    __shared__ Moments shared[THREADS];
+    Moments all = {};
+    if (c < channels) {
+        for (int part = threadIdx.x / tile; part < parts; part += THREADS / tile) {
+            int first = part * rows_per_part;
+            double count = min(rows - first, rows_per_part);
+            double sum = __ldcg(&partials[2 * (long long)part * channels + c]);
+            double square = __ldcg(&partials[(2 * (long long)part + 1) * channels + c]);
+            double mean = (double)load(x[(long long)first * channels + c]) + sum / count;
+            all = together(all, {count, mean, square - sum * sum / count});
+        }
+    }
+    shared[threadIdx.x] = all;
+    __syncthreads();
+    for (unsigned half = THREADS / 2; half >= (unsigned)tile; half /= 2) {
+        if (threadIdx.x < half) shared[threadIdx.x] = together(shared[threadIdx.x], shared[threadIdx.x + half]);
+        __syncthreads();
+    }
+    all = shared[threadIdx.x];
+    __syncthreads();
+    return all;
+}
+
+// A whole forward pass: the batch's mean and 1 / sqrt(variance + eps), the running statistics, if there are any, moved, and `y`. One pass
+// sums x - x[first row of the part] and its square. The shift lies among the values, so a mean far from zero does not cancel; where it is
+// an outlier, only the squares of its part lose digits.
 extern "C" __global__ void RESIDENT train(const element *x, const element *residual, element *y, double *partials, unsigned *gates,
                                           int rows, int channels, int tile, int parts, int rows_per_part, double eps, double momentum,
                                           const parameter *weight, const parameter *bias, parameter *running_mean,
@@ -30,7 +70,7 @@ extern "C" __global__ void RESIDENT train(const element *x, const element *resid
         for (int part = blockIdx.y; part < parts; part += gridDim.y) {
             wide sums[PACK] = {}, squares[PACK] = {};
             if (at.is_there) {
-                Pack<PACK> shift = *(const Pack<PACK> *)(x + at.c);
+                Pack<PACK> shift = *(const Pack<PACK> *)(x + (long long)part * rows_per_part * channels + at.c);
                 walk(at, part, rows_per_part, rows, channels, [&](long long i) {
                     Pack<PACK> in = *(const Pack<PACK> *)(x + i);
 #pragma unroll
@@ -46,12 +86,10 @@ extern "C" __global__ void RESIDENT train(const element *x, const element *resid
         unsigned opened;
         if (arrive(gate, gridDim.y, opened)) {
             int c = first + threadIdx.x % tile;
-            double sum, square;
-            gather(partials, parts, channels, tile, c, sum, square);
+            Moments all = merge(x, partials, parts, rows_per_part, rows, channels, tile, c);
             if (threadIdx.x < tile && c < channels) {
-                double offset = sum / rows;
-                double average = (double)load(x[c]) + offset;
-                double variance = square / rows - offset * offset;
+                double average = all.mean, variance = all.squares / rows;
+                // Rounding may leave a constant channel slightly below zero; NaN stays NaN.
                 if (variance < 0) variance = 0;
                 mean[c] = (wide)average;
                 reciprocal[c] = (wide)(1.0 / sqrt(variance + eps));

@@ -8,9 +8,9 @@ use crate::{Activation, Result, device};
 /// Applies `activation` to every element of `x`, of any shape, bf16, f32 or f64.
 ///
 /// Values and gradients are PyTorch's, except where PyTorch's formula cancels: far below 0, `Gelu` keeps its relative
-/// precision (f32: a few units in the last place down to -13), and slopes at infinity are the limits 0 and 1 instead of
-/// NaN. NaN stays NaN. As in PyTorch, the value at minus infinity is NaN except for `Relu`. Backward needs only `x`;
-/// nothing else is kept.
+/// precision (f32: a few units in the last place down to -13; on Metal, where it is composed of `1 + erf`, it does not),
+/// and slopes at infinity are the limits 0 and 1 instead of NaN. NaN stays NaN. As in PyTorch, the value at minus
+/// infinity is NaN except for `Relu`. Backward needs only `x`; nothing else is kept, except on Metal.
 ///
 /// # Errors
 ///

@@ -133,7 +133,7 @@ fn apply(
     let residual = match after {
         After::AddRelu(residual) => {
             require_same_device(op, "residual", residual, x.device(), "x")?;
-            require_dtype(op, "residual", residual, x.dtype())?;
+            require_dtype(op, "residual", residual, x.dtype(), "x")?;
             if residual.dims() != [batch, height, width, channels] {
                 let expected = format!("({batch}, {height}, {width}, {channels})");
                 return Err(wrong_shape(op, "residual", expected, residual));

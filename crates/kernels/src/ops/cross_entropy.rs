@@ -1,8 +1,11 @@
 //! Cross-entropy of logits against class indices or soft targets, as mixed labels require.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
-use crate::check::{require_device, require_dtype, require_float, require_same_device, wrong_shape};
+use crate::check::{
+    require_device, require_float, require_indices, require_same_device, require_same_or_wide_dtype, require_smoothing,
+    wrong_shape,
+};
 use crate::{Error, Result, device};
 
 /// Mean cross-entropy of `logits` against a distribution over the classes for each row.
@@ -40,11 +43,7 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) ->
     if targets.dims() != [rows, classes] {
         return Err(wrong_shape(op, "targets", format!("({rows}, {classes})"), targets));
     }
-    let summed = summed(logits.dtype());
-    if ![logits.dtype(), summed].contains(&targets.dtype()) {
-        let expected = format!("{:?}, as logits is", logits.dtype());
-        return Err(Error::DType { op, argument: "targets", expected, got: targets.dtype() });
-    }
+    require_same_or_wide_dtype(op, "targets", targets, logits.dtype(), "logits")?;
     let (logits, targets) = (logits.contiguous()?, targets.detach().contiguous()?);
     device::cross_entropy(&logits, &targets, label_smoothing)
 }
@@ -74,12 +73,7 @@ pub fn cross_entropy_indices(logits: &Tensor, targets: &Tensor, label_smoothing:
     if targets.dims() != [rows] {
         return Err(wrong_shape(op, "targets", format!("({rows})"), targets));
     }
-    require_dtype(op, "targets", targets, DType::U32).map_err(|_| Error::DType {
-        op,
-        argument: "targets",
-        expected: "U32 class indices".into(),
-        got: targets.dtype(),
-    })?;
+    require_indices(op, "targets", targets, "class")?;
     device::cross_entropy_indices(&logits.contiguous()?, &targets.detach().contiguous()?, label_smoothing)
 }
 
@@ -91,14 +85,6 @@ fn check(op: &'static str, logits: &Tensor, label_smoothing: f64) -> Result<(usi
         let (rule, value) = ("at least one row and one class", format!("{rows} x {classes}"));
         return Err(Error::Argument { op, argument: "logits", rule, value });
     }
-    if !(0.0..=1.0).contains(&label_smoothing) {
-        let value = label_smoothing.to_string();
-        return Err(Error::Argument { op, argument: "label_smoothing", rule: "in [0, 1]", value });
-    }
+    require_smoothing(op, label_smoothing)?;
     Ok((rows, classes))
-}
-
-/// The type of targets and loss.
-fn summed(logits: DType) -> DType {
-    if logits == DType::BF16 { DType::F32 } else { logits }
 }

@@ -1,10 +1,12 @@
 //! Rows of a table by id.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
-use crate::check::{require_device, require_dtype, require_same_device, require_size, require_two_floats, wrong_shape};
+use crate::check::{
+    require_device, require_indices, require_same_device, require_size, require_two_floats, wrong_shape,
+};
 use crate::ops::masked;
-use crate::{Error, Result, device};
+use crate::{Result, device};
 
 /// The rows of `weight` (V, E), f32 or f64, that `ids` selects, u32 of any shape: (.., E), as one graph node.
 ///
@@ -13,8 +15,8 @@ use crate::{Error, Result, device};
 ///
 /// # Errors
 ///
-/// An error names the argument whose shape, type or device does not match. [`Error::Argument`] if the result
-/// is larger than memory can hold and, on the CPU, for an id that the table lacks.
+/// An error names the argument whose shape, type or device does not match. [`Error::Argument`](crate::Error::Argument) if the
+/// result is larger than memory can hold and, on the CPU, for an id that the table lacks.
 ///
 /// ```
 /// use candle_core::{Device, Tensor, Var};
@@ -72,12 +74,7 @@ fn check(op: &'static str, weight: &Tensor, ids: &Tensor) -> Result<(Tensor, Ten
     require_two_floats(op, "weight", weight)?;
     let (_, width) = weight.dims2().map_err(|_| wrong_shape(op, "weight", "(V, E)".into(), weight))?;
     require_same_device(op, "ids", ids, weight.device(), "weight")?;
-    require_dtype(op, "ids", ids, DType::U32).map_err(|_| Error::DType {
-        op,
-        argument: "ids",
-        expected: "U32 row indices".into(),
-        got: ids.dtype(),
-    })?;
+    require_indices(op, "ids", ids, "row")?;
     require_size(op, "result", weight.device().location(), &[ids.dims(), &[width]].concat())?;
     Ok((weight.contiguous()?, ids.detach().contiguous()?))
 }

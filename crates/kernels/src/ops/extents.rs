@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::check::{activation, require_parameter_dtype, require_same_device, require_size, wrong_shape};
+use crate::check::{activation, require_same_device, require_same_or_wide_dtype, require_size, wrong_shape};
 use crate::plan::{Conv2dOptions, ConvShape, PoolShape, Window};
 use crate::{Error, Mode, Result};
 
@@ -10,7 +10,7 @@ use crate::{Error, Mode, Result};
 pub(crate) fn conv_extents(op: &'static str, x: &Tensor, weight: &Tensor, options: Conv2dOptions) -> Result<ConvShape> {
     let input = activation(op, "x", x)?;
     require_same_device(op, "weight", weight, x.device(), "x")?;
-    require_parameter_dtype(op, "weight", weight, x.dtype())?;
+    require_same_or_wide_dtype(op, "weight", weight, x.dtype(), "x")?;
     conv_shape(op, input, weight, options)
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn conv_shape(
 /// Checks a value per output channel.
 pub(crate) fn check_bias(op: &'static str, bias: &Tensor, x: &Tensor, shape: &ConvShape) -> Result<()> {
     require_same_device(op, "bias", bias, x.device(), "x")?;
-    require_parameter_dtype(op, "bias", bias, x.dtype())?;
+    require_same_or_wide_dtype(op, "bias", bias, x.dtype(), "x")?;
     if bias.dims() != [shape.channels_out] {
         return Err(wrong_shape(op, "bias", format!("({},), one per filter", shape.channels_out), bias));
     }

@@ -1,8 +1,11 @@
 //! A linear layer, and the loss of a classifier that ends in one.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
-use crate::check::{require_device, require_dtype, require_same_device, require_size, require_two_floats, wrong_shape};
+use crate::check::{
+    require_device, require_dtype, require_indices, require_same_device, require_size, require_smoothing,
+    require_two_floats, wrong_shape,
+};
 use crate::ops::masked;
 use crate::{Error, Result, device};
 
@@ -115,22 +118,14 @@ fn loss(
     let (x, weight, bias) = check(op, x, weight, bias)?;
     let rows = x.elem_count() / weight.dims()[1];
     require_same_device(op, "targets", targets, x.device(), "x")?;
-    require_dtype(op, "targets", targets, DType::U32).map_err(|_| Error::DType {
-        op,
-        argument: "targets",
-        expected: "U32 class indices".into(),
-        got: targets.dtype(),
-    })?;
+    require_indices(op, "targets", targets, "class")?;
     if rows == 0 {
         return Err(Error::Argument { op, argument: "x", rule: "of at least one row", value: "0".into() });
     }
     if targets.elem_count() != rows {
         return Err(wrong_shape(op, "targets", format!("({rows})"), targets));
     }
-    if !(0.0..=1.0).contains(&label_smoothing) {
-        let value = label_smoothing.to_string();
-        return Err(Error::Argument { op, argument: "label_smoothing", rule: "in [0, 1]", value });
-    }
+    require_smoothing(op, label_smoothing)?;
     let mask = mask.map(|mask| masked::check(op, mask, x.dims(), ("x", &x))).transpose()?;
     let targets = targets.detach().flatten_all()?.contiguous()?;
     device::linear_cross_entropy(op, &x, mask.as_ref(), (&weight, bias.as_ref()), &targets, label_smoothing)
@@ -158,7 +153,7 @@ fn check(
     for (argument, tensor) in [("weight", Some(weight)), ("bias", bias)] {
         let Some(tensor) = tensor else { continue };
         require_same_device(op, argument, tensor, x.device(), "x")?;
-        require_dtype(op, argument, tensor, x.dtype())?;
+        require_dtype(op, argument, tensor, x.dtype(), "x")?;
     }
     if let Some(bias) = bias.filter(|bias| bias.dims() != [outputs]) {
         return Err(wrong_shape(op, "bias", format!("({outputs})"), bias));

@@ -38,7 +38,7 @@ pub(super) fn check(
     (name, like): (&'static str, &Tensor),
 ) -> Result<Tensor> {
     require_same_device(op, "mask", mask, like.device(), name)?;
-    require_dtype(op, "mask", mask, like.dtype())?;
+    require_dtype(op, "mask", mask, like.dtype(), name)?;
     let shared = mask.rank() == dims.len() && !dims.is_empty() && mask.dims()[0] == 1 && mask.dims()[1..] == dims[1..];
     if mask.dims() != dims && !shared {
         return Err(wrong_shape(op, "mask", format!("{dims:?}, or 1 on the first axis"), mask));

@@ -2,13 +2,10 @@
 
 use candle_core::Tensor;
 
-use crate::check::{activation, require_parameter_dtype, require_same_device};
+use crate::check::{activation, require_same_device, require_same_or_wide_dtype};
 use crate::ops::extents::{check_bias, conv_shape, require_values};
 use crate::plan::{Conv2dOptions, PlainLayer, PlainPlan, PoolShape, Window};
 use crate::{Error, Mode, Result, device};
-
-/// Maximum side of a pool's windows: the tap of the maximum is stored in a byte.
-const MOST_POOL: usize = 15;
 
 /// Consecutive layers of convolution, max pool, batch norm and activation, as a single graph node on the CPU and on CUDA.
 ///
@@ -22,7 +19,7 @@ const MOST_POOL: usize = 15;
 ///
 /// # Errors
 ///
-/// Those of the four functions, before any running statistics are updated; [`Error::Argument`] for a pool outside 1..=15,
+/// Those of the four functions, before any running statistics are updated; [`Error::Argument`] for a pool outside 1..=16,
 /// and for a bias together with a batch norm.
 ///
 /// ```
@@ -74,7 +71,7 @@ pub(crate) fn plans(x: &Tensor, layers: &[PlainLayer], mode: Mode) -> Result<Vec
 fn plan(x: &Tensor, input: (usize, usize, usize, usize), layer: &PlainLayer, mode: Mode) -> Result<PlainPlan> {
     let (op, dtype) = ("plain_network", x.dtype());
     require_same_device(op, "weight", &layer.weight, x.device(), "x")?;
-    require_parameter_dtype(op, "weight", &layer.weight, dtype)?;
+    require_same_or_wide_dtype(op, "weight", &layer.weight, dtype, "x")?;
     let options = Conv2dOptions { stride: layer.stride, padding: layer.padding, ..Conv2dOptions::default() };
     let shape = conv_shape(op, input, &layer.weight, options)?;
     if let Some(bias) = &layer.bias {
@@ -86,12 +83,12 @@ fn plan(x: &Tensor, input: (usize, usize, usize, usize), layer: &PlainLayer, mod
     }
     let pool = match layer.pool {
         1 => None,
-        side @ 2..=MOST_POOL => {
+        side @ 2..=PoolShape::MOST_SIDE => {
             let window = Window::dense((side, side), side, 0);
             let output = window.output(op, shape.output)?;
             Some(PoolShape { batch: shape.batch, input: shape.output, output, channels: shape.channels_out, window })
         }
-        side => return Err(Error::Argument { op, argument: "pool", rule: "in 1..=15", value: side.to_string() }),
+        side => return Err(Error::Argument { op, argument: "pool", rule: "in 1..=16", value: side.to_string() }),
     };
     let mut plan = PlainPlan {
         shape,

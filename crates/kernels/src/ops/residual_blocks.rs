@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::check::{activation, require_parameter_dtype, require_same_device};
+use crate::check::{activation, require_same_device, require_same_or_wide_dtype};
 use crate::ops::extents::{conv_shape, require_values};
 use crate::plan::{BlockPlan, Conv2dOptions, ConvBatchNorm, LayerPlan, ResidualBlock, Shortcut};
 use crate::{Error, Mode, Result, device};
@@ -133,7 +133,7 @@ impl<'a> Stack<'a> {
     fn layer(&self, layer: &ConvBatchNorm, input: (usize, usize, usize, usize)) -> Result<LayerPlan> {
         let (op, dtype) = (self.op, self.x.dtype());
         require_same_device(op, "weight", &layer.weight, self.x.device(), "x")?;
-        require_parameter_dtype(op, "weight", &layer.weight, dtype)?;
+        require_same_or_wide_dtype(op, "weight", &layer.weight, dtype, "x")?;
         let options = Conv2dOptions { stride: layer.stride, padding: layer.padding, ..Conv2dOptions::default() };
         let shape = conv_shape(op, input, &layer.weight, options)?;
         let norm = layer.norm.checked(op, shape.channels_out, dtype, self.x.device(), "x")?;

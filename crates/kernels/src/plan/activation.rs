@@ -28,3 +28,7 @@ pub enum Activation {
     #[doc(alias = "swish")]
     Silu,
 }
+
+/// `sqrt(2 / pi)` and the coefficient of the cube in GELU's tanh form.
+pub(crate) const TANH_SCALE: f64 = 0.797_884_560_802_865_4;
+pub(crate) const TANH_CUBE: f64 = 0.044_715;

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor, Var};
 
-use crate::check::{require_float, require_parameter_dtype_of, require_same_device, wrong_shape};
+use crate::check::{require_float, require_same_device, require_same_or_wide_dtype, wrong_shape};
 use crate::{Error, Result};
 
 /// The parameters and running statistics of one batch norm layer over `C` channels.
@@ -120,7 +120,7 @@ impl BatchNorm {
         ];
         for (argument, tensor) in fields {
             require_same_device(op, argument, tensor, device, partner)?;
-            require_parameter_dtype_of(op, argument, tensor, dtype, partner)?;
+            require_same_or_wide_dtype(op, argument, tensor, dtype, partner)?;
             if tensor.dims() != [channels] {
                 return Err(wrong_shape(op, argument, format!("({channels})"), tensor));
             }

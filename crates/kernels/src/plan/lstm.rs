@@ -85,7 +85,7 @@ impl LstmPlan {
         }
         let fitting = |argument, tensor: &Tensor, shape: &[usize]| {
             require_same_device(op, argument, tensor, x.device(), "x")?;
-            require_dtype(op, argument, tensor, x.dtype())?;
+            require_dtype(op, argument, tensor, x.dtype(), "x")?;
             if tensor.dims() != shape {
                 return Err(wrong_shape(op, argument, format!("{shape:?}"), tensor));
             }

@@ -11,6 +11,7 @@ mod row_norm;
 mod window;
 
 pub use activation::Activation;
+pub(crate) use activation::{TANH_CUBE, TANH_SCALE};
 pub use batch_norm::BatchNorm;
 pub(crate) use block::{BlockPlan, Input, LayerPlan, NormPlan, Shortcut};
 pub use block::{ConvBatchNorm, ResidualBlock};

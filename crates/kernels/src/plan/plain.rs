@@ -13,7 +13,7 @@ use crate::{Activation, BatchNorm};
 /// | `weight` | | filters (O, I, Kh, Kw) |
 /// | `bias` | none | (O), added to the convolution; not allowed with `norm`, which has a shift |
 /// | `stride`, `padding` | 1, 0 | as for [`conv2d`](crate::conv2d()) |
-/// | `pool` | 1 | side of the max pool's windows, 1 to 15; 1 means no pool. Windows do not overlap; remaining rows and columns are dropped |
+/// | `pool` | 1 | side of the max pool's windows, 1 to 16; 1 means no pool. Windows do not overlap; remaining rows and columns are dropped |
 /// | `norm` | none | batch norm over the O channels, after the pool |
 /// | `activation` | none | activation function, after the norm |
 #[derive(Debug, Clone)]

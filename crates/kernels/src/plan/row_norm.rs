@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::check::{require_parameter_dtype, require_same_device, require_size, wrong_shape};
+use crate::check::{require_same_device, require_same_or_wide_dtype, require_size, wrong_shape};
 use crate::{Error, Result};
 
 /// Layer norm over the trailing axes of its input.
@@ -110,7 +110,7 @@ impl RowNormPlan {
         let parameter = |argument, tensor: Option<Tensor>| -> Result<Option<Tensor>> {
             let Some(tensor) = tensor else { return Ok(None) };
             require_same_device(op, argument, &tensor, x.device(), "x")?;
-            require_parameter_dtype(op, argument, &tensor, x.dtype())?;
+            require_same_or_wide_dtype(op, argument, &tensor, x.dtype(), "x")?;
             if tensor.dims() != row {
                 return Err(wrong_shape(op, argument, format!("{row:?}, the shape of x's rows"), &tensor));
             }

@@ -116,6 +116,9 @@ pub(crate) struct PoolShape {
 }
 
 impl PoolShape {
+    /// The largest side of a window whose taps have numbers of eight bits.
+    pub(crate) const MOST_SIDE: usize = 16;
+
     pub(crate) fn x_len(&self) -> usize {
         self.batch * self.input.0 * self.input.1 * self.channels
     }

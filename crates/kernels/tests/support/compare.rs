@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use lookahead_kernels as kernels;
 use lookahead_kernels::{BatchNorm, ConvBatchNorm};
 
-use crate::support::largest;
+use crate::support::{largest, numbers};
 
 /// A device, and the arithmetic it is asked for.
 #[derive(Debug, Clone)]
@@ -129,15 +129,9 @@ impl Side {
         dtype: DType,
         f: impl Fn(f32) -> f32,
     ) -> Result<Var> {
-        let shape = shape.into();
-        let values: Vec<f32> = (0..shape.elem_count() as u32)
-            .map(|i| {
-                ((i.wrapping_mul(2_654_435_761).wrapping_add(seed.wrapping_mul(40_503_977))) >> 8) as f32 / 8_388_608.0
-                    - 1.0
-            })
-            .map(f)
-            .collect();
-        let mut tensor = Tensor::from_vec(values, shape, &Device::Cpu)?;
+        let drawn = numbers(shape, seed)?;
+        let values: Vec<f32> = drawn.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f).collect();
+        let mut tensor = Tensor::from_vec(values, drawn.shape(), &Device::Cpu)?;
         if self.rounded {
             tensor = tensor.to_dtype(DType::BF16)?;
         }

@@ -15,7 +15,7 @@ use std::{
 
 use candle_core::{Error, Result, Tensor, bail, pickle::Object};
 
-use super::pickle;
+use super::{pickle, unpickle};
 
 /// The pickled number at the start of these files; at ten bytes it is too long for candle's reader.
 const MAGIC: [u8; 15] = *b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
@@ -29,10 +29,10 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     let length = file.metadata()?.len();
     let mut file = BufReader::new(file);
     file.read_exact(&mut [0; MAGIC.len()])?;
-    let _version = pickle::object(&mut file)?;
-    let _machine = pickle::object(&mut file)?;
-    let object = pickle::object(&mut file)?;
-    let Object::List(keys) = pickle::object(&mut file)? else { bail!("the list of storages is missing") };
+    let _version = unpickle::object(&mut file)?;
+    let _machine = unpickle::object(&mut file)?;
+    let object = unpickle::object(&mut file)?;
+    let Object::List(keys) = unpickle::object(&mut file)? else { bail!("the list of storages is missing") };
 
     // Storages do not record the size of their values; the tensors that name them do.
     let mut sizes = HashMap::new();

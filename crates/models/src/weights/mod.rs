@@ -7,6 +7,7 @@ mod naming;
 mod pickle;
 mod plan;
 mod read;
+mod unpickle;
 mod zipped;
 
 use std::{

@@ -1,14 +1,11 @@
 //! The common part of PyTorch's two formats: a pickled object whose tensors name a storage and a place in it.
 //!
 //! Nothing is executed: candle's reader turns a pickle into a tree of plain values, in which `_rebuild_tensor_v2` and the like are just
-//! names.
+//! names. The tree is not deep ([`unpickle`](super::unpickle)), so that it may be walked and dropped.
 
-use std::{collections::HashMap, io::BufRead};
+use std::collections::HashMap;
 
-use candle_core::{
-    DType, Device, Result, Shape, Tensor, bail,
-    pickle::{Object, Stack},
-};
+use candle_core::{DType, Device, Result, Shape, Tensor, bail, pickle::Object};
 
 /// Keys under which training programs save the state dict.
 const KEYS: [&str; 3] = ["state_dict", "model", "model_state_dict"];
@@ -21,12 +18,6 @@ pub(super) struct Place {
     offset: usize,
     dims: Vec<usize>,
     strides: Vec<usize>,
-}
-
-pub(super) fn object(file: &mut impl BufRead) -> Result<Object> {
-    let mut stack = Stack::empty();
-    stack.read_loop(file)?;
-    stack.finalize()
 }
 
 /// The tensors of a state dict, which is `object` or is stored in it under one of [`KEYS`]; empty if there is no state dict.

@@ -16,7 +16,7 @@ use std::{
 use candle_core::{Result, Tensor, bail};
 use zip::ZipArchive;
 
-use super::pickle;
+use super::{pickle, unpickle};
 
 pub(super) fn starts(first: &[u8]) -> bool {
     first.starts_with(b"PK\x03\x04")
@@ -32,7 +32,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
         bail!("it was written on a big-endian machine: save the state dict as safetensors");
     }
 
-    let object = pickle::object(&mut bytes(&mut archive, &format!("{folder}data.pkl"))?.as_slice())?;
+    let object = unpickle::object(&mut bytes(&mut archive, &format!("{folder}data.pkl"))?.as_slice())?;
     let (mut storages, mut tensors) = (HashMap::new(), BTreeMap::new());
     for (name, place) in pickle::state_dict(&object)? {
         if !storages.contains_key(&place.storage) {

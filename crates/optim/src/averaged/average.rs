@@ -1,7 +1,7 @@
 //! Kinds of weight averages.
 
 use crate::Result;
-use crate::error::in_range;
+use crate::error::{at_most_one, not_negative};
 
 /// The average that [`Averaged`](crate::Averaged) keeps. [`polyak`](Self::polyak) and [`ema`](Self::ema) suit runs of any length.
 ///
@@ -87,8 +87,8 @@ impl Average {
     /// [`Error::OutOfRange`](crate::Error::OutOfRange) for a decay outside `[0, 1]` or a power outside `[0, inf)`, NaN included.
     pub fn validate(self) -> Result<()> {
         match self {
-            Self::Polyak { power, .. } => in_range((0.0..f64::INFINITY).contains(&power), "power", power, "[0, inf)"),
-            Self::Ema { decay, .. } => in_range((0.0..=1.0).contains(&decay), "decay", decay, "[0, 1]"),
+            Self::Polyak { power, .. } => not_negative("power", power),
+            Self::Ema { decay, .. } => at_most_one("decay", decay),
         }
     }
 

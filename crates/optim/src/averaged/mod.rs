@@ -79,8 +79,7 @@ impl<O: Optimizer> Averaged<O> {
 
     fn advance(&mut self, grads: &GradStore, outer: Option<&Pull<'_>>) -> Result<()> {
         self.check_weights_in_place("take a step")?;
-        Parameter::check_all_unchanged(self.inner.parameters(), grads)?;
-        let moved = self.values.moved_by(grads, self.inner.parameters());
+        let moved = self.values.moved_by(grads, self.inner.parameters())?;
         match (self.average.rate(self.steps + 1), outer) {
             (None, None) => self.inner.step(grads)?,
             (None, Some(outer)) => self.inner.step_and_pull(grads, outer)?,
@@ -91,8 +90,7 @@ impl<O: Optimizer> Averaged<O> {
                 }
             }
         }
-        self.inner.parameters().iter().for_each(Parameter::look);
-        self.values.stepped(moved, false);
+        self.values.stepped(self.inner.parameters(), moved, false);
         self.steps += 1;
         Ok(())
     }
@@ -169,6 +167,10 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
         self.inner.reset_state()?;
         self.inner.parameters().iter().for_each(Parameter::look_without_master);
         self.begin(0)
+    }
+
+    fn evaluation_weights_in_place(&self) -> bool {
+        self.average_in_place || self.inner.evaluation_weights_in_place()
     }
 
     fn swap_evaluation_weights(&mut self) -> Result<()> {

@@ -1,7 +1,9 @@
 //! Adapts candle's optimizers for use as inner optimizers.
 
+use crate::error::not_negative;
 use crate::parameter::{Parameter, Variables};
-use crate::{Error, Optimizer, Result};
+use crate::ready::checked;
+use crate::{Optimizer, Result};
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 
@@ -9,8 +11,8 @@ use candle_core::backprop::GradStore;
 /// [`Lookahead`](crate::Lookahead) and [`Averaged`](crate::Averaged) can wrap it.
 ///
 /// The learning rate is passed on. The state is not accessible, so Lookahead keeps it ([`StatePolicy::Keep`](crate::StatePolicy::Keep));
-/// the other policies, saving and loading are [`Error::Unsupported`]. The wrapped optimizer updates bf16 and f16 variables its own way;
-/// their slow weights and averages are still in f32.
+/// the other policies, saving and loading are [`Error::Unsupported`](crate::Error::Unsupported). The wrapped optimizer updates bf16 and
+/// f16 variables its own way; their slow weights and averages are still in f32.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -72,13 +74,12 @@ impl<O: candle_nn::Optimizer + Send> Optimizer for FromCandle<O> {
     }
 
     fn step(&mut self, grads: &GradStore) -> Result<()> {
-        let ready: Vec<&Parameter> = self.parameters.iter().filter(|p| grads.get(p.var()).is_some()).collect();
-        if ready.is_empty() {
-            return Err(Error::NoGradient { parameters: self.parameters.len() });
-        }
+        not_negative("learning_rate", self.inner.learning_rate())?;
+        let checked = checked(&self.parameters, grads)?;
         self.inner.step(grads)?;
         // The step changed the variables; update the master copies.
-        ready.into_iter().filter(|p| p.master().is_some()).try_for_each(Parameter::adopt)
+        let stepped = checked.into_iter().map(|(index, _)| &self.parameters[index]);
+        stepped.filter(|p| p.master().is_some()).try_for_each(Parameter::adopt)
     }
 
     fn learning_rate(&self) -> f64 {

@@ -10,11 +10,13 @@ pub use weights::{export_weights, import_weights};
 use crate::parameter::Parameter;
 use crate::{Error, Optimizer, Result};
 use archive::{Archive, under};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Var};
+use state::check_tensor;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Saves weights, buffers, optimizer state and your own `extra` entries (epoch, step) in one safetensors file.
+/// Saves weights, `buffers`, optimizer state and your own `extra` entries (epoch, step) in one safetensors file. The running statistics of
+/// batch norm are buffers: pass [`running_statistics`](crate::parameter::running_statistics).
 ///
 /// Tensors are named `weights.NAME`, `buffers.NAME` and `state.SLOT.NAME`; counters, settings and `extra` are stored in the metadata. The
 /// file is written under a temporary name next to `path`, then renamed. Equal contents give equal bytes.
@@ -89,15 +91,7 @@ pub fn load_checkpoint(
     // Check the settings first: they describe a different optimizer or network better than a missing tensor does.
     state.check_fits(&Parameter::unchecked(optimizer.parameters(), || optimizer.state())?)?;
     for key in saved.keys().copied().chain(targets.keys()).collect::<BTreeSet<_>>() {
-        match (saved.get(key), targets.get(key)) {
-            (Some(tensor), Some(var)) if (tensor.dims(), tensor.dtype()) != (var.dims(), var.dtype()) => {
-                let text = |t: &Tensor| format!("{:?} {:?}", t.dims(), t.dtype());
-                return Err(Error::StateTensor { key: key.clone(), saved: text(tensor), here: text(var) });
-            }
-            (Some(_), Some(_)) => {}
-            (None, _) => return Err(Error::StateMissing { key: key.clone() }),
-            (_, None) => return Err(Error::StateUnexpected { key: key.clone() }),
-        }
+        check_tensor(key, saved.get(key).copied(), targets.get(key).map(Var::as_tensor))?;
     }
     optimizer.load_state(&state)?;
     for (key, var) in &targets {

@@ -163,14 +163,7 @@ impl State {
             present_in_both(saved, now, &key)?;
         }
         for key in self.tensors.keys().chain(here.tensors.keys()).collect::<BTreeSet<_>>() {
-            let (saved, now) = (self.tensors.get(key), here.tensors.get(key));
-            if let (Some(saved), Some(now)) = (saved, now)
-                && (saved.dims(), saved.dtype()) != (now.dims(), now.dtype())
-            {
-                let text = |t: &Tensor| format!("{:?} {:?}", t.dims(), t.dtype());
-                return Err(Error::StateTensor { key: key.clone(), saved: text(saved), here: text(now) });
-            }
-            present_in_both(saved, now, key)?;
+            check_tensor(key, self.tensors.get(key), here.tensors.get(key))?;
         }
         for key in keys(&self.counters, &here.counters) {
             present_in_both(self.counters.get(&key), here.counters.get(&key), &key)?;
@@ -212,6 +205,22 @@ impl State {
             tensors: under("state.", &archive.tensors),
         }
     }
+}
+
+/// Checks that a tensor is both in the file and here, in one shape and dtype.
+pub(super) fn check_tensor(key: &str, saved: Option<&Tensor>, here: Option<&Tensor>) -> Result<()> {
+    match (saved, here) {
+        (Some(saved), Some(here)) if (saved.dims(), saved.dtype()) != (here.dims(), here.dtype()) => {
+            Err(unlike(key, saved, here))
+        }
+        _ => present_in_both(saved, here, key),
+    }
+}
+
+/// The error of a saved tensor that does not fit the one here.
+pub(super) fn unlike(key: &str, saved: &Tensor, here: &Tensor) -> Error {
+    let text = |t: &Tensor| format!("{:?} {:?}", t.dims(), t.dtype());
+    Error::StateTensor { key: key.to_string(), saved: text(saved), here: text(here) }
 }
 
 fn present_in_both<V>(saved: Option<V>, here: Option<V>, key: &str) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Plain weight files, as candle's `VarMap` reads and writes them.
 
 use super::archive::replace;
+use super::state::unlike;
 use super::{by_name, check_named};
 use crate::evaluation::EvaluationWeights;
 use crate::{Error, Optimizer, Result};
@@ -14,8 +15,8 @@ use std::path::Path;
 /// To save the fast weights, write the variables themselves, as `VarMap::save` does.
 ///
 /// # Errors
-/// [`Error::Unnamed`], [`Error::DuplicateName`], [`Error::WeightsChanged`] as at an evaluation, [`Error::Io`], [`Error::Format`]; candle
-/// errors.
+/// [`Error::Unnamed`], [`Error::DuplicateName`]; [`Error::EvaluationWeightsInPlace`] and [`Error::WeightsChanged`] as at an evaluation;
+/// [`Error::Io`], [`Error::Format`]; candle errors.
 ///
 /// ```
 /// use candle_core::{DType, Device};
@@ -71,8 +72,7 @@ pub fn import_weights(
     for (name, var) in &targets {
         let tensor = saved.get(name).ok_or_else(|| Error::StateMissing { key: name.clone() })?;
         if tensor.dims() != var.dims() {
-            let text = |t: &Tensor| format!("{:?} {:?}", t.dims(), t.dtype());
-            return Err(Error::StateTensor { key: name.clone(), saved: text(tensor), here: text(var) });
+            return Err(unlike(name, tensor, var));
         }
         converted.push((var, tensor.to_device(var.device())?.to_dtype(var.dtype())?));
     }

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::rule::Number;
+use crate::select::select;
 use candle_core::Tensor;
 use std::ops::{Add, Div, Mul, Sub};
 use std::sync::Arc;
@@ -74,7 +75,7 @@ impl Number for Field {
     }
     /// As the loop's: of a NaN and a number, candle's `maximum` gives one or the other, by the device.
     fn maximum(self, other: Self) -> Self {
-        self.zip(other, |a, b| a.gt(b)?.where_cond(a, b))
+        self.zip(other, |a, b| select(&a.gt(b)?, a, b))
     }
     fn signum(self) -> Self {
         self.map(Tensor::sign)

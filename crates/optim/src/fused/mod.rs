@@ -10,7 +10,7 @@ mod tensors;
 mod tests;
 
 use crate::away::Away;
-use crate::error::in_range;
+use crate::error::{below_one, not_negative};
 use crate::gradients::Treatment;
 use crate::group::{Scales, scales};
 use crate::parameter::Parameter;
@@ -68,8 +68,8 @@ impl<R: Rule> Fused<R> {
             return Err(Error::TooManySlots { rule: R::NAME, count, limit: MAX_SLOTS });
         }
         rule.validate()?;
-        rule.gradients().validate()?;
-        check_learning_rate(rule.learning_rate())?;
+        // A rule of your own may leave it out.
+        rule.validate_shared()?;
         Self::over(Parameter::list(variables)?, rule, "parameter")
     }
 
@@ -97,8 +97,11 @@ impl<R: Rule> Fused<R> {
     /// One step, then the pull on the parameters that took part.
     fn run(&mut self, grads: &GradStore, pull: Option<&Pull<'_>>) -> Result<()> {
         self.away.check("take a step")?;
-        check_learning_rate(self.rule.learning_rate())?;
+        not_negative("learning_rate", self.rule.learning_rate())?;
         let mut ready = ready(&self.parameters, grads)?;
+        if self.rule.evaluation().is_some() {
+            ready.iter().try_for_each(|r| self.parameters[r.index].check_unchanged())?;
+        }
         // Without elements there is nothing to update, and candle does not lend every such tensor for writing.
         ready.retain(|r| r.gradient.elem_count() > 0);
         // A gradient may be a view of a variable, which the fused loop locks for writing.
@@ -142,9 +145,7 @@ impl<R: Rule> Fused<R> {
                 pull_pairs(&[(w, &pull.anchors[r.index])], pull.rate, pull.write_back)?;
             }
         }
-        for r in ready.iter().filter(|r| self.parameters[r.index].master().is_some()) {
-            self.parameters[r.index].publish()?;
-        }
+        ready.iter().map(|r| &self.parameters[r.index]).filter(|p| self.watches(p)).try_for_each(Parameter::publish)?;
         if let Some(pull) = pull {
             // Parameters without a gradient now may have had one since the anchor last moved.
             let mut stepped = vec![false; self.parameters.len()];
@@ -154,13 +155,19 @@ impl<R: Rule> Fused<R> {
         Ok(())
     }
 
-    /// Reports a variable that was changed while its master copy was not. Variables without one are simply the new starting point, and those
-    /// that no step has moved may be running statistics listed by mistake.
-    fn check_masters(&self) -> Result<()> {
+    /// Whether a variable has companions that do not follow a change: a master copy, or an offset to the evaluation weights. Without them,
+    /// changed weights are simply the new starting point.
+    fn watches(&self, parameter: &Parameter) -> bool {
+        parameter.master().is_some() || self.rule.evaluation().is_some()
+    }
+
+    /// Reports a variable that was changed while its companions were not. Those that no step has moved may be running statistics listed by
+    /// mistake.
+    fn check_unchanged(&self) -> Result<()> {
         let unmoved = |clock: &Clock| *clock == Clock::FRESH;
         let none_moved = self.clocks.iter().all(unmoved);
         let moved = self.parameters.iter().zip(&self.clocks).filter(|(_, clock)| none_moved || !unmoved(clock));
-        moved.map(|(p, _)| p).filter(|p| p.master().is_some()).try_for_each(Parameter::check_unchanged)
+        moved.map(|(p, _)| p).filter(|p| self.watches(p)).try_for_each(Parameter::check_unchanged)
     }
 }
 
@@ -197,7 +204,7 @@ impl<R: Rule> Optimizer for Fused<R> {
         if self.rule.momentum().is_none() {
             return Err(Error::NoMomentum { optimizer: R::NAME });
         }
-        in_range((0.0..1.0).contains(&momentum), "momentum", momentum, "[0, 1)")?;
+        below_one("momentum", momentum)?;
         self.rule.set_momentum(momentum);
         Ok(())
     }
@@ -242,20 +249,20 @@ impl<R: Rule> Optimizer for Fused<R> {
         self.parameters.iter().try_for_each(Parameter::adopt)
     }
 
+    fn evaluation_weights_in_place(&self) -> bool {
+        !self.away.is_empty()
+    }
+
     fn swap_evaluation_weights(&mut self) -> Result<()> {
         if self.away.is_empty()
             && let Some((slot, factor)) = self.rule.evaluation()
         {
-            self.check_masters()?;
+            self.check_unchanged()?;
             let moved = (0..self.clocks.len()).filter(|&index| self.clocks[index] != Clock::FRESH);
             return self.away.put(moved.map(|index| (&self.parameters[index], &self.slots[index][slot])), factor);
         }
         self.away.bring_back()
     }
-}
-
-fn check_learning_rate(learning_rate: f64) -> Result<()> {
-    in_range((0.0..f64::INFINITY).contains(&learning_rate), "learning_rate", learning_rate, "[0, inf)")
 }
 
 fn zero(slot: &Var) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Saving, loading and interpolating a rule's state.
 
-use super::{Fused, check_learning_rate};
-use crate::error::in_range;
+use super::Fused;
+use crate::error::{below_one, not_negative};
 use crate::group::Scales;
 use crate::parameter::Parameter;
 use crate::pull::pull_pairs;
@@ -13,7 +13,7 @@ impl<R: Rule> Fused<R> {
     /// The whole state, by name.
     pub(super) fn save(&self) -> Result<State> {
         self.away.check("save the state")?;
-        self.check_masters()?;
+        self.check_unchanged()?;
         let mut state = State::new(R::NAME);
         self.rule.settings(state.settings_mut());
         state.count("learning_rate", self.rule.learning_rate());
@@ -56,10 +56,10 @@ impl<R: Rule> Fused<R> {
     pub(super) fn load(&mut self, state: &State) -> Result<()> {
         state.check_fits(&Parameter::unchecked(&self.parameters, || self.save())?)?;
         let learning_rate = state.counter("learning_rate")?;
-        check_learning_rate(learning_rate)?;
+        not_negative("learning_rate", learning_rate)?;
         let momentum = self.rule.momentum().map(|_| state.counter::<f64>("momentum")).transpose()?;
         if let Some(momentum) = momentum {
-            in_range((0.0..1.0).contains(&momentum), "momentum", momentum, "[0, 1)")?;
+            below_one("momentum", momentum)?;
         }
         let corrected = self.rule.corrected_rates().is_some();
         let mut clocks = Vec::with_capacity(self.clocks.len());

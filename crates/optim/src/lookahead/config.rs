@@ -1,6 +1,6 @@
 //! Hyper-parameters of Lookahead.
 
-use crate::error::in_range;
+use crate::error::{at_most_one, in_range};
 use crate::schedule::Schedule;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -132,7 +132,8 @@ pub enum BufferPolicy {
     /// Leave them unchanged: evaluation uses the statistics of the fast weights.
     #[default]
     Keep,
-    /// Average them and write them back like the weights (as airbench does), and swap them in for evaluation.
+    /// Average them and write them back like the weights (as airbench does), and swap them in for evaluation. Their slow copies have the
+    /// buffers' dtype, in bf16 and f16 too: keep statistics in f32.
     Average,
 }
 
@@ -230,7 +231,7 @@ impl StepSize {
             Self::Fixed(size) => Ok(Some(*size)),
             Self::Scheduled(schedule) => {
                 let size = schedule.at(steps);
-                check_step_size(size)?;
+                at_most_one("slow_step_size", size)?;
                 Ok(Some(size))
             }
             Self::Adaptive { .. } => Ok(None),
@@ -256,8 +257,8 @@ impl LookaheadConfig {
             return Err(Error::OutOfRange { what: "sync_period", value: 0.0, range: "[1, inf)" });
         }
         match self.slow_step_size {
-            StepSize::Fixed(size) => check_step_size(size),
-            StepSize::Adaptive { lowest } => in_range((0.0..=1.0).contains(&lowest), "lowest", lowest, "[0, 1]"),
+            StepSize::Fixed(size) => at_most_one("slow_step_size", size),
+            StepSize::Adaptive { lowest } => at_most_one("lowest", lowest),
             StepSize::Scheduled(_) => Ok(()),
         }
     }
@@ -274,8 +275,4 @@ impl LookaheadConfig {
         }
         settings
     }
-}
-
-fn check_step_size(size: f64) -> Result<()> {
-    in_range((0.0..=1.0).contains(&size), "slow_step_size", size, "[0, 1]")
 }

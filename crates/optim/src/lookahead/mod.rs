@@ -87,24 +87,20 @@ impl<O: Optimizer> Lookahead<O> {
     /// Takes and counts one step, then syncs if a sync is due. `outer` is another wrapper's pull, applied last.
     fn advance(&mut self, grads: &GradStore, outer: Option<&Pull<'_>>) -> Result<()> {
         self.check_fast_in_place("take a step")?;
-        Parameter::check_all_unchanged(self.inner.parameters(), grads)?;
+        let moved = self.slow.moved_by(grads, self.inner.parameters())?;
         if self.steps_since_sync + 1 < self.period {
-            self.step_forward(grads, outer)?;
-        } else {
-            self.step_forward_and_back(grads)?;
-            outer.map_or(Ok(()), |pull| pull.apply(self.inner.parameters()))?;
+            return self.step_forward(grads, moved, outer);
         }
-        self.inner.parameters().iter().for_each(Parameter::look);
-        Ok(())
+        self.step_forward_and_back(grads, moved)?;
+        outer.map_or(Ok(()), |pull| pull.apply(self.inner.parameters()))
     }
 
-    fn step_forward(&mut self, grads: &GradStore, outer: Option<&Pull<'_>>) -> Result<()> {
-        let moved = self.slow.moved_by(grads, self.inner.parameters());
+    fn step_forward(&mut self, grads: &GradStore, moved: Vec<bool>, outer: Option<&Pull<'_>>) -> Result<()> {
         match outer {
             Some(pull) => self.inner.step_and_pull(grads, pull)?,
             None => self.inner.step(grads)?,
         }
-        self.slow.stepped(moved, false);
+        self.slow.stepped(self.inner.parameters(), moved, false);
         self.steps += 1;
         self.steps_since_sync += 1;
         Ok(())
@@ -115,8 +111,7 @@ impl<O: Optimizer> Lookahead<O> {
     /// ```text
     /// slow <- slow + slow_step_size * (fast - slow);    fast <- slow
     /// ```
-    fn step_forward_and_back(&mut self, grads: &GradStore) -> Result<()> {
-        let moved = self.slow.moved_by(grads, self.inner.parameters());
+    fn step_forward_and_back(&mut self, grads: &GradStore, moved: Vec<bool>) -> Result<()> {
         let next_period = self.config.sync_period.at(self.steps + 1)?;
         let write_back = self.config.pulls_back;
         let sync = |rate| self.slow.pull(&moved, rate, write_back);
@@ -134,7 +129,7 @@ impl<O: Optimizer> Lookahead<O> {
                 (rate, measured)
             }
         };
-        self.slow.stepped(moved, write_back);
+        self.slow.stepped(self.inner.parameters(), moved, write_back);
         self.steps += 1;
         self.steps_since_sync = 0;
         self.period = next_period;
@@ -213,6 +208,10 @@ impl<O: Optimizer> Optimizer for Lookahead<O> {
 
     fn last_sync(&self) -> Option<&Synced> {
         if self.measures { self.last_sync.as_ref() } else { self.inner.last_sync() }
+    }
+
+    fn evaluation_weights_in_place(&self) -> bool {
+        self.slow_in_place || self.inner.evaluation_weights_in_place()
     }
 
     fn swap_evaluation_weights(&mut self) -> Result<()> {

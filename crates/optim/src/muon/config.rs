@@ -1,7 +1,7 @@
 //! Muon's settings.
 
 use super::NewtonSchulz;
-use crate::error::{below_one, in_range, not_negative};
+use crate::error::{below_one, not_negative, positive};
 use crate::group::Select;
 use crate::rule::{Rule, from_learning_rate};
 use crate::{AdamWConfig, Error, Gradients, Group, Result, WeightDecay};
@@ -22,14 +22,14 @@ use crate::{AdamWConfig, Error, Gradients, Group, Result, WeightDecay};
 ///
 /// | field | default | meaning | range |
 /// | --- | --- | --- | --- |
-/// | `learning_rate` | 1e-3 | step length of the matrices | `[0, inf)` |
+/// | `learning_rate` | 1e-3 | step length of the matrices; a schedule may reach 0 | `(0, inf)` |
 /// | `momentum` | 0.95 | decay rate of the average; set by a momentum schedule | `[0, 1)` |
 /// | `nesterov` | true | look ahead by one application of the momentum | |
 /// | `newton_schulz` | five steps | [`NewtonSchulz`] | |
 /// | `step_scale` | `Original` | [`StepScale`] | |
 /// | `weight_decay` | `Decoupled(0.1)` | [`WeightDecay`] of the matrices | |
 /// | `left_to_adamw` | none | names of matrices for AdamW, patterns as in [`Select::Name`](crate::parameter::Select::Name); Muon's author advises embeddings and the classifier | |
-/// | `adamw` | AdamW's | [`AdamWConfig`] of the other parameters; under a schedule its learning rate stays in proportion to Muon's | |
+/// | `adamw` | AdamW's | [`AdamWConfig`] of the other parameters; under a schedule its learning rate stays in proportion to Muon's, which saved state holds | |
 /// | `groups` | none | [`Group`]s of matrices with other scales; those of the other parameters are `adamw.groups` | by name |
 /// | `gradients` | as they are | [`Gradients`]: clipping by the norm of all parameters together, check | |
 ///
@@ -133,7 +133,8 @@ impl MuonConfig {
     /// # Errors
     /// [`Error::OutOfRange`] for the first field out of range; [`Error::VectorsAmongMatrices`] for a group of vectors in `groups`.
     pub fn validate(&self) -> Result<()> {
-        not_negative("learning_rate", self.learning_rate)?;
+        // AdamW's rate is a multiple of it.
+        positive("learning_rate", self.learning_rate)?;
         below_one("momentum", self.momentum)?;
         if self.groups.iter().any(|group| group.select == Select::Vectors) {
             return Err(Error::VectorsAmongMatrices);
@@ -141,9 +142,8 @@ impl MuonConfig {
         self.newton_schulz.validate()?;
         self.weight_decay.validate()?;
         self.gradients.validate()?;
-        self.adamw.gradients.validate()?;
-        let rest = self.adamw.learning_rate;
-        in_range((0.0..f64::INFINITY).contains(&rest), "adamw.learning_rate", rest, "[0, inf)")?;
+        self.groups.iter().try_for_each(Group::validate)?;
+        not_negative("adamw.learning_rate", self.adamw.learning_rate)?;
         self.adamw.validate()
     }
 }
@@ -164,9 +164,15 @@ mod tests {
             muon.set_learning_rate(rate);
             assert_eq!((muon.config().adamw.learning_rate, muon.rest().unwrap().learning_rate()), (expected, expected));
         }
+        // The proportion is loaded with the rates.
         let mut other = Muon::new(vars(), 0.1).unwrap();
         crate::Optimizer::load_state(&mut other, &crate::Optimizer::state(&muon).unwrap()).unwrap();
         assert_eq!((other.config().learning_rate, other.config().adamw.learning_rate), (1.0, 0.5));
+        other.set_learning_rate(0.25);
+        assert_eq!(other.rest().unwrap().learning_rate(), 0.125);
+        // To 0 there is none.
+        let error = Muon::new(vars(), 0.0).unwrap_err().to_string();
+        assert_eq!(error, "learning_rate should be in (0, inf), but is 0");
     }
 
     /// `weight` is a matrix; `bias` and `embedding` are AdamW's.

@@ -6,7 +6,7 @@ mod orthogonal;
 pub use config::{MuonConfig, StepScale};
 pub use orthogonal::NewtonSchulz;
 
-use crate::error::{below_one, in_range};
+use crate::error::{below_one, not_negative};
 use crate::gradients::Treatment;
 use crate::group::{Scales, scales, selects};
 use crate::parameter::{Parameter, Variables};
@@ -42,7 +42,7 @@ pub struct Muon {
     /// `None` if every parameter is a matrix.
     rest: Option<AdamW>,
     /// AdamW's learning rate over Muon's.
-    proportion: Option<f64>,
+    proportion: f64,
 }
 
 /// What groups select from, in messages: either list is easily taken for that of all parameters.
@@ -91,7 +91,7 @@ impl Muon {
             Ok(Matrix { index, rows, columns: weights.elem_count() / rows, scales, momentum })
         };
         let matrices = chosen.iter().zip(scales).map(matrix).collect::<Result<_>>()?;
-        let proportion = (config.learning_rate > 0.0).then(|| config.adamw.learning_rate / config.learning_rate);
+        let proportion = config.adamw.learning_rate / config.learning_rate;
         Ok(Self { config, parameters, matrices, rest, proportion })
     }
 
@@ -151,8 +151,7 @@ impl Optimizer for Muon {
     }
 
     fn step(&mut self, grads: &GradStore) -> Result<()> {
-        let rate = self.config.learning_rate;
-        in_range((0.0..f64::INFINITY).contains(&rate), "learning_rate", rate, "[0, inf)")?;
+        not_negative("learning_rate", self.config.learning_rate)?;
         let ready = ready(&self.parameters, grads)?;
         let treatment = self.config.gradients.treat(&ready, &self.parameters)?;
         self.step_rest(&ready, &treatment)?;
@@ -170,8 +169,7 @@ impl Optimizer for Muon {
 
     fn set_learning_rate(&mut self, learning_rate: f64) {
         self.config.learning_rate = learning_rate;
-        let Some(proportion) = self.proportion else { return };
-        self.config.adamw.learning_rate = learning_rate * proportion;
+        self.config.adamw.learning_rate = learning_rate * self.proportion;
         if let Some(rest) = &mut self.rest {
             rest.set_learning_rate(self.config.adamw.learning_rate);
         }
@@ -199,6 +197,7 @@ impl Optimizer for Muon {
         settings.set("step_scale", format!("{:?}", self.config.step_scale));
         settings.set("weight_decay", format!("{:?}", self.config.weight_decay));
         state.count("learning_rate", self.config.learning_rate);
+        state.count("adamw_proportion", self.proportion);
         state.count("momentum", self.config.momentum);
         for matrix in &self.matrices {
             let parameter = &self.parameters[matrix.index];
@@ -223,7 +222,9 @@ impl Optimizer for Muon {
     fn load_state(&mut self, state: &State) -> Result<()> {
         state.check_fits(&Parameter::unchecked(&self.parameters, || self.state())?)?;
         let (learning_rate, momentum) = (state.counter::<f64>("learning_rate")?, state.counter::<f64>("momentum")?);
-        in_range((0.0..f64::INFINITY).contains(&learning_rate), "learning_rate", learning_rate, "[0, inf)")?;
+        let proportion = state.counter::<f64>("adamw_proportion")?;
+        not_negative("learning_rate", learning_rate)?;
+        not_negative("adamw_proportion", proportion)?;
         below_one("momentum", momentum)?;
         if let Some(rest) = &mut self.rest {
             rest.load_state(&state.inner())?;
@@ -241,6 +242,7 @@ impl Optimizer for Muon {
         }
         self.parameters.iter().for_each(Parameter::forget);
         (self.config.learning_rate, self.config.momentum) = (learning_rate, momentum);
+        self.proportion = proportion;
         Ok(())
     }
 

@@ -65,6 +65,9 @@ impl<O: Optimizer + ?Sized> Optimizer for Box<O> {
     fn last_sync(&self) -> Option<&Synced> {
         (**self).last_sync()
     }
+    fn evaluation_weights_in_place(&self) -> bool {
+        (**self).evaluation_weights_in_place()
+    }
     fn swap_evaluation_weights(&mut self) -> Result<()> {
         (**self).swap_evaluation_weights()
     }

@@ -4,7 +4,7 @@ mod boxed;
 
 use crate::lookahead::Synced;
 use crate::parameter::Parameter;
-use crate::pull::Pull;
+use crate::pull::{Pull, towards};
 use crate::{Error, Result, State};
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
@@ -197,9 +197,7 @@ pub trait Optimizer: std::fmt::Debug + Send {
         }
         let mut now = self.state()?;
         for (key, tensor) in now.tensors.iter_mut().filter(|(key, _)| !(wraps && State::is_inner(key))) {
-            let before = anchor.tensor(key)?;
-            let gap = (&*tensor - before)?;
-            *tensor = if rate < 0.5 { (before + (gap * rate)?)? } else { (&*tensor + (gap * (rate - 1.0))?)? };
+            *tensor = towards(anchor.tensor(key)?, tensor, rate)?;
         }
         self.load_state(&now)?;
         *anchor = now;
@@ -233,8 +231,14 @@ pub trait Optimizer: std::fmt::Debug + Send {
         self.inner()?.last_sync()
     }
 
+    /// Whether the evaluation weights are swapped in. By default the answer of the wrapped optimizer, or false if there is none: an
+    /// optimizer that implements [`swap_evaluation_weights`](Self::swap_evaluation_weights) implements both.
+    fn evaluation_weights_in_place(&self) -> bool {
+        self.inner().is_some_and(|inner| inner.evaluation_weights_in_place())
+    }
+
     /// Swaps the weights with the evaluation weights, if they differ; a second call restores them bit for bit. Prefer
-    /// [`with_evaluation_weights`](crate::with_evaluation_weights), which always makes the second call.
+    /// [`with_evaluation_weights`](crate::with_evaluation_weights), which always makes the second call and refuses to begin between the two.
     ///
     /// # Errors
     /// [`Error::WeightsChanged`] as at a [`step`](Self::step); nothing is swapped. Candle errors.
@@ -247,8 +251,8 @@ pub trait Optimizer: std::fmt::Debug + Send {
     /// clears those.
     ///
     /// Call it after `VarMap::load` and the like. Otherwise the next step, evaluation or saved state is [`Error::WeightsChanged`], because the
-    /// slow weights would pull the loaded weights back to the old ones. Changes are detected on the CPU, from two elements of each tensor, by Lookahead, by
-    /// averages, and by any optimizer of bf16 and f16 weights.
+    /// slow weights would pull the loaded weights back to the old ones. Changes are detected on the CPU, from two elements of each tensor, by
+    /// Lookahead, by averages, by Schedule-Free, and by any optimizer of bf16 and f16 weights.
     ///
     /// # Errors
     /// [`Error::EvaluationWeightsInPlace`]; candle errors.
@@ -260,7 +264,7 @@ pub trait Optimizer: std::fmt::Debug + Send {
     }
 
     /// Continues from weights changed by hand between two steps, such as clamped or projected ones: f32 master copies follow them; slow
-    /// weights and averages stay.
+    /// weights and averages stay. Parameters without a gradient so far are evaluated as they are: they may be running statistics.
     ///
     /// # Errors
     /// [`Error::EvaluationWeightsInPlace`]; candle errors.

@@ -21,6 +21,7 @@ pub use clock::Clock;
 pub(crate) use fields::{from_learning_rate, momentum_is_beta1, usual_fields};
 pub use number::Number;
 
+use crate::error::not_negative;
 use crate::group::Group;
 use crate::{Gradients, Result};
 
@@ -43,7 +44,7 @@ pub const MAX_SLOTS: usize = 3;
 /// impl Rule for SignDescent {
 ///     const NAME: &'static str = "sign-descent";
 ///     type Update = f64;
-///     fn validate(&self) -> lookahead_optim::Result<()> { Ok(()) }
+///     fn validate(&self) -> lookahead_optim::Result<()> { self.validate_shared() }
 ///     fn learning_rate(&self) -> f64 { self.learning_rate }
 ///     fn set_learning_rate(&mut self, learning_rate: f64) { self.learning_rate = learning_rate }
 ///     fn update(&self, _clock: &Clock, scales: Scales) -> f64 { self.learning_rate * scales.learning_rate }
@@ -67,11 +68,23 @@ pub trait Rule: Clone + std::fmt::Debug + Send + 'static {
     /// The values of one parameter's update at one step, shared by all its elements.
     type Update: Copy + Send + Sync;
 
-    /// Checks the hyper-parameters.
+    /// Checks all hyper-parameters, so that a configuration can be checked before anything is built: the rule's own, then
+    /// [`validate_shared`](Self::validate_shared).
     ///
     /// # Errors
     /// [`Error::OutOfRange`](crate::Error::OutOfRange) and the like.
     fn validate(&self) -> Result<()>;
+
+    /// Checks what all rules have: the learning rate, [`gradients`](Self::gradients) and the scales of [`groups`](Self::groups). Call it at
+    /// the end of [`validate`](Self::validate). [`Fused::new`] calls both.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange).
+    fn validate_shared(&self) -> Result<()> {
+        not_negative("learning_rate", self.learning_rate())?;
+        self.gradients().validate()?;
+        self.groups().iter().try_for_each(Group::validate)
+    }
 
     /// The learning rate.
     fn learning_rate(&self) -> f64;

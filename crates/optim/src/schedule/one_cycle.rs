@@ -2,7 +2,7 @@
 
 use super::{Schedule, half_cosine};
 use crate::Result;
-use crate::error::in_range;
+use crate::error::{at_most_one, in_range, not_negative};
 
 /// One cycle of a learning rate (up, then down to almost zero) or of a momentum (down, then up).
 ///
@@ -80,6 +80,7 @@ impl OneCycle {
     /// # Errors
     /// [`Error::OutOfRange`](crate::Error::OutOfRange) if the peak is negative or not a number, or there are no steps.
     pub fn torch(peak: f64, total: usize) -> Result<Self> {
+        not_negative("peak", peak)?;
         Self::torch_values(peak / Self::DIVISOR, peak, peak / Self::DIVISOR / Self::LAST_DIVISOR, 0.3, total)
     }
 
@@ -119,6 +120,7 @@ impl OneCycle {
     /// # Errors
     /// As [`torch`](Self::torch).
     pub fn fastai_v1(peak: f64, total: usize) -> Result<Self> {
+        not_negative("peak", peak)?;
         Self::fastai_v1_values(peak / Self::DIVISOR, peak, peak / (Self::DIVISOR * Self::LAST_DIVISOR), 0.3, total)
     }
 
@@ -145,6 +147,7 @@ impl OneCycle {
     /// # Errors
     /// As [`torch`](Self::torch).
     pub fn fastai_v2(peak: f64, total: usize) -> Result<Self> {
+        not_negative("peak", peak)?;
         Self::fastai_v2_values(peak / Self::DIVISOR, peak, peak / LAST_DIVISOR_V2, 0.25, total)
     }
 
@@ -199,8 +202,21 @@ impl Schedule for OneCycle {
 
 fn check(first: f64, middle: f64, last: f64, fraction: f64, total: usize) -> Result<()> {
     for (what, value) in [("first", first), ("middle", middle), ("last", last)] {
-        in_range((0.0..f64::INFINITY).contains(&value), what, value, "[0, inf)")?;
+        not_negative(what, value)?;
     }
-    in_range((0.0..=1.0).contains(&fraction), "fraction", fraction, "[0, 1]")?;
+    at_most_one("fraction", fraction)?;
     in_range(total > 0, "total", total as f64, "[1, inf)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peak_out_of_range_is_named_as_it_was_given() {
+        for build in [OneCycle::torch, OneCycle::fastai_v1, OneCycle::fastai_v2] {
+            let error = build(-0.1, 100).unwrap_err().to_string();
+            assert_eq!(error, "peak should be in [0, inf), but is -0.1");
+        }
+    }
 }

@@ -112,7 +112,8 @@ impl Rule for ScheduleFreeAdamWConfig {
         below_one("beta2", self.beta2)?;
         not_negative("epsilon", self.epsilon)?;
         self.weights.validate()?;
-        self.weight_decay.validate()
+        self.weight_decay.validate()?;
+        self.validate_shared()
     }
 
     fn slots(&self) -> Vec<&'static str> {

@@ -105,7 +105,8 @@ impl Rule for ScheduleFreeSgdConfig {
     fn validate(&self) -> Result<()> {
         between_zero_and_one("momentum", self.momentum)?;
         self.weights.validate()?;
-        self.weight_decay.validate()
+        self.weight_decay.validate()?;
+        self.validate_shared()
     }
 
     fn slots(&self) -> Vec<&'static str> {

@@ -1,10 +1,11 @@
 //! Every optimizer of the crate, with options that give it all the state it can have.
 
 use candle_core::Var;
+use candle_nn::ParamsAdamW;
 use lookahead_optim::schedule_free::IterateWeights;
 use lookahead_optim::{
-    Adadelta, AdadeltaConfig, Adagrad, AdagradConfig, AdamW, AdamWConfig, Adamax, AdamaxConfig, Lion, LionConfig,
-    Momentum, Muon, MuonConfig, NAdam, NAdamConfig, Optimizer, RAdam, RAdamConfig, RmsProp, RmsPropConfig,
+    Adadelta, AdadeltaConfig, Adagrad, AdagradConfig, AdamW, AdamWConfig, Adamax, AdamaxConfig, FromCandle, Lion,
+    LionConfig, Momentum, Muon, MuonConfig, NAdam, NAdamConfig, Optimizer, RAdam, RAdamConfig, RmsProp, RmsPropConfig,
     ScheduleFreeAdamW, ScheduleFreeAdamWConfig, ScheduleFreeSgd, ScheduleFreeSgdConfig, Sgd, SgdConfig, WeightDecay,
 };
 
@@ -45,4 +46,9 @@ pub(crate) fn every_optimizer() -> Vec<(&'static str, Build)> {
         }),
         ("muon", |p| Box::new(Muon::new(p, MuonConfig::default()).unwrap())),
     ]
+}
+
+/// One of candle's, whose state is out of reach.
+pub(crate) fn candle_s_adamw() -> (&'static str, Build) {
+    ("candle's adamw", |p| Box::new(FromCandle::<candle_nn::AdamW>::new(p, ParamsAdamW::default()).unwrap()))
 }

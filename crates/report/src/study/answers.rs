@@ -11,7 +11,7 @@ use crate::number::{interval, signed};
 pub(super) fn answers(study: &StudyReport) -> Vec<String> {
     let measure = study.task.score();
     let mut all: Vec<String> = compared(study).iter().filter_map(|of| at_best(measure, of)).collect();
-    all.extend(rates::against(study).into_iter().map(|(row, baseline, factor)| wider(row, baseline, factor)));
+    all.extend(rates::against(study).into_iter().map(|of| wider(of.title, of.baseline, of.factor)));
     all
 }
 

@@ -98,9 +98,10 @@ impl Trial {
         self.scores.iter().map(|(_, score)| score).sum::<f64>() / self.scores.len().max(1) as f64
     }
 
-    /// The value of `key` as a number; `None` if it is not a number or not set.
+    /// The value of `key` as a number; `None` if it is not a number or not set. An axis of all rows, such as
+    /// `lookahead.sync_period`, has other parts before its key.
     pub(crate) fn number(&self, key: &str) -> Option<f64> {
-        self.values.iter().find(|(own, _)| own == key)?.1.parse().ok()
+        self.values.iter().find(|(own, _)| own.rsplit('.').next() == Some(key))?.1.parse().ok()
     }
 
     /// The setting as text: keys and values.
@@ -129,6 +130,19 @@ impl StudyRow {
     /// Number of final runs that diverged.
     pub(crate) fn diverged(&self) -> usize {
         self.finals.iter().filter(|run| run.figures.is_none()).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_known_by_its_last_part() {
+        let trial = &mut testing::study().rows[1].trials[0];
+        assert_eq!(trial.number("sync_period"), Some(5.0));
+        trial.values[1].0 = "lookahead.sync_period".to_owned();
+        assert_eq!((trial.number("sync_period"), trial.number("period")), (Some(5.0), None));
     }
 }
 

@@ -90,11 +90,21 @@ impl Factor {
     }
 }
 
-/// How much wider each row's range is than its baseline's: the two titles and the factor.
-pub(super) fn against(study: &StudyReport) -> Vec<(&str, &str, Factor)> {
+/// A row's range of good rates compared with its baseline's.
+pub(super) struct Against<'a> {
+    /// Index of the row in [`StudyReport::rows`].
+    row: usize,
+    pub(super) title: &'a str,
+    pub(super) baseline: &'a str,
+    /// How much wider the row's range is.
+    pub(super) factor: Factor,
+}
+
+/// How much wider the range of each row is than its baseline's, for rows and baselines that have one.
+pub(super) fn against(study: &StudyReport) -> Vec<Against<'_>> {
     let measure = study.task.score();
     let mut all = Vec::new();
-    for row in &study.rows {
+    for (position, row) in study.rows.iter().enumerate() {
         let Some(baseline) = study.baseline_of(row) else { continue };
         let theirs = widths(measure, baseline);
         let pair = |(seed, ours): (u64, Width)| {
@@ -103,7 +113,8 @@ pub(super) fn against(study: &StudyReport) -> Vec<(&str, &str, Factor)> {
         };
         let pairs: Vec<(Width, Width)> = widths(measure, row).into_iter().filter_map(pair).collect();
         if !pairs.is_empty() {
-            all.push((row.title.as_str(), baseline.title.as_str(), Factor::of(&pairs)));
+            let (title, baseline) = (row.title.as_str(), baseline.title.as_str());
+            all.push(Against { row: position, title, baseline, factor: Factor::of(&pairs) });
         }
     }
     all
@@ -114,7 +125,7 @@ pub(super) fn ranges(study: &StudyReport) -> Cells {
     let measure = study.task.score();
     let against = against(study);
     let mut rows = Vec::new();
-    for row in &study.rows {
+    for (position, row) in study.rows.iter().enumerate() {
         let own = widths(measure, row);
         if own.is_empty() {
             continue;
@@ -126,8 +137,9 @@ pub(super) fn ranges(study: &StudyReport) -> Cells {
         let mut line = vec![row.title.clone()];
         line.extend(Factor::of(&alone).cells());
         line.push(open.to_string());
-        match against.iter().find(|(title, ..)| *title == row.title) {
-            Some((_, baseline, factor)) => {
+        // By its position: rows may have the same title.
+        match against.iter().find(|against| against.row == position) {
+            Some(Against { baseline, factor, .. }) => {
                 line.push((*baseline).to_owned());
                 line.extend(factor.cells());
             }
@@ -222,6 +234,15 @@ mod tests {
         assert_eq!(cells.rows.len(), 3);
         assert_eq!(cells.rows[2][1..4], ["0.4", "79.25", "78.00"]);
         assert!(cells.rows[2][4].starts_with("+1.25"), "{:?}", cells.rows[2]);
+    }
+
+    #[test]
+    fn rows_of_one_title_have_their_own_factors() {
+        let plain = row("SGD", None, [[78.0, 78.0], [80.0, 80.0], [78.0, 78.0]]);
+        let slow = || row("Lookahead/SGD", Some(0), [[78.0, 78.0], [80.0, 80.0], [78.0, 78.0]]);
+        let wide = row("Lookahead/SGD", Some(0), [[78.0, 78.0], [80.0, 80.0], [79.0, 79.5]]);
+        let cells = ranges(&study(TaskKind::Images, vec![plain, slow(), wide]));
+        assert_eq!([&cells.rows[1][5], &cells.rows[2][5]], ["1.00", "at least 1.41"]);
     }
 
     /// At 0.4, one of two seeds of the baseline diverged.

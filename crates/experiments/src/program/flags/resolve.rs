@@ -5,9 +5,6 @@ use lookahead_optim::LookaheadConfig;
 use super::{Flags, Seeds};
 use crate::config::{Config, ConfigError, Experiment, Overrides, Protocol, states_of};
 
-/// Maximum number of threads: starting more, after a typing error, would end the program.
-const MOST_THREADS: usize = 4096;
-
 impl Flags {
     /// The configuration that results from these flags: the protocol, then the file, then the chosen rows, then
     /// `--set`, then the other flags.
@@ -130,15 +127,7 @@ impl Flags {
                 "one names the data set, the other the folder of data sets; give only one of them",
             );
         }
-        if let Some(threads) = self.threads.filter(|&threads| threads > MOST_THREADS) {
-            let (key, value) = ("--threads".to_owned(), threads.to_string());
-            return Err(ConfigError::OutOfRange { key, rule: format!("at most {MOST_THREADS}").into(), value });
-        }
-        for (flag, value) in [
-            ("--threads", self.threads),
-            ("--log-every", Some(self.log_every)),
-            ("--checkpoint-every", self.checkpoint_every),
-        ] {
+        for (flag, value) in [("--log-every", Some(self.log_every)), ("--checkpoint-every", self.checkpoint_every)] {
             if value == Some(0) {
                 let (key, value) = (flag.to_owned(), "0".to_owned());
                 return Err(ConfigError::OutOfRange { key, rule: "1 or more".into(), value });

@@ -93,11 +93,11 @@ pub(super) fn is_diverged(run: &Run) -> bool {
     run.status == Status::Diverged
 }
 
-/// The accuracies of the two rows, by seed.
+/// The accuracies of the two rows, by seed; without seeds that have none in one of them.
 pub(super) fn pairs(report: &Report, ours: &Row, theirs: &Row) -> Vec<(f64, f64)> {
     let accuracies = |row: &Row| -> Vec<(u64, f64)> {
         let top1 = |run: &Run| Some((run.seed, run.summary.as_ref()?.figures.scores.get(Measure::Top1)));
-        report.finished(row).filter_map(top1).collect()
+        report.finished(row).filter_map(top1).filter(|(_, top1)| top1.is_finite()).collect()
     };
     by_seed(&accuracies(ours), &accuracies(theirs))
 }

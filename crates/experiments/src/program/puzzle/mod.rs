@@ -7,17 +7,17 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use lookahead_report::console::print;
-use lookahead_runs::atomic;
+use lookahead_runs::{TaskKind, atomic};
 
 use super::data::{Place, data_root, open};
 use super::flags::Seeds;
 use super::runs::{Ended, Shared, run_all};
 use super::threads::set_threads;
-use crate::config::Experiment;
+use crate::config::{ConfigError, Experiment};
 use crate::error::Result;
 use crate::parts::open_device;
 use crate::run::environment;
@@ -38,7 +38,7 @@ use crate::train::{Interrupt, LoopOptions};
                   130 interrupted, resumable."
 )]
 pub struct PuzzleFlags {
-    /// Experiment whose data set and network to use, as in its protocol `quick`
+    /// Experiment whose data set and network to use, as in its protocol `quick`; one with images
     #[arg(long, value_enum, default_value = "demo", value_name = "EXPERIMENT")]
     pub experiment: Experiment,
     /// Folder of the data sets [default: $LOOKAHEAD_DATA, else datasets]
@@ -82,6 +82,7 @@ pub fn puzzle(flags: &PuzzleFlags) -> Result<()> {
 }
 
 fn run(flags: &PuzzleFlags) -> Result<()> {
+    let figure = flags.check()?;
     let mut config = rows::config(flags.experiment, flags.epochs);
     if let Some(images) = config.data.images_mut() {
         (images.limit_train, images.limit_valid) = (flags.limit_train, flags.limit_valid);
@@ -89,7 +90,7 @@ fn run(flags: &PuzzleFlags) -> Result<()> {
     config.seeds = Seeds::all(&flags.seeds);
     config.validate()?;
     let (device, name) = open_device(&flags.device)?;
-    set_threads(flags.threads);
+    set_threads(flags.threads)?;
     let environment = environment(&name, rayon::current_num_threads())?;
     config.device = name;
     let progress = Progress::new(config.runs().len(), flags.quiet);
@@ -108,11 +109,39 @@ fn run(flags: &PuzzleFlags) -> Result<()> {
     if let Some(error) = stopped {
         return Err(error);
     }
-    let Some(path) = &flags.page else {
+    let (Some(path), Some(figure)) = (&flags.page, figure) else {
         return Ok(print(&page::page(&report, &config, &environment.command, "puzzle.svg"))?);
     };
-    let figure = path.with_extension("svg");
     let name = figure.file_name().unwrap_or_default().to_string_lossy().into_owned();
     atomic::write(&figure, figure::figure(&report).as_bytes())?;
     Ok(atomic::write(path, page::page(&report, &config, &environment.command, &name).as_bytes())?)
+}
+
+impl PuzzleFlags {
+    /// Checks the flags and returns the file of the page's figure, if there is a page.
+    ///
+    /// # Errors
+    /// [`ConfigError::Conflict`] for an experiment without images, and for a page that its figure would overwrite.
+    fn check(&self) -> Result<Option<PathBuf>> {
+        let conflict = |first: String, second: &str, why: &str| {
+            Err(ConfigError::Conflict { first, second: second.to_owned(), why: why.to_owned() }.into())
+        };
+        if self.experiment.task() != TaskKind::Images {
+            let why = "the question is about accuracies; choose an experiment with images, such as cifar10";
+            return conflict(format!("--experiment {}", self.experiment), "the puzzle", why);
+        }
+        let figure = self.page.as_deref().map(figure_of);
+        if let (Some(page), Some(figure)) = (&self.page, &figure)
+            && page == figure
+        {
+            let why = "both would be the same file; give the page another ending, such as .md";
+            return conflict(format!("--page {}", page.display()), "the figure next to it", why);
+        }
+        Ok(figure)
+    }
+}
+
+/// The figure next to `page`: `page.svg` for `page.md`.
+fn figure_of(page: &Path) -> PathBuf {
+    page.with_extension("svg")
 }

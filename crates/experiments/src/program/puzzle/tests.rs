@@ -1,9 +1,11 @@
 //! Verdicts, and the page, of made-up runs.
 
-use lookahead_report::{Found, Report, find};
+use clap::Parser;
+use lookahead_report::{Found, Report};
 use lookahead_runs::{DataSet, Environment, Figures, Opened, RunDetails, RunFolder, RunSummary, Split};
 
-use super::causes::verdict;
+use super::PuzzleFlags;
+use super::causes::{find, pairs, verdict};
 use super::figure::figure;
 use super::page::page;
 use super::rows::config;
@@ -45,12 +47,34 @@ fn report(root: &std::path::Path, accuracies: &[(&str, f64)]) -> Report {
         };
         folder.finish(&summary).unwrap();
     }
-    let found: Vec<Found> = find(&[root.to_path_buf()], &mut Vec::new());
+    let found: Vec<Found> = lookahead_report::find(&[root.to_path_buf()], &mut Vec::new());
     Report::read(&found[0])
 }
 
 fn verdict_of(accuracies: &[(&str, f64)]) -> String {
     verdict(&report(tempfile::tempdir().unwrap().path(), accuracies))
+}
+
+#[test]
+fn a_puzzle_without_accuracies_or_without_a_figure_is_refused() {
+    let check = |arguments: &[&str]| {
+        PuzzleFlags::try_parse_from(std::iter::once("puzzle").chain(arguments.iter().copied())).unwrap().check()
+    };
+    let message = check(&["--experiment", "language"]).unwrap_err().to_string();
+    assert!(message.starts_with("--experiment language and the puzzle conflict: "), "{message}");
+    let message = check(&["--page", "a/x.svg"]).unwrap_err().to_string();
+    assert!(message.starts_with("--page a/x.svg and the figure next to it conflict: "), "{message}");
+    assert_eq!(check(&["--page", "a/x.md"]).unwrap(), Some("a/x.svg".into()));
+    assert_eq!(check(&["--experiment", "cifar10"]).unwrap(), None);
+}
+
+#[test]
+fn seeds_without_an_accuracy_are_in_no_pair() {
+    let root = tempfile::tempdir().unwrap();
+    let mut report = report(root.path(), &[]);
+    let [ours, theirs] = ["lookahead-adamw-keep", "adamw"].map(|name| find(&report, name).unwrap().clone());
+    report.runs[ours.runs[0]].summary.as_mut().unwrap().figures.scores.top1 = None;
+    assert_eq!(pairs(&report, &ours, &theirs).len(), 2);
 }
 
 #[test]

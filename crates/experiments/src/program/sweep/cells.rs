@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lookahead_runs::{Look, RunSummary, has_ended, is_in_use, look, look_except};
+use lookahead_runs::{Error as RunsError, Look, RunSummary, has_ended, is_in_use, look, look_except};
 use rayon::prelude::*;
 
 use crate::config::{Config, DataConfig, RunConfig};
@@ -111,9 +111,14 @@ impl Cells {
         (0..self.runs.len()).into_par_iter().map(|cell| self.state_on(cell, true)).collect()
     }
 
-    /// The summary of a finished cell.
-    pub(in crate::program) fn summary(&self, cell: usize) -> Option<RunSummary> {
-        RunSummary::read(&self.path(cell)).unwrap_or_default()
+    /// The summary of a cell that is [done](State::Done).
+    ///
+    /// # Errors
+    /// A summary that cannot be read, is damaged, or is gone: such a cell did not diverge.
+    pub(in crate::program) fn summary(&self, cell: usize) -> Result<RunSummary> {
+        let path = self.path(cell);
+        let gone = || RunsError::Damaged { path: path.clone(), reason: "its summary.json is gone".to_owned() };
+        Ok(RunSummary::read(&path)?.ok_or_else(gone)?)
     }
 
     fn has_failed(path: &Path) -> bool {
@@ -121,27 +126,35 @@ impl Cells {
     }
 
     /// The data of the finished cells, each once.
-    pub(in crate::program) fn trained(&self) -> Vec<Trained> {
-        let of = |cell: usize| {
-            let sha256 = self.summary(cell)?.details?.data_sha256;
-            Some(Trained { source: self.runs[cell].config.data.source(), sha256, folder: self.path(cell) })
+    ///
+    /// # Errors
+    /// A summary that cannot be read or is damaged.
+    pub(in crate::program) fn trained(&self) -> Result<Vec<Trained>> {
+        let of = |cell: usize| -> Result<Option<Trained>> {
+            let folder = self.path(cell);
+            if !has_ended(&folder) {
+                return Ok(None);
+            }
+            let details = RunSummary::read(&folder)?.and_then(|summary| summary.details);
+            let source = self.runs[cell].config.data.source();
+            Ok(details.map(|details| Trained { source, sha256: details.data_sha256, folder }))
         };
-        let all: Vec<Trained> = (0..self.runs.len()).into_par_iter().filter_map(of).collect();
+        let all: Vec<Option<Trained>> = (0..self.runs.len()).into_par_iter().map(of).collect::<Result<_>>()?;
         let mut different: Vec<Trained> = Vec::new();
-        for one in all {
+        for one in all.into_iter().flatten() {
             if !different.iter().any(|other| other.sha256 == one.sha256 && other.source == one.source) {
                 different.push(one);
             }
         }
-        different
+        Ok(different)
     }
 
     /// Checks that the finished cells of one configuration of the data were trained on the same data.
     ///
     /// # Errors
-    /// [`Error::DifferentData`].
+    /// [`Error::DifferentData`]; as [`trained`](Self::trained).
     pub(in crate::program) fn check_data(&self) -> Result<()> {
-        let trained = self.trained();
+        let trained = self.trained()?;
         for (at, other) in trained.iter().enumerate() {
             if let Some(first) = trained[..at].iter().find(|first| first.source == other.source) {
                 return Err(Error::DifferentData {
@@ -166,10 +179,10 @@ impl Cells {
         }
     }
 
-    /// Records why a cell failed. If that fails too, the reason is only in this process's output.
-    pub(in crate::program) fn failed(&self, cell: usize, why: &str) {
-        let _ = fs::create_dir_all(self.path(cell));
-        let _ = fs::write(self.path(cell).join(FAILED), format!("{why}\n"));
+    /// Records why a cell failed; false if that fails too, so that only this process knows.
+    pub(in crate::program) fn failed(&self, cell: usize, why: &str) -> bool {
+        let path = self.path(cell);
+        fs::create_dir_all(&path).and_then(|()| fs::write(path.join(FAILED), format!("{why}\n"))).is_ok()
     }
 
     /// Removes the failure that an earlier process recorded.

@@ -1,15 +1,16 @@
 //! The final runs of a study: trains the best setting of each row with new seeds, tests once, and writes the page.
 
+mod facts;
+
 use std::path::Path;
 
-use lookahead_report::{FinalFigures, FinalRun, StudyReport, StudyRow, Trial, counted, study_markdown, study_page};
-use lookahead_runs::{Environment, Run, RunSummary, atomic};
+use lookahead_report::{FinalFigures, FinalRun, StudyReport, StudyRow, Trial, study_markdown, study_page};
+use lookahead_runs::{Environment, Measure, Run, RunSummary, atomic};
 
 use super::cells::{Cells, State};
 use super::ranking::{Tried, best, tried};
-use crate::config::{Around, RunConfig};
+use crate::config::Around;
 use crate::error::{Error, Result};
-use crate::program::origin::origin;
 use crate::study::{Setting, Study, StudyError};
 
 /// The folder of the final runs, below the sweep's.
@@ -44,10 +45,6 @@ impl<'a> Claim<'a> {
             return Err(Error::SweepFirst { left, cells: states.len() });
         }
         let tried = tried(study, sweep, &states)?;
-        if tried.iter().any(|tried| tried.score.is_none()) {
-            // All cells have ended, so a summary cannot be read: the choice would be between the others alone.
-            (0..states.len()).try_for_each(|cell| RunSummary::read(&sweep.path(cell)).map(drop))?;
-        }
         let rows = 0..study.file.rows.len();
         let chosen: Vec<&Setting> = rows.map(|row| chosen(study, &tried, row)).collect::<Result<_>>()?;
         let seeds = &study.file.final_seeds;
@@ -70,13 +67,15 @@ impl<'a> Claim<'a> {
         self.chosen.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// Writes the page and the Markdown into the sweep's folder, and the Markdown to `markdown` too; returns it.
+    /// Writes the page and the Markdown into the sweep's folder, and the Markdown to `markdown` too; returns it. The
+    /// final runs, whose states these are, have ended.
     ///
     /// # Errors
-    /// [`Error::DifferentData`] if the final runs were trained on different data; write errors.
-    pub(super) fn write(&self, markdown: Option<&Path>) -> Result<String> {
+    /// [`Error::DifferentData`] if the final runs were trained on different data; a summary that cannot be read or is
+    /// damaged; write errors.
+    pub(super) fn write(&self, states: &[State], markdown: Option<&Path>) -> Result<String> {
         self.cells.check_data()?;
-        let report = self.report();
+        let report = self.report(states)?;
         let text = study_markdown(&report);
         atomic::write(&self.sweep.folder.join("study.html"), study_page(&report).as_bytes())?;
         for path in [Some(self.sweep.folder.join("study.md").as_path()), markdown].into_iter().flatten() {
@@ -85,36 +84,39 @@ impl<'a> Claim<'a> {
         Ok(text)
     }
 
-    fn report(&self) -> StudyReport {
-        let finals: Vec<Run> = (0..self.cells.runs.len()).map(|cell| Run::read(&self.cells.path(cell))).collect();
+    fn report(&self, states: &[State]) -> Result<StudyReport> {
+        let finals: Vec<Final> =
+            states.iter().enumerate().map(|(cell, state)| self.read_final(cell, *state)).collect::<Result<_>>()?;
         let rows = (0..self.chosen.len()).map(|row| self.row(row, &finals)).collect();
-        StudyReport {
+        Ok(StudyReport {
             task: self.study.file.experiment.task(),
-            split: finals.iter().find_map(|run| Some(run.summary.as_ref()?.split)).unwrap_or_default(),
+            split: finals.iter().find_map(|of| Some(of.summary.as_ref()?.split)).unwrap_or_default(),
             name: self.study.name.clone(),
             about: self.about(&finals),
             rows,
-        }
+        })
     }
 
-    fn row(&self, row: usize, finals: &[Run]) -> StudyRow {
+    /// A final run that has ended. Only its state says that it diverged: without a summary, a finished run is damaged.
+    fn read_final(&self, cell: usize, state: State) -> Result<Final> {
+        let summary = if state == State::Done { Some(self.cells.summary(cell)?) } else { None };
+        Ok(Final { run: Run::read(&self.cells.path(cell)), summary })
+    }
+
+    fn row(&self, row: usize, finals: &[Final]) -> StudyRow {
         let own: Vec<&Tried<'_>> = self.tried.iter().filter(|tried| tried.setting.row == row).collect();
         let chosen = own.iter().position(|tried| std::ptr::eq(tried.setting, self.chosen[row])).unwrap_or(0);
         let seeds = self.study.file.final_seeds.len();
-        let of_run = |run: &Run| FinalRun { seed: run.seed, figures: final_figures(run) };
+        let measure = self.study.file.experiment.task().score();
+        let of_run = |(seed, of): (&u64, &Final)| FinalRun { seed: *seed, figures: of.figures(measure) };
         StudyRow {
-            title: self.title(row),
+            title: self.chosen[row].title.clone(),
             baseline: self.baseline(row),
             trials: own.iter().map(|tried| trial(tried)).collect(),
             chosen,
             edges: self.study.edges(self.chosen[row]).into_iter().map(str::to_owned).collect(),
-            finals: finals[row * seeds..(row + 1) * seeds].iter().map(of_run).collect(),
+            finals: self.study.file.final_seeds.iter().zip(&finals[row * seeds..]).map(of_run).collect(),
         }
-    }
-
-    fn title(&self, row: usize) -> String {
-        let title = &self.chosen[row].run(0).row.title;
-        title.split(',').next().unwrap_or(title).to_owned()
     }
 
     /// The plain row of the same inner optimizer, else the first row.
@@ -128,93 +130,6 @@ impl<'a> Claim<'a> {
         let inside = (0..self.chosen.len()).find(is_inside).filter(|_| own.around != Around::Nothing);
         inside.or((row > 0).then_some(0))
     }
-
-    fn about(&self, finals: &[Run]) -> Vec<String> {
-        let file = &self.study.file;
-        let list = |seeds: &[u64]| {
-            let numbers = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-            format!("{} {numbers}", if seeds.len() == 1 { "seed" } else { "seeds" })
-        };
-        let config = &self.cells.runs[0].config;
-        let mut facts = vec![format!(
-            "Experiment {}, protocol {}, {}, {}, batches of {}.",
-            file.experiment,
-            file.protocol,
-            config.model.name(),
-            if config.train.epochs == 1.0 { "1 epoch".to_owned() } else { format!("{} epochs", config.train.epochs) },
-            config.train.batch_size
-        )];
-        if let Some(data) = finals.iter().find_map(|run| run.data.as_ref()) {
-            facts.push(format!(
-                "{}: trained on {} {}, chosen on {} held-out ones, {}.",
-                data.name,
-                data.train.count,
-                data.task.units(),
-                data.valid.count,
-                match data.test.count {
-                    0 => "which also judge the final runs, since there is no test part".to_owned(),
-                    count => format!("tested on {count}"),
-                }
-            ));
-        }
-        facts.push(format!(
-            "{} per row with {}; final runs with {}.",
-            counted(self.study.trials, "trial"),
-            list(&file.seeds),
-            list(&file.final_seeds)
-        ));
-        for (row, of_row) in file.rows.iter().enumerate() {
-            let axes: Vec<String> = self.study.axes(row).iter().map(|(key, axis)| format!("{key} {axis}")).collect();
-            facts.push(format!("Tried for {}: {}.", of_row.name(), axes.join("; ")));
-        }
-        facts.extend(self.identity());
-        let of_cells = (0..self.sweep.runs.len()).filter_map(|cell| Environment::read(&self.sweep.path(cell)).ok()?);
-        let environments: Vec<Environment> =
-            of_cells.chain(finals.iter().filter_map(|run| run.environment.clone())).collect();
-        facts.push(origin(&environments));
-        facts
-    }
-
-    /// Whether the identity (a Lookahead that is its inner optimizer) has the weights of its inner optimizer's trial, if
-    /// the sweep has both.
-    fn identity(&self) -> Option<String> {
-        let weights = |run: &RunConfig| {
-            let path = self.sweep.folder.join(run.name());
-            Some(RunSummary::read(&path).ok()??.weights_sha256)
-        };
-        let (mut pairs, mut same) = (0, 0);
-        for seed in &self.study.file.seeds {
-            let runs: Vec<RunConfig> = self.study.settings.iter().map(|setting| setting.run(*seed)).collect();
-            for (one, inside) in identities(&runs) {
-                if let (Some(ours), Some(theirs)) = (weights(one), weights(inside)) {
-                    pairs += 1;
-                    same += usize::from(ours == theirs);
-                }
-            }
-        }
-        (pairs > 0).then(|| {
-            format!(
-                "Identity: {same} of {pairs} trials of Lookahead at step size 1 and period 1 equal their inner \
-                 optimizer's trial to the bit."
-            )
-        })
-    }
-}
-
-/// The runs whose Lookahead is the identity, each with the run of its inner optimizer alone.
-fn identities(runs: &[RunConfig]) -> Vec<(&RunConfig, &RunConfig)> {
-    let inside = |one: &RunConfig| {
-        runs.iter().find(|other| {
-            let (ours, theirs) = (&one.config, &other.config);
-            other.row.around == Around::Nothing
-                && other.row.inner == one.row.inner
-                && theirs.train == ours.train
-                && theirs.schedule == ours.schedule
-                && theirs.data == ours.data
-                && theirs.model == ours.model
-        })
-    };
-    runs.iter().filter(|run| run.row.is_identity()).filter_map(|run| Some((run, inside(run)?))).collect()
 }
 
 /// The best setting of a row. One that diverged with all of its seeds is no choice.
@@ -235,55 +150,23 @@ fn trial(tried: &Tried<'_>) -> Trial {
     }
 }
 
-fn final_figures(run: &Run) -> Option<FinalFigures> {
-    let summary = run.summary.as_ref()?;
-    let alone = run.environment.as_ref().is_some_and(Environment::was_alone);
-    Some(FinalFigures {
-        score: summary.figures.scores.get(run.task().score()),
-        loss: summary.figures.valid_loss,
-        seconds: alone.then_some(summary.figures.seconds),
-        peak_rss_mb: summary.peak_rss_mb,
-    })
+/// A final run that has ended.
+#[derive(Debug)]
+struct Final {
+    run: Run,
+    /// `None` if it diverged.
+    summary: Option<RunSummary>,
 }
 
-#[cfg(test)]
-mod tests {
-    use lookahead_optim::{LookaheadConfig, Momentum, SgdConfig, StatePolicy};
-
-    use super::*;
-    use crate::config::{Config, Experiment, Inner, Protocol, Row, ScheduleConfig};
-
-    fn run(row: Row) -> RunConfig {
-        RunConfig { config: Config::for_protocol(Experiment::Demo, Protocol::Quick), row, seed: 1 }
-    }
-
-    #[test]
-    fn only_what_must_be_the_inner_optimizer_is_compared_with_it() {
-        let sgd = |momentum| Inner::Sgd(SgdConfig { momentum, ..SgdConfig::default() });
-        let (heavy, light) = (sgd(Momentum::nesterov(0.9)), sgd(Momentum::None));
-        let identity =
-            LookaheadConfig { sync_period: 1.into(), slow_step_size: 1.0.into(), ..LookaheadConfig::default() };
-        let reset = LookaheadConfig { state_policy: StatePolicy::Reset, ..identity.clone() };
-        let plain = [&heavy, &light].map(|inner| run(Row::plain(inner.clone())));
-        let count = |one: RunConfig| identities(&[&plain[..], &[one]].concat()).len();
-        let around = |inner: &Inner, config: &LookaheadConfig| run(Row::lookahead(inner.clone(), config.clone()));
-        assert_eq!(count(around(&heavy, &identity)), 1);
-        assert_eq!(count(around(&light, &reset)), 1, "there is no state to reset");
-        for config in [
-            reset,
-            LookaheadConfig { sync_period: 5.into(), ..identity.clone() },
-            LookaheadConfig { slow_step_size: 0.5.into(), ..identity.clone() },
-            LookaheadConfig { pulls_back: false, ..identity.clone() },
-        ] {
-            assert_eq!(count(around(&heavy, &config)), 0, "{config:?}");
-        }
-        let slower = LookaheadConfig { sync_period: 5.into(), ..identity.clone() };
-        assert!(around(&heavy, &slower).row.keeps_inner_path(), "only its evaluation lags behind");
-        let falling = Row { around: Around::LookaheadFalling(identity.clone()), ..Row::plain(heavy.clone()) };
-        assert!(!falling.keeps_inner_path());
-        assert_eq!(count(run(falling)), 0, "its step size is 1 at the start only");
-        let mut constant = around(&heavy, &identity);
-        constant.config.schedule = ScheduleConfig::Constant;
-        assert_eq!(count(constant), 0, "the schedule differs");
+impl Final {
+    fn figures(&self, measure: Measure) -> Option<FinalFigures> {
+        let summary = self.summary.as_ref()?;
+        let alone = self.run.environment.as_ref().is_some_and(Environment::was_alone);
+        Some(FinalFigures {
+            score: summary.figures.scores.get(measure),
+            loss: summary.figures.valid_loss,
+            seconds: alone.then_some(summary.figures.seconds),
+            peak_rss_mb: summary.peak_rss_mb,
+        })
     }
 }

@@ -20,12 +20,13 @@ use lookahead_runs::Environment;
 pub use shard::Shard;
 
 use claim::Claim;
+use shard::MOST_SHARES;
 
 pub(super) use cells::{Cells, State};
 pub(super) use work::{Store, Worker};
 
 use super::data::data_root;
-use super::threads::set_threads;
+use super::threads::{check, set_threads};
 use crate::config::ConfigError;
 use crate::error::{Error, Result};
 use crate::parts::open_device;
@@ -95,7 +96,7 @@ pub struct SweepFlags {
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
     /// Folder for the run folders
-    #[arg(long, default_value = "runs", value_name = "DIR")]
+    #[arg(long, default_value = "runs/studies", value_name = "DIR")]
     pub out: PathBuf,
     /// Print only the ranking and errors
     #[arg(long)]
@@ -120,7 +121,7 @@ fn run(flags: &SweepFlags) -> Result<()> {
     // To list or submit cells takes neither device nor data: a cluster's front machine may have none.
     let trains = !flags.list && !flags.submit;
     let (device, name) = if trains { open_device(&flags.device)? } else { (Device::Cpu, flags.device.clone()) };
-    set_threads(flags.threads);
+    set_threads(flags.threads)?;
     let study = Study::read(&flags.study, &name)?;
     let folder = flags.out.join(&study.name);
     let tuning = Cells::new(folder, study.cells().map(|(setting, seed)| setting.run(seed)).collect());
@@ -136,9 +137,10 @@ fn run(flags: &SweepFlags) -> Result<()> {
         return list(cells, &states);
     }
     let to_do: Vec<usize> = (0..states.len()).filter(|&cell| states[cell] == State::ToDo).collect();
+    let mut failed = Vec::new();
     if !to_do.is_empty() {
         let say_plan = |seconds: Option<f64>| {
-            note(&plan::words(&study, cells, to_do.len(), flags, seconds));
+            note(&plan::words(&study, cells, &states, flags, seconds));
             claim.iter().for_each(|claim| note(&claim.words()));
         };
         if flags.submit {
@@ -168,18 +170,22 @@ fn run(flags: &SweepFlags) -> Result<()> {
             say_plan(plan::seconds(cells, &states, &to_do, flags, &mut worker)?);
         }
         match flags.jobs {
-            1 => worker.work(cells, flags.shard.unwrap_or(Shard::WHOLE))?,
+            1 => failed = worker.work(cells, flags.shard.unwrap_or(Shard::WHOLE))?,
             _ => jobs::run(cells, flags, &environment.command, &interrupt)?,
         }
     }
+    let mut states = if to_do.is_empty() { states } else { cells.states()? };
+    // A failure that could not be recorded leaves its cell as one to do, as if another process held it.
+    failed.retain(|&cell| states[cell] == State::ToDo);
+    failed.iter().for_each(|&cell| states[cell] = State::Failed);
     if flags.part.is_some() {
-        return Ok(());
+        // The parent sees all but these.
+        return failures(cells, &failed, flags);
     }
-    let states = if to_do.is_empty() { states } else { cells.states()? };
     match &claim {
         None => print(&ranking::ranking(&study, cells, &states)?)?,
         Some(claim) if states.iter().all(|state| matches!(state, State::Done | State::Diverged)) => {
-            let text = claim.write(flags.markdown.as_deref())?;
+            let text = claim.write(&states, flags.markdown.as_deref())?;
             print(text.split("## Trials").next().unwrap_or_default())?;
             if !flags.quiet {
                 note(&format!("the page: {}", tuning.folder.join("study.html").display()));
@@ -205,23 +211,34 @@ fn ended(cells: &Cells, states: &[State], flags: &SweepFlags) -> Result<()> {
         let held = counted(left, "cell");
         note(&format!("other processes hold the last {held}; run the same command to wait for them or take over"));
     }
-    let failed: Vec<&str> = of(State::Failed).map(|cell| cells.name(cell)).collect();
-    if !failed.is_empty() {
-        return Err(Error::CellsFailed { failed: failed.len(), cells: cells.runs.len(), names: failed.join(", ") });
-    }
+    failures(cells, &of(State::Failed).collect::<Vec<_>>(), flags)?;
     if left > 0 && !flags.no_wait {
         return Err(Error::CellsLeft { left, cells: cells.runs.len() });
     }
     Ok(())
 }
 
+/// The error of these cells, which failed, if there are any.
+fn failures(cells: &Cells, failed: &[usize], flags: &SweepFlags) -> Result<()> {
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = failed.iter().map(|&cell| cells.name(cell)).collect();
+    let how = if flags.no_retry { "run the command without --no-retry" } else { "run the same command again" };
+    Err(Error::CellsFailed { failed: failed.len(), cells: cells.runs.len(), names: names.join(", "), how })
+}
+
 impl SweepFlags {
     fn check(&self) -> Result<()> {
-        for (key, value) in [("--jobs", Some(self.jobs)), ("--threads", self.threads)] {
-            if value == Some(0) {
-                let (rule, value) = ("1 or more".into(), "0".to_owned());
-                return Err(ConfigError::OutOfRange { key: key.to_owned(), rule, value }.into());
+        check("--jobs", self.jobs)?;
+        let shares = self.shard.map_or(1, |shard| shard.of) * self.jobs;
+        if shares > MOST_SHARES {
+            return Err(ConfigError::OutOfRange {
+                key: "--shard".to_owned(),
+                rule: format!("one of at most {} shares with --jobs {}", MOST_SHARES / self.jobs, self.jobs).into(),
+                value: self.shard.map_or(1, |shard| shard.of).to_string(),
             }
+            .into());
         }
         Ok(())
     }

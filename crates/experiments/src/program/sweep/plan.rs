@@ -18,11 +18,8 @@ pub(super) fn seconds(
     worker: &mut Worker<'_>,
 ) -> Result<Option<f64>> {
     const SAMPLE: usize = 20;
-    let done: Vec<f64> = (0..states.len())
-        .filter(|&cell| states[cell] == State::Done)
-        .take(SAMPLE)
-        .filter_map(|cell| Some(cells.summary(cell)?.figures.seconds))
-        .collect();
+    let done = (0..states.len()).filter(|&cell| states[cell] == State::Done).take(SAMPLE);
+    let done: Vec<f64> = done.map(|cell| Ok(cells.summary(cell)?.figures.seconds)).collect::<Result<_>>()?;
     let share = to_do.len() as f64 / flags.shard.map_or(1, |shard| shard.of) as f64;
     if done.is_empty() {
         // Timed on all cores: jobs that share them each take longer, but together take as long.
@@ -32,11 +29,20 @@ pub(super) fn seconds(
     Ok(Some(share * done.iter().sum::<f64>() / done.len() as f64 / flags.jobs as f64))
 }
 
-/// A summary of the sweep with `left` cells to do in about `seconds`.
-pub(super) fn words(study: &Study, cells: &Cells, left: usize, flags: &SweepFlags, seconds: Option<f64>) -> String {
+/// A summary of the sweep whose cells are in these states and take about `seconds`.
+pub(super) fn words(
+    study: &Study,
+    cells: &Cells,
+    states: &[State],
+    flags: &SweepFlags,
+    seconds: Option<f64>,
+) -> String {
     let about = seconds.map_or_else(String::new, |seconds| format!(", about {} here", clock(seconds)));
-    let before = cells.runs.len() - left;
-    let before = if before > 0 { format!(", {before} of them already finished") } else { String::new() };
+    let part = |of: &[State], what: &str| match states.iter().filter(|state| of.contains(state)).count() {
+        0 => String::new(),
+        count => format!(", {count} of them {what}"),
+    };
+    let before = part(&[State::Done, State::Diverged], "already finished") + &part(&[State::Failed], "failed before");
     let (settings, seeds) =
         if flags.last { (1, study.file.final_seeds.len()) } else { (study.trials, study.file.seeds.len()) };
     format!(

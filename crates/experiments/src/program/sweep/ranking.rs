@@ -29,31 +29,32 @@ pub(in crate::program) struct Tried<'a> {
 /// Every setting with its result, in the order of the study.
 ///
 /// # Errors
-/// [`Error::DifferentData`](crate::Error::DifferentData).
+/// [`Error::DifferentData`](crate::Error::DifferentData); a summary that cannot be read or is damaged.
 pub(in crate::program) fn tried<'a>(study: &'a Study, cells: &Cells, states: &[State]) -> Result<Vec<Tried<'a>>> {
     cells.check_data()?;
     let measure = study.file.experiment.task().score();
     let (settings, seeds) = (study.settings.len(), study.file.seeds.len());
-    let of = |(position, setting): (usize, &'a Setting)| {
+    let of = |(position, setting): (usize, &'a Setting)| -> Result<Tried<'a>> {
         let (mut by_seed, mut loss, mut diverged) = (Vec::new(), 0.0, 0);
         for (cell, seed) in study.file.seeds.iter().enumerate().map(|(at, seed)| (at * settings + position, *seed)) {
-            match (states[cell], cells.summary(cell)) {
-                (State::Diverged, _) => {
+            match states[cell] {
+                State::Diverged => {
                     by_seed.push((seed, measure.worst()));
                     (loss, diverged) = (f64::INFINITY, diverged + 1);
                 }
-                (State::Done, Some(summary)) => {
-                    by_seed.push((seed, summary.figures.scores.get(measure)));
-                    loss += summary.figures.valid_loss;
+                State::Done => {
+                    let figures = cells.summary(cell)?.figures;
+                    by_seed.push((seed, figures.scores.get(measure)));
+                    loss += figures.valid_loss;
                 }
-                _ => {}
+                State::ToDo | State::Failed => {}
             }
         }
         let mean = |sum: f64| sum / seeds as f64;
         let score = (by_seed.len() == seeds).then(|| mean(by_seed.iter().map(|(_, score)| score).sum()));
-        Tried { setting, score, by_seed, loss: mean(loss), diverged }
+        Ok(Tried { setting, score, by_seed, loss: mean(loss), diverged })
     };
-    Ok(study.settings.par_iter().enumerate().map(of).collect())
+    study.settings.par_iter().enumerate().map(of).collect()
 }
 
 /// The tried settings of a row, best first: by score, then by loss.

@@ -11,6 +11,9 @@ pub struct Shard {
     pub of: usize,
 }
 
+/// Maximum number of shares: more, after a typing error, would take long to count.
+pub(super) const MOST_SHARES: usize = 1_000_000;
+
 impl Shard {
     /// All of the cells.
     pub const WHOLE: Self = Self { number: 1, of: 1 };
@@ -38,6 +41,7 @@ impl FromStr for Shard {
     fn from_str(text: &str) -> Result<Self, String> {
         let parts = text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
         match parts {
+            Some((_, of)) if of > MOST_SHARES => Err(format!("there can be at most {MOST_SHARES} shares, not {of}")),
             Some((number, of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
             _ => Err("expected I/N with I from 1 to N, such as 3/16".to_owned()),
         }
@@ -72,5 +76,8 @@ mod tests {
         for wrong in ["0/4", "5/4", "3", "a/b", "1/0"] {
             assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
         }
+        let error = "1/1000000000000".parse::<Shard>().unwrap_err();
+        assert_eq!(error, "there can be at most 1000000 shares, not 1000000000000");
+        assert!(format!("1/{MOST_SHARES}").parse::<Shard>().is_ok());
     }
 }

@@ -164,7 +164,7 @@ mod tests {
     fn the_job_gets_the_flags_that_change_what_is_written() {
         let given = ["sweep", "/a/study.toml", "--submit", "--final", "--markdown", "/a/my study.md", "--data", "/d"];
         let command = command(Path::new("/bin/sweep"), &SweepFlags::try_parse_from(given).unwrap()).unwrap();
-        let end = "/runs --final --markdown '/a/my study.md' --data /d";
+        let end = "/runs/studies --final --markdown '/a/my study.md' --data /d";
         assert!(
             command.starts_with("/bin/sweep /a/study.toml --device auto --out ") && command.ends_with(end),
             "{command}"

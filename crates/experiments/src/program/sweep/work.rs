@@ -39,7 +39,11 @@ pub(in crate::program) struct Worker<'a> {
 enum Outcome {
     Done(Box<RunSummary>),
     Diverged,
-    Failed(String),
+    Failed {
+        why: String,
+        /// Whether the reason is in the cell's folder.
+        is_recorded: bool,
+    },
     /// It was already finished, or another process finished it meanwhile.
     Before,
     /// Another process holds it.
@@ -50,14 +54,15 @@ enum Outcome {
 
 impl Worker<'_> {
     /// Works until every cell is done, has diverged or has failed, and waits for cells that other processes hold. Without
-    /// locks, works until those of its own share are.
+    /// locks, works until those of its own share are. Returns the cells that failed here.
     ///
     /// # Errors
     /// [`Error::Stopped`], [`Error::Interrupted`], a full disk, data that cannot be opened or are not those of the
-    /// finished cells. A failed cell is not an error; its folder holds the reason.
-    pub(in crate::program) fn work(&mut self, cells: &Cells, shard: Shard) -> Result<()> {
-        let mut left = shard.order(cells.runs.len());
-        let (begun, before, trained) = (Instant::now(), cells.ended(), cells.trained());
+    /// finished cells, a damaged summary. A failed cell is not an error; its folder holds the reason, unless nothing can
+    /// be written there.
+    pub(in crate::program) fn work(&mut self, cells: &Cells, shard: Shard) -> Result<Vec<usize>> {
+        let (mut left, mut failed) = (shard.order(cells.runs.len()), Vec::new());
+        let (begun, before, trained) = (Instant::now(), cells.ended(), cells.trained()?);
         loop {
             let mut held = Vec::new();
             for cell in left {
@@ -67,6 +72,7 @@ impl Worker<'_> {
                 if self.is_without_locks && !shard.owns(cell) {
                     continue;
                 }
+                let mut is_said = !self.quiet;
                 let words = match self.cell(cells, cell, shard, &trained)? {
                     Outcome::Before | Outcome::OfOthers => continue,
                     Outcome::Held => {
@@ -86,9 +92,13 @@ impl Worker<'_> {
                         )
                     }
                     Outcome::Diverged => "diverged".to_owned(),
-                    Outcome::Failed(why) => format!("failed: {why}"),
+                    Outcome::Failed { why, is_recorded } => {
+                        failed.push(cell);
+                        is_said |= !is_recorded;
+                        format!("failed: {why}")
+                    }
                 };
-                if !self.quiet {
+                if is_said {
                     let (now, all) = (cells.ended(), cells.runs.len());
                     let rate = begun.elapsed().as_secs_f64() / (now.saturating_sub(before)).max(1) as f64;
                     let time_left = if now < all {
@@ -100,7 +110,7 @@ impl Worker<'_> {
                 }
             }
             if held.is_empty() || self.no_wait {
-                return Ok(());
+                return Ok(failed);
             }
             let since = Instant::now();
             while since.elapsed() < PATIENCE && !self.interrupt.is_asked() {
@@ -162,8 +172,7 @@ impl Worker<'_> {
             Err(error) if error.exit_status() == 5 => Err(error),
             Err(error) => {
                 let why = error.without_fresh("sweep").to_string().replace('\n', " ");
-                cells.failed(cell, &why);
-                Ok(Outcome::Failed(why))
+                Ok(Outcome::Failed { is_recorded: cells.failed(cell, &why), why })
             }
         }
     }

@@ -69,6 +69,21 @@ fn a_grid_larger_than_its_trials_is_drawn_from_without_repetition() {
     assert_eq!(study.unwrap().settings.len(), 5);
 }
 
+/// Of ten rates, four are tried: the lowest and the highest of them are the edges, although the list goes on.
+#[test]
+fn the_edges_are_those_of_what_was_tried() {
+    let rates = "0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0";
+    let study = study(&format!("{HEAD}trials = 4\n[[rows]]\nrow = \"sgd\"\naxes.learning_rate = [{rates}]\n")).unwrap();
+    let mut tried: Vec<(f64, bool)> = study
+        .settings
+        .iter()
+        .map(|setting| (setting.run(1).row.inner.learning_rate(), !study.edges(setting).is_empty()))
+        .collect();
+    tried.sort_by(|a, b| a.0.total_cmp(&b.0));
+    assert_eq!(tried.iter().map(|(_, is_edge)| *is_edge).collect::<Vec<_>>(), [true, false, false, true], "{tried:?}");
+    assert!(tried[0].0 > 0.1 && tried[3].0 < 1.0, "{tried:?}");
+}
+
 #[test]
 fn what_is_wrong_is_said() {
     let bad = |body: &str| refused(&format!("{HEAD}{body}"));
@@ -91,7 +106,69 @@ fn what_is_wrong_is_said() {
         let message = bad(&format!("{fixed}axes.learning_rate = [0.1]\n"));
         assert_eq!(message, "`sgd.learning_rate`: is both fixed and an axis; remove one of them");
     }
-    assert!(bad("[[rows]]\nrow = \"sgd\"\n[[rows]]\nrow = \"sgd\"\n").contains("two cells"));
+    assert!(bad("[[rows]]\nrow = \"lookahead-sgd\"\naxes.slow_step_size = [1, 1.0]\n").contains("two cells"));
+}
+
+#[test]
+fn a_key_that_two_axes_would_set_is_refused() {
+    let of = |general: &str, row: &str| refused(&format!("{HEAD}{general}[[rows]]\nrow = \"lookahead-sgd\"\n{row}"));
+    let periods = "axes.sync_period = [5, 10]\n";
+    for key in ["lookahead", "lookahead-sgd"] {
+        let general = format!("[axes]\n\"{key}.sync_period\" = [5, 20]\n");
+        let message = of(&general, periods);
+        assert!(
+            message.starts_with(&format!("`{key}.sync_period`: is in [axes], and the row `lookahead-sgd`")),
+            "{message}"
+        );
+        let message = of(&general, "fixed.sync_period = 7\n");
+        assert_eq!(message, format!("`{key}.sync_period`: is both fixed and an axis; remove one of them"));
+    }
+    // For all rows, and otherwise for one.
+    let general = format!("{HEAD}[fixed]\nlookahead.sync_period = 7\n[[rows]]\nrow = \"lookahead-sgd\"\n{periods}");
+    assert_eq!(study(&general).unwrap().settings.len(), 2);
+}
+
+#[test]
+fn a_row_is_named_as_a_folder_can_be_and_no_two_are_named_alike() {
+    let of = |name: &str| refused(&format!("{HEAD}[[rows]]\nrow = \"sgd\"\nname = \"{name}\"\n"));
+    for name in ["/tmp/x", "../other/sgd", "a/b", "my row", "a, b"] {
+        let message = of(name);
+        assert!(
+            message.starts_with("`rows.name` must be letters") && message.contains(&format!("`{name}`")),
+            "{message}"
+        );
+    }
+    assert!(of("").contains("the name is empty"));
+    // The last seed is the second.
+    let long = "a".repeat(252);
+    assert!(study(&format!("{HEAD}[[rows]]\nrow = \"sgd\"\nname = \"{long}\"\n")).is_ok());
+    let long = "a".repeat(253);
+    assert!(of(&long).starts_with(&format!("the cell {long}-s2 has a name of 256 bytes")), "{}", of(&long));
+    let twice =
+        "[[rows]]\nrow = \"sgd\"\naxes.learning_rate = [0.1]\n[[rows]]\nrow = \"sgd\"\naxes.learning_rate = [0.2]\n";
+    assert_eq!(
+        refused(&format!("{HEAD}{twice}")),
+        "`rows`: two rows are called `sgd`; give one of them another `name`"
+    );
+}
+
+/// Axes of all rows have longer keys than those of a row.
+#[test]
+fn an_axis_is_known_by_the_last_part_of_its_key() {
+    let study = study(&format!(
+        "{HEAD}[axes]\n\"lookahead.slow_step_size\" = [0.2, 0.5, 1.0]\n\
+         \"lookahead.state_policy\" = [\"keep\", \"reset\"]\n\
+         [[rows]]\nrow = \"lookahead-sgd\"\n"
+    ))
+    .unwrap();
+    let titles: Vec<String> = study.settings.iter().map(|setting| setting.run(1).row.title).collect();
+    assert_eq!(
+        titles[..2],
+        ["Lookahead/SGD, lookahead.slow_step_size 0.2", "Lookahead/SGD, lookahead.slow_step_size 0.2"]
+    );
+    assert!(study.settings.iter().all(|setting| setting.title == "Lookahead/SGD"));
+    let edges: Vec<usize> = study.settings.iter().map(|setting| study.edges(setting).len()).collect();
+    assert_eq!(edges, [1, 1, 0, 0, 0, 0], "no step size is beyond 1");
 }
 
 #[test]

@@ -6,7 +6,3 @@ pub(crate) mod vectors;
 
 /// Elements one task works on: small enough to stay in a core's cache, and independent of the number of threads.
 const TASK_ELEMENTS: usize = 1 << 15;
-
-/// `sqrt(2 / pi)` and the coefficient of the cube in GELU's tanh form.
-const TANH_SCALE: f64 = 0.797_884_560_802_865_4;
-const TANH_CUBE: f64 = 0.044_715;

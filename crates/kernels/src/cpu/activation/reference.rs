@@ -6,8 +6,9 @@ use candle_core::cpu::erf::erfc_f64;
 use rayon::prelude::*;
 
 use crate::Activation;
-use crate::cpu::activation::{TANH_CUBE, TANH_SCALE, TASK_ELEMENTS};
+use crate::cpu::activation::TASK_ELEMENTS;
 use crate::cpu::element::Element;
+use crate::plan::{TANH_CUBE, TANH_SCALE};
 
 /// The function's value.
 pub(crate) fn value(activation: Activation, x: f64) -> f64 {

@@ -4,9 +4,10 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use crate::cpu::activation::{TANH_CUBE, TANH_SCALE, TASK_ELEMENTS};
+use crate::cpu::activation::TASK_ELEMENTS;
 use crate::cpu::simd::functions::{logistic, normal};
 use crate::cpu::simd::{Shared, Stored, Vector, dispatch};
+use crate::plan::{TANH_CUBE, TANH_SCALE};
 use crate::{Activation, InstructionSet};
 
 /// An activation function as a type parameter of kernels; `with_curve!` selects it from an [`Activation`].

@@ -100,18 +100,18 @@ fn masks<A: Element>(value: A) -> bool {
 }
 
 /// `dy` after the mask.
-fn masked<T: Element>(mask: Mask<'_, T::Accumulator>, x: T, dy: T, at: usize, c: usize) -> T {
+fn masked<T: Element>(mask: Mask<'_, T::Accumulator>, x: T, dy: T, at: usize, c: usize) -> T::Accumulator {
     match mask {
-        Mask::Open => dy,
+        Mask::Open => dy.widen(),
         Mask::Through(activation, affine) => {
             let argument = affine_at(affine, x, c).to_f64();
-            T::from_f64(passed(activation, argument, dy.to_f64()))
+            T::Accumulator::from_f64(passed(activation, argument, dy.to_f64()))
         }
         Mask::Bits(bits) => {
             if bits[at / 8] >> (at % 8) & 1 == 0 {
-                T::zero()
+                T::zero().widen()
             } else {
-                dy
+                dy.widen()
             }
         }
     }
@@ -133,7 +133,7 @@ pub(crate) fn gradient_sums<T: Element>(
             let mut sums = Sums::zeros(channels);
             for (offset, &g) in dy.iter().enumerate() {
                 let (at, c) = (index * task + offset, offset % channels);
-                let g = masked(mask, x[at], g, at, c).widen();
+                let g = masked(mask, x[at], g, at, c);
                 sums.first[c] += g.to_f64();
                 sums.second[c] += (g * (x[at].widen() - center[c])).to_f64();
             }
@@ -164,7 +164,7 @@ pub(crate) fn backward<T: Element>(
     dx.par_chunks_mut(task).enumerate().for_each(|(index, dx)| {
         for (offset, out) in dx.iter_mut().enumerate() {
             let (at, c) = (index * task + offset, offset % channels);
-            let g = masked(mask, x[at], dy[at], at, c).widen();
+            let g = masked(mask, x[at], dy[at], at, c);
             let centred = x[at].widen() - terms.center[c];
             out.write(T::narrow(terms.scale[c] * g + terms.slope[c] * centred + terms.offset[c]));
         }
@@ -173,7 +173,7 @@ pub(crate) fn backward<T: Element>(
         residual.par_chunks_mut(task).enumerate().for_each(|(index, residual)| {
             for (offset, out) in residual.iter_mut().enumerate() {
                 let (at, c) = (index * task + offset, offset % channels);
-                out.write(masked(mask, x[at], dy[at], at, c));
+                out.write(T::narrow(masked(mask, x[at], dy[at], at, c)));
             }
         });
     }

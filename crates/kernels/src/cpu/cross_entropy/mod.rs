@@ -68,6 +68,11 @@ impl Row {
         Self { loss: kept + spread, largest, sum, weight }
     }
 
+    /// The mean of the rows' losses, added in their order.
+    pub(crate) fn mean_loss(rows: &[Self]) -> f64 {
+        rows.iter().map(|row| row.loss).sum::<f64>() / rows.len() as f64
+    }
+
     /// The coefficients of the exponential, of the target and of 1 in the gradient of a logit.
     fn shares(&self, upstream: f64, smoothing: f64, classes: usize) -> Shares {
         Shares {

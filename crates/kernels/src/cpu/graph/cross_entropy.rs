@@ -4,13 +4,12 @@ use std::marker::PhantomData;
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, WithDType};
 
-use crate::Error;
 use crate::cpu::choose::Kernels;
 use crate::cpu::cross_entropy::{Row, Targets};
 use crate::cpu::graph::kept::Kept;
 use crate::cpu::memory::Place;
 use crate::cpu::run;
-use crate::cpu::tensors::{elements, tensor, with_elements};
+use crate::cpu::tensors::{elements, indices, tensor, with_elements};
 
 pub(crate) fn cross_entropy<T: Kernels>(logits: &Tensor, targets: &Tensor, smoothing: f64) -> Result<Tensor> {
     let weights = targets.detach().to_dtype(T::Accumulator::DTYPE)?;
@@ -23,11 +22,7 @@ pub(crate) fn cross_entropy_indices<T: Kernels>(
     smoothing: f64,
 ) -> crate::Result<Tensor> {
     let (_, count) = logits.dims2()?;
-    let numbers = classes.to_vec1::<u32>()?;
-    if let Some(&index) = numbers.iter().find(|&&index| index as usize >= count) {
-        let (op, argument, rule) = ("cross_entropy_indices", "targets", "below the number of classes");
-        return Err(Error::Argument { op, argument, rule, value: format!("{index} of {count}") });
-    }
+    let numbers = indices("cross_entropy_indices", "targets", classes, count, "below the number of classes")?;
     Ok(apply::<T>(logits, Held::Classes(numbers), smoothing)?)
 }
 
@@ -70,9 +65,8 @@ impl<T: Kernels> CustomOp1 for CrossEntropy<T> {
             T::cross_entropy(logits, targets, classes, self.smoothing, &mut rows);
             Ok(())
         })?;
-        let sum: f64 = rows.iter().map(|row| row.loss).sum();
+        let loss = T::Accumulator::from_f64(Row::mean_loss(&rows));
         self.rows.set(rows);
-        let loss = T::Accumulator::from_f64(sum / count as f64);
         Ok((T::Accumulator::to_cpu_storage_owned(vec![loss]), Shape::from(())))
     }
 

@@ -4,13 +4,12 @@ use std::marker::PhantomData;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use crate::Error;
 use crate::bundle::{self, Slot};
 use crate::cpu::element::Element;
 use crate::cpu::embedding::gradient;
 use crate::cpu::graph::pass::on_the_pool;
 use crate::cpu::run;
-use crate::cpu::tensors::{tensor, with_elements};
+use crate::cpu::tensors::{indices, tensor, with_elements};
 
 /// `op` is the function that was called, for messages.
 pub(crate) fn embedding<T: Element>(
@@ -21,11 +20,7 @@ pub(crate) fn embedding<T: Element>(
 ) -> crate::Result<Tensor> {
     let (count, width) = weight.dims2()?;
     let shape = Shape::from([ids.dims(), &[width]].concat());
-    let ids = ids.flatten_all()?.to_vec1::<u32>()?;
-    if let Some(&id) = ids.iter().find(|&&id| id as usize >= count) {
-        let (argument, rule) = ("ids", "below the number of rows");
-        return Err(Error::Argument { op, argument, rule, value: format!("{id} of {count}") });
-    }
+    let ids = indices(op, "ids", ids, count, "below the number of rows")?;
     let (token, slot) = bundle::pair(weight, weight)?;
     let (weight, mask) = (weight.clone(), mask.cloned());
     Ok(token.apply_op1(Embedding::<T> { weight, ids, mask, shape, slot, element: PhantomData })?)

@@ -4,7 +4,6 @@ use std::marker::PhantomData;
 
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType};
 
-use crate::Error;
 use crate::bundle::{self, Slot};
 use crate::cpu::choose::Kernels;
 use crate::cpu::cross_entropy::{Row, Targets};
@@ -14,7 +13,7 @@ use crate::cpu::graph::pass::on_the_pool;
 use crate::cpu::memory::{Place, Values};
 use crate::cpu::product::{Order, ProductShape, column_sums, mask_in_place};
 use crate::cpu::run;
-use crate::cpu::tensors::{elements, tensor, with_elements};
+use crate::cpu::tensors::{elements, indices, tensor, with_elements};
 
 pub(crate) fn linear<T>(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor>
 where
@@ -37,11 +36,7 @@ where
     T: Kernels + Element<Accumulator = T>,
 {
     let classes = weight.dims()[0];
-    let numbers = targets.to_vec1::<u32>()?;
-    if let Some(&index) = numbers.iter().find(|&&index| index as usize >= classes) {
-        let (argument, rule) = ("targets", "below the number of classes");
-        return Err(Error::Argument { op, argument, rule, value: format!("{index} of {classes}") });
-    }
+    let numbers = indices(op, "targets", targets, classes, "below the number of classes")?;
     let (token, layer) = Layer::new(weight, bias)?;
     let (tracked, mask) = (x.track_op() || token.track_op(), mask.cloned());
     let node = LinearCrossEntropy::<T> { layer, mask, classes: numbers, smoothing, tracked, saved: Kept::default() };
@@ -172,11 +167,11 @@ impl<T: Kernels + Element<Accumulator = T>> CustomOp2 for LinearCrossEntropy<T> 
         let mut rows = vec![Row::EMPTY; count];
         let targets = Targets::Classes(&self.classes);
         on_the_pool(|| T::cross_entropy(&logits, targets, columns, self.smoothing, &mut rows));
-        let sum: f64 = rows.iter().map(|row| row.loss).sum();
+        let loss = Row::mean_loss(&rows);
         if self.tracked {
             self.saved.set(Saved { dropped, logits, rows });
         }
-        Ok((T::to_cpu_storage_owned(vec![<T as WithDType>::from_f64(sum / count as f64)]), Shape::from(())))
+        Ok((T::to_cpu_storage_owned(vec![<T as WithDType>::from_f64(loss)]), Shape::from(())))
     }
 
     fn bwd(&self, x: &Tensor, token: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {

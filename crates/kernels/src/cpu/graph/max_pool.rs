@@ -30,14 +30,11 @@ enum Winners {
     Pixels(Vec<u32>),
 }
 
-/// The largest window whose taps have numbers of eight bits.
-const MOST_SIDE: usize = 16;
-
 /// Whether the windows lie side by side; the kernels of `pool` are for these.
 fn is_tiled(shape: &PoolShape) -> bool {
     let window = &shape.window;
     let side = window.kernel.0;
-    window.kernel == (side, side) && window.stride == side && window.padding == 0 && side <= MOST_SIDE
+    window.kernel == (side, side) && window.stride == side && window.padding == 0 && side <= PoolShape::MOST_SIDE
 }
 
 impl<T: Kernels> CustomOp1 for MaxPool<T> {

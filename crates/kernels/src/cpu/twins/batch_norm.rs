@@ -73,6 +73,48 @@ fn moments_agree_with_the_definition() {
     }
 }
 
+/// The first pixel is the pivot of the sums. Far from all others, it must not cost the variance its digits, nor the other
+/// channels their bits.
+#[test]
+fn an_outlier_at_the_first_pixel_leaves_the_moments_right() {
+    let shapes: &[(usize, usize)] =
+        if SMALL { &[(1100, 4)] } else { &[(131_072, 16), (40_000, 4), (5000, 24), (2100, 64)] };
+    for &(pixels, channels) in shapes {
+        // Channels in turn: an outlier over zeros, one over a small spread, no outlier, a constant.
+        let plain = both(pixels * channels, 1).1;
+        let value = |at: usize| match (at % channels % 4, at < channels) {
+            (0 | 1, true) => 3.3,
+            (0, false) => 0.0,
+            (1, false) => plain[at] / 64.0,
+            (2, _) => plain[at],
+            (_, _) => 0.7,
+        };
+        let x: Vec<f32> = (0..plain.len()).map(value).collect();
+        let narrow: Vec<bf16> = x.iter().map(|&value| bf16::from_f32(value)).collect();
+        let rounded: Vec<f32> = narrow.iter().map(|value| value.to_f32()).collect();
+        for set in sets() {
+            let name = format!("{set:?} {pixels} x {channels}");
+            assert_eq!(vectors::moments(set, &narrow, channels), vectors::moments(set, &rounded, channels), "{name}");
+            let of_plain = vectors::moments(set, &plain, channels);
+            for x in [&x, &rounded] {
+                let (moments, expected) = (vectors::moments(set, x, channels), reference::moments(&wide(x), channels));
+                for (c, &first) in x[..channels].iter().enumerate() {
+                    let (mean, variance) = (moments.mean[c], moments.variance[c]);
+                    match c % 4 {
+                        0 | 1 => {
+                            let deviation = expected.variance[c].sqrt();
+                            assert!((mean - expected.mean[c]).abs() < 1e-5 * deviation, "{name} {c}: mean {mean}");
+                            assert!((variance / expected.variance[c] - 1.0).abs() < 1e-5, "{name} {c}: {variance}");
+                        }
+                        2 => assert_eq!((mean, variance), (of_plain.mean[c], of_plain.variance[c]), "{name} {c}: bits"),
+                        _ => assert_eq!((mean, variance), (f64::from(first), 0.0), "{name} {c}: constant"),
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn normalised_values_and_masks_agree_with_the_definition() {
     for &(pixels, channels) in SHAPES {
@@ -297,6 +339,32 @@ fn normalisation_of_bf16_is_that_of_f32_rounded() {
                 same_rounded(&name, &dx, &wdx);
                 same_rounded(&name, &left, &wide_left);
             }
+        }
+    }
+}
+
+/// Gradients through a function are wide until they are stored.
+#[test]
+fn plain_gradients_of_bf16_are_those_of_f32_rounded() {
+    for &(pixels, channels) in SHAPES {
+        let len = pixels * channels;
+        let ((x, wx), (dy, wdy)) = (both(len, 1), both(len, 2));
+        let vector = |seed| numbers(channels, seed);
+        let affine = Affine { center: vector(4), scale: vector(5), shift: vector(6) };
+        let terms = GradientTerms { center: vector(4), scale: vector(5), slope: vector(6), offset: vector(7) };
+        for after in SMOOTH.into_iter().chain([Activation::Relu]) {
+            let (name, mask) = (format!("{pixels} x {channels} {after:?}"), Mask::Through(after, &affine));
+            let sums = reference::gradient_sums(&x, &affine.center, mask, &dy);
+            assert_eq!(sums, reference::gradient_sums(&wx, &affine.center, mask, &wdy), "{name}");
+            let (mut left, mut wide_left) = (vec![bf16::NAN; len], vec![f32::NAN; len]);
+            let dx = run(len, bf16::NAN, |dx| {
+                reference::backward(&x, &terms, mask, &dy, dx, Some(memory::as_output(&mut left)));
+            });
+            let wdx = run(len, f32::NAN, |dx| {
+                reference::backward(&wx, &terms, mask, &wdy, dx, Some(memory::as_output(&mut wide_left)));
+            });
+            same_rounded(&name, &dx, &wdx);
+            same_rounded(&name, &left, &wide_left);
         }
     }
 }
